@@ -1,0 +1,124 @@
+"""settings.LLMREC as one frozen value: what a deploy decides; editors' choices are `models.Configuration`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from llmrec_plugin.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every key of settings.LLMREC with its default."""
+
+    ENABLED: bool = True
+    """False: plain BM25 without vectors, personal taste or stored events, at once and everywhere."""
+    BACKEND: str = "llmrec_plugin.backends.embedded"
+    """Dotted path of a module that exports `SearchBackend`."""
+    BACKEND_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the engine. Embedded: `dtype` ("float32" or "float16"), `busy_timeout` (seconds)."""
+    ENCODER: str = "intfloat/multilingual-e5-small"
+    """Model id, path, http(s) URL or module; a SearchDocument may name its own."""
+    ENCODER_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the encoder: max_length, batch_size, dtype, device, threads, revision, query_prompt,
+    document_prompt, pooling; for a URL also model, api_key, timeout, retries, dimensions."""
+    DATA_DIR: str | Path = ""
+    """Folder for indexes and converted models; empty: `.llmrec` beside manage.py (BASE_DIR)."""
+    INDEX_PREFIX: str = "llmrec"
+    """First part of index names: give each site its own where several share an engine or a DATA_DIR."""
+    LANGUAGES: Sequence[str] = ("en", "zh")
+    """ISO 639-1 codes of the languages that items and queries are written in."""
+    DICTIONARY: str | Path = ""
+    """File of words that the Chinese segmenter keeps whole, one per line (jieba's user dictionary)."""
+    PLACEMENTS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Named slots beside the built-in ones: {"name": {"type", "document", "size", "hide", "anchor"}}."""
+    USER_RESOLVER: str = "llmrec_plugin.api.visitors.resolve_user_key"
+    """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
+    CONSENT: str = "opt-out"
+    """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
+    EVENT_RETENTION_DAYS: int = 730
+    """Interactions and impressions older than this are deleted by `retention`."""
+    PAGE_LIFETIME_SECONDS: int = 1800
+    """How long the cursors of a ranked list stay valid."""
+    DRAIN_BATCH: int = 256
+    """Outbox entries that one drain takes at a time."""
+    LEASE_SECONDS: int = 300
+    """How long a claim or lock holds without a sign of life."""
+    VERSION_GRACE_SECONDS: int = 86_400
+    """How long a replaced index version is kept for rollback."""
+    TASKS: str = "auto"
+    """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands and beat drain."""
+
+    @property
+    def data_dir(self) -> Path:
+        if self.DATA_DIR:
+            return Path(self.DATA_DIR)
+        base = getattr(django_settings, "BASE_DIR", None)
+        if base is None:
+            raise ConfigurationError(
+                'LLMREC["DATA_DIR"] is not set and settings has no BASE_DIR: set one of them to a folder '
+                "that web and worker processes can write."
+            )
+        return Path(base) / ".llmrec"
+
+
+_CHOICES = {"CONSENT": ("opt-out", "opt-in", "off"), "TASKS": ("auto", "celery", "process", "off")}
+_POSITIVE = (
+    "EVENT_RETENTION_DAYS",
+    "PAGE_LIFETIME_SECONDS",
+    "DRAIN_BATCH",
+    "LEASE_SECONDS",
+    "VERSION_GRACE_SECONDS",
+)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The validated settings; raises ConfigurationError naming the key and, for a typo, the nearest one."""
+    given = getattr(django_settings, "LLMREC", {})
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"settings.LLMREC must be a dict, not {type(given).__name__}.")
+    known = {f.name for f in fields(Settings)}
+    for key in given:
+        if key not in known:
+            raise ConfigurationError(_unknown_key(str(key), known))
+    settings = Settings(**given)
+    _validate(settings)
+    return settings
+
+
+def _unknown_key(key: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)
+    return f'settings.LLMREC has an unknown key "{key}". Did you mean "{near[0]}"? Known: {", ".join(sorted(known))}.'
+
+
+def _validate(settings: Settings) -> None:
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            raise ConfigurationError(
+                f'LLMREC["{name}"] is {getattr(settings, name)!r}; it must be one of {", ".join(map(repr, choices))}.'
+            )
+    for name in _POSITIVE:
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise ConfigurationError(f'LLMREC["{name}"] is {value!r}; it must be a whole number above 0.')
+    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS"):
+        if not isinstance(getattr(settings, name), Mapping):
+            raise ConfigurationError(f'LLMREC["{name}"] must be a dict.')
+    if isinstance(settings.LANGUAGES, str) or not settings.LANGUAGES:
+        raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
+
+
+@receiver(setting_changed)
+def _reset(*, setting: str, **kwargs: object) -> None:
+    if setting in ("LLMREC", "BASE_DIR"):
+        get_settings.cache_clear()

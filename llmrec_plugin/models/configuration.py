@@ -1,0 +1,147 @@
+"""What an editor may turn: one row, read on each request, in effect on the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from llmrec_plugin.types import KINDS
+
+UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+POSITIVE = [MinValueValidator(0.01)]
+
+
+def default_kind_weights() -> dict[str, float]:
+    """How much one event of each kind says about a user's taste; below 0: he does not want it."""
+    return {
+        "view": 1.0,
+        "click": 1.0,
+        "cart": 2.0,
+        "purchase": 4.0,
+        "enrol": 4.0,
+        "rating": 2.0,
+        "dismiss": -2.0,
+    }
+
+
+class Configuration(models.Model):
+    """The weights of search and recommendation."""
+
+    class Fusion(models.TextChoices):
+        LINEAR = "linear", _("weighted sum of normalised scores")
+        RRF = "rrf", _("reciprocal ranks")
+
+    fusion = models.CharField(
+        _("fusion"),
+        max_length=10,
+        choices=Fusion.choices,
+        default=Fusion.LINEAR,
+        help_text=_("How the list found by words and the list found by meaning become one."),
+    )
+    text_weight = models.FloatField(
+        _("weight of words"),
+        default=0.5,
+        validators=UNIT,
+        help_text=_("0: meaning alone, 1: words alone."),
+    )
+    rrf_k = models.PositiveIntegerField(
+        _("rank constant"),
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text=_("Reciprocal ranks only: the larger, the less the first places stand out."),
+    )
+    use_floor = models.BooleanField(
+        _("similarity floor"),
+        default=True,
+        help_text=_("Leave out items whose meaning is no closer to the query than to nonsense."),
+    )
+    taste_weight = models.FloatField(
+        _("strength of personal taste in search"),
+        default=0.15,
+        validators=UNIT,
+        help_text=_("0: everybody sees the same order."),
+    )
+    half_life_days = models.FloatField(
+        _("half-life of an event (days)"),
+        default=90.0,
+        validators=POSITIVE,
+        help_text=_("After this time an event counts half for the user's taste."),
+    )
+    history_length = models.PositiveIntegerField(
+        _("events per user"),
+        default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(500)],
+        help_text=_("The latest events that make up a user's taste."),
+    )
+    kind_weights = models.JSONField(
+        _("weight of each kind of event"),
+        default=default_kind_weights,
+        help_text=_("How much one event says about the user; negative for what he does not want."),
+    )
+    recommendation_taste = models.FloatField(
+        _("for you: taste"),
+        default=0.3,
+        validators=UNIT,
+        help_text=_("Likeness to what the user chose before."),
+    )
+    recommendation_also = models.FloatField(
+        _("for you: other people"),
+        default=0.6,
+        validators=UNIT,
+        help_text=_("What people with the same items took as well."),
+    )
+    recommendation_popularity = models.FloatField(
+        _("for you: popularity"),
+        default=0.1,
+        validators=UNIT,
+        help_text=_("Popular items first; a new item counts as average."),
+    )
+    diversity = models.FloatField(
+        _("diversity"),
+        default=0.15,
+        validators=UNIT,
+        help_text=_("Recommendations: how strongly an item is held back for resembling those above it."),
+    )
+    trending_half_life_days = models.FloatField(
+        _("trending: half-life (days)"),
+        default=7.0,
+        validators=POSITIVE,
+        help_text=_("After this time an event counts half for the trend."),
+    )
+    candidates = models.PositiveIntegerField(
+        _("candidates"),
+        default=200,
+        validators=[MinValueValidator(20), MaxValueValidator(1000)],
+        help_text=_("Items that words, and meaning, each put forward for ranking."),
+    )
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("configuration")
+        verbose_name_plural = _("configuration")
+
+    def __str__(self) -> str:
+        return str(_("configuration"))
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.pk = 1
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        weights = self.kind_weights
+        if not isinstance(weights, dict) or set(weights) != set(KINDS):
+            raise ValidationError({"kind_weights": _("Give a number for each of: %s.") % ", ".join(KINDS)})
+        for kind, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not -10 <= weight <= 10:
+                raise ValidationError(
+                    {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
+                )
+
+    @classmethod
+    def current(cls) -> Configuration:
+        """The row as it stands now, or the defaults where nobody has saved one; one query."""
+        return cls.objects.filter(pk=1).first() or cls(pk=1)

@@ -1,0 +1,251 @@
+"""The frozen values that travel between layers; no behaviour beyond validation and hashing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float32]
+"""Shape (dimensions,), unit length."""
+Matrix: TypeAlias = NDArray[np.float32]
+"""Shape (n, dimensions), unit rows."""
+
+FilterKind: TypeAlias = Literal["keyword", "number", "boolean", "date"]
+Scalar: TypeAlias = str | float | bool
+FilterValue: TypeAlias = Scalar | tuple[Scalar, ...] | None
+"""Dates are epoch seconds (float). None and () mean: the item has no value, so no filter matches it."""
+
+
+def _digest(*parts: object) -> str:
+    canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# -- what is indexed --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """One item as the site means it to be found, before any analysis."""
+
+    key: str
+    """The primary key as text."""
+    text: Mapping[str, str]
+    """Plain text (markup removed) by declared field; the first field is the title."""
+    passage: str
+    """What the encoder reads."""
+    filters: Mapping[str, FilterValue] = field(default_factory=dict)
+    language: str = ""
+    """ISO 639-1; empty: unknown, every configured language is tried."""
+
+    @property
+    def title(self) -> str:
+        return next(iter(self.text.values()), "")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what is embedded: as long as it stays, the vector is never computed again."""
+        return _digest(self.passage)
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that an index holds of the item; `audit` compares it."""
+        return _digest(dict(self.text), self.passage, dict(self.filters), self.language)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexedDocument:
+    """One item as an engine stores it."""
+
+    key: str
+    terms: Mapping[str, str]
+    """Analysed text by field: terms joined by one space, to be split at white space only."""
+    filters: Mapping[str, FilterValue]
+    vector: Vector
+    digest: str
+    revision: int
+    """Drawn after the change was seen; an engine refuses a write that is not newer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removal:
+    """A delete, guarded by its revision like any other write."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSchema:
+    """What an index of one document type holds."""
+
+    text_fields: tuple[str, ...]
+    filters: Mapping[str, FilterKind]
+    dimensions: int
+    encoder_id: str
+    analysis_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteReport:
+    written: int
+    skipped: int
+    """Refused because the index holds the same or a newer revision."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """key -> why; all other items of the call are in."""
+
+
+# -- what is asked ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """The field holds at least one of the values."""
+
+    field: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """The number or date (epoch seconds) lies within the given bounds."""
+
+    field: str
+    gte: float | None = None
+    gt: float | None = None
+    lte: float | None = None
+    lt: float | None = None
+
+
+Filter: TypeAlias = Terms | Range
+"""Several filters are joined by AND."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextQuery:
+    """An analysed query: words joined by OR, ranked by BM25 over weighted fields."""
+
+    words: tuple[tuple[str, ...], ...]
+    """One tuple per word, holding its alternative terms (its stem in each language)."""
+    weights: Mapping[str, float]
+    """By text field; every text field of the schema is named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineQuery:
+    """One round trip: either leg, both, or, with neither, a listing of what passes the filters."""
+
+    text: TextQuery | None = None
+    vector: Vector | None = None
+    filters: tuple[Filter, ...] = ()
+    limit: int = 200
+    """Hits per leg."""
+    exclude: frozenset[str] = frozenset()
+    floor: float | None = None
+    """Least cosine of the vector leg."""
+    facets: tuple[str, ...] = ()
+    sort: str = ""
+    """Listing only: a number or date filter field, `-` in front for descending; empty: by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    key: str
+    score: float
+    """Finite; higher is better. BM25 in the text leg, cosine in the vector leg."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineResult:
+    """Hits by leg, best first, ties by key."""
+
+    text: Sequence[Hit] = ()
+    vector: Sequence[Hit] = ()
+    listing: Sequence[Hit] = ()
+    total: int = 0
+    """Distinct candidates: the union of the legs, or all that pass the filters in a listing."""
+    facets: Mapping[str, Mapping[Scalar, int]] = field(default_factory=dict)
+    """Counts over exactly the candidates that `total` counts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankedItem:
+    """`score == sum(contributions.values())` up to rounding, always.
+
+    Contribution names: text, vector, taste:<key> (the part a past item of the user has in it),
+    taste (the rest), also:<key> (people who took that item took this one too), popularity,
+    trending, freshness, diversity (never positive).
+    """
+
+    key: str
+    score: float
+    contributions: Mapping[str, float]
+
+
+# -- users ------------------------------------------------------------------------------------
+
+Kind: TypeAlias = Literal["view", "click", "cart", "purchase", "enrol", "rating", "dismiss"]
+KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol", "rating", "dismiss")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One thing a user did with one item."""
+
+    key: str
+    kind: Kind
+    at: datetime
+    """Aware."""
+    value: float | None = None
+
+
+# -- answers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchRequest:
+    document: str
+    text: str = ""
+    """Empty: browse by filters."""
+    user_key: str | None = None
+    filters: tuple[Filter, ...] = ()
+    facets: tuple[str, ...] = ()
+    page_size: int = 20
+    personalize: float | None = None
+    """0..1, factor on the configured strength; None: 1."""
+    sort: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultItem:
+    document: str
+    id: str
+    title: str
+    score: float
+    reasons: tuple[str, ...] = ()
+    """Sentences for the visitor in the active language, strongest first."""
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    """Escaped HTML by field, matches in <mark>."""
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    object: Any = None
+    """The host's model instance, fetched through its own queryset."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultPage:
+    results: tuple[ResultItem, ...]
+    total: int
+    request_id: str
+    facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
+    """What was left out: "vector" (encoder down), "engine", "profile"."""
+    next: str | None = None
+    """Cursor of the next page."""
+    did_you_mean: str | None = None
