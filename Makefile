@@ -1,0 +1,90 @@
+# The words of a developer's day; `make help` lists them, CI calls the same ones.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+CODE := llmrec_plugin project workers tests benchmarks fixtures manage.py
+ADDRESS ?= 127.0.0.1:8000
+DATA ?= ../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-data run setup test test-fast test-core lint format types django docs docs-check package messages bench check clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements.txt requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $(VENV)/.runtime $@
+
+setup: $(VENV)/.development ## Install what developing needs
+
+demo-data: $(VENV)/.runtime
+	$(MANAGE) migrate --verbosity 0
+	$(MANAGE) load_demo
+	$(MANAGE) llmrec build
+	$(MANAGE) llmrec train
+
+demo: demo-data ## Shop and school with real data: load, index, show, serve (DEMO_SERVE=0: do not serve)
+	$(MANAGE) demo_tour
+	@if [ "$${DEMO_SERVE:-1}" != "0" ]; then echo "Serving http://$(ADDRESS)/ (stop with Ctrl-C)"; $(MANAGE) runserver --noreload $(ADDRESS); fi
+
+run: $(VENV)/.runtime ## Serve the demo site as it stands
+	$(MANAGE) runserver $(ADDRESS)
+
+test: $(VENV)/.development ## Every test, with a real browser where there is one
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-fast: $(VENV)/.development ## The tests that need no model, browser or killed processes
+	$(BIN)/python -m pytest -m "not model and not browser and not crash"
+
+test-core: $(VENV)/.development ## The pure core, every branch of it
+	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+lint: $(VENV)/.development ## Format, lint, layers and spelling
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/typos
+
+format: $(VENV)/.development ## Format the code
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+types: $(VENV)/.development ## Check the types
+	$(BIN)/mypy llmrec_plugin project workers
+
+django: $(VENV)/.development ## System checks and migrations
+	$(MANAGE) check --fail-level WARNING
+	$(MANAGE) makemigrations --check --dry-run
+
+docs: $(VENV)/.development ## Write the generated reference pages
+	$(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/.development ## Fail where the reference pages are not what the code says
+	$(BIN)/python docs/generate.py --check
+
+messages: $(VENV)/.development ## Collect and compile the translations
+	cd llmrec_plugin && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
+	cd project && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
+
+package: $(VENV)/.development ## Build the wheel and import it in an environment without extras
+	$(BIN)/python -m build --wheel --outdir build/dist . > /dev/null
+	$(PYTHON) -m venv --clear build/bare
+	build/bare/bin/python -m pip install --quiet build/dist/*.whl
+	cd build && bare/bin/python -c "import django; from django.conf import settings; settings.configure(INSTALLED_APPS=['django.contrib.auth', 'django.contrib.contenttypes', 'llmrec_plugin'], BASE_DIR='.'); django.setup(); from django.core.management import call_command; call_command('check')"
+	rm -rf build
+
+bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder of the data sets
+	$(BIN)/python -m benchmarks --data $(DATA)
+
+check: lint types django docs-check package test-core test ## All that CI runs
+
+clean: ## Remove the demo's database and indexes
+	rm -rf db.sqlite3 db.sqlite3-wal db.sqlite3-shm .llmrec
