@@ -1,0 +1,117 @@
+"""What a command prints: tables and bars for people, one JSON value for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from llmrec_plugin.types import ResultPage
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+class Output:
+    """Writes to `stream`; with `as_json` only `finish` prints, and people's lines are dropped."""
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self.stream = stream
+        self.as_json = as_json
+
+    def line(self, text: str = "") -> None:
+        if not self.as_json:
+            self.stream.write(text + "\n")
+
+    def finish(self, value: Any) -> None:
+        """The machine's answer; people have read it already."""
+        if self.as_json:
+            self.stream.write(json.dumps(jsonable(value), ensure_ascii=False) + "\n")
+
+    @contextmanager
+    def progress(self, label: str, unit: str = "items") -> Iterator[Progress]:
+        """A bar on a terminal, nothing elsewhere."""
+        shown = not self.as_json and sys.stderr.isatty()
+        with tqdm(desc=label, unit=f" {unit}", disable=not shown, leave=False) as bar:
+
+            def advance(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield advance
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Columns as wide as their widest cell; a Han character counts two."""
+        cells = [list(header), *([str(cell) for cell in row] for row in rows)]
+        widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
+        for row in cells:
+            padded = (c + " " * (w - _width(c)) for c, w in zip(row, widths, strict=True))
+            self.line("  ".join(padded).rstrip())
+
+    def page(self, page: ResultPage, *, explain: bool = False) -> None:
+        """A ranked list with its reasons."""
+        for rank, item in enumerate(page.results, start=1):
+            self.line(f"{rank:>3}. {item.title}  [{item.document} {item.id}]  {item.score:.3f}")
+            for reason in item.reasons:
+                self.line(f"     {reason}")
+            if explain:
+                parts = ", ".join(f"{name} {value:+.3f}" for name, value in item.contributions.items())
+                self.line(f"     {parts}")
+        if not page.results:
+            self.line("Nothing found.")
+        if page.degraded:
+            self.line(f"Answered without: {', '.join(page.degraded)}")
+
+
+def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
+    """The shape that REST answers with, too."""
+    results = [
+        {
+            "document": item.document,
+            "id": item.id,
+            "title": item.title,
+            "score": item.score,
+            "reasons": list(item.reasons),
+            "highlights": dict(item.highlights),
+            **({"contributions": dict(item.contributions)} if explain else {}),
+        }
+        for item in page.results
+    ]
+    facets = {
+        name: [{"value": value, "count": count} for value, count in counts]
+        for name, counts in page.facets.items()
+    }
+    return {
+        "results": results,
+        "total": page.total,
+        "facets": facets,
+        "degraded": list(page.degraded),
+        "request_id": page.request_id,
+        "next": page.next,
+    }
+
+
+def jsonable(value: Any) -> Any:
+    """`value` in what JSON knows: dataclasses as objects, times in ISO 8601, the rest as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return jsonable(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

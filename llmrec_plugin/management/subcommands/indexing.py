@@ -1,0 +1,128 @@
+"""build, drain, audit and status: keep the indexes equal to the site."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+
+from llmrec_plugin.management.output import Output
+from llmrec_plugin.management.subcommands.base import (
+    Options,
+    Subcommand,
+    chosen_labels,
+    document_argument,
+    no_arguments,
+)
+from llmrec_plugin.services import audit as audit_service
+from llmrec_plugin.services import build as build_service
+from llmrec_plugin.services import indexing, status
+
+
+def _build_arguments(parser: ArgumentParser) -> None:
+    document_argument(parser)
+    parser.add_argument("--rebuild", action="store_true", help="a new version even if nothing changed")
+    parser.add_argument("--no-promote", action="store_true", help="leave the new version ready, not live")
+    parser.add_argument("--dry-run", action="store_true", help="only estimate time and disk space")
+
+
+def _estimate(labels: list[str], output: Output) -> bool:
+    estimates = {label: build_service.estimate(label) for label in labels}
+    output.table(
+        ["document", "items", "to encode", "about", "disk"],
+        [
+            (label, e.items, e.to_encode, timedelta(seconds=round(e.seconds)), f"{e.bytes / 1e6:.0f} MB")
+            for label, e in estimates.items()
+        ],
+    )
+    output.finish(estimates)
+    return True
+
+
+def _build(options: Options, output: Output) -> bool:
+    labels = chosen_labels(options)
+    if options["dry_run"]:
+        return _estimate(labels, output)
+    reports = {}
+    for label in labels:
+        with output.progress(f"build {label}") as progress:
+            report = build_service.build(
+                label,
+                progress=progress,
+                rebuild=options["rebuild"],
+                promote=not options["no_promote"],
+            )
+        reports[label] = {
+            "index_version": report.index_version.name,
+            "created": report.created,
+            "written": report.written,
+            "encoded": report.encoded,
+            "failed": report.failed,
+        }
+        state = "built" if report.created else "up to date"
+        output.line(
+            f"{label}: {state}, {report.written} written, {report.encoded} texts encoded, "
+            f"{report.failed} failed ({report.index_version.name})"
+        )
+        if report.failed:
+            output.line("  Failed items wait in the backlog with their error: `manage.py llmrec status`.")
+    output.finish(reports)
+    return not any(report["failed"] for report in reports.values())
+
+
+def _drain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, metavar="N", help="stop after N entries")
+
+
+def _drain(options: Options, output: Output) -> bool:
+    with output.progress("drain", "entries") as progress:
+        report = indexing.drain(limit=options["limit"], progress=progress)
+    output.line(
+        f"{report.entries} entries: {report.written} written, {report.removed} removed, "
+        f"{report.encoded} texts encoded, {report.reused} reused, {report.failed} failed; "
+        f"{report.remaining} remain"
+    )
+    output.finish(report)
+    return not report.failed
+
+
+def _audit_arguments(parser: ArgumentParser) -> None:
+    document_argument(parser)
+    parser.add_argument("--repair", action="store_true", help="mend every difference found")
+
+
+def _audit(options: Options, output: Output) -> bool:
+    reports = {}
+    for label in chosen_labels(options):
+        report = audit_service.audit(label, repair=options["repair"])
+        reports[label] = report
+        differences = len(report.missing) + len(report.stale) + len(report.orphaned)
+        output.line(
+            f"{label}: {report.checked} checked, {len(report.missing)} missing, {len(report.stale)} stale, "
+            f"{len(report.orphaned)} orphaned, {len(report.failing)} failing"
+            + (f", {report.repaired} repaired" if options["repair"] else "")
+        )
+        if differences and not options["repair"]:
+            output.line("  Run it again with --repair.")
+    output.finish(reports)
+    return all(
+        not report.failing and (options["repair"] or not (report.missing or report.stale or report.orphaned))
+        for report in reports.values()
+    )
+
+
+def _status(options: Options, output: Output) -> bool:
+    current = status.collect()
+    for line in current.lines():
+        output.line(line)
+    output.finish(current)
+    return current.healthy
+
+
+COMMANDS = [
+    Subcommand(
+        "build", "Build or complete the index of each document and make it live.", _build_arguments, _build
+    ),
+    Subcommand("drain", "Index what changed since.", _drain_arguments, _drain),
+    Subcommand("audit", "Compare every item of the site with its index.", _audit_arguments, _audit),
+    Subcommand("status", "Say what is live, what waits and what is ill.", no_arguments, _status),
+]

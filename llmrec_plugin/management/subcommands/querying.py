@@ -1,0 +1,87 @@
+"""search, similar and recommend: see in a terminal what visitors see."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.management.output import Output, page_payload
+from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
+from llmrec_plugin.services import recommendations
+from llmrec_plugin.services import search as search_service
+from llmrec_plugin.types import ResultPage, SearchRequest
+
+
+def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--size", type=int, default=10, metavar="N", help="length of the list (default: 10)")
+    parser.add_argument("--user", metavar="KEY", help="as this user sees it")
+    parser.add_argument("--explain", action="store_true", help="show what each score is made of")
+
+
+def _show(page: ResultPage, options: Options, output: Output) -> bool:
+    output.page(page, explain=options["explain"])
+    output.finish(page_payload(page, explain=options["explain"]))
+    return not page.degraded
+
+
+def _size(options: Options) -> int:
+    size: int = options["size"]
+    if not 1 <= size <= 100:
+        raise InvalidRequest(f"--size is {size}; it must lie between 1 and 100.", parameter="size")
+    return size
+
+
+def _search_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("text", help="what to look for")
+    document_argument(parser)
+    _list_arguments(parser)
+
+
+def _search(options: Options, output: Output) -> bool:
+    request = SearchRequest(
+        document=single_label(options),
+        text=options["text"],
+        user_key=options["user"],
+        page_size=_size(options),
+    )
+    return _show(search_service.search(request), options, output)
+
+
+def _similar_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("document", metavar="LABEL")
+    parser.add_argument("id", metavar="ID", help="primary key of the item")
+    parser.add_argument(
+        "--also", action="store_true", help="by other people's behaviour instead of by content"
+    )
+    _list_arguments(parser)
+
+
+def _similar(options: Options, output: Output) -> bool:
+    find = recommendations.also if options["also"] else recommendations.similar
+    page = find(options["document"], options["id"], user_key=options["user"], size=_size(options))
+    return _show(page, options, output)
+
+
+def _recommend_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--placement", default="for-you", metavar="NAME", help="default: for-you")
+    parser.add_argument("--item", metavar="ID", help="the item that the list is about")
+    document_argument(parser)
+    _list_arguments(parser)
+
+
+def _recommend(options: Options, output: Output) -> bool:
+    page = recommendations.recommend(
+        options["placement"],
+        user_key=options["user"],
+        document=options["document"],
+        item=options["item"],
+        size=_size(options),
+    )
+    return _show(page, options, output)
+
+
+COMMANDS = [
+    Subcommand("search", "Search as a visitor does.", _search_arguments, _search),
+    Subcommand("similar", "Items like this one.", _similar_arguments, _similar),
+    Subcommand("recommend", "What a placement shows a user.", _recommend_arguments, _recommend),
+]

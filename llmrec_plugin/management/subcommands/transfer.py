@@ -1,0 +1,73 @@
+"""import: items, interactions and judgements from files."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.management.output import Output
+from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument
+from llmrec_plugin.services import importing, interactions
+
+SHOWN_ERRORS = 20
+
+
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("what", choices=["items", "interactions", "judgments"])
+    parser.add_argument("file", nargs="?", type=Path, help="JSON Lines; judgments: TREC qrels")
+    parser.add_argument("--queries", type=Path, help="judgments: JSON Lines with the texts of the queries")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad line, store nothing")
+    parser.add_argument(
+        "--from-source",
+        action="store_true",
+        help="interactions: read the site's own registered InteractionSources",
+    )
+    document_argument(parser)
+
+
+def _backfill(output: Output) -> bool:
+    stored = {}
+    for source in registry.interaction_sources:
+        with output.progress(f"import {source.label}", "events") as progress:
+            stored[source.label] = interactions.backfill(source, progress=progress)
+        output.line(f"{source.label}: {stored[source.label]} stored")
+    if not stored:
+        output.line("No InteractionSource is registered.")
+    output.finish(stored)
+    return bool(stored)
+
+
+def _import(options: Options, output: Output) -> bool:
+    if options["from_source"]:
+        return _backfill(output)
+    path: Path | None = options["file"]
+    if path is None or not path.is_file():
+        raise InvalidRequest(
+            f"There is no file {path}." if path else "Name the file to import.", parameter="file"
+        )
+    with output.progress(f"import {options['what']}", "lines") as progress:
+        if options["what"] == "judgments":
+            report = importing.import_judgments(
+                path,
+                queries=options["queries"],
+                document=options["document"],
+                strict=options["strict"],
+                progress=progress,
+            )
+        else:
+            run = importing.import_items if options["what"] == "items" else importing.import_interactions
+            report = run(path, document=options["document"], strict=options["strict"], progress=progress)
+    for line, message in report.errors[:SHOWN_ERRORS]:
+        output.line(f"{path.name}:{line}: {message}")
+    if len(report.errors) > SHOWN_ERRORS:
+        output.line(f"… and {len(report.errors) - SHOWN_ERRORS} more")
+    output.line(f"{report.stored} stored, {report.skipped} skipped, {len(report.errors)} bad lines")
+    output.finish(report)
+    return not report.errors
+
+
+COMMANDS = [
+    Subcommand("import", "Read items, interactions or judgements from a file.", _import_arguments, _import),
+]
