@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code; `--check` fails where a page says something else, or a link leads nowhere."""
+"""Writes the reference pages from the code; `--check` fails where one differs or a link leads nowhere."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def settings_page() -> str:
 def commands_page() -> str:
     from llmrec_plugin.management.subcommands import SUBCOMMANDS
 
-    parts = [
-        "# Commands\n\n`python manage.py llmrec …`. The exit code is 0 when all went well. `--json` prints one "
-        "JSON value for machines. Every command can be stopped and run again; it goes on where it was.\n"
-    ]
+    intro = (
+        "# Commands\n\n`python manage.py llmrec …`. The exit code is 0 when all went well. `--json` prints "
+        "one JSON value for machines. Every command can be stopped and run again; it goes on where it was.\n"
+    )
+    parts = [intro]
     for name, subcommand in SUBCOMMANDS.items():
         parser = argparse.ArgumentParser(prog=f"manage.py llmrec {name}", description=subcommand.help)
         parser.add_argument("--json", action="store_true", help="print one JSON value")
