@@ -1,0 +1,1 @@
+"""Runnable comparisons: quality, speed and memory as ratios measured in one run on one machine."""

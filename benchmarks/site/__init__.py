@@ -1,0 +1,1 @@
+"""The throw-away site that the benchmarks run in."""
