@@ -1,4 +1,4 @@
-"""`python -m benchmarks --data FOLDER [--only NAME …]`: each benchmark in a fresh process; prints and keeps JSON."""
+"""`python -m benchmarks --data FOLDER`: runs each benchmark in a fresh process and prints its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the public data sets that the benchmarks take as an argument; nothing of them is in the repository."""
+"""Reads the public data sets that the benchmarks take as an argument; none is in the repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class JudgedShop:
 
 
 def chorus(folder: Path) -> JudgedShop:
-    """Chorus electronics: 19,406 products, 135 queries graded 0 to 3; only queries with a relevant product."""
+    """Chorus electronics: 19,406 products and the graded (0 to 3) queries that have a relevant one."""
     with gzip.open(folder / "chorus_electronics" / "products.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     items = [

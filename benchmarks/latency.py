@@ -1,4 +1,4 @@
-"""(b) The search service, warm, against the sum of its bare parts; (d) the memory of a process that serves it."""
+"""(b) The warm search service against the sum of its bare parts; (d) the memory of its process."""
 
 from __future__ import annotations
 

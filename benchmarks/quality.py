@@ -17,7 +17,7 @@ def _reference_bm25(items: Sequence[tuple[str, str, str]]) -> Callable[[str], li
     import snowballstemmer
 
     stemmer = snowballstemmer.stemmer("english")
-    tokenize = {"stopwords": None, "stemmer": lambda words: stemmer.stemWords(words), "show_progress": False}
+    tokenize = {"stopwords": None, "stemmer": stemmer.stemWords, "show_progress": False}
     index = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
     index.index(bm25s.tokenize([f"{t} {d}" for _, t, d in items], **tokenize), show_progress=False)
     keys = [key for key, _, _ in items]

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SECRET_KEY = "tests only"  # noqa: S105
+SECRET_KEY = "tests only"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True

@@ -4,7 +4,7 @@ from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.embeddings import Embedding
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
-from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion
+from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
 
 __all__ = [
     "Configuration",
@@ -21,4 +21,5 @@ __all__ = [
     "ModelArtefact",
     "ModelVersion",
     "OutboxEntry",
+    "Status",
 ]

@@ -115,3 +115,13 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.document}: {self.index_version_id}"
+
+
+class Status(IndexVersion):
+    """Gives the admin's status page a place in its menu and a permission of its own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("status")
+        verbose_name_plural = _("status")
+        default_permissions = ("view",)
