@@ -1,0 +1,353 @@
+"""What users do: events come in once, with consent only, and go out as histories."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any, cast
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.models import Consent, Impression, Interaction
+from llmrec_plugin.services import privacy
+from llmrec_plugin.types import KINDS, Event, Kind
+
+ANONYMOUS = "anon:"
+"""Prefix of the keys of visitors who have not logged in."""
+MAX_OBJECT_ID = 255
+MAX_EXTERNAL_ID = 100
+CHUNK = 1000
+FUTURE_TOLERANCE = timedelta(days=1)
+"""A clock that runs ahead by less is taken as now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewInteraction:
+    """One event as it comes in."""
+
+    user_key: str
+    document: str
+    object_id: str
+    kind: str
+    value: float | None = None
+    at: datetime | None = None
+    """Aware; None: now."""
+    request_id: str | uuid.UUID | None = None
+    """Of the list that the user acted on."""
+    position: int | None = None
+    """Place in that list, from 0."""
+    external_id: str | None = None
+    """The sender's own id: a second event with it is a duplicate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordReport:
+    stored: int
+    duplicates: int
+    refused: int
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Position in the call -> why that event was refused."""
+
+
+def record(
+    *,
+    user_key: str,
+    document: str,
+    object_id: object,
+    kind: str,
+    value: float | None = None,
+    at: datetime | None = None,
+    request_id: str | uuid.UUID | None = None,
+    position: int | None = None,
+    external_id: str | None = None,
+) -> bool:
+    """Store one event; False: not stored, since the user gave no consent, it is a duplicate or
+    LLMREC["ENABLED"] is off. Raises InvalidRequest for an event that makes no sense."""
+    event = NewInteraction(
+        user_key=user_key,
+        document=document,
+        object_id=str(object_id),
+        kind=kind,
+        value=value,
+        at=at,
+        request_id=request_id,
+        position=position,
+        external_id=external_id,
+    )
+    row = _validated(event, now=timezone.now())
+    if not get_settings().ENABLED or not privacy.may_personalise(user_key):
+        return False
+    return _insert([row])[0] == 1
+
+
+def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> RecordReport:
+    """Store what can be stored; an event that makes no sense is refused and the others go on.
+
+    With `check`, events about items that the document's queryset does not hold are refused, too
+    (one query per document).
+    """
+    if not get_settings().ENABLED:
+        why = 'LLMREC["ENABLED"] is off: no events are stored.'
+        return RecordReport(
+            stored=0, duplicates=0, refused=len(events), reasons=dict.fromkeys(range(len(events)), why)
+        )
+    rows, reasons = _validate_all(events)
+    _refuse_without_consent(rows, reasons)
+    if check:
+        _refuse_unknown_items(rows, reasons)
+    stored = duplicates = 0
+    accepted = list(rows.values())
+    for start in range(0, len(accepted), CHUNK):
+        inserted, repeated = _insert(accepted[start : start + CHUNK])
+        stored, duplicates = stored + inserted, duplicates + repeated
+    return RecordReport(
+        stored=stored, duplicates=duplicates, refused=len(reasons), reasons=dict(sorted(reasons.items()))
+    )
+
+
+def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
+    """Raises InvalidRequest, naming the parameter, for an event that could not be stored."""
+    _validated(event, now=now or timezone.now())
+
+
+def forget(external_ids: Iterable[str]) -> int:
+    """Delete the events with these ids, as when an order line is deleted; returns how many there were."""
+    deleted, _ = Interaction.objects.filter(external_id__in=list(external_ids)).delete()
+    return deleted
+
+
+def backfill(source: InteractionSource[Any], *, progress: Callable[[int, int], None] | None = None) -> int:
+    """Take over the rows that the site had before; returns how many are new. Interrupted or run again,
+    it goes on where it stopped, since rows that came in already are duplicates."""
+    rows = source.model._default_manager.order_by("pk")
+    total, done, stored = rows.count(), 0, 0
+    chunk = list(rows.values_list("pk", flat=True)[:CHUNK])
+    while chunk:
+        stored += record_many(_source_events(source, chunk)).stored
+        done += len(chunk)
+        if progress is not None:
+            progress(done, max(total, done))
+        chunk = list(rows.filter(pk__gt=chunk[-1]).values_list("pk", flat=True)[:CHUNK])
+    return stored
+
+
+def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> RecordReport:
+    """Bring the events of these rows of the site up to date after they were saved or deleted."""
+    with transaction.atomic():
+        forget(source_event_id(source, pk) for pk in primary_keys)
+        return record_many(_source_events(source, primary_keys))
+
+
+def source_event_id(source: InteractionSource[Any], pk: object) -> str:
+    """The external id under which the event of one row of the site is kept."""
+    return f"{source.label}:{pk}"
+
+
+def _source_events(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> list[NewInteraction]:
+    """Rows without a user, as a guest's order, are no events."""
+    columns = ["pk", source.user_field, source.item_field, source.time_field]
+    if source.value_field:
+        columns.append(source.value_field)
+    rows = source.model._default_manager.filter(pk__in=primary_keys).order_by("pk").values_list(*columns)
+    return [
+        NewInteraction(
+            user_key=str(user),
+            document=source.document,
+            object_id=str(item),
+            kind=source.kind,
+            value=None if not value or value[0] is None else float(value[0]),
+            at=_moment(at),
+            external_id=source_event_id(source, pk),
+        )
+        for pk, user, item, at, *value in rows
+        if user is not None and item is not None
+    ]
+
+
+def _moment(at: date | datetime | None) -> datetime | None:
+    """A date counts from its first moment in the site's time zone; a naive time is read in it."""
+    if at is None:
+        return None
+    if not isinstance(at, datetime):
+        at = datetime.combine(at, time.min)
+    return timezone.make_aware(at) if timezone.is_naive(at) else at
+
+
+def merge(anonymous_key: str, user_key: str) -> int:
+    """Make a visitor's events those of the user he logged in as; returns how many moved.
+
+    The user's own choice on consent stands over the visitor's; where the user has refused, what the
+    visitor left is deleted instead of being tied to him.
+    """
+    privacy.check_user_key(user_key)
+    if not anonymous_key.startswith(ANONYMOUS) or user_key.startswith(ANONYMOUS):
+        raise InvalidRequest(
+            f'Only the events of a visitor ("{ANONYMOUS}…") can be merged into a user\'s.',
+            parameter="anonymous_key",
+        )
+    with transaction.atomic():
+        consent = Consent.objects.filter(user_key=anonymous_key).first()
+        if consent is not None:
+            Consent.objects.get_or_create(user_key=user_key, defaults={"granted": consent.granted})
+            consent.delete()
+        interactions = Interaction.objects.filter(user_key=anonymous_key)
+        impressions = Impression.objects.filter(user_key=anonymous_key)
+        if not privacy.may_personalise(user_key):
+            interactions.delete()
+            impressions.delete()
+            return 0
+        impressions.update(user_key=user_key)
+        return interactions.update(user_key=user_key)
+
+
+def history(user_key: str, *, document: str, limit: int) -> list[Event]:
+    """The user's latest events with items of one document type, newest first; one query."""
+    rows = (
+        Interaction.objects.filter(user_key=user_key, document=document)
+        .order_by("-at", "-id")
+        .values_list("object_id", "kind", "at", "value")[:limit]
+    )
+    return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
+
+
+def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:
+    """Items that the user has ever done one of `kinds` with; one query."""
+    rows = Interaction.objects.filter(user_key=user_key, document=document, kind__in=kinds)
+    return frozenset(rows.values_list("object_id", flat=True).distinct())
+
+
+def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
+    """Those of the keys that the document's own queryset holds; malformed ones are left out; one query."""
+    to_python = document.model._meta.pk.to_python
+    primary_keys = []
+    for key in keys:
+        try:
+            primary_keys.append(to_python(key))
+        except ValidationError:
+            continue
+    found: QuerySet[Any] = document.get_queryset().filter(pk__in=primary_keys).order_by()
+    return {str(pk) for pk in found.values_list("pk", flat=True)}
+
+
+def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
+    """The event as a row; the row is not saved."""
+    privacy.check_user_key(event.user_key)
+    if event.document not in registry.labels():
+        raise InvalidRequest(
+            f'There is no document "{event.document}". Known: {", ".join(registry.labels())}.',
+            parameter="document",
+        )
+    if not event.object_id or len(event.object_id) > MAX_OBJECT_ID:
+        raise InvalidRequest(f"An item id has 1 to {MAX_OBJECT_ID} characters.", parameter="object_id")
+    if event.kind not in KINDS:
+        raise InvalidRequest(
+            f'"{event.kind}" is no kind of event. Known: {", ".join(KINDS)}.', parameter="kind"
+        )
+    if event.external_id is not None and not 0 < len(event.external_id) <= MAX_EXTERNAL_ID:
+        raise InvalidRequest(f"An event id has 1 to {MAX_EXTERNAL_ID} characters.", parameter="external_id")
+    return Interaction(
+        user_key=event.user_key,
+        document=event.document,
+        object_id=event.object_id,
+        kind=event.kind,
+        value=_finite(event.value),
+        at=_past(event.at, now=now),
+        request_id=_uuid(event.request_id),
+        position=_place(event.position),
+        external_id=event.external_id,
+    )
+
+
+def _finite(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidRequest(f"The value of an event is a finite number, not {value!r}.", parameter="value")
+    return float(value)
+
+
+def _past(at: datetime | None, *, now: datetime) -> datetime:
+    if at is None:
+        return now
+    if timezone.is_naive(at):
+        raise InvalidRequest(f"The time {at.isoformat()} has no time zone.", parameter="at")
+    if at > now + FUTURE_TOLERANCE:
+        raise InvalidRequest(f"The time {at.isoformat()} lies in the future.", parameter="at")
+    return min(at, now)
+
+
+def _uuid(request_id: object) -> uuid.UUID | None:
+    if request_id is None or isinstance(request_id, uuid.UUID):
+        return request_id
+    try:
+        return uuid.UUID(str(request_id))
+    except ValueError:
+        raise InvalidRequest(f"{request_id!r} is no request id.", parameter="request_id") from None
+
+
+def _place(position: object) -> int | None:
+    if position is None:
+        return None
+    if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < 2**31:
+        raise InvalidRequest(f"A position is a whole number from 0, not {position!r}.", parameter="position")
+    return position
+
+
+def _validate_all(events: Sequence[NewInteraction]) -> tuple[dict[int, Interaction], dict[int, str]]:
+    now = timezone.now()
+    rows: dict[int, Interaction] = {}
+    reasons: dict[int, str] = {}
+    for number, event in enumerate(events):
+        try:
+            rows[number] = _validated(event, now=now)
+        except InvalidRequest as error:
+            reasons[number] = str(error)
+    return rows, reasons
+
+
+def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:
+    users = list({row.user_key for row in rows.values()})
+    allowed: set[str] = set()
+    for start in range(0, len(users), CHUNK):
+        allowed |= privacy.consenting(users[start : start + CHUNK])
+    for number in [number for number, row in rows.items() if row.user_key not in allowed]:
+        reasons[number] = "The user has not agreed to being remembered."
+        del rows[number]
+
+
+def _refuse_unknown_items(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:
+    for label in sorted({row.document for row in rows.values()}):
+        asked = {row.object_id for row in rows.values() if row.document == label}
+        known = existing_keys(registry.get(label), asked)
+        missing = [n for n, row in rows.items() if row.document == label and row.object_id not in known]
+        for number in missing:
+            reasons[number] = f'"{label}" has no item "{rows[number].object_id}".'
+            del rows[number]
+
+
+def _insert(rows: Sequence[Interaction]) -> tuple[int, int]:
+    """(stored, duplicates); a duplicate that another process stores meanwhile does no harm."""
+    named = [row.external_id for row in rows if row.external_id is not None]
+    seen = set(
+        Interaction.objects.filter(external_id__in=named).values_list("external_id", flat=True)
+        if named
+        else ()
+    )
+    fresh = []
+    for row in rows:
+        if row.external_id is not None:
+            if row.external_id in seen:
+                continue
+            seen.add(row.external_id)
+        fresh.append(row)
+    Interaction.objects.bulk_create(fresh, ignore_conflicts=bool(named))
+    return len(fresh), len(rows) - len(fresh)

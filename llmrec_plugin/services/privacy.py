@@ -1,0 +1,205 @@
+"""What users agreed to, and their rights: consent, export, erasure and retention of what is kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.utils import timezone
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.models import Consent, Impression, Interaction, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+MAX_USER_KEY = 100
+STRIP_BATCH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseReport:
+    """Rows that are gone, and the model versions that learned from them and are due for retraining."""
+
+    interactions: int
+    impressions: int
+    consent: bool
+    model_versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionReport:
+    """Rows deleted for their age, and ranked lists cut down to what was shown."""
+
+    interactions: int
+    impressions: int
+    pages_stripped: int
+
+
+def may_personalise(user_key: str | None) -> bool:
+    """Whether events of this user may be stored and used; one query at most."""
+    return bool(user_key) and bool(consenting([str(user_key)]))
+
+
+def consenting(user_keys: Iterable[str]) -> set[str]:
+    """Those of the users whose events may be stored and used, by LLMREC["CONSENT"]; one query at most."""
+    keys = set(user_keys)
+    mode = get_settings().CONSENT
+    if mode == "off" or not keys:
+        return set()
+    chosen = dict(Consent.objects.filter(user_key__in=keys).values_list("user_key", "granted"))
+    return {key for key in keys if chosen.get(key, mode == "opt-out")}
+
+
+def consented(interactions: QuerySet[Interaction]) -> QuerySet[Interaction]:
+    """The part of `interactions` that may be learned from."""
+    mode = get_settings().CONSENT
+    if mode == "off":
+        return interactions.none()
+    if mode == "opt-in":
+        return interactions.filter(user_key__in=Consent.objects.filter(granted=True).values("user_key"))
+    return interactions.exclude(user_key__in=Consent.objects.filter(granted=False).values("user_key"))
+
+
+def consent_of(user_key: str) -> bool | None:
+    """The user's recorded choice; None: none yet, so LLMREC["CONSENT"] decides."""
+    return Consent.objects.filter(user_key=user_key).values_list("granted", flat=True).first()
+
+
+def set_consent(user_key: str, *, granted: bool) -> None:
+    """Record the user's choice. A refusal stops all use at once and keeps what is stored until
+    `erase_user` or retention removes it."""
+    check_user_key(user_key)
+    Consent.objects.update_or_create(user_key=user_key, defaults={"granted": granted})
+    logger.info("consent granted=%s", granted)
+
+
+def check_user_key(user_key: str) -> None:
+    """Raises InvalidRequest unless the key can be stored."""
+    if not user_key or len(user_key) > MAX_USER_KEY:
+        raise InvalidRequest(
+            f"A user key has 1 to {MAX_USER_KEY} characters, this one has {len(user_key)}.",
+            parameter="user_key",
+        )
+
+
+def export_user(user_key: str) -> dict[str, Any]:
+    """All that is kept about the user, in types that JSON knows."""
+    consent = Consent.objects.filter(user_key=user_key).values("granted", "at").first()
+    interactions = Interaction.objects.filter(user_key=user_key).order_by("at", "id")
+    impressions = Impression.objects.filter(user_key=user_key).order_by("at", "request_id")
+    return {
+        "user": user_key,
+        "consent": _plain(consent) if consent else None,
+        "interactions": [
+            _plain(row)
+            for row in interactions.values(
+                "document",
+                "object_id",
+                "kind",
+                "value",
+                "at",
+                "request_id",
+                "position",
+                "external_id",
+                "received_at",
+            )
+        ],
+        "impressions": [
+            _plain(row)
+            for row in impressions.values(
+                "request_id", "document", "placement", "query", "ranking", "shown", "total", "at"
+            )
+        ],
+    }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain_value(value) for name, value in row.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool | list | dict):
+        return value
+    return str(value)
+
+
+def erase_user(user_key: str) -> EraseReport:
+    """Remove every row about the user, his choice on consent included, in one transaction.
+
+    Nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
+    events calls `set_consent(..., granted=False)` afterwards. Events that the site declares as an
+    InteractionSource come back when it saves or imports them again: erase them there as well.
+    """
+    with transaction.atomic():
+        versions = _mark_for_retraining(user_key)
+        interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
+        impressions, _ = Impression.objects.filter(user_key=user_key).delete()
+        consents, _ = Consent.objects.filter(user_key=user_key).delete()
+    logger.info(
+        "erased interactions=%d impressions=%d model_versions=%d", interactions, impressions, len(versions)
+    )
+    return EraseReport(
+        interactions=interactions,
+        impressions=impressions,
+        consent=bool(consents),
+        model_versions=tuple(versions),
+    )
+
+
+def _mark_for_retraining(user_key: str) -> list[int]:
+    """Count the user in `report["erased"]` of each model version made after his first event came in."""
+    received = (
+        Interaction.objects.filter(user_key=user_key)
+        .values("document")
+        .annotate(since=Min("received_at"))
+        .order_by("document")
+    )
+    marked: list[int] = []
+    for row in received:
+        trained = ModelVersion.objects.select_for_update().filter(
+            document=row["document"], created_at__gte=row["since"]
+        )
+        for version in trained:
+            version.report = {**version.report, "erased": version.report.get("erased", 0) + 1}
+            version.save(update_fields=["report"])
+            marked.append(version.pk)
+    return marked
+
+
+def apply_retention(*, now: datetime | None = None) -> RetentionReport:
+    """Delete events and lists older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose cursors have
+    expired keep only what was shown, and nothing where the user gave no consent."""
+    now = now or timezone.now()
+    settings = get_settings()
+    oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
+    interactions, _ = Interaction.objects.filter(at__lt=oldest).delete()
+    expired = Impression.objects.filter(at__lt=now - timedelta(seconds=settings.PAGE_LIFETIME_SECONDS))
+    old, _ = Impression.objects.filter(at__lt=oldest).delete()
+    transient, _ = expired.filter(extra__transient=True).delete()
+    stripped = sum(_strip(chunk) for chunk in _chunks(expired.exclude(extra={})))
+    logger.info(
+        "retention interactions=%d impressions=%d pages_stripped=%d", interactions, old + transient, stripped
+    )
+    return RetentionReport(interactions=interactions, impressions=old + transient, pages_stripped=stripped)
+
+
+def _chunks(impressions: QuerySet[Impression]) -> Iterator[list[Impression]]:
+    """Until none is left; each chunk leaves the queryset when it is stripped."""
+    while chunk := list(impressions.only("ranking", "shown", "extra").order_by("at")[:STRIP_BATCH]):
+        yield chunk
+
+
+def _strip(chunk: list[Impression]) -> int:
+    for impression in chunk:
+        impression.ranking = (impression.ranking or [])[: impression.shown]
+        impression.extra = {}
+    Impression.objects.bulk_update(chunk, ["ranking", "extra"])
+    return len(chunk)

@@ -1,0 +1,224 @@
+"""What is live, what waits and what is ill: the same answer for the command, the admin and the health page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from llmrec_plugin.analysis.tokens import analysis_id
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
+from llmrec_plugin.models import IndexVersion, OutboxEntry
+from llmrec_plugin.services.live import LivePair, live_pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentStatus:
+    """How one document type stands."""
+
+    label: str
+    index_version: str
+    """Physical name of what is live; empty: nothing is."""
+    building: str
+    """Physical name of the version under construction; empty: none."""
+    encoder: str
+    encoder_id: str
+    model_version: int | None
+    trained_at: datetime | None
+    retraining_due: bool
+    """Somebody whose events the model learned from has been erased since."""
+    items: int | None
+    """That can be found; None: the engine does not answer."""
+    backlog: int
+    failing: int
+    """Backlog entries that have been tried and failed."""
+    oldest: datetime | None
+    """When the oldest entry of the backlog came in."""
+    stale: tuple[str, ...]
+    """What the settings or the code say other than the live version; `build` mends it."""
+
+    @property
+    def lag_seconds(self) -> float:
+        """How far the index may be behind the site."""
+        return 0.0 if self.oldest is None else max(0.0, (timezone.now() - self.oldest).total_seconds())
+
+    @property
+    def ills(self) -> tuple[str, ...]:
+        """Sentences on what to do; empty: all is well."""
+        found = []
+        if not self.index_version:
+            found.append(_("No index is live: run `manage.py llmrec build`."))
+        if self.failing:
+            found.append(
+                ngettext(
+                    "%(count)d item fails to be indexed: see its error in the backlog.",
+                    "%(count)d items fail to be indexed: see their errors in the backlog.",
+                    self.failing,
+                )
+                % {"count": self.failing}
+            )
+        if self.stale:
+            found.append(
+                _("The live index differs from the settings (%(what)s): run `manage.py llmrec build`.")
+                % {"what": ", ".join(self.stale)}
+            )
+        if self.retraining_due:
+            found.append(_("The model knows erased users: run `manage.py llmrec train`."))
+        return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The whole state at one moment."""
+
+    enabled: bool
+    backend: str
+    backend_error: str
+    """Why the engine cannot be used; empty: it can."""
+    documents: tuple[DocumentStatus, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Searches can be answered: the engine works and every document has a live index."""
+        return not self.backend_error and all(document.index_version for document in self.documents)
+
+    @property
+    def healthy(self) -> bool:
+        """Ready, and nothing asks for attention."""
+        return self.ready and not any(document.ills for document in self.documents)
+
+    def lines(self) -> Iterator[str]:
+        """For a terminal."""
+        state = self.backend_error or _("works")
+        yield _("Engine %(name)s: %(state)s") % {"name": self.backend, "state": state}
+        if not self.enabled:
+            yield _('Switched off by LLMREC["ENABLED"]: plain word search only.')
+        for document in self.documents:
+            yield from _document_lines(document)
+        if not self.documents:
+            yield _("No document is registered: write one in search_documents.py of an app.")
+
+
+def collect() -> Status:
+    """The state now; loads no encoder."""
+    settings = get_settings()
+    backend_error = _backend_error()
+    waiting = _backlog()
+    building = dict(
+        IndexVersion.objects.filter(state=IndexVersion.State.BUILDING).values_list("document", "name")
+    )
+    documents = tuple(
+        _document_status(
+            document,
+            waiting=waiting.get(document.label, {}),
+            building=building.get(document.label, ""),
+            reachable=not backend_error,
+        )
+        for document in registry
+    )
+    return Status(
+        enabled=settings.ENABLED, backend=settings.BACKEND, backend_error=backend_error, documents=documents
+    )
+
+
+def _backend_error() -> str:
+    try:
+        get_backend().check()
+    except LlmrecError as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _backlog() -> dict[str, dict[str, Any]]:
+    rows = (
+        OutboxEntry.objects.order_by()
+        .values("document")
+        .annotate(
+            backlog=Count("pk"), failing=Count("pk", filter=Q(attempts__gt=0)), oldest=Min("created_at")
+        )
+    )
+    return {row.pop("document"): row for row in rows}
+
+
+def _document_status(
+    document: SearchDocument[Any], *, waiting: dict[str, Any], building: str, reachable: bool
+) -> DocumentStatus:
+    pair = _live(document.label)
+    version = pair.index_version if pair else None
+    model = pair.model_version if pair else None
+    return DocumentStatus(
+        label=document.label,
+        index_version=version.name if version else "",
+        building=building,
+        encoder=version.encoder_name if version else document.encoder_spec().name,
+        encoder_id=version.encoder_id if version else "",
+        model_version=model.pk if model else None,
+        trained_at=model.created_at if model else None,
+        retraining_due=bool(model and model.report.get("erased")),
+        items=_count(version) if version and reachable else None,
+        backlog=waiting.get("backlog", 0),
+        failing=waiting.get("failing", 0),
+        oldest=waiting.get("oldest"),
+        stale=_differences(document, version) if version else (),
+    )
+
+
+def _live(label: str) -> LivePair | None:
+    try:
+        return live_pair(label)
+    except NotBuilt:
+        return None
+
+
+def _count(version: IndexVersion) -> int | None:
+    try:
+        return get_backend().count(version.name)
+    except (BackendUnavailable, NotFound):
+        return None
+
+
+def _differences(document: SearchDocument[Any], version: IndexVersion) -> tuple[str, ...]:
+    """What a new build would make otherwise; the encoder is compared by name and options, without loading it."""
+    spec = document.encoder_spec()
+    schema = {"text_fields": list(document.schema_fields()), "filters": dict(document.filter_kinds())}
+    compared = {
+        _("encoder"): (spec.name, dict(spec.options))
+        != (version.encoder_name, dict(version.encoder_options)),
+        _("text analysis"): version.analysis_id != analysis_id(),
+        _("fields"): schema != {name: version.schema.get(name) for name in schema},
+    }
+    return tuple(name for name, differs in compared.items() if differs)
+
+
+def _document_lines(document: DocumentStatus) -> Iterator[str]:
+    items = "?" if document.items is None else str(document.items)
+    yield f"{document.label}: {document.index_version or '–'}"
+    yield "  " + _("%(items)s items, encoder %(encoder)s") % {"items": items, "encoder": document.encoder}
+    if document.model_version is not None and document.trained_at is not None:
+        yield (
+            "  "
+            + _("model version %(pk)d of %(at)s")
+            % {
+                "pk": document.model_version,
+                "at": timezone.localtime(document.trained_at).isoformat(" ", "minutes"),
+            }
+        )
+    if document.building:
+        yield "  " + _("under construction: %(name)s") % {"name": document.building}
+    if document.backlog:
+        yield (
+            "  "
+            + _("backlog: %(count)d, the oldest for %(seconds)d s")
+            % {"count": document.backlog, "seconds": document.lag_seconds}
+        )
+    for ill in document.ills:
+        yield f"  ! {ill}"
