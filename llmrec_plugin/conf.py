@@ -56,7 +56,8 @@ class Settings:
     VERSION_GRACE_SECONDS: int = 86_400
     """How long a replaced index version is kept for rollback."""
     TASKS: str = "auto"
-    """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands and beat drain."""
+    """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
+    and beat drain."""
 
     @property
     def data_dir(self) -> Path:
@@ -98,14 +99,18 @@ def get_settings() -> Settings:
 
 def _unknown_key(key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)
-    return f'settings.LLMREC has an unknown key "{key}". Did you mean "{near[0]}"? Known: {", ".join(sorted(known))}.'
+    return (
+        f'settings.LLMREC has an unknown key "{key}". Did you mean "{near[0]}"? '
+        f"Known: {', '.join(sorted(known))}."
+    )
 
 
 def _validate(settings: Settings) -> None:
     for name, choices in _CHOICES.items():
         if getattr(settings, name) not in choices:
             raise ConfigurationError(
-                f'LLMREC["{name}"] is {getattr(settings, name)!r}; it must be one of {", ".join(map(repr, choices))}.'
+                f'LLMREC["{name}"] is {getattr(settings, name)!r}; '
+                f"it must be one of {', '.join(map(repr, choices))}."
             )
     for name in _POSITIVE:
         value = getattr(settings, name)

@@ -48,7 +48,8 @@ class SearchBackend(ABC):
     ) -> WriteReport:
         """Apply each change whose revision is greater than what the index has seen for its key,
         deletes included: a late put never resurrects what a newer delete removed.
-        Raises InvalidVector if a vector is zero, non-finite or of other dimensions; then nothing is written."""
+        Raises InvalidVector if a vector is zero, non-finite or of other dimensions; then nothing is
+        written."""
 
     @abstractmethod
     def search(self, name: str, query: EngineQuery) -> EngineResult:

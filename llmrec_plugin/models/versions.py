@@ -89,7 +89,7 @@ class ModelVersion(models.Model):
 
 
 class Deployment(models.Model):
-    """From this moment on, this pair answers for the document; the newest row is live, none is ever edited."""
+    """From this moment on, this pair answers for the document; rows are only ever appended."""
 
     document = models.CharField(_("document"), max_length=100)
     index_version = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What is live, what waits and what is ill: the same answer for the command, the admin and the health page."""
+"""What is live, what waits and what is ill: one answer for the command, the admin and the health page."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _count(version: IndexVersion) -> int | None:
 
 
 def _differences(document: SearchDocument[Any], version: IndexVersion) -> tuple[str, ...]:
-    """What a new build would make otherwise; the encoder is compared by name and options, without loading it."""
+    """What a new build would make otherwise; encoders are compared by name and options, unloaded."""
     spec = document.encoder_spec()
     schema = {"text_fields": list(document.schema_fields()), "filters": dict(document.filter_kinds())}
     compared = {
