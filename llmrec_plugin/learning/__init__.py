@@ -1,0 +1,1 @@
+"""What interactions teach in closed form: neighbours of items and their popularity; numpy and scipy only."""

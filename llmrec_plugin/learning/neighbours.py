@@ -1,0 +1,146 @@
+"""Which items follow from which, learned from who took what: EASE where it fits, item-kNN above.
+
+Direction: row s of `Neighbours` lists what to recommend to one who took item s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.exceptions import InvalidVector
+
+Method: TypeAlias = Literal["ease", "item-knn"]
+UserItem: TypeAlias = Any
+"""scipy.sparse matrix or array, users x items; 1 or a weight where the user took the item."""
+
+MOST_ITEMS_FOR_EASE = 10_000
+"""The inverse of EASE holds items x items numbers (at 10,000: 0.4 GB) and takes time cubic in them."""
+
+WELL_CONDITIONED = 1e4
+"""Below this condition number single precision inverts with about three correct digits, enough to
+order neighbours and half the memory and time; above it double precision is used."""
+
+BLOCK_NUMBERS = 4_000_000
+"""Size of the intermediate results, in numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The strongest positive weights of each item, strongest first, equal ones by index."""
+
+    indices: NDArray[np.int32]
+    """Shape (n, top): row s holds the items to recommend to one who took s, padded with -1."""
+    weights: NDArray[np.float32]
+    """Shape (n, top): how strongly, padded with 0."""
+
+    def of(self, item: int) -> list[tuple[int, float]]:
+        """What to recommend to one who took the item, strongest first."""
+        count = int((self.indices[item] >= 0).sum())
+        return list(
+            zip(self.indices[item, :count].tolist(), self.weights[item, :count].tolist(), strict=True)
+        )
+
+
+def fit_neighbours(user_item: UserItem, *, top: int = 50) -> tuple[Neighbours, Method]:
+    """The better method that the size of the catalogue allows, and which one that was."""
+    if user_item.shape[1] <= MOST_ITEMS_FOR_EASE:
+        return ease(user_item, top=top), "ease"
+    return item_knn(user_item, top=top), "item-knn"
+
+
+def ease(user_item: UserItem, *, regularisation: float = 100.0, top: int = 50) -> Neighbours:
+    """Steck's closed-form linear autoencoder (2019), its `top` positive weights per item.
+
+    Needs memory for one items x items matrix; see MOST_ITEMS_FOR_EASE.
+    """
+    matrix = _checked(user_item)
+    return _gathered(_ease_rows(matrix, regularisation), matrix.shape[1], top)
+
+
+def item_knn(user_item: UserItem, *, shrink: float = 50.0, top: int = 50) -> Neighbours:
+    """Cosine between the items' columns, shrunk towards 0 where few users took both.
+
+    Memory stays bounded: the products are formed for a few items at a time.
+    """
+    matrix = _checked(user_item)
+    return _gathered(_knn_rows(matrix, shrink), matrix.shape[1], top)
+
+
+def _checked(user_item: UserItem) -> UserItem:
+    from scipy import sparse
+
+    matrix = sparse.csr_array(user_item, dtype=np.float32)
+    if not np.isfinite(matrix.data).all():
+        raise InvalidVector("An interaction weight is not finite.")
+    return matrix
+
+
+_Row: TypeAlias = tuple[NDArray[np.integer], NDArray[np.floating]]
+
+
+def _ease_rows(matrix: UserItem, regularisation: float) -> Iterator[_Row]:
+    from scipy.linalg import lapack
+
+    items = matrix.shape[1]
+    if items == 0:
+        return
+    gram = (matrix.T @ matrix).tocsr()
+    bound = (
+        float(abs(gram).sum(axis=1).max()) / regularisation + 1.0
+    )  # Gershgorin: largest / least eigenvalue
+    dtype = np.float32 if bound < WELL_CONDITIONED else np.float64
+    full = np.asfortranarray(gram.toarray().astype(dtype))
+    full[np.diag_indices(items)] += regularisation
+    factorise, invert = (
+        (lapack.spotrf, lapack.spotri) if dtype is np.float32 else (lapack.dpotrf, lapack.dpotri)
+    )
+    factor, _ = factorise(full, lower=0, overwrite_a=1)
+    inverse, _ = invert(factor, lower=0, overwrite_c=1)
+    diagonal = np.diag(inverse).copy()
+    columns = np.arange(items)
+    for item in range(items):
+        # Only the upper triangle is filled: what lies left of the diagonal stands above it.
+        row = np.concatenate([inverse[:item, item], inverse[item, item:]])
+        weights = row / -diagonal
+        weights[item] = 0.0
+        yield columns, weights
+
+
+def _knn_rows(matrix: UserItem, shrink: float) -> Iterator[_Row]:
+    items = matrix.shape[1]
+    by_item = matrix.T.tocsr()
+    lengths = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1)).ravel())
+    step = max(1, BLOCK_NUMBERS // max(1, items))
+    for start in range(0, items, step):
+        block = (by_item[start : start + step] @ matrix).tocsr()
+        for offset in range(block.shape[0]):
+            item = start + offset
+            entries = slice(block.indptr[offset], block.indptr[offset + 1])
+            columns, weights = block.indices[entries], block.data[entries]
+            weights = np.where(columns == item, 0.0, weights / (lengths[item] * lengths[columns] + shrink))
+            yield columns, weights
+
+
+def _gathered(rows: Iterator[_Row], items: int, top: int) -> Neighbours:
+    indices = np.full((items, top), -1, dtype=np.int32)
+    weights = np.zeros((items, top), dtype=np.float32)
+    for item, (columns, values) in enumerate(rows):
+        best = _strongest(columns, values, top)
+        indices[item, : len(best)] = columns[best]
+        weights[item, : len(best)] = values[best]
+    return Neighbours(indices, weights)
+
+
+def _strongest(columns: NDArray[np.integer], values: NDArray[np.floating], top: int) -> NDArray[np.intp]:
+    """Positions of the largest positive values, largest first, equal ones by column."""
+    positive = np.flatnonzero(values > 0)
+    if len(positive) > top:
+        least = np.partition(values[positive], -top)[-top]
+        positive = positive[values[positive] >= least]
+    order = np.lexsort((columns[positive], -values[positive]))
+    return positive[order[:top]]

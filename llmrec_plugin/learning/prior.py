@@ -1,0 +1,25 @@
+"""What an item is worth before anything is known of the user."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llmrec_plugin.exceptions import InvalidVector
+
+
+def popularity_prior(counts: ArrayLike) -> NDArray[np.float32]:
+    """Logarithm of the counts, the most popular item at 1, shape (n,); counts may be decayed.
+
+    An item without events gets the mean of the others: not yet seen is not disliked.
+    """
+    amounts = np.asarray(counts, dtype=np.float64)
+    if not np.isfinite(amounts).all() or (amounts < 0).any():
+        raise InvalidVector("Counts of events must be finite and not negative.")
+    seen = amounts > 0
+    if not seen.any():
+        return np.zeros(amounts.shape, dtype=np.float32)
+    logarithms = np.log1p(amounts)
+    values = logarithms / logarithms.max()
+    values[~seen] = values[seen].mean()
+    return values.astype(np.float32)

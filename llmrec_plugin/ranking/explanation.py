@@ -1,0 +1,41 @@
+"""Why an item is where it is, as structured causes; services turn them into sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
+
+from llmrec_plugin.types import RankedItem
+
+Code: TypeAlias = Literal["text", "vector", "taste", "also", "popularity", "trending", "freshness"]
+
+LEAST_SHARE = 0.15
+MOST_REASONS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """One cause of an item's place."""
+
+    code: Code
+    source: str | None
+    """Key of the past item that the cause goes back to."""
+    share: float
+    """Of all that speaks for the item, 0..1."""
+
+
+def explain(item: RankedItem) -> list[Reason]:
+    """The strongest causes that speak for the item, strongest first; empty when nothing stands out.
+
+    At most two, each with at least 15 % of the sum of the positive contributions: less would be
+    true but no reason that anyone recognises.
+    """
+    positive = {name: value for name, value in item.contributions.items() if value > 0}
+    mass = sum(positive.values())
+    reasons = []
+    for name in sorted(positive, key=lambda name: (-positive[name], name)):
+        code, _, source = name.partition(":")
+        share = positive[name] / mass
+        if code in get_args(Code) and share >= LEAST_SHARE:
+            reasons.append(Reason(code=cast(Code, code), source=source or None, share=share))
+    return reasons[:MOST_REASONS]

@@ -1,0 +1,100 @@
+"""Makes one list of the lists that the legs (words, meaning) found, keeping what each leg gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.ranking.items import best_first
+from llmrec_plugin.ranking.vectors import stack, unit
+from llmrec_plugin.types import Hit, RankedItem, Vector
+
+
+def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> list[RankedItem]:
+    """Weighted sum of scores that each leg's own minimum and maximum bring to 0..1.
+
+    A leg with a single distinct score counts 1 for all its hits. What a leg did not find gets
+    nothing from it. Each contribution bears the name of its leg.
+    """
+    return _fused(
+        {
+            name: dict(zip(found, (weights[name] * _min_max(found, name)).tolist(), strict=True))
+            for name, found in _scores_by_leg(legs)
+        }
+    )
+
+
+def reciprocal_rank(
+    legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float], *, k: int = 60
+) -> list[RankedItem]:
+    """Weighted sum of (k + 1) / (k + rank), the first rank being 1.
+
+    The factor k + 1 changes no order; with it a first place counts the leg's full weight, as in
+    `linear`, so the strengths of later stages mean the same after either fusion.
+    """
+    parts = {}
+    for name, found in _scores_by_leg(legs):
+        order = sorted(found, key=lambda key, found=found: (-found[key], key))  # type: ignore[misc]
+        parts[name] = {key: weights[name] * (k + 1) / (k + rank) for rank, key in enumerate(order, start=1)}
+    return _fused(parts)
+
+
+def complete(
+    legs: Mapping[str, Sequence[Hit]], query_vector: Vector, vectors: Mapping[str, Vector]
+) -> dict[str, Sequence[Hit]]:
+    """The legs with the exact cosine added to "vector" for candidates that only "text" found.
+
+    Without it an item that the words found counts as unlike the query in meaning only because
+    it missed the cut of the nearest. Candidates without a vector stay as they are.
+    """
+    found = legs.get("vector", ())
+    known = {hit.key for hit in found}
+    missing = list(dict.fromkeys(hit.key for hit in legs.get("text", ()) if hit.key not in known))
+    positions, matrix = stack(missing, vectors)
+    if not positions:
+        return dict(legs)
+    query = unit(query_vector)
+    if query.shape[0] != matrix.shape[1]:
+        raise InvalidVector(
+            f"The query has {query.shape[0]} dimensions, the items have {matrix.shape[1]}: two encoders."
+        )
+    cosines = (matrix @ query).tolist()
+    added = [Hit(missing[position], score) for position, score in zip(positions, cosines, strict=True)]
+    return {**legs, "vector": sorted([*found, *added], key=lambda hit: (-hit.score, hit.key))}
+
+
+def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> list[tuple[str, dict[str, float]]]:
+    """Per leg that found something, the best score of each key; refuses scores that are not finite."""
+    result = []
+    for name, hits in legs.items():
+        found: dict[str, float] = {}
+        for hit in hits:
+            if hit.key not in found or hit.score > found[hit.key]:
+                found[hit.key] = hit.score
+        if found:
+            result.append((name, found))
+    return result
+
+
+def _min_max(found: Mapping[str, float], name: str) -> NDArray[np.float64]:
+    scores = np.fromiter(found.values(), dtype=np.float64, count=len(found))
+    if not np.isfinite(scores).all():
+        raise InvalidVector(f"The {name} leg has a score that is not finite; check the encoder.")
+    halves = scores * 0.5  # the difference of two finite halves is finite, that of the scores may not be
+    lowest = halves.min()
+    span = halves.max() - lowest
+    return (halves - lowest) / span if span > 0 else np.ones_like(scores)
+
+
+def _fused(parts: Mapping[str, Mapping[str, float]]) -> list[RankedItem]:
+    contributions: dict[str, dict[str, float]] = {}
+    for name, values in parts.items():
+        for key, value in values.items():
+            contributions.setdefault(key, {})[name] = value
+    return best_first(
+        RankedItem(key=key, score=sum(values.values()), contributions=values)
+        for key, values in contributions.items()
+    )

@@ -1,0 +1,123 @@
+"""The taste of a user as one vector that remembers which past item put which part into it."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.ranking.vectors import stack, unit
+from llmrec_plugin.types import Event, Matrix, Vector
+
+INDIFFERENT_RATING = 3.0
+RATING_REACH = 2.0
+"""Ratings are read on the scale 1 to 5: 3 says nothing, 5 counts fully, 1 fully against the item."""
+
+CANCELLED = 1e-3
+"""Sums shorter than this share of what went in are rounding noise of half-precision vectors, no taste."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """A unit vector and its exact decomposition over the items that it comes from.
+
+    It may be built of dismissals alone; then it points away from them and `seed` is None.
+    """
+
+    keys: tuple[str, ...]
+    """Past items, those that weigh most first; "" stands for what the user said about himself."""
+    parts: Matrix
+    """Shape (n, d); row i is what item i put in, the sum of the rows has unit length."""
+    disliked: frozenset[str] = frozenset()
+    """Keys whose part pushes away."""
+
+    @cached_property
+    def vector(self) -> Vector:
+        """Unit length: what candidates are compared with."""
+        total: Vector = self.parts.sum(axis=0)
+        return total
+
+    @cached_property
+    def seed(self) -> Vector | None:
+        """The direction of the liked items alone, to retrieve candidates by; None if nothing was liked.
+
+        `vector` is no such query: enough dismissals turn it away from everything in the catalogue.
+        """
+        liked = [position for position, key in enumerate(self.keys) if key not in self.disliked]
+        return unit(self.parts[liked].sum(axis=0)) if liked else None
+
+    def attribute(self, vectors: Matrix) -> Matrix:
+        """Shape (m, n) for (m, d) unit rows: how much of each cosine each past item makes up."""
+        shares: Matrix = vectors @ self.parts.T
+        return shares
+
+
+def build_profile(
+    events: Iterable[Event],
+    vectors: Mapping[str, Vector],
+    *,
+    now: datetime,
+    half_life: timedelta,
+    kind_weights: Mapping[str, float],
+) -> Profile | None:
+    """The taste that these events show; None where they show none.
+
+    That is so without events on items that have a vector, and when likes and dislikes cancel out.
+    """
+    weights = item_weights(events, now=now, half_life=half_life, kind_weights=kind_weights)
+    keys = sorted(weights, key=lambda key: (-abs(weights[key]), key))
+    positions, matrix = stack(keys, vectors)
+    if not positions:
+        return None
+    keys = [keys[position] for position in positions]
+    amounts = np.array([weights[key] for key in keys])
+    weighted = matrix * (amounts / np.abs(amounts).sum())[:, None]
+    length = float(np.linalg.norm(weighted.sum(axis=0)))
+    if length < CANCELLED:
+        return None
+    return Profile(
+        keys=tuple(keys),
+        parts=(weighted / length).astype(np.float32),
+        disliked=frozenset(key for key in keys if weights[key] < 0),
+    )
+
+
+def stated_profile(vector: Vector) -> Profile:
+    """The profile of a user known only by what he says about himself, encoded as one vector."""
+    return Profile(keys=("",), parts=unit(vector)[None, :])
+
+
+def item_weights(
+    events: Iterable[Event],
+    *,
+    now: datetime,
+    half_life: timedelta,
+    kind_weights: Mapping[str, float],
+) -> dict[str, float]:
+    """How much each past item counts, negative where the user does not want it; zeros are left out.
+
+    An event counts its kind's weight, halved once per half-life that has passed; one dated in the
+    future counts as if it were now. A kind without a weight does not count. The order of the
+    events does not matter.
+    """
+    if half_life <= timedelta(0):
+        raise ConfigurationError(f"The half-life of an event must be positive, not {half_life}.")
+    amounts: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        age = max(now - event.at, timedelta(0)) / half_life
+        amounts[event.key].append(kind_weights.get(event.kind, 0.0) * _liking(event) * 0.5**age)
+    totals = {key: math.fsum(values) for key, values in amounts.items()}
+    return {key: total for key, total in totals.items() if total}
+
+
+def _liking(event: Event) -> float:
+    """1, or where a rating names a value, how far that lies above (to 1) or below (to -1) indifference."""
+    if event.kind != "rating" or event.value is None:
+        return 1.0
+    return min(1.0, max(-1.0, (event.value - INDIFFERENT_RATING) / RATING_REACH))
