@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from datetime import timedelta
 
-from llmrec_plugin.management.output import Output
+from llmrec_plugin.management.output import Output, jsonable
 from llmrec_plugin.management.subcommands.base import (
     Options,
     Subcommand,
@@ -114,7 +114,12 @@ def _status(options: Options, output: Output) -> bool:
     current = status.collect()
     for line in current.lines():
         output.line(line)
-    output.finish(current)
+    documents = [
+        {**jsonable(document), "ills": document.ills, "lag_seconds": document.lag_seconds}
+        for document in current.documents
+    ]
+    summary = {"ready": current.ready, "healthy": current.healthy}
+    output.finish({**jsonable(current), **summary, "documents": documents})
     return current.healthy
 
 

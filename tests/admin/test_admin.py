@@ -1,0 +1,188 @@
+"""The app in Django's admin, as an editor and as somebody without permission sees it."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, OutboxEntry
+from llmrec_plugin.services import build, indexing, interactions
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import SearchRequest
+from tests.hostapp.models import Product
+
+pytestmark = pytest.mark.django_db
+
+READ_ONLY = [
+    "outboxentry",
+    "indexbatch",
+    "embedding",
+    "lease",
+    "interaction",
+    "impression",
+    "consent",
+    "importeditem",
+    "indexversion",
+    "modelversion",
+    "deployment",
+]
+
+
+@pytest.fixture
+def editor(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("editor"))
+    return client
+
+
+@pytest.fixture
+def shop() -> list[Product]:
+    products = [Product.objects.create(title=title) for title in ("red kettle", "blue kettle", "green chair")]
+    build.build("product")
+    return products
+
+
+def url(model: str, page: str = "changelist", *args: object) -> str:
+    return reverse(f"admin:llmrec_plugin_{model}_{page}", args=args)
+
+
+def form_data(configuration: Configuration) -> dict[str, object]:
+    import json
+
+    data: dict[str, object] = {
+        field.name: getattr(configuration, field.name)
+        for field in Configuration._meta.fields
+        if field.editable and field.name not in ("id", "updated_at", "kind_weights")
+    }
+    data["kind_weights"] = json.dumps(configuration.kind_weights)
+    return {name: value for name, value in data.items() if value is not False}
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+def test_results_can_be_read_but_not_added(editor: Client, shop: list[Product], model: str) -> None:
+    search(SearchRequest(document="product", text="kettle"))
+    interactions.record(user_key="7", document="product", object_id=str(shop[0].pk), kind="view")
+    assert editor.get(url(model)).status_code == 200
+    assert editor.get(url(model, "add")).status_code == 403
+
+
+def test_every_row_of_a_result_has_a_page(editor: Client, shop: list[Product]) -> None:
+    interactions.record(user_key="7", document="product", object_id=str(shop[0].pk), kind="view")
+    version, event = IndexVersion.objects.get(), Interaction.objects.get()
+    assert version.encoder_id in editor.get(url("indexversion", "change", version.pk)).text
+    assert editor.get(url("interaction", "change", event.pk)).status_code == 200
+
+
+def test_the_configuration_opens_directly_and_changes_the_next_search(
+    editor: Client, shop: list[Product]
+) -> None:
+    response = editor.get(url("configuration"), follow=True)
+    assert response.redirect_chain[0][0] == url("configuration", "change", 1)
+    before = search(SearchRequest(document="product", text="kettle")).results[0]
+    assert "vector" in before.contributions
+    changed = form_data(Configuration.current()) | {"text_weight": 1.0}
+    response = editor.post(url("configuration", "change", 1), changed, follow=True)
+    assert "in effect from the next request on" in response.text
+    after = search(SearchRequest(document="product", text="kettle")).results[0]
+    assert after.contributions.get("vector", 0.0) == 0.0
+
+
+def test_a_weight_out_of_range_is_refused_with_the_range(editor: Client) -> None:
+    editor.get(url("configuration"))
+    response = editor.post(
+        url("configuration", "change", 1), form_data(Configuration.current()) | {"text_weight": 1.5}
+    )
+    assert "less than or equal to 1" in response.text
+    assert Configuration.current().text_weight == 0.5
+
+
+@pytest.mark.parametrize("weights", ['{"view": 1}', '{"stare": 1}', "[]", '"much"'])
+def test_kind_weights_must_name_every_kind(editor: Client, weights: str) -> None:
+    editor.get(url("configuration"))
+    data = form_data(Configuration.current()) | {"kind_weights": weights}
+    assert "Give a number for each of" in editor.post(url("configuration", "change", 1), data).text
+
+
+def test_a_kind_weight_beyond_ten_is_refused(editor: Client) -> None:
+    import json
+
+    editor.get(url("configuration"))
+    weights = Configuration.current().kind_weights | {"view": 11}
+    data = form_data(Configuration.current()) | {"kind_weights": json.dumps(weights)}
+    assert "must be a number from -10 to 10" in editor.post(url("configuration", "change", 1), data).text
+
+
+def test_a_failed_entry_is_shown_with_its_error_and_can_be_tried_again(
+    editor: Client, shop: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.hostapp.search_documents import ProductDocument
+
+    def broken(self: ProductDocument, product: Product) -> str:
+        raise ValueError("no title today")
+
+    monkeypatch.setattr(ProductDocument, "prepare_title", broken, raising=False)
+    shop[0].save()
+    indexing.drain()
+    page = editor.get(url("outboxentry") + "?state=failed").text
+    assert "no title today" in page
+    monkeypatch.undo()
+    entry = OutboxEntry.objects.get()
+    response = editor.post(
+        url("outboxentry"), {"action": "retry", "_selected_action": [entry.pk]}, follow=True
+    )
+    assert "1 entry is tried again" in response.text
+    indexing.drain()
+    assert not OutboxEntry.objects.exists()
+
+
+def test_promotion_asks_first_and_records_who_did_it(editor: Client, shop: list[Product]) -> None:
+    first = IndexVersion.objects.get()
+    build.build("product", rebuild=True)
+    assert "Make live" in editor.get(url("indexversion")).text
+    page = editor.get(url("indexversion", "promote", first.pk))
+    assert first.name in page.text
+    assert Deployment.objects.first().index_version_id != first.pk  # type: ignore[union-attr]
+    response = editor.post(url("indexversion", "promote", first.pk), follow=True)
+    assert "is live from the next request on" in response.text
+    deployment = Deployment.objects.first()
+    assert deployment is not None
+    assert deployment.index_version_id == first.pk
+    assert deployment.by == "editor"
+
+
+def test_promotion_needs_the_permission(client: Client, shop: list[Product]) -> None:
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_indexversion"))
+    client.force_login(reader)
+    version = IndexVersion.objects.get()
+    assert client.get(url("indexversion")).status_code == 200
+    assert client.post(url("indexversion", "promote", version.pk)).status_code == 403
+
+
+def test_the_status_page_says_what_is_live_and_what_to_do_when_nothing_is(editor: Client) -> None:
+    assert "llmrec build" in editor.get(url("status")).text
+    Product.objects.create(title="red kettle")
+    build.build("product")
+    version = IndexVersion.objects.get()
+    assert version.name in editor.get(url("status")).text
+
+
+def test_the_admin_needs_staff(client: Client) -> None:
+    client.force_login(User.objects.create_user("visitor"))
+    assert client.get(url("status")).status_code == 302
+
+
+def test_lists_need_a_bounded_number_of_queries(
+    editor: Client, shop: list[Product], django_assert_max_num_queries: object
+) -> None:
+    for number in range(5):
+        build.build("product", rebuild=True)
+        assert number >= 0
+    with django_assert_max_num_queries(8):  # type: ignore[operator]
+        editor.get(url("indexversion"))
+
+
+def test_the_admin_speaks_chinese(editor: Client, shop: list[Product]) -> None:
+    response = editor.get(url("status"), headers={"accept-language": "zh-hans"})
+    assert "状态" in response.text
