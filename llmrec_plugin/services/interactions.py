@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
@@ -128,58 +128,42 @@ def forget(external_ids: Iterable[str]) -> int:
 def backfill(source: InteractionSource[Any], *, progress: Callable[[int, int], None] | None = None) -> int:
     """Take over the rows that the site had before; returns how many are new. Interrupted or run again,
     it goes on where it stopped, since rows that came in already are duplicates."""
-    rows = source.model._default_manager.order_by("pk")
+    rows = source.get_queryset().order_by("pk")
     total, done, stored = rows.count(), 0, 0
-    chunk = list(rows.values_list("pk", flat=True)[:CHUNK])
+    chunk = list(rows[:CHUNK])
     while chunk:
-        stored += record_many(_source_events(source, chunk)).stored
+        stored += record_many(_events_of(source, chunk)).stored
         done += len(chunk)
         if progress is not None:
             progress(done, max(total, done))
-        chunk = list(rows.filter(pk__gt=chunk[-1]).values_list("pk", flat=True)[:CHUNK])
+        chunk = list(rows.filter(pk__gt=chunk[-1].pk)[:CHUNK])
     return stored
 
 
 def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> RecordReport:
     """Bring the events of these rows of the site up to date after they were saved or deleted."""
     with transaction.atomic():
-        forget(source_event_id(source, pk) for pk in primary_keys)
-        return record_many(_source_events(source, primary_keys))
+        forget(source.external_id(pk) for pk in primary_keys)
+        rows = source.get_queryset().filter(pk__in=primary_keys)
+        return record_many(_events_of(source, rows))
 
 
-def source_event_id(source: InteractionSource[Any], pk: object) -> str:
-    """The external id under which the event of one row of the site is kept."""
-    return f"{source.label}:{pk}"
-
-
-def _source_events(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> list[NewInteraction]:
+def _events_of(source: InteractionSource[Any], rows: Iterable[Any]) -> list[NewInteraction]:
     """Rows without a user, as a guest's order, are no events."""
-    columns = ["pk", source.user_field, source.item_field, source.time_field]
-    if source.value_field:
-        columns.append(source.value_field)
-    rows = source.model._default_manager.filter(pk__in=primary_keys).order_by("pk").values_list(*columns)
+    events = (source.event(row) for row in rows)
     return [
         NewInteraction(
-            user_key=str(user),
-            document=source.document,
-            object_id=str(item),
-            kind=source.kind,
-            value=None if not value or value[0] is None else float(value[0]),
-            at=_moment(at),
-            external_id=source_event_id(source, pk),
+            user_key=event.user_key,
+            document=event.document,
+            object_id=event.object_id,
+            kind=event.kind,
+            value=event.value,
+            at=event.at,
+            external_id=event.external_id,
         )
-        for pk, user, item, at, *value in rows
-        if user is not None and item is not None
+        for event in events
+        if event is not None
     ]
-
-
-def _moment(at: date | datetime | None) -> datetime | None:
-    """A date counts from its first moment in the site's time zone; a naive time is read in it."""
-    if at is None:
-        return None
-    if not isinstance(at, datetime):
-        at = datetime.combine(at, time.min)
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
 
 
 def merge(anonymous_key: str, user_key: str) -> int:
