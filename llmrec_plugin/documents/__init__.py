@@ -1,0 +1,24 @@
+"""What a site declares: which of its models are found, what is known of its users, where its events lie.
+
+# shop/search_documents.py, found by autodiscovery
+@register
+class ProductDocument(SearchDocument[Product]):
+    model = Product
+    text_fields = {"title": 3, "description": 1}
+    filter_fields = ["category", "price"]
+    related = {Category: "category"}
+"""
+
+from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserDocument
+from llmrec_plugin.documents.registry import Registry, register, registry
+from llmrec_plugin.documents.search import SearchDocument
+
+__all__ = [
+    "InteractionSource",
+    "Registry",
+    "SearchDocument",
+    "SourceEvent",
+    "UserDocument",
+    "register",
+    "registry",
+]

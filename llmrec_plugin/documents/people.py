@@ -1,0 +1,142 @@
+"""What the site knows of its users: words about them, and its own orders or enrolments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+
+from llmrec_plugin.documents.paths import FieldPath, resolve, values_at
+from llmrec_plugin.documents.search import join_texts, text_values, with_relations
+from llmrec_plugin.types import Kind
+
+M = TypeVar("M", bound=Model)
+
+
+class UserDocument(Generic[M]):
+    """A user in words (interests, profession, a course of studies): taste before there is any history."""
+
+    model: type[M]
+    text_fields: Mapping[str, float] | Sequence[str] = ()
+    """Fields, methods or paths; their texts are joined in this order."""
+    user_field: str = "pk"
+    """Lookup from the model to the user's primary key: "user_id" where the model is a profile."""
+
+    def get_queryset(self) -> QuerySet[M]:
+        return with_relations(self.model._default_manager.all(), self._paths.values())
+
+    def get_user_key(self, obj: M) -> str:
+        """The user key, as interactions carry it."""
+        return str(next(iter(values_at(obj, self._user_path.accessors)), ""))
+
+    def find(self, user_key: str) -> M | None:
+        """The row of that user; override it together with `get_user_key`."""
+        field = self._user_path.field
+        try:
+            value = field.to_python(user_key) if field is not None else user_key
+            obj = self.get_queryset().filter(**{self.user_field: value}).first()
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            return None
+        return obj if obj is not None and self.get_user_key(obj) == user_key else None
+
+    def prepare(self, obj: M) -> str:
+        """Plain text about the user; empty: nothing is known."""
+        parts = []
+        for name, path in self._paths.items():
+            own = getattr(self, f"prepare_{name}", None)
+            values = [own(obj)] if own is not None else values_at(obj, path.accessors if path else ())
+            parts.append(join_texts(text_values(values), many=path is not None and path.many))
+        return "\n".join(part for part in parts if part)
+
+    @cached_property
+    def _user_path(self) -> FieldPath:
+        return resolve(self.model, self.user_field)
+
+    @cached_property
+    def _paths(self) -> dict[str, FieldPath | None]:
+        return {
+            name: None if hasattr(self, f"prepare_{name}") else resolve(self.model, name)
+            for name in self.text_fields
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEvent:
+    """One row of the site as an interaction."""
+
+    user_key: str
+    document: str
+    object_id: str
+    kind: Kind
+    at: datetime
+    value: float | None
+    external_id: str
+
+
+class InteractionSource(Generic[M]):
+    """Rows of the site that say what a user did: order lines, enrolments, ratings."""
+
+    model: type[M]
+    document: str = ""
+    """Label of the document whose items the rows speak of."""
+    user_field: str = "user_id"
+    """Path to the user's primary key."""
+    item_field: str = ""
+    """Path to the item's primary key."""
+    kind: Kind = "purchase"
+    time_field: str = ""
+    """Path to a date or datetime."""
+    value_field: str = ""
+    """Path to a number, such as stars or a quantity; empty: none."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("user_field", "item_field", "time_field", "value_field")
+
+    def get_queryset(self) -> QuerySet[M]:
+        """The rows that count; leave out cancelled orders here."""
+        return with_relations(self.model._default_manager.all(), self._paths.values())
+
+    def external_id(self, pk: object) -> str:
+        """The same for one row at any time, so that no row is counted twice."""
+        return f"source:{self.model._meta.label_lower}:{pk}"
+
+    def event(self, obj: M) -> SourceEvent | None:
+        """None where the row names no user, no item or no time."""
+        user, item, at = (self._value(obj, name) for name in ("user_field", "item_field", "time_field"))
+        if user is None or item is None or at is None:
+            return None
+        value = self._value(obj, "value_field")
+        number = None if value is None else float(value)
+        return SourceEvent(
+            user_key=str(user),
+            document=self.document,
+            object_id=str(item),
+            kind=self.kind,
+            at=_moment(at),
+            value=number if number is not None and math.isfinite(number) else None,
+            external_id=self.external_id(obj.pk),
+        )
+
+    def _value(self, obj: M, name: str) -> Any:
+        path = self._paths.get(name)
+        values = values_at(obj, path.accessors) if path is not None else []
+        first = next(iter(values), None)
+        return first.pk if isinstance(first, Model) else first
+
+    @cached_property
+    def _paths(self) -> dict[str, FieldPath]:
+        return {name: resolve(self.model, getattr(self, name)) for name in self.PATHS if getattr(self, name)}
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value if timezone.is_aware(value) else timezone.make_aware(value)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=timezone.get_current_timezone())
+    raise TypeError(f"{type(value).__name__} is not a date")

@@ -1,0 +1,273 @@
+"""SearchDocument: how the rows of one model become documents to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents.paths import (
+    FieldPath,
+    as_scalar,
+    infer_kind,
+    resolve,
+    resolve_relation,
+    values_at,
+)
+from llmrec_plugin.encoders.base import EncoderSpec
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.types import Document, FilterKind, FilterValue
+
+M = TypeVar("M", bound=Model)
+
+PASSAGE_LIMIT = 32_000
+"""Characters that an encoder is given; more than any of them reads, and a bound on memory."""
+
+
+class SearchDocument(Generic[M]):
+    """One kind of item; inherit, set the attributes and decorate with `@register`.
+
+    A text or filter field is a field of the model, a method or property, a path such as `brand__name`,
+    or a method `prepare_<name>(obj)` of the document. Markup in text is removed.
+    """
+
+    model: type[M]
+    """Any model, of this project or of a third party."""
+    label: str = ""
+    """Name in URLs, commands and tables; the model's name unless given."""
+    text_fields: Mapping[str, float] | Sequence[str] = ()
+    """What words are looked for in, with the weight of each field; the first field is the title."""
+    filter_fields: Mapping[str, str] | Sequence[str] = ()
+    """What can be filtered and counted: names, or {name: path}. A relation is filtered by primary key."""
+    kinds: Mapping[str, FilterKind] = {}
+    """How a filter field compares ("keyword", "number", "boolean" or "date"), where its model field does
+    not tell: methods, properties, JSON values, or a number that is a mere code."""
+    related: Mapping[type[Model], str | Sequence[str]] = {}
+    """Other models whose changes change an item, with the lookup from the item to them."""
+    encoder: str | EncoderSpec | None = None
+    """An encoder of its own; None: LLMREC["ENCODER"]."""
+    encoder_options: Mapping[str, Any] | None = None
+    """Options of `encoder`, or additions to LLMREC["ENCODER_OPTIONS"] where `encoder` is None."""
+    language: str = ""
+    """ISO 639-1 code of all items, or the path to each item's code; empty: detected."""
+    date_field: str = ""
+    """The model field that says how new an item is; empty: the later primary key is newer."""
+
+    def __init__(self) -> None:
+        self.label = self.label or str(self.model._meta.model_name)
+
+    # what a site may override
+
+    def get_queryset(self) -> QuerySet[M]:
+        """The items that may be found, for indexing and for showing results."""
+        read = [*self._text_paths.values(), *(path.as_keys() for path in self._filter_paths.values())]
+        return with_relations(self.model._default_manager.all(), read)
+
+    def prepare(self, obj: M) -> Document | None:
+        """The item as it is to be found; None: it is not."""
+        text = {name: self.text_of(obj, name) for name in self.weights()}
+        passage = "\n".join(part for part in text.values() if part)[:PASSAGE_LIMIT]
+        return Document(
+            key=str(obj.pk),
+            text=text,
+            passage=passage,
+            filters={name: self.filter_of(obj, name) for name in self._filter_paths},
+            language=self._language_of(obj, passage),
+        )
+
+    def prepare_language(self, obj: M) -> str:
+        """ISO code of the item's language; empty: to be detected."""
+        path = self._language_path
+        if path is None:
+            return self.language
+        return str(next(iter(values_at(obj, path.accessors)), ""))
+
+    def get_title(self, obj: M) -> str:
+        return self.text_of(obj, next(iter(self.weights())))
+
+    def get_absolute_url(self, obj: M) -> str:
+        """Empty where the model has no page."""
+        return str(obj.get_absolute_url()) if hasattr(obj, "get_absolute_url") else ""
+
+    # what the services read
+
+    def schema_fields(self) -> tuple[str, ...]:
+        """Names of the text fields."""
+        return tuple(self.weights())
+
+    def weights(self) -> dict[str, float]:
+        """Weight by text field."""
+        if isinstance(self.text_fields, Mapping):
+            return {name: float(weight) for name, weight in self.text_fields.items()}
+        return dict.fromkeys(self.text_fields, 1.0)
+
+    def filter_kinds(self) -> dict[str, FilterKind]:
+        """Kind by filter field, given or inferred; raises DocumentError where it is neither."""
+        return dict(self._kinds)
+
+    def encoder_spec(self) -> EncoderSpec:
+        if isinstance(self.encoder, EncoderSpec):
+            return self.encoder
+        options = dict(self.encoder_options or {})
+        if self.encoder is not None:
+            return EncoderSpec(name=self.encoder, options=options)
+        settings = get_settings()
+        return EncoderSpec(name=settings.ENCODER, options={**settings.ENCODER_OPTIONS, **options})
+
+    def covers(self, model: type[Model]) -> bool:
+        """Rows of `model` are items: the model itself, a proxy of it or a child of it."""
+        return issubclass(_concrete(model), _concrete(self.model))
+
+    def to_pk(self, key: str) -> Any | None:
+        """The primary key that `key` writes out, None if it cannot be one."""
+        pk = self.model._meta.pk
+        if pk is None or "\x00" in key:
+            return None
+        try:
+            value = pk.to_python(key)
+            pk.run_validators(value)
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            return None
+        return value
+
+    def in_bulk(self, keys: Sequence[str], *, using: str | None = None) -> dict[str, M]:
+        """Visible items by key: one query and its prefetches; unknown and malformed keys are left out."""
+        wanted = {str(pk): pk for pk in map(self.to_pk, keys) if pk is not None}
+        if not wanted:
+            return {}
+        rows = self.get_queryset().filter(pk__in=list(wanted.values()))
+        return {str(obj.pk): obj for obj in (rows.using(using) if using else rows)}
+
+    def text_of(self, obj: M, name: str) -> str:
+        """Plain text of one declared field; several values are joined in a stable order."""
+        own = getattr(self, f"prepare_{name}", None)
+        if own is not None:
+            return join_texts(text_values([own(obj)]), many=False)
+        path = self._text_paths[name]
+        return join_texts(text_values(values_at(obj, path.accessors)), many=path.many)
+
+    def filter_of(self, obj: M, name: str) -> FilterValue:
+        """Value of one filter field; raises DocumentError, naming the field, if it is not of its kind."""
+        kind = self._kinds[name]
+        own = getattr(self, f"prepare_{name}", None)
+        path = self._filter_paths[name]
+        if own is not None:
+            value = own(obj)
+            found = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        else:
+            found = values_at(obj, path.as_keys().accessors)
+        try:
+            scalars = {as_scalar(value, kind) for value in found if value is not None} - {None}
+        except (TypeError, ValueError) as error:
+            raise DocumentError(f'Filter field "{name}" of {self.label} is no {kind}: {error}') from error
+        if len(scalars) > 1 or path.many:
+            return tuple(sorted(scalar for scalar in scalars if scalar is not None))
+        return next(iter(scalars), None)
+
+    def related_paths(self) -> list[tuple[type[Model], FieldPath]]:
+        """Models whose changes are followed, with the way to them; raises DocumentError for a wrong one."""
+        return [
+            (target, resolve_relation(self.model, path, target))
+            for target, paths in self.related.items()
+            for path in ([paths] if isinstance(paths, str) else paths)
+        ]
+
+    def read_paths(self) -> list[FieldPath]:
+        """Every way over relations that the document reads or follows."""
+        paths = [*self._text_paths.values(), *self._filter_paths.values()]
+        return [path for path in [*paths, *(path for _, path in self.related_paths())] if path.hops]
+
+    def _language_of(self, obj: M, passage: str) -> str:
+        from llmrec_plugin.analysis.tokens import detect_language
+
+        given = self.prepare_language(obj).lower().replace("_", "-").partition("-")[0]
+        if not given:
+            return detect_language(passage)
+        return given if given in get_settings().LANGUAGES else ""
+
+    @cached_property
+    def _text_paths(self) -> dict[str, FieldPath]:
+        return {name: self._path(name, name) for name in self.weights()}
+
+    @cached_property
+    def _filter_paths(self) -> dict[str, FieldPath]:
+        return {name: self._path(name, path) for name, path in self.filter_paths().items()}
+
+    def filter_paths(self) -> dict[str, str]:
+        """Path by filter field, as declared."""
+        declared = self.filter_fields
+        return dict(declared) if isinstance(declared, Mapping) else {name: name for name in declared}
+
+    def _path(self, name: str, path: str) -> FieldPath:
+        if hasattr(self, f"prepare_{name}"):
+            return FieldPath(path=path, hops=(), accessors=(), field=None)
+        return resolve(self.model, path)
+
+    @cached_property
+    def _language_path(self) -> FieldPath | None:
+        """None where `language` is a code, or nothing, rather than the name of a field."""
+        if not self.language:
+            return None
+        try:
+            return resolve(self.model, self.language)
+        except DocumentError:
+            return None
+
+    @cached_property
+    def _kinds(self) -> dict[str, FilterKind]:
+        kinds: dict[str, FilterKind] = {}
+        for name, path in self._filter_paths.items():
+            kind = self.kinds.get(name) or self._inferred(path.path)
+            if kind is None:
+                raise DocumentError(
+                    f'How to compare the filter field "{name}" of {self.label} is not known: '
+                    f'add kinds = {{"{name}": "keyword"}} (or "number", "boolean", "date").'
+                )
+            kinds[name] = kind
+        return kinds
+
+    def _inferred(self, path: str) -> FilterKind | None:
+        try:
+            return infer_kind(resolve(self.model, path).field)
+        except DocumentError:  # a name that only prepare_<name> knows
+            return None
+
+
+def _concrete(model: type[Model]) -> type[Model]:
+    return model._meta.concrete_model or model
+
+
+def with_relations(queryset: QuerySet[M], paths: Iterable[FieldPath | None]) -> QuerySet[M]:
+    """Fetch what the paths cross along with the rows: joins up to the first "many", prefetches from there."""
+    joined: set[str] = set()
+    prefetched: set[str] = set()
+    for path in paths:
+        hops = list(path.hops) if path is not None else []
+        single = 0
+        while single < len(hops) and not hops[single].many:
+            single += 1
+        if single:
+            joined.add(LOOKUP_SEP.join(hop.field.name for hop in hops[:single]))
+        if single < len(hops):
+            prefetched.add(LOOKUP_SEP.join(hop.accessor for hop in hops))
+    if joined:
+        queryset = queryset.select_related(*sorted(joined))
+    return queryset.prefetch_related(*sorted(prefetched)) if prefetched else queryset
+
+
+def text_values(values: Iterable[object]) -> list[str]:
+    """Plain text of each value that has any."""
+    from llmrec_plugin.analysis.text import html_to_text
+
+    texts = (html_to_text(str(value)).strip() for value in values if value is not None)
+    return [text for text in texts if text]
+
+
+def join_texts(texts: Sequence[str], *, many: bool) -> str:
+    """One text; of many values each once and in alphabetical order, since the database promises none."""
+    return ", ".join(sorted(set(texts))) if many else " ".join(texts)
