@@ -20,6 +20,6 @@ def popularity_prior(counts: ArrayLike) -> NDArray[np.float32]:
     if not seen.any():
         return np.zeros(amounts.shape, dtype=np.float32)
     logarithms = np.log1p(amounts)
-    values = logarithms / logarithms.max()
+    values: NDArray[np.float32] = (logarithms / logarithms.max()).astype(np.float32)
     values[~seen] = values[seen].mean()
-    return values.astype(np.float32)
+    return values

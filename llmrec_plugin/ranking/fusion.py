@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.ranking.vectors import stack, unit
+from llmrec_plugin.ranking.vectors import products, stack, unit
 from llmrec_plugin.types import Hit, RankedItem, Vector
 
 
@@ -22,7 +23,7 @@ def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> l
     return _fused(
         {
             name: dict(zip(found, (weights[name] * _min_max(found, name)).tolist(), strict=True))
-            for name, found in _scores_by_leg(legs)
+            for name, found in _scores_by_leg(legs).items()
         }
     )
 
@@ -36,7 +37,7 @@ def reciprocal_rank(
     `linear`, so the strengths of later stages mean the same after either fusion.
     """
     parts = {}
-    for name, found in _scores_by_leg(legs):
+    for name, found in _scores_by_leg(legs).items():
         order = sorted(found, key=lambda key, found=found: (-found[key], key))  # type: ignore[misc]
         parts[name] = {key: weights[name] * (k + 1) / (k + rank) for rank, key in enumerate(order, start=1)}
     return _fused(parts)
@@ -56,27 +57,19 @@ def complete(
     positions, matrix = stack(missing, vectors)
     if not positions:
         return dict(legs)
-    query = unit(query_vector)
-    if query.shape[0] != matrix.shape[1]:
-        raise InvalidVector(
-            f"The query has {query.shape[0]} dimensions, the items have {matrix.shape[1]}: two encoders."
-        )
-    cosines = (matrix @ query).tolist()
+    cosines = products(matrix, unit(query_vector)[None, :])[:, 0].tolist()
     added = [Hit(missing[position], score) for position, score in zip(positions, cosines, strict=True)]
     return {**legs, "vector": sorted([*found, *added], key=lambda hit: (-hit.score, hit.key))}
 
 
-def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> list[tuple[str, dict[str, float]]]:
-    """Per leg that found something, the best score of each key; refuses scores that are not finite."""
-    result = []
-    for name, hits in legs.items():
-        found: dict[str, float] = {}
-        for hit in hits:
-            if hit.key not in found or hit.score > found[hit.key]:
-                found[hit.key] = hit.score
-        if found:
-            result.append((name, found))
-    return result
+def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
+    """The score of each key, its best should it come twice, per leg that found something."""
+    by_score = attrgetter("score")
+    return {
+        name: {hit.key: hit.score for hit in sorted(hits, key=by_score)}
+        for name, hits in legs.items()
+        if hits
+    }
 
 
 def _min_max(found: Mapping[str, float], name: str) -> NDArray[np.float64]:

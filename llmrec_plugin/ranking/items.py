@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from llmrec_plugin.types import RankedItem
 
 
 def best_first(items: Iterable[RankedItem]) -> list[RankedItem]:
     """The one order of this package: highest score first, equal scores by key."""
-    return sorted(items, key=lambda item: (-item.score, item.key))
+    return sorted(sorted(items, key=attrgetter("key")), key=attrgetter("score"), reverse=True)
 
 
 def add(item: RankedItem, contributions: Mapping[str, float]) -> RankedItem:
     """The item with these contributions on top of its own; a name it has already is summed up."""
-    merged = dict(item.contributions)
-    score = item.score
-    for name, value in contributions.items():
-        merged[name] = merged.get(name, 0.0) + value
-        score += value
-    return RankedItem(key=item.key, score=score, contributions=merged)
+    if not contributions:
+        return item
+    merged = {**item.contributions, **contributions}
+    if len(merged) < len(item.contributions) + len(contributions):
+        merged |= {name: value + item.contributions.get(name, 0.0) for name, value in contributions.items()}
+    return RankedItem(key=item.key, score=item.score + sum(contributions.values()), contributions=merged)

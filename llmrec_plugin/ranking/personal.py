@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.profile import Profile
-from llmrec_plugin.ranking.stages import Also, Prior, Stage, Taste
+from llmrec_plugin.ranking.stages import AdditiveStage, Also, Prior, Taste
 from llmrec_plugin.types import RankedItem, Vector
 
 
@@ -35,13 +35,16 @@ def rank_for_user(
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
     also:<past item>, popularity.
     """
-    known = {key: prior[key] for key in dict.fromkeys(candidates) if key in prior}
-    stages: list[Stage] = [Also(also, weights.also), Prior(_min_max(known), weights.popularity)]
+    keys = list(dict.fromkeys(candidates))
+    known = {key: prior[key] for key in keys if key in prior}
+    sources: list[AdditiveStage] = [Also(also, weights.also), Prior(_min_max(known), weights.popularity)]
     if profile is not None:
-        stages.insert(0, Taste(profile, vectors, weights.taste))
-    items = [RankedItem(key=key, score=0.0, contributions={}) for key in dict.fromkeys(candidates)]
-    for stage in stages:
-        items = stage(items)
+        sources.insert(0, Taste(profile, vectors, weights.taste))
+    given = [source.contributions(keys) for source in sources]
+    items = []
+    for key, *parts in zip(keys, *given, strict=True):
+        contributions = {name: value for part in parts for name, value in part.items()}
+        items.append(RankedItem(key=key, score=sum(contributions.values()), contributions=contributions))
     return best_first(items)
 
 

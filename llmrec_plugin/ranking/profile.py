@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.ranking.vectors import stack, unit
+from llmrec_plugin.ranking.vectors import products, stack, unit
 from llmrec_plugin.types import Event, Matrix, Vector
 
 INDIFFERENT_RATING = 3.0
@@ -54,8 +54,7 @@ class Profile:
 
     def attribute(self, vectors: Matrix) -> Matrix:
         """Shape (m, n) for (m, d) unit rows: how much of each cosine each past item makes up."""
-        shares: Matrix = vectors @ self.parts.T
-        return shares
+        return products(vectors, self.parts)
 
 
 def build_profile(

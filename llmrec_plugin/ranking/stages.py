@@ -5,11 +5,15 @@ A stage leaves the order of the list alone unless it says otherwise; the ranker 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.items import add, best_first
@@ -23,8 +27,20 @@ NAMED_PARTS = 3
 """Past items that a taste contribution names per candidate."""
 
 
+class AdditiveStage(ABC):
+    """A stage whose contributions follow from the candidates alone, whatever their scores are."""
+
+    @abstractmethod
+    def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
+        """For each candidate what it gets, by name; empty where the stage has nothing to say."""
+
+    def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
+        contributions = self.contributions([item.key for item in items])
+        return [add(item, given) for item, given in zip(items, contributions, strict=True)]
+
+
 @dataclass(frozen=True, eq=False)
-class Taste:
+class Taste(AdditiveStage):
     """Adds how much closer to the user's taste an item is than the other candidates.
 
     strength * (cosine - mean) / (highest - lowest) over the candidates, so that the list as a
@@ -36,67 +52,59 @@ class Taste:
     vectors: Mapping[str, Vector]
     strength: float
 
-    def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
-        result = list(items)
-        positions, matrix = stack([item.key for item in items], self.vectors)
+    def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
+        result: list[dict[str, float]] = [{} for _ in keys]
+        positions, matrix = stack(keys, self.vectors)
         if self.strength == 0 or not positions:
             return result
-        if matrix.shape[1] != self.profile.parts.shape[1]:
-            raise InvalidVector(
-                f"The profile has {self.profile.parts.shape[1]} dimensions, "
-                f"the items have {matrix.shape[1]}: two encoders."
-            )
-        for position, contributions in zip(positions, self._contributions(matrix), strict=True):
-            result[position] = add(result[position], contributions)
-        return result
-
-    def _contributions(self, matrix: Matrix) -> Iterator[dict[str, float]]:
         shares = self.profile.attribute(matrix)
         cosines = shares.sum(axis=1)
         span = float(cosines.max() - cosines.min())
-        factor = self.strength / span if span > 0 else 0.0
-        shares = (shares - shares.mean(axis=0)) * factor
-        totals = shares.sum(axis=1).tolist()
-        named = np.argsort(-shares, axis=1, kind="stable")[:, :NAMED_PARTS]
-        amounts = np.take_along_axis(shares, named, axis=1).tolist()
-        keys = self.profile.keys
-        for total, columns, values in zip(totals, named.tolist(), amounts, strict=True):
-            contributions = {
-                f"taste:{keys[column]}": value
-                for column, value in zip(columns, values, strict=True)
-                if keys[column]
-            }
-            contributions["taste"] = total - sum(contributions.values())
-            yield contributions
+        if span > 0:
+            for position, parts in zip(positions, self._named(shares, self.strength / span), strict=True):
+                result[position] = parts
+        return result
+
+    def _named(self, shares: Matrix, factor: float) -> list[dict[str, float]]:
+        scaled = (shares - shares.mean(axis=0, dtype=np.float64)) * factor
+        count = min(NAMED_PARTS, scaled.shape[1])
+        largest = np.argpartition(scaled, -count, axis=1)[:, -count:]
+        amounts = np.take_along_axis(scaled, largest, axis=1)
+        rest = (scaled.sum(axis=1) - amounts.sum(axis=1)).tolist()
+        names = np.array([f"taste:{key}" if key else "taste" for key in self.profile.keys], dtype=object)
+        result = []
+        for named, values, remainder in zip(names[largest].tolist(), amounts.tolist(), rest, strict=True):
+            parts = dict(zip(named, values, strict=True))
+            parts["taste"] = parts.get("taste", 0.0) + remainder
+            result.append(parts)
+        return result
 
 
 @dataclass(frozen=True, eq=False)
-class Also:
+class Also(AdditiveStage):
     """Adds what people who took the user's items took as well, one `also:<past item>` per cause.
 
-    Scaled so that the best candidate gets `weight`; a pair that nobody took together counts 0.
+    Best and worst candidate lie `weight` apart, where a pair that nobody took together counts 0.
     """
 
     also: Mapping[str, Mapping[str, float]]
-    """candidate -> past item -> how strongly the one leads to the other."""
+    """candidate -> past item -> how strongly the one leads to the other; negative: away from it."""
     weight: float
 
-    def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
-        totals = [sum(self.also.get(item.key, {}).values()) for item in items]
-        span = max([0.0, *totals]) - min([0.0, *totals])
-        if not np.isfinite(span):
+    def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
+        causes = [self.also.get(key, {}) for key in keys]
+        totals = [0.0, *(sum(cause.values()) for cause in causes)]
+        span = max(totals) - min(totals)
+        if not math.isfinite(sum(totals)):
             raise InvalidVector("A neighbour's weight is not finite; fit the neighbours again.")
-        if self.weight == 0 or span <= 0:
-            return list(items)
-        factor = self.weight / span
-        return [
-            add(item, {f"also:{key}": value * factor for key, value in self.also.get(item.key, {}).items()})
-            for item in items
-        ]
+        factor = self.weight / span if span > 0 else 0.0
+        if factor == 0:
+            return [{} for _ in keys]
+        return [{f"also:{key}": value * factor for key, value in cause.items()} for cause in causes]
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class Prior(AdditiveStage):
     """Adds `weight` times a value known of items beforehand, such as how popular they are.
 
     An item without a value gets the mean of the other candidates: being new is no fault.
@@ -106,14 +114,14 @@ class Prior:
     weight: float
     name: str = "popularity"
 
-    def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
-        known = [self.values[item.key] for item in items if item.key in self.values]
+    def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
+        known = [self.values[key] for key in keys if key in self.values]
         if self.weight == 0 or not known:
-            return list(items)
+            return [{} for _ in keys]
         mean = sum(known) / len(known)
-        if not np.isfinite(mean):
+        if not math.isfinite(mean):
             raise InvalidVector(f"A {self.name} value is not finite.")
-        return [add(item, {self.name: self.weight * self.values.get(item.key, mean)}) for item in items]
+        return [{self.name: self.weight * self.values.get(key, mean)} for key in keys]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +129,10 @@ class Diversity:
     """Holds an item back for resembling those above it (greedy maximal marginal relevance).
 
     The first `limit` places are filled one by one with the item whose score, less `strength` times
-    its largest cosine to an item already placed, is highest; the others are held back for
-    resembling those. A negative cosine counts 0, hence scores never rise along the list, and
-    sorting by score gives this very order. Returns the best first.
+    its largest cosine to an item already placed, is highest. Items that were near enough to
+    compete for these places stay held back for resembling the winners. A negative cosine counts 0,
+    hence scores never rise along the list, and sorting by score gives this very order. Returns the
+    best first.
     """
 
     vectors: Mapping[str, Vector]
@@ -131,21 +140,30 @@ class Diversity:
     limit: int
 
     def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
-        if self.strength == 0 or not items:
+        if self.strength == 0 or not items[: self.limit]:
             return list(items)
-        by_key = sorted(items, key=lambda item: item.key)  # argmax takes the first of equals
-        scores = np.array([item.score for item in by_key])
-        positions, rows = stack([item.key for item in by_key], self.vectors)
-        matrix = np.zeros((len(by_key), rows.shape[1]), dtype=np.float32)
+        ordered = best_first(items)
+        # Nobody loses more than `strength` (and a rounding), so the last place costs at least this.
+        least = ordered[: self.limit][-1].score - 1.001 * self.strength
+        rivals = sorted((item for item in items if item.score >= least), key=attrgetter("key"))
+        penalties = self._penalties(rivals).tolist()
+        held = [
+            add(item, {"diversity": -penalty}) if penalty else item
+            for item, penalty in zip(rivals, penalties, strict=True)
+        ]
+        return best_first([*held, *ordered[len(rivals) :]])
+
+    def _penalties(self, items: Sequence[RankedItem]) -> NDArray[np.floating]:
+        """For items sorted by key, so that argmax gives the first of equals."""
+        positions, rows = stack([item.key for item in items], self.vectors)
+        matrix = np.zeros((len(items), rows.shape[1]), dtype=np.float32)
         matrix[positions] = rows  # without a vector: like nothing
-        likeness = np.zeros(len(by_key))
-        waiting = np.ones(len(by_key), dtype=bool)
-        for _ in range(min(self.limit, len(by_key))):
-            best = np.argmax(np.where(waiting, scores - self.strength * likeness, -np.inf))
-            waiting[best] = False
-            np.maximum(likeness, matrix @ matrix[best], out=likeness, where=waiting)
-        penalties = (-self.strength * likeness).tolist()
-        return best_first(
-            add(item, {"diversity": penalty}) if penalty else item
-            for item, penalty in zip(by_key, penalties, strict=True)
-        )
+        waiting = np.array([item.score for item in items])
+        likeness = np.zeros(len(items), dtype=np.float32)
+        final = likeness.copy()
+        for _ in range(min(self.limit, len(items))):
+            best = int((waiting - self.strength * likeness).argmax())
+            final[best] = likeness[best]
+            waiting[best] = -np.inf
+            np.maximum(likeness, matrix @ matrix[best], out=likeness)
+        return self.strength * np.where(np.isinf(waiting), final, likeness)
