@@ -5,6 +5,7 @@ Direction: row s of `Neighbours` lists what to recommend to one who took item s.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
 
 Method: TypeAlias = Literal["ease", "item-knn"]
 UserItem: TypeAlias = Any
@@ -58,6 +59,8 @@ def ease(user_item: UserItem, *, regularisation: float = 100.0, top: int = 50) -
 
     Needs memory for one items x items matrix; see MOST_ITEMS_FOR_EASE.
     """
+    if not regularisation > 0:
+        raise ConfigurationError(f"EASE needs a positive regularisation, not {regularisation}.")
     matrix = _checked(user_item)
     return _gathered(_ease_rows(matrix, regularisation), matrix.shape[1], top)
 
@@ -75,8 +78,8 @@ def _checked(user_item: UserItem) -> UserItem:
     from scipy import sparse
 
     matrix = sparse.csr_array(user_item, dtype=np.float32)
-    if not np.isfinite(matrix.data).all():
-        raise InvalidVector("An interaction weight is not finite.")
+    if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
+        raise InvalidVector("Weights of interactions must be finite and not negative.")
     return matrix
 
 
@@ -89,41 +92,41 @@ def _ease_rows(matrix: UserItem, regularisation: float) -> Iterator[_Row]:
     items = matrix.shape[1]
     if items == 0:
         return
-    gram = (matrix.T @ matrix).tocsr()
-    bound = (
-        float(abs(gram).sum(axis=1).max()) / regularisation + 1.0
-    )  # Gershgorin: largest / least eigenvalue
-    dtype = np.float32 if bound < WELL_CONDITIONED else np.float64
-    full = np.asfortranarray(gram.toarray().astype(dtype))
+    largest = float((matrix.T @ (matrix @ np.ones(items))).max())  # largest row sum, bounds the eigenvalues
+    single = 1.0 + largest / regularisation < WELL_CONDITIONED
+    full = np.empty((items, items), dtype=np.float32 if single else np.float64, order="F")
+    for start, block in _products(matrix):
+        full[start : start + block.shape[0]] = block.toarray()
     full[np.diag_indices(items)] += regularisation
-    factorise, invert = (
-        (lapack.spotrf, lapack.spotri) if dtype is np.float32 else (lapack.dpotrf, lapack.dpotri)
-    )
-    factor, _ = factorise(full, lower=0, overwrite_a=1)
-    inverse, _ = invert(factor, lower=0, overwrite_c=1)
-    diagonal = np.diag(inverse).copy()
+    factorise, invert = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
+    factor, _ = factorise(full, overwrite_a=1)
+    inverse, _ = invert(factor, overwrite_c=1)
     columns = np.arange(items)
+    diagonal = inverse.diagonal().copy()
     for item in range(items):
         # Only the upper triangle is filled: what lies left of the diagonal stands above it.
-        row = np.concatenate([inverse[:item, item], inverse[item, item:]])
-        weights = row / -diagonal
+        weights = np.concatenate([inverse[:item, item], inverse[item, item:]]) / -diagonal
         weights[item] = 0.0
         yield columns, weights
 
 
 def _knn_rows(matrix: UserItem, shrink: float) -> Iterator[_Row]:
-    items = matrix.shape[1]
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
+    for start, block in _products(matrix):
+        for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
+            columns, dots = block.indices[begin:end], block.data[begin:end]
+            weights = dots / (lengths[item] * lengths[columns] + shrink)
+            weights[columns == item] = 0.0
+            yield columns, weights
+
+
+def _products(matrix: UserItem) -> Iterator[tuple[int, UserItem]]:
+    """The dot products of all pairs of items, some rows at a time: (first item, sparse rows)."""
     by_item = matrix.T.tocsr()
-    lengths = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1)).ravel())
+    items = matrix.shape[1]
     step = max(1, BLOCK_NUMBERS // max(1, items))
     for start in range(0, items, step):
-        block = (by_item[start : start + step] @ matrix).tocsr()
-        for offset in range(block.shape[0]):
-            item = start + offset
-            entries = slice(block.indptr[offset], block.indptr[offset + 1])
-            columns, weights = block.indices[entries], block.data[entries]
-            weights = np.where(columns == item, 0.0, weights / (lengths[item] * lengths[columns] + shrink))
-            yield columns, weights
+        yield start, by_item[start : start + step] @ matrix
 
 
 def _gathered(rows: Iterator[_Row], items: int, top: int) -> Neighbours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
@@ -22,7 +23,7 @@ def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> l
     """
     return _fused(
         {
-            name: dict(zip(found, (weights[name] * _min_max(found, name)).tolist(), strict=True))
+            name: dict(zip(found, (weights[name] * _min_max(found)).tolist(), strict=True))
             for name, found in _scores_by_leg(legs).items()
         }
     )
@@ -38,8 +39,10 @@ def reciprocal_rank(
     """
     parts = {}
     for name, found in _scores_by_leg(legs).items():
-        order = sorted(found, key=lambda key, found=found: (-found[key], key))  # type: ignore[misc]
-        parts[name] = {key: weights[name] * (k + 1) / (k + rank) for rank, key in enumerate(order, start=1)}
+        ordered = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+        parts[name] = {
+            key: weights[name] * (k + 1) / (k + rank) for rank, (key, _) in enumerate(ordered, start=1)
+        }
     return _fused(parts)
 
 
@@ -65,17 +68,17 @@ def complete(
 def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
     """The score of each key, its best should it come twice, per leg that found something."""
     by_score = attrgetter("score")
-    return {
-        name: {hit.key: hit.score for hit in sorted(hits, key=by_score)}
-        for name, hits in legs.items()
-        if hits
-    }
+    result = {}
+    for name, hits in legs.items():
+        if not all(map(math.isfinite, map(by_score, hits))):
+            raise InvalidVector(f"The {name} leg has a score that is not finite; check the encoder.")
+        if hits:
+            result[name] = {hit.key: hit.score for hit in sorted(hits, key=by_score)}
+    return result
 
 
-def _min_max(found: Mapping[str, float], name: str) -> NDArray[np.float64]:
+def _min_max(found: Mapping[str, float]) -> NDArray[np.float64]:
     scores = np.fromiter(found.values(), dtype=np.float64, count=len(found))
-    if not np.isfinite(scores).all():
-        raise InvalidVector(f"The {name} leg has a score that is not finite; check the encoder.")
     halves = scores * 0.5  # the difference of two finite halves is finite, that of the scores may not be
     lowest = halves.min()
     span = halves.max() - lowest

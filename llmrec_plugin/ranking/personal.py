@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.profile import Profile
 from llmrec_plugin.ranking.stages import AdditiveStage, Also, Prior, Taste
@@ -52,6 +54,8 @@ def _min_max(values: Mapping[str, float]) -> dict[str, float]:
     """Brought to 0..1; values that do not differ tell nothing and all become 0."""
     if not values:
         return {}
+    if not all(map(math.isfinite, values.values())):
+        raise InvalidVector("A popularity value is not finite.")
     lowest, highest = min(values.values()), max(values.values())
     span = highest - lowest
     return {key: (value - lowest) / span if span > 0 else 0.0 for key, value in values.items()}

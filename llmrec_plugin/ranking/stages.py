@@ -26,6 +26,9 @@ Stage: TypeAlias = Callable[[Sequence[RankedItem]], list[RankedItem]]
 NAMED_PARTS = 3
 """Past items that a taste contribution names per candidate."""
 
+LEAST_SPAN = 1e-5
+"""Cosines of half-precision vectors that differ by less are equal; stretching them would rank by noise."""
+
 
 class AdditiveStage(ABC):
     """A stage whose contributions follow from the candidates alone, whatever their scores are."""
@@ -60,24 +63,25 @@ class Taste(AdditiveStage):
         shares = self.profile.attribute(matrix)
         cosines = shares.sum(axis=1)
         span = float(cosines.max() - cosines.min())
-        if span > 0:
+        if span > LEAST_SPAN:
             for position, parts in zip(positions, self._named(shares, self.strength / span), strict=True):
                 result[position] = parts
         return result
 
     def _named(self, shares: Matrix, factor: float) -> list[dict[str, float]]:
         scaled = (shares - shares.mean(axis=0, dtype=np.float64)) * factor
-        count = min(NAMED_PARTS, scaled.shape[1])
-        largest = np.argpartition(scaled, -count, axis=1)[:, -count:]
-        amounts = np.take_along_axis(scaled, largest, axis=1)
-        rest = (scaled.sum(axis=1) - amounts.sum(axis=1)).tolist()
         names = np.array([f"taste:{key}" if key else "taste" for key in self.profile.keys], dtype=object)
-        result = []
-        for named, values, remainder in zip(names[largest].tolist(), amounts.tolist(), rest, strict=True):
-            parts = dict(zip(named, values, strict=True))
-            parts["taste"] = parts.get("taste", 0.0) + remainder
-            result.append(parts)
-        return result
+        if len(names) <= NAMED_PARTS:
+            return [dict(zip(names, values, strict=True)) for values in scaled.tolist()]
+        largest = np.argpartition(scaled, -NAMED_PARTS, axis=1)[:, -NAMED_PARTS:]
+        amounts = np.take_along_axis(scaled, largest, axis=1)
+        rest = scaled.sum(axis=1) - amounts.sum(axis=1)
+        return [
+            {**dict(zip(named, values, strict=True)), "taste": remainder}
+            for named, values, remainder in zip(
+                names[largest].tolist(), amounts.tolist(), rest.tolist(), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,196 @@
+"""Lists without a query, their reasons, and the floor of similarity."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.ranking.calibration import similarity_floor
+from llmrec_plugin.ranking.explanation import Reason, explain
+from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
+from llmrec_plugin.ranking.profile import Profile, stated_profile
+from llmrec_plugin.types import RankedItem, Vector
+
+Also = Mapping[str, Mapping[str, float]]
+
+WEIGHTS = PersonalWeights(taste=0.3, also=0.6, popularity=0.1)
+KEYS = [f"k{number}" for number in range(12)]
+RNG = np.random.default_rng(3)
+CLOUD = {key: RNG.normal(size=8).astype(np.float32) for key in KEYS}
+TASTE = Profile(keys=tuple("pqrst"), parts=RNG.normal(size=(5, 8)).astype(np.float32))
+
+
+def at(degrees: float) -> Vector:
+    return np.array([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))], np.float32)
+
+
+def rank(
+    candidates: Sequence[str],
+    *,
+    profile: Profile | None = None,
+    vectors: Mapping[str, Vector] | None = None,
+    also: Also | None = None,
+    prior: Mapping[str, float] | None = None,
+    weights: PersonalWeights = WEIGHTS,
+) -> list[RankedItem]:
+    return rank_for_user(
+        candidates,
+        profile=profile,
+        vectors=vectors or {},
+        also=also or {},
+        prior=prior or {},
+        weights=weights,
+    )
+
+
+def test_each_source_is_scaled_by_its_range_and_named() -> None:
+    ranked = rank(
+        ["a", "b"],
+        profile=stated_profile(at(0)),
+        vectors={"a": at(0), "b": at(90)},
+        also={"a": {"p": 1.0, "q": 3.0}, "b": {"p": 2.0}},
+        prior={"a": 10.0, "b": 30.0},
+    )
+    # taste: cosines 1 and 0 lie 0.3 apart around their mean; also: of at most 4; popularity: 0 and 1.
+    assert [entry.key for entry in ranked] == ["a", "b"]
+    assert ranked[0].contributions == pytest.approx(
+        {"taste": 0.15, "also:p": 0.15, "also:q": 0.45, "popularity": 0.0}
+    )
+    assert ranked[1].contributions == pytest.approx({"taste": -0.15, "also:p": 0.3, "popularity": 0.1})
+
+
+def test_without_history_the_order_is_that_of_the_prior() -> None:
+    ranked = rank(["flop", "hit", "middle"], prior={"flop": 0.1, "hit": 0.9, "middle": 0.5})
+    assert [entry.key for entry in ranked] == ["hit", "middle", "flop"]
+
+
+def test_a_new_item_stands_between_the_popular_and_the_unpopular() -> None:
+    ranked = rank(["flop", "hit", "new"], prior={"flop": 0.1, "hit": 0.9})
+    assert [entry.key for entry in ranked] == ["hit", "new", "flop"]
+
+
+def test_popularity_that_does_not_differ_moves_nothing() -> None:
+    ranked = rank(["b", "a"], prior={"a": 0.7, "b": 0.7})
+    assert [(entry.key, entry.score) for entry in ranked] == [("a", 0.0), ("b", 0.0)]
+
+
+def test_nothing_known_at_all_gives_the_candidates_by_key() -> None:
+    assert [entry.key for entry in rank(["c", "a", "b"])] == ["a", "b", "c"]
+
+
+def test_no_candidates_give_an_empty_list() -> None:
+    assert rank([], profile=TASTE, vectors=CLOUD, also={"a": {"p": 1.0}}, prior={"a": 1.0}) == []
+
+
+def test_a_candidate_named_twice_is_ranked_once() -> None:
+    assert [entry.key for entry in rank(["a", "b", "a"])] == ["a", "b"]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_prior_that_is_not_finite_is_refused(bad: float) -> None:
+    with pytest.raises(InvalidVector):
+        rank(["a", "b"], prior={"a": 0.5, "b": bad})
+
+
+@given(
+    candidates=st.lists(st.sampled_from(KEYS), unique=True),
+    also=st.dictionaries(
+        st.sampled_from(KEYS), st.dictionaries(st.sampled_from("pqr"), st.floats(-2, 5)), max_size=8
+    ),
+    prior=st.dictionaries(st.sampled_from(KEYS), st.floats(0, 1)),
+    profile=st.sampled_from([None, TASTE]),
+    weights=st.builds(
+        PersonalWeights, taste=st.floats(0, 1), also=st.floats(0, 1), popularity=st.floats(0, 1)
+    ),
+    seed=st.integers(0, 100),
+)
+def test_any_list_is_explained_in_full_stable_and_independent_of_the_order_of_candidates(
+    candidates: list[str],
+    also: Also,
+    prior: dict[str, float],
+    profile: Profile | None,
+    weights: PersonalWeights,
+    seed: int,
+) -> None:
+    def ranked(keys: list[str]) -> list[RankedItem]:
+        return rank(keys, profile=profile, vectors=CLOUD, also=also, prior=prior, weights=weights)
+
+    result = ranked(candidates)
+    assert result == sorted(result, key=lambda entry: (-entry.score, entry.key))
+    assert {entry.key for entry in result} == set(candidates)
+    for entry in result:
+        assert entry.score == pytest.approx(sum(entry.contributions.values()), abs=1e-9)
+    again = ranked(random.Random(seed).sample(candidates, len(candidates)))
+    assert {entry.key: entry.score for entry in again} == pytest.approx(
+        {entry.key: entry.score for entry in result}, abs=1e-9
+    )
+
+
+def reasons(**contributions: float) -> list[Reason]:
+    named = {name.replace("__", ":"): value for name, value in contributions.items()}
+    return explain(RankedItem(key="x", score=sum(named.values()), contributions=named))
+
+
+def test_the_two_strongest_causes_come_with_their_share_of_what_speaks_for_the_item() -> None:
+    assert reasons(text=0.125, taste__p=0.5, also__q=0.375, diversity=-0.4) == [
+        Reason(code="taste", source="p", share=0.5),
+        Reason(code="also", source="q", share=0.375),
+    ]
+
+
+def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
+    assert reasons(text=0.86, popularity=0.14) == [Reason(code="text", source=None, share=0.86)]
+    assert [reason.code for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]
+
+
+def test_many_small_causes_give_no_reason_at_all() -> None:
+    assert reasons(**{f"also__{number}": 0.1 for number in range(10)}) == []
+
+
+def test_what_speaks_against_an_item_is_no_reason() -> None:
+    assert reasons(taste=-0.5, diversity=-0.1) == []
+    assert explain(RankedItem(key="x", score=0.0, contributions={})) == []
+
+
+def test_causes_of_equal_strength_come_in_order_of_name() -> None:
+    assert [reason.code for reason in reasons(vector=0.4, text=0.4)] == ["text", "vector"]
+
+
+def test_a_key_may_hold_a_colon() -> None:
+    item = RankedItem(key="x", score=1.0, contributions={"also:course:7": 1.0})
+    assert explain(item) == [Reason(code="also", source="course:7", share=1.0)]
+
+
+def test_a_contribution_of_an_unknown_name_counts_but_is_not_told() -> None:
+    assert reasons(campaign=0.75, text=0.25) == [Reason(code="text", source=None, share=0.25)]
+
+
+def test_the_floor_lies_where_nineteen_of_twenty_nonsense_queries_end() -> None:
+    nonsense = np.linspace(0.0, 0.4, 101)
+    assert similarity_floor(nonsense, np.full(20, 0.8)) == pytest.approx(0.38)
+
+
+def test_there_is_no_floor_where_it_would_cut_true_matches() -> None:
+    matches = np.array([0.3] * 2 + [0.9] * 18)  # one in ten below
+    assert similarity_floor(np.full(20, 0.35), matches) is None
+
+
+def test_there_is_no_floor_on_few_samples() -> None:
+    assert similarity_floor(np.full(9, 0.2), np.full(50, 0.8)) is None
+    assert similarity_floor(np.full(50, 0.2), np.full(9, 0.8)) is None
+    assert similarity_floor(np.array([]), np.array([])) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_the_floor_refuses_cosines_that_are_not_finite(bad: float) -> None:
+    with pytest.raises(InvalidVector, match="floor"):
+        similarity_floor(np.array([0.1, bad]), np.full(20, 0.8))
+    with pytest.raises(InvalidVector, match="floor"):
+        similarity_floor(np.full(20, 0.1), np.array([0.8, bad]))
