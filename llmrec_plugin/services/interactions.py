@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -26,6 +25,8 @@ ANONYMOUS = "anon:"
 MAX_OBJECT_ID = 255
 MAX_EXTERNAL_ID = 100
 CHUNK = 1000
+NO_CONSENT = "The user has not agreed to being remembered."
+SWITCHED_OFF = 'LLMREC["ENABLED"] is off: no events are stored.'
 FUTURE_TOLERANCE = timedelta(days=1)
 """A clock that runs ahead by less is taken as now."""
 
@@ -96,10 +97,8 @@ def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> Rec
     (one query per document).
     """
     if not get_settings().ENABLED:
-        why = 'LLMREC["ENABLED"] is off: no events are stored.'
-        return RecordReport(
-            stored=0, duplicates=0, refused=len(events), reasons=dict.fromkeys(range(len(events)), why)
-        )
+        reasons = dict.fromkeys(range(len(events)), SWITCHED_OFF)
+        return RecordReport(stored=0, duplicates=0, refused=len(events), reasons=reasons)
     rows, reasons = _validate_all(events)
     _refuse_without_consent(rows, reasons)
     if check:
@@ -211,13 +210,7 @@ def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozens
 
 def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
     """Those of the keys that the document's own queryset holds; malformed ones are left out; one query."""
-    to_python = document.model._meta.pk.to_python
-    primary_keys = []
-    for key in keys:
-        try:
-            primary_keys.append(to_python(key))
-        except ValidationError:
-            continue
+    primary_keys = [pk for pk in map(document.to_pk, keys) if pk is not None]
     found: QuerySet[Any] = document.get_queryset().filter(pk__in=primary_keys).order_by()
     return {str(pk) for pk in found.values_list("pk", flat=True)}
 
@@ -304,7 +297,7 @@ def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str
     for start in range(0, len(users), CHUNK):
         allowed |= privacy.consenting(users[start : start + CHUNK])
     for number in [number for number, row in rows.items() if row.user_key not in allowed]:
-        reasons[number] = "The user has not agreed to being remembered."
+        reasons[number] = NO_CONSENT
         del rows[number]
 
 

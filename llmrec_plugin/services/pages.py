@@ -1,0 +1,250 @@
+"""Pages of a ranked list: rows, reasons and highlights now, and a cursor into the kept list for later."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.core import signing
+from django.utils import timezone
+
+from llmrec_plugin.analysis.highlight import highlight
+from llmrec_plugin.analysis.tokens import query_words
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.exceptions import InvalidCursor, InvalidRequest
+from llmrec_plugin.models import Impression
+from llmrec_plugin.ranking.explanation import Reason
+from llmrec_plugin.services import reasons
+from llmrec_plugin.services.live import LivePair
+from llmrec_plugin.services.profiles import KnownUser
+from llmrec_plugin.types import Document, RankedItem, ResultItem, ResultPage, Scalar
+
+logger = logging.getLogger(__name__)
+
+SALT = "llmrec_plugin.cursor"
+MOST_ITEMS = 100
+DECIMALS = 6
+
+Facets = Mapping[str, Sequence[tuple[Scalar, int]]]
+Words = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedList:
+    """What a request came to, before its first page."""
+
+    document: SearchDocument[Any]
+    placement: str
+    items: Sequence[RankedItem]
+    context: reasons.Context
+    user: KnownUser
+    total: int | None = None
+    """Candidates there are; None: as many as `items`."""
+    text: str = ""
+    words: Words = ()
+    facets: Facets = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
+    pair: LivePair | None = None
+
+
+@dataclass(frozen=True)
+class _Row:
+    item: RankedItem
+    object: Any
+    prepared: Document | None
+    """None where no highlights are wanted or `prepare` fails."""
+
+
+def check_page_size(size: int, *, parameter: str = "page_size") -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST_ITEMS:
+        raise InvalidRequest(
+            f"A page has 1 to {MOST_ITEMS} items, {size!r} were asked for.", parameter=parameter
+        )
+
+
+def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultPage:
+    """The first page; the list is kept for the cursor, and for learning where the user agreed to it.
+
+    `started` is the `time.perf_counter()` of the request's beginning.
+    """
+    rows, end = _visible_rows(ranked.document, ranked.items, 0, page_size, ranked.words)
+    gone = end - len(rows)
+    shown = {row.item.key for row in rows}
+    kept = [*(row.item for row in rows), *ranked.items[end:]]
+    total = len(ranked.items) if ranked.total is None else ranked.total
+    page_total = max(total - gone, len(shown))
+    request_id = uuid.uuid4()
+    more = len(kept) > len(rows)
+    if ranked.user.remembered or more:
+        _keep(ranked, kept, request_id=request_id, shown=len(rows), total=page_total, started=started)
+    return ResultPage(
+        results=_results(ranked.document, rows, ranked.context, ranked.words),
+        total=page_total,
+        request_id=str(request_id),
+        facets=ranked.facets,
+        degraded=ranked.degraded,
+        next=_cursor(request_id, len(rows), page_size, ranked.text) if more else None,
+    )
+
+
+def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
+    """The page that the cursor points to; raises InvalidCursor for one that is not this user's own,
+    was not made here or has expired."""
+    request_id, start, page_size, text = _read_cursor(cursor)
+    impression = Impression.objects.filter(pk=request_id).first()
+    lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
+    if impression is None or impression.ranking is None or timezone.now() - impression.at > lifetime:
+        raise InvalidCursor("This list has expired: search again.")
+    if impression.user_key and impression.user_key != user_key:
+        raise InvalidCursor("This cursor belongs to another visitor: search again.")
+    document = registry.get(impression.document)
+    items = [
+        RankedItem(key=key, score=sum(contributions.values()), contributions=contributions)
+        for key, contributions in impression.ranking
+    ]
+    words = query_words(text) if text else ()
+    rows, end = _visible_rows(document, items, start, page_size, words)
+    if end > impression.shown:
+        Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
+    return ResultPage(
+        results=_results(document, rows, reasons.Context(**impression.extra["reasons"]), words),
+        total=impression.total,
+        request_id=str(request_id),
+        facets={
+            name: [(value, count) for value, count in counts]
+            for name, counts in impression.extra["facets"].items()
+        },
+        degraded=tuple(impression.degraded),
+        next=_cursor(request_id, end, page_size, text) if end < len(items) else None,
+    )
+
+
+def _visible_rows(
+    document: SearchDocument[Any], items: Sequence[RankedItem], start: int, size: int, words: Words
+) -> tuple[list[_Row], int]:
+    """`size` rows that can still be seen, from `start` on, and where the next page begins.
+
+    One query as long as nothing has vanished; what has is made up for from further down the list, in
+    steps that double.
+    """
+    rows: list[_Row] = []
+    step = size
+    while len(rows) < size and start < len(items):
+        chunk = items[start : start + step]
+        objects = document.in_bulk([item.key for item in chunk])
+        for item in chunk:
+            start += 1
+            row = _row(document, item, objects.get(item.key), words)
+            if row is not None:
+                rows.append(row)
+            if len(rows) == size:
+                break
+        step *= 2
+    return rows, start
+
+
+def _row(document: SearchDocument[Any], item: RankedItem, obj: Any, words: Words) -> _Row | None:
+    if obj is None:
+        return None
+    try:
+        prepared = document.prepare(obj)
+    except Exception as error:  # the site's own code; the item stays as it was indexed
+        logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
+        return _Row(item, obj, None)
+    return None if prepared is None else _Row(item, obj, prepared if words else None)
+
+
+def _results(
+    document: SearchDocument[Any], rows: Sequence[_Row], context: reasons.Context, words: Words
+) -> tuple[ResultItem, ...]:
+    causes = [reasons.causes(row.item, context) for row in rows]
+    titles = _titles(document, rows, causes, context)
+    return tuple(
+        ResultItem(
+            document=document.label,
+            id=row.item.key,
+            title=document.get_title(row.object),
+            score=row.item.score,
+            reasons=reasons.sentences(found, context, titles),
+            highlights=_highlights(row.prepared, words),
+            contributions=row.item.contributions,
+            object=row.object,
+        )
+        for row, found in zip(rows, causes, strict=True)
+    )
+
+
+def _titles(
+    document: SearchDocument[Any],
+    rows: Sequence[_Row],
+    causes: Sequence[Sequence[Reason]],
+    context: reasons.Context,
+) -> dict[str, str]:
+    """Of the items that the reasons name; one query at most for what is not on the page itself."""
+    wanted = set().union(*(reasons.sources_of(found, context) for found in causes))
+    objects = {row.item.key: row.object for row in rows if row.item.key in wanted}
+    objects |= document.in_bulk(sorted(wanted - objects.keys()))
+    return {key: document.get_title(obj) for key, obj in objects.items()}
+
+
+def _highlights(prepared: Document | None, words: Words) -> dict[str, str]:
+    if prepared is None:
+        return {}
+    found = {name: highlight(text, words, language=prepared.language) for name, text in prepared.text.items()}
+    return {name: html for name, html in found.items() if html}
+
+
+def _keep(
+    ranked: RankedList,
+    items: Sequence[RankedItem],
+    *,
+    request_id: uuid.UUID,
+    shown: int,
+    total: int,
+    started: float,
+) -> None:
+    """One row. Without the user's consent it says neither who nor what, and goes when its pages expire."""
+    extra: dict[str, Any] = {"reasons": ranked.context.as_json(), "facets": ranked.facets}
+    if not ranked.user.remembered:
+        extra["transient"] = True
+    Impression.objects.create(
+        request_id=request_id,
+        user_key=ranked.user.key if ranked.user.remembered else "",
+        document=ranked.document.label,
+        placement=ranked.placement,
+        query=ranked.text if ranked.user.remembered else "",
+        ranking=[[item.key, _rounded(item.contributions)] for item in items],
+        extra=extra,
+        shown=shown,
+        total=total,
+        degraded=list(ranked.degraded),
+        index_version=ranked.pair.index_version if ranked.pair else None,
+        model_version=ranked.pair.model_version if ranked.pair else None,
+        took_ms=round((time.perf_counter() - started) * 1000),
+    )
+
+
+def _rounded(contributions: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(float(value), DECIMALS) for name, value in contributions.items()}
+
+
+def _cursor(request_id: uuid.UUID, start: int, page_size: int, text: str) -> str:
+    """Signed; it carries the query so that later pages can highlight what the list must not remember."""
+    return signing.dumps([request_id.hex, start, page_size, text], salt=SALT, compress=True)
+
+
+def _read_cursor(cursor: str) -> tuple[uuid.UUID, int, int, str]:
+    lifetime = get_settings().PAGE_LIFETIME_SECONDS
+    try:
+        request_id, start, page_size, text = signing.loads(cursor, salt=SALT, max_age=lifetime)
+    except signing.SignatureExpired:
+        raise InvalidCursor("This list has expired: search again.") from None
+    except signing.BadSignature:
+        raise InvalidCursor("This cursor was not made here: take `next` as it was given.") from None
+    return uuid.UUID(request_id), start, page_size, text

@@ -1,0 +1,116 @@
+"""A query as the engine takes it: words to look for and the vector of its meaning, where there is one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrec_plugin.analysis.tokens import query_words
+from llmrec_plugin.encoders.base import Encoder
+from llmrec_plugin.exceptions import (
+    ConfigurationError,
+    EncoderMismatch,
+    EncoderUnavailable,
+    InvalidVector,
+)
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services import caching
+from llmrec_plugin.services.live import encoder_of
+from llmrec_plugin.types import Matrix, Vector
+
+logger = logging.getLogger(__name__)
+
+MAX_LENGTH = 500
+"""Characters of a query that are read."""
+VECTOR_SECONDS = 3600
+PAUSE_SECONDS = 5
+"""After a failure the encoder is left alone for so long, lest each visitor waits for its timeout."""
+
+_vectors: caching.LatestUsed[tuple[str, str], Vector] = caching.LatestUsed(1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysedQuery:
+    """What is asked, in the two forms that the two legs take."""
+
+    text: str
+    words: tuple[tuple[str, ...], ...] = ()
+    """Empty when the text has no word to look for."""
+    vector: Vector | None = None
+    degraded: tuple[str, ...] = ()
+    """("vector",) when there should have been a vector."""
+
+
+def analyse(text: str, *, version: IndexVersion, with_vector: bool) -> AnalysedQuery:
+    """The query of a visitor; a text of blanks alone is empty."""
+    text = " ".join(text[:MAX_LENGTH].split())
+    if not text:
+        return AnalysedQuery(text="")
+    vector = encode_query(text, version=version) if with_vector else None
+    degraded = ("vector",) if with_vector and vector is None else ()
+    return AnalysedQuery(text=text, words=query_words(text), vector=vector, degraded=degraded)
+
+
+def encode_query(text: str, *, version: IndexVersion) -> Vector | None:
+    """The text as a query in the space of that index; None: the encoder cannot be used now.
+
+    The latest ones are remembered in the process and in the site's cache.
+    """
+    known = _vectors.get((version.encoder_id, text))
+    if known is not None:
+        return known
+    key = caching.cache_key("query", version.encoder_id, text)
+    pause = _pause_key(version)
+    found = caching.read([key, pause])
+    if key in found:
+        vector: Vector | None = np.frombuffer(found[key], dtype="<f4").astype(np.float32, copy=False)
+    elif pause in found:
+        return None
+    else:
+        vector = _encoded(lambda encoder: encoder.encode_query([text]), version)
+        if vector is not None:
+            caching.write(key, vector.astype("<f4").tobytes(), seconds=VECTOR_SECONDS)
+    if vector is not None:
+        _vectors.put((version.encoder_id, text), vector)
+    return vector
+
+
+def encode_document(passage: str, *, version: IndexVersion) -> Vector | None:
+    """The text of an item that the index does not hold yet; None: the encoder cannot be used now."""
+    if _pause_key(version) in caching.read([_pause_key(version)]):
+        return None
+    return _encoded(lambda encoder: encoder.encode_document([passage]), version)
+
+
+def _pause_key(version: IndexVersion) -> str:
+    return caching.cache_key("encoder-pause", version.encoder_id)
+
+
+def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vector | None:
+    try:
+        vector = np.asarray(encode(encoder_of(version))[0], dtype=np.float32)
+        _check(vector, version)
+    except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
+        logger.error(
+            "encoder unusable document=%s index=%s error=%s: %s",
+            version.document,
+            version.name,
+            type(error).__name__,
+            error,
+        )
+        caching.write(_pause_key(version), 1, seconds=PAUSE_SECONDS)
+        return None
+    return vector
+
+
+def _check(vector: Vector, version: IndexVersion) -> None:
+    if vector.shape != (version.dimensions,):
+        raise EncoderMismatch(
+            f"The encoder {version.encoder_name} gives vectors of shape {vector.shape}, the index "
+            f"{version.name} holds {version.dimensions} dimensions: run `manage.py llmrec build`."
+        )
+    if not np.isfinite(vector).all() or not vector.any():
+        raise InvalidVector(f"The encoder {version.encoder_name} gives a vector that is zero or not finite.")

@@ -1,0 +1,165 @@
+"""Why an item is shown, as sentences for the visitor: made of what ranked it and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+
+from llmrec_plugin.ranking.explanation import Reason, explain
+from llmrec_plugin.types import RankedItem
+
+TITLE_LENGTH = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the sentences of one list need to know beside its contributions."""
+
+    anchor: str = ""
+    """Key of the item that the list is about."""
+    anchor_kind: str = ""
+    """What the user did with it; empty: it is the item of the page he looks at."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Past item -> what the user did with it; those that he did not want are not here."""
+    stated: bool = False
+    """The taste is what the user says about himself."""
+    also_kind: str = ""
+    """What other people mostly did."""
+    popular_from: float = 0.0
+    """Least contribution of popularity that is worth telling."""
+    fresh_from: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "anchor": self.anchor,
+            "anchor_kind": self.anchor_kind,
+            "sources": dict(self.sources),
+            "stated": self.stated,
+            "also_kind": self.also_kind,
+            "popular_from": self.popular_from,
+            "fresh_from": self.fresh_from,
+        }
+
+
+def context_of(
+    items: Sequence[RankedItem],
+    *,
+    sources: Mapping[str, str] | None = None,
+    anchor: str = "",
+    anchor_kind: str = "",
+    stated: bool = False,
+    also_kind: str = "",
+) -> Context:
+    """The context of a list; an item counts as popular or new with half of what the first in that has."""
+    named = {
+        name.partition(":")[2]
+        for item in items
+        for name in item.contributions
+        if name.startswith(("taste:", "also:"))
+    }
+    return Context(
+        anchor=anchor,
+        anchor_kind=anchor_kind,
+        sources={key: kind for key, kind in (sources or {}).items() if key in named},
+        stated=stated,
+        also_kind=also_kind,
+        popular_from=_half_of_largest(items, "popularity"),
+        fresh_from=_half_of_largest(items, "freshness"),
+    )
+
+
+def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
+    return max((item.contributions.get(name, 0.0) for item in items), default=0.0) / 2
+
+
+def causes(item: RankedItem, context: Context) -> list[Reason]:
+    """The causes that can truthfully be told, strongest first."""
+    return [reason for reason in explain(item) if _is_true(reason, item, context)]
+
+
+def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
+    if reason.code == "popularity":
+        return item.contributions["popularity"] >= context.popular_from
+    if reason.code == "freshness":
+        return item.contributions["freshness"] >= context.fresh_from
+    if reason.code == "taste":
+        liked = context.sources if reason.source is None else reason.source in context.sources
+        return context.stated or bool(liked)
+    return True
+
+
+def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
+    """Keys of the items whose titles the sentences name."""
+    keys = {reason.source for reason in reasons if reason.source is not None}
+    if context.anchor and any(reason.code == "vector" for reason in reasons):
+        keys.add(context.anchor)
+    return keys
+
+
+def sentences(reasons: Sequence[Reason], context: Context, titles: Mapping[str, str]) -> tuple[str, ...]:
+    """One sentence per cause in the active language, none twice; `titles` lacks items that are gone."""
+    found = (_sentence(reason, context, titles) for reason in reasons)
+    return tuple(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
+    if reason.code == "vector" and context.anchor:
+        return _about_anchor(context, titles)
+    if reason.code in ("taste", "also"):
+        return _about_source(reason, context, titles)
+    return {
+        "text": _("Matches your words"),
+        "vector": _("Close in meaning to your search"),
+        "popularity": _("Popular with everybody"),
+        "trending": _("Popular this week"),
+        "freshness": _("New here"),
+    }[reason.code]
+
+
+def _about_anchor(context: Context, titles: Mapping[str, str]) -> str:
+    title = titles.get(context.anchor)
+    if title is None:
+        return ""
+    if context.anchor_kind:
+        return _because(context.anchor_kind, title)
+    return _("Similar to “%(title)s”") % {"title": _short(title)}
+
+
+def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
+    title = titles.get(reason.source or "")
+    if reason.code == "also":
+        return "" if title is None else _also(context.also_kind, title)
+    if title is None:
+        return _("Matches your interests")
+    return _because(context.sources[reason.source or ""], title)
+
+
+def _because(kind: str, title: str) -> str:
+    templates = {
+        "view": _("Because you viewed “%(title)s”"),
+        "click": _("Because you viewed “%(title)s”"),
+        "cart": _("Because you put “%(title)s” in the basket"),
+        "purchase": _("Because you bought “%(title)s”"),
+        "enrol": _("Because you enrolled in “%(title)s”"),
+        "rating": _("Because you rated “%(title)s”"),
+    }
+    return templates.get(kind, _("Matches your interests")) % {"title": _short(title)}
+
+
+def _also(kind: str, title: str) -> str:
+    templates = {
+        "purchase": _("People who bought “%(title)s” also bought this"),
+        "enrol": _("People who enrolled in “%(title)s” also enrolled in this"),
+        "view": _("People who viewed “%(title)s” also viewed this"),
+        "click": _("People who viewed “%(title)s” also viewed this"),
+    }
+    other = _("People who chose “%(title)s” also chose this")
+    return templates.get(kind, other) % {"title": _short(title)}
+
+
+def _short(title: str) -> str:
+    return str(Truncator(title).chars(TITLE_LENGTH))

@@ -1,0 +1,116 @@
+"""Lists without a query: for a user, about an item, or for everybody, as the placement says."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.utils import timezone
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
+from llmrec_plugin.models import Configuration
+from llmrec_plugin.services import interactions, pages, profiles, shelves
+from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.pages import RankedList
+from llmrec_plugin.services.placements import Placement, get_placement
+from llmrec_plugin.services.shelves import Scene
+from llmrec_plugin.types import ResultPage
+
+logger = logging.getLogger(__name__)
+
+
+def recommend(
+    placement: str,
+    *,
+    user_key: str | None = None,
+    document: str | None = None,
+    item: str | None = None,
+    size: int | None = None,
+) -> ResultPage:
+    """What the placement shows, never shorter than asked for while there are items that it may show.
+
+    Without a live index, or while the engine is down, popular and new items stand in. Raises NotFound
+    for an unknown placement, document or item and InvalidRequest where one of them must be named.
+    """
+    slot = get_placement(placement)
+    label = _label(slot, document)
+    if slot.type in shelves.ABOUT_AN_ITEM and item is None:
+        raise InvalidRequest(f'The placement "{placement}" needs the item it is about.', parameter="item")
+    return _page(slot, label, user_key=user_key, item=item, size=size, needs_index=False)
+
+
+def similar(label: str, object_id: object, *, user_key: str | None = None, size: int = 12) -> ResultPage:
+    """Items whose text means nearly the same, without the item itself."""
+    slot = Placement(name="similar", type="similar")
+    return _page(slot, label, user_key=user_key, item=str(object_id), size=size, needs_index=True)
+
+
+def also(label: str, object_id: object, *, user_key: str | None = None, size: int = 12) -> ResultPage:
+    """What people who took the item took as well; where that is not known yet, similar items."""
+    slot = Placement(name="also", type="also")
+    return _page(slot, label, user_key=user_key, item=str(object_id), size=size, needs_index=True)
+
+
+def _label(slot: Placement, document: str | None) -> str:
+    label = document or slot.document
+    if label:
+        return label
+    labels = registry.labels()
+    if len(labels) == 1:
+        return labels[0]
+    raise InvalidRequest(
+        f'Name the document that "{slot.name}" is to show: {", ".join(labels) or "none is registered"}.',
+        parameter="document",
+    )
+
+
+def _page(
+    slot: Placement,
+    label: str,
+    *,
+    user_key: str | None,
+    item: str | None,
+    size: int | None,
+    needs_index: bool,
+) -> ResultPage:
+    started = time.perf_counter()
+    size = slot.size if size is None else size
+    pages.check_page_size(size, parameter="size")
+    document = registry.get(label)
+    configuration = Configuration.current()
+    history = configuration.history_length if slot.type in ("for-you", "because-you-viewed") else 0
+    user = profiles.know(user_key, document=label, history=history)
+    hidden: frozenset[str] = frozenset()
+    if user.consented:
+        hidden = interactions.taken_keys(user.key, document=label, kinds=(*slot.hide, "dismiss"))
+    scene = Scene(
+        slot=slot,
+        document=document,
+        pair=_pair(label, needed=needs_index),
+        configuration=configuration,
+        user=user,
+        hidden=hidden,
+        now=timezone.now(),
+    )
+    shelf = shelves.fill(scene, item=item)
+    ranked = RankedList(
+        document=document,
+        placement=slot.name,
+        items=shelf.items,
+        context=shelf.context,
+        user=user,
+        degraded=shelf.degraded,
+        pair=scene.pair,
+    )
+    return pages.first_page(ranked, page_size=size, started=started)
+
+
+def _pair(label: str, *, needed: bool) -> LivePair | None:
+    try:
+        return live_pair(label)
+    except NotBuilt:
+        if needed:
+            raise
+        logger.warning("no live index document=%s", label)
+        return None

@@ -1,0 +1,239 @@
+"""A visitor's query, from what he typed to the first page of one ranked, explained list."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.utils import timezone
+
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
+from llmrec_plugin.models import Configuration
+from llmrec_plugin.ranking import fusion
+from llmrec_plugin.ranking.ranker import Ranker
+from llmrec_plugin.ranking.stages import Stage, Taste
+from llmrec_plugin.services import filters, pages, popularity, profiles, queries, reasons, training
+from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.pages import RankedList
+from llmrec_plugin.services.profiles import KnownUser
+from llmrec_plugin.services.queries import AnalysedQuery
+from llmrec_plugin.services.vectors import vectors_of
+from llmrec_plugin.types import (
+    EngineQuery,
+    EngineResult,
+    Hit,
+    RankedItem,
+    ResultPage,
+    Scalar,
+    SearchRequest,
+    TextQuery,
+)
+
+logger = logging.getLogger(__name__)
+
+PLACEMENT = "search"
+LISTED_ITEMS = 1000
+"""Items of a listing that its pages walk; `total` counts all."""
+FALLBACK_ITEMS = 200
+
+
+def search(request: SearchRequest) -> ResultPage:
+    """The first page of what answers the query, or, without a text, of what passes the filters.
+
+    Raises NotFound for an unknown document, NotBuilt for one without a live index, and InvalidRequest,
+    naming the parameter, for what cannot be asked. An encoder or engine that does not answer only
+    degrades the list: see `ResultPage.degraded`.
+    """
+    started = time.perf_counter()
+    document = registry.get(request.document)
+    strength = _checked_strength(request)
+    pages.check_page_size(request.page_size)
+    pair = live_pair(document.label)
+    request_filters = filters.checked(request.filters, pair.index_version)
+    filters.check_facets(request.facets, pair.index_version)
+    filters.check_sort(request.sort, pair.index_version)
+    configuration = Configuration.current()
+    strength *= configuration.taste_weight
+    user = profiles.know(
+        request.user_key,
+        document=document.label,
+        history=configuration.history_length if strength and request.text.strip() else 0,
+    )
+    query = queries.analyse(
+        request.text, version=pair.index_version, with_vector=_wants_vector(configuration)
+    )
+    if query.text and request.sort:
+        raise InvalidRequest(
+            "What answers a text is sorted by how well it does: leave out the sorting or the text.",
+            parameter="sort",
+        )
+    engine_query = EngineQuery(
+        text=_text_query(query, document, pair, configuration),
+        vector=query.vector,
+        filters=request_filters,
+        limit=configuration.candidates if query.text else LISTED_ITEMS,
+        floor=pair.index_version.floor if configuration.use_floor else None,
+        facets=tuple(dict.fromkeys(request.facets)),
+        sort=request.sort,
+    )
+    try:
+        found = get_backend().search(pair.index_version.name, engine_query)
+    except (BackendUnavailable, NotFound) as error:
+        logger.error("engine unusable document=%s error=%s", document.label, error)
+        ranked = _last_resort(document, pair, configuration, user, query, engine_query)
+    else:
+        items = _ranked(found, query, pair, configuration, user, strength=strength, now=timezone.now())
+        ranked = RankedList(
+            document=document,
+            placement=PLACEMENT,
+            items=items,
+            context=reasons.context_of(items, sources=user.kinds(configuration)),
+            user=user,
+            total=found.total,
+            text=query.text,
+            words=query.words,
+            facets=_sorted_facets(found.facets),
+            degraded=query.degraded,
+            pair=pair,
+        )
+    return pages.first_page(ranked, page_size=request.page_size, started=started)
+
+
+def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
+    """The page that a `next` of this user points to; the engine is not asked again."""
+    return pages.next_page(cursor, user_key=user_key)
+
+
+def _checked_strength(request: SearchRequest) -> float:
+    if request.personalize is None:
+        return 1.0
+    if not 0.0 <= request.personalize <= 1.0:
+        raise InvalidRequest(
+            f"The strength of personal taste lies between 0 and 1, not at {request.personalize}.",
+            parameter="personalize",
+        )
+    return float(request.personalize)
+
+
+def _wants_vector(configuration: Configuration) -> bool:
+    return get_settings().ENABLED and configuration.text_weight < 1.0
+
+
+def _text_query(
+    query: AnalysedQuery, document: SearchDocument[Any], pair: LivePair, configuration: Configuration
+) -> TextQuery | None:
+    """None where there is no word to look for, or where meaning alone is wanted and at hand."""
+    if not query.words or (configuration.text_weight == 0.0 and query.vector is not None):
+        return None
+    weights = document.weights()
+    fields: Sequence[str] = pair.index_version.schema["text_fields"]
+    return TextQuery(words=query.words, weights={name: weights.get(name, 1.0) for name in fields})
+
+
+def _ranked(
+    found: EngineResult,
+    query: AnalysedQuery,
+    pair: LivePair,
+    configuration: Configuration,
+    user: KnownUser,
+    *,
+    strength: float,
+    now: datetime,
+) -> list[RankedItem]:
+    if found.listing:
+        return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
+    legs = {name: hits for name, hits in (("text", found.text), ("vector", found.vector)) if hits}
+    personal = bool(strength and user.events)
+    vectors = vectors_of(pair.index_version, _keys_to_read(legs, query, user, personal=personal))
+    if query.vector is not None:
+        legs = fusion.complete(legs, query.vector, vectors)
+    stages: tuple[Stage, ...] = ()
+    profile = profiles.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
+    if profile is not None:
+        stages = (Taste(profile, vectors, strength),)
+    return Ranker(_fuse(configuration, legs), stages).rank(legs)
+
+
+def _keys_to_read(
+    legs: Mapping[str, Sequence[Hit]], query: AnalysedQuery, user: KnownUser, *, personal: bool
+) -> list[str]:
+    """Items whose vectors are needed: all candidates and the user's past, or those without a cosine."""
+    by_words = [hit.key for hit in legs.get("text", ())]
+    by_meaning = [hit.key for hit in legs.get("vector", ())]
+    if personal:
+        return [*by_words, *by_meaning, *(event.key for event in user.events)]
+    if query.vector is None:
+        return []
+    known = set(by_meaning)
+    return [key for key in by_words if key not in known]
+
+
+def _fuse(configuration: Configuration, legs: Mapping[str, Sequence[Hit]]) -> Any:
+    """One leg alone counts in full; so its list is not all zeros where the weight is on the other."""
+    weight = configuration.text_weight
+    weights = {"text": weight, "vector": 1.0 - weight} if len(legs) > 1 else dict.fromkeys(legs, 1.0)
+    if configuration.fusion == Configuration.Fusion.RRF:
+        return partial(fusion.reciprocal_rank, weights=weights, k=configuration.rrf_k)
+    return partial(fusion.linear, weights=weights)
+
+
+def _last_resort(
+    document: SearchDocument[Any],
+    pair: LivePair,
+    configuration: Configuration,
+    user: KnownUser,
+    query: AnalysedQuery,
+    engine_query: EngineQuery,
+) -> RankedList:
+    """Popular, then new items, while the engine does not answer; filters hold all the same."""
+    learned = training.collaborative(pair.model_version)
+    items = popularity.chain(
+        popularity.popular(document.label, learned, configuration, limit=FALLBACK_ITEMS),
+        popularity.latest(document, limit=FALLBACK_ITEMS),
+        limit=FALLBACK_ITEMS,
+    )
+    if engine_query.filters:
+        items = _passing(items, document, engine_query)
+    return RankedList(
+        document=document,
+        placement=PLACEMENT,
+        items=items,
+        context=reasons.context_of(items),
+        user=user,
+        text=query.text,
+        words=query.words,
+        degraded=(*query.degraded, "engine"),
+        pair=pair,
+    )
+
+
+def _passing(
+    items: Sequence[RankedItem], document: SearchDocument[Any], query: EngineQuery
+) -> list[RankedItem]:
+    passing = set()
+    for key, obj in document.in_bulk([item.key for item in items]).items():
+        try:
+            prepared = document.prepare(obj)
+        except Exception as error:  # the site's own code; such an item is in no index either
+            logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
+            continue
+        if prepared is not None and filters.matches(query.filters, prepared.filters):
+            passing.add(key)
+    return [item for item in items if item.key in passing]
+
+
+def _sorted_facets(
+    facets: Mapping[str, Mapping[Scalar, int]],
+) -> dict[str, list[tuple[Scalar, int]]]:
+    """Most frequent values first, equal ones in order of value."""
+    return {
+        name: sorted(counts.items(), key=lambda entry: (-entry[1], str(entry[0])))
+        for name, counts in facets.items()
+    }

@@ -1,0 +1,239 @@
+"""Learns neighbours and popularity from interactions in closed form, and serves what was learned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
+from llmrec_plugin.learning.prior import popularity_prior
+from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
+from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
+from llmrec_plugin.services import caching, privacy, promotion
+from llmrec_plugin.services.live import live_pair
+
+LEAST_EVENTS = 20
+"""Below, what people took together is chance: popularity alone is learned."""
+NEIGHBOURS_KEPT = 50
+STEPS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Collaborative:
+    """What was learned from the behaviour of all users with one document type."""
+
+    keys: tuple[str, ...]
+    """The items that had events, in the order of the arrays."""
+    neighbours: Neighbours
+    prior: NDArray[np.float32]
+    """Popularity by item, 0..1."""
+    kind: str
+    """The kind of event that most of it goes back to; empty when nothing was learned."""
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        return {key: position for position, key in enumerate(self.keys)}
+
+    @cached_property
+    def popular(self) -> tuple[tuple[str, float], ...]:
+        """(key, popularity), most popular first, equal ones by key."""
+        return tuple(
+            sorted(zip(self.keys, self.prior.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
+        )
+
+    def also(self, key: str) -> list[tuple[str, float]]:
+        """What people with this item took as well and how strongly, strongest first; empty for a new item."""
+        position = self.positions.get(key)
+        if position is None:
+            return []
+        return [(self.keys[item], weight) for item, weight in self.neighbours.of(position)]
+
+    def also_by_source(self, sources: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """candidate -> past item -> weight, for past items that count as given."""
+        found: dict[str, dict[str, float]] = {}
+        for source, amount in sources.items():
+            for candidate, weight in self.also(source):
+                if candidate != source:
+                    found.setdefault(candidate, {})[source] = weight * amount
+        return found
+
+    def popularity_of(self, keys: Iterable[str]) -> dict[str, float]:
+        """By item; those without events are left out."""
+        return {key: float(self.prior[self.positions[key]]) for key in keys if key in self.positions}
+
+
+NOTHING_LEARNED = Collaborative(
+    keys=(),
+    neighbours=Neighbours(
+        indices=np.empty((0, NEIGHBOURS_KEPT), np.int32), weights=np.empty((0, NEIGHBOURS_KEPT), np.float32)
+    ),
+    prior=np.empty(0, np.float32),
+    kind="",
+)
+
+_loaded: caching.LatestUsed[str, Collaborative] = caching.LatestUsed(8)
+
+
+def collaborative(model_version: ModelVersion | None) -> Collaborative:
+    """What that version learned, kept in the process; one query when it is first used here."""
+    if model_version is None:
+        return NOTHING_LEARNED
+    sha256 = model_version.artefact_id
+    known = _loaded.get(sha256)
+    if known is None:
+        content = ModelArtefact.objects.values_list("content", flat=True).get(pk=sha256)
+        known = _from_bytes(bytes(content))
+        _loaded.put(sha256, known)
+    return known
+
+
+def fit(
+    label: str,
+    *,
+    now: datetime | None = None,
+    by: str = "command",
+    progress: Callable[[int, int], None] | None = None,
+) -> ModelVersion:
+    """Learn from the consented interactions up to `now` and make the result live with the live index.
+
+    Raises NotBuilt when no index is live. Any number of events will do, none included.
+    """
+    started = time.perf_counter()
+    now = now or timezone.now()
+    report_step = progress or (lambda done, total: None)
+    live_pair(label)  # before any work is done
+    data = _training_data(label, now=now)
+    report_step(1, STEPS)
+    learned, method = _learn(data)
+    report_step(2, STEPS)
+    content = _to_bytes(learned)
+    report_step(3, STEPS)
+    report = {
+        "events": data.events,
+        "users": data.users,
+        "items": len(data.keys),
+        "method": method,
+        "kind": learned.kind,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    sha256 = hashlib.sha256(content).hexdigest()
+    with transaction.atomic():
+        artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
+        version = ModelVersion.objects.create(
+            document=label, artefact=artefact, events_until=data.until, report=report
+        )
+        promotion.promote(live_pair(label).index_version, model_version=version, by=by, reason="trained")
+    report_step(4, STEPS)
+    return version
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TrainingData:
+    keys: tuple[str, ...]
+    matrix: Any
+    """scipy csr, users x items: the weight of the strongest event of each pair, 1 for the strongest kind."""
+    events: int
+    users: int
+    kind: str
+    until: datetime | None
+
+
+def _training_data(label: str, *, now: datetime) -> _TrainingData:
+    """Events in favour of an item that is still visible, by users who have not refused."""
+    from scipy import sparse
+
+    weights = {kind: weight for kind, weight in Configuration.current().kind_weights.items() if weight > 0}
+    strongest = max(weights.values(), default=1.0)
+    visible = {str(pk) for pk in registry.get(label).get_queryset().order_by().values_list("pk", flat=True)}
+    events = (
+        privacy.consented(Interaction.objects.filter(document=label, kind__in=weights, at__lte=now))
+        .order_by()
+        .values_list("user_key", "object_id", "kind", "value", "at")
+    )
+    pairs: dict[tuple[str, str], float] = {}
+    kinds: Counter[str] = Counter()
+    until: datetime | None = None
+    for user, key, kind, value, at in events.iterator(chunk_size=10_000):
+        if key not in visible or (kind == "rating" and value is not None and value <= INDIFFERENT_RATING):
+            continue
+        weight = weights[kind] / strongest
+        pairs[user, key] = max(weight, pairs.get((user, key), 0.0))
+        kinds[kind] += 1
+        until = at if until is None else max(at, until)
+    users = {user: row for row, user in enumerate(sorted({user for user, _ in pairs}))}
+    keys = tuple(sorted({key for _, key in pairs}))
+    columns = {key: column for column, key in enumerate(keys)}
+    matrix = sparse.csr_array(
+        (
+            np.fromiter(pairs.values(), np.float32, len(pairs)),
+            (
+                np.fromiter((users[user] for user, _ in pairs), np.int32, len(pairs)),
+                np.fromiter((columns[key] for _, key in pairs), np.int32, len(pairs)),
+            ),
+        ),
+        shape=(len(users), len(keys)),
+    )
+    main = max(kinds, key=lambda kind: (kinds[kind] * weights[kind], kind), default="")
+    return _TrainingData(
+        keys=keys, matrix=matrix, events=kinds.total(), users=len(users), kind=main, until=until
+    )
+
+
+def _learn(data: _TrainingData) -> tuple[Collaborative, str]:
+    takers = (data.matrix > 0).sum(axis=0) if data.keys else np.empty(0)
+    prior = popularity_prior(np.asarray(takers, dtype=np.float64).ravel())
+    if data.events < LEAST_EVENTS:
+        size = (len(data.keys), NEIGHBOURS_KEPT)
+        neighbours = Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
+        method = "popularity"
+    else:
+        neighbours, fitted = fit_neighbours(data.matrix, top=NEIGHBOURS_KEPT)
+        method = str(fitted)
+    return Collaborative(keys=data.keys, neighbours=neighbours, prior=prior, kind=data.kind), method
+
+
+def _to_bytes(learned: Collaborative) -> bytes:
+    """safetensors; texts are UTF-8 JSON in an array of bytes."""
+    from safetensors.numpy import save
+
+    return cast(
+        bytes,
+        save(
+            {
+                "keys": _json_bytes(learned.keys),
+                "kind": _json_bytes(learned.kind),
+                "neighbours.indices": np.ascontiguousarray(learned.neighbours.indices, dtype=np.int32),
+                "neighbours.weights": np.ascontiguousarray(learned.neighbours.weights, dtype=np.float32),
+                "prior": np.ascontiguousarray(learned.prior, dtype=np.float32),
+            }
+        ),
+    )
+
+
+def _from_bytes(content: bytes) -> Collaborative:
+    from safetensors.numpy import load
+
+    arrays = load(content)
+    return Collaborative(
+        keys=tuple(json.loads(arrays["keys"].tobytes())),
+        neighbours=Neighbours(indices=arrays["neighbours.indices"], weights=arrays["neighbours.weights"]),
+        prior=arrays["prior"],
+        kind=json.loads(arrays["kind"].tobytes()),
+    )
+
+
+def _json_bytes(value: object) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
