@@ -1,0 +1,1 @@
+"""The bilingual school: courses, learners, and what of them can be searched."""

@@ -1,0 +1,1 @@
+"""The gift shop: products, customers' invoices, and what of them can be searched."""

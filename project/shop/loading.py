@@ -1,0 +1,84 @@
+"""Fills the shop from its fixture, in bulk and in one transaction: all of it or nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+from django.db import transaction
+
+from project.shop.models import Invoice, InvoiceLine, Product
+from project.shop.purchase_file import Purchase, read_purchases
+from project.storefront.accounts import CUSTOMER, create_users
+
+BATCH = 20_000
+
+
+@transaction.atomic
+def load_shop(fixtures: Path, *, last_day: date) -> bool:
+    """Load the catalogue and all purchases, moved in time so that the last falls on `last_day`.
+
+    False: there were products already, and nothing was touched.
+    """
+    if Product.objects.exists():
+        return False
+    purchases = list(read_purchases(fixtures / "shop_purchases.xz"))
+    shift = timedelta(days=(last_day - max(purchase.at for purchase in purchases).date()).days)
+    products = _create_products(fixtures / "shop_products.csv", _first_sold(purchases, shift))
+    invoices = _create_invoices(purchases, shift)
+    for lines in _batches(_lines(purchases, invoices, products)):
+        InvoiceLine.objects.bulk_create(lines)
+    return True
+
+
+def _first_sold(purchases: Iterable[Purchase], shift: timedelta) -> dict[int, datetime]:
+    """Time of the first purchase by row of the products file."""
+    first: dict[int, datetime] = {}
+    for purchase in sorted(purchases, key=lambda purchase: purchase.at):
+        for line in purchase.lines:
+            first.setdefault(line.product, purchase.at + shift)
+    return first
+
+
+def _create_products(path: Path, first_sold: dict[int, datetime]) -> list[Product]:
+    with path.open(encoding="utf-8", newline="") as file:
+        products = [
+            Product(
+                code=row["code"],
+                title=row["title"],
+                description=row["description"],
+                department=row["department"],
+                price=Decimal(row["price"]),
+                first_sold=first_sold[number],
+            )
+            for number, row in enumerate(csv.DictReader(file))
+        ]
+    return Product.objects.bulk_create(products)
+
+
+def _create_invoices(purchases: Sequence[Purchase], shift: timedelta) -> list[Invoice]:
+    names = {purchase.customer: f"{CUSTOMER}{purchase.customer}" for purchase in purchases}
+    users = create_users((names[customer], f"Customer {customer}") for customer in sorted(names))
+    return Invoice.objects.bulk_create(
+        [Invoice(number=p.number, customer=users[names[p.customer]], created=p.at + shift) for p in purchases]
+    )
+
+
+def _lines(
+    purchases: Sequence[Purchase], invoices: Sequence[Invoice], products: Sequence[Product]
+) -> Iterator[InvoiceLine]:
+    for purchase, invoice in zip(purchases, invoices, strict=True):
+        for line in purchase.lines:
+            yield InvoiceLine(
+                invoice_id=invoice.pk, product_id=products[line.product].pk, quantity=line.quantity
+            )
+
+
+def _batches(lines: Iterator[InvoiceLine]) -> Iterator[list[InvoiceLine]]:
+    """So that not all of the 386,000 objects exist at once."""
+    while batch := list(islice(lines, BATCH)):
+        yield batch

@@ -1,0 +1,35 @@
+"""What every page of the storefront shows: the search box, who is looking, and the consent banner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from llmrec_plugin.api.visitors import current_user_key
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.services import privacy
+from project.storefront.middleware import SESSION_KEY
+from project.storefront.people import proposed_people
+
+
+def storefront(request: HttpRequest) -> dict[str, Any]:
+    """Nothing outside the storefront: the admin's pages have no use for it."""
+    match = request.resolver_match
+    if match is None or match.app_name != "storefront":
+        return {}
+    return {
+        "demo": settings.DEMO,
+        "viewing_as": request.session.get(SESSION_KEY, "") if settings.DEMO else "",
+        "people": proposed_people if settings.DEMO else None,
+        "ask_consent": _ask_consent(request),
+    }
+
+
+def _ask_consent(request: HttpRequest) -> bool:
+    """Until the visitor has answered."""
+    if get_settings().CONSENT == "off":
+        return False
+    key = current_user_key(request)
+    return key is None or privacy.consent_of(key) is None

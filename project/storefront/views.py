@@ -1,0 +1,202 @@
+"""The visitor's pages: home, search, and a page for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from llmrec_plugin.analysis.text import html_to_text
+from llmrec_plugin.api.visitors import current_user_key, give_key
+from llmrec_plugin.exceptions import BackendUnavailable, InvalidCursor, NotBuilt
+from llmrec_plugin.services import recommendations
+from llmrec_plugin.services import search as searching
+from llmrec_plugin.types import ResultPage, SearchRequest
+from project.school.models import Course, Enrolment
+from project.shop.models import Department, InvoiceLine, Product
+from project.storefront.forms import SCHOOL, SHOP, SearchForm
+from project.storefront.sections import Sections
+from project.storefront.visitors import note
+
+ROW = 6
+"""Items of a list on a page."""
+HOME = (
+    ("for-you", _("For you")),
+    ("because-you-viewed", _("Because of what you viewed")),
+    ("trending", _("Trending")),
+    ("latest", _("New")),
+)
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Lists of the shop and of the school; what is personal comes first."""
+    user_key = current_user_key(request)
+    halves = []
+    for document, title in ((SHOP, _("Shop")), (SCHOOL, _("School"))):
+        sections = Sections()
+        for placement, name in HOME:
+            sections.add(
+                f"{document}-{placement}",
+                name,
+                lambda placement=placement, document=document: recommendations.recommend(  # type: ignore[misc]
+                    placement, user_key=user_key, document=document, size=ROW
+                ),
+            )
+        halves.append({"title": title, "document": document, "sections": sections})
+    if request.user.is_authenticated and hasattr(request.user, "learner"):
+        halves.reverse()
+    return render(request, "storefront/home.html", {"halves": halves})
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """Results with reasons; without words a listing of what passes the filters."""
+    form = SearchForm(request.GET)
+    context: dict[str, Any] = {"form": form, "document": SHOP, "start": _start(request)}
+    status = 200
+    if form.is_valid():
+        context["document"] = form.cleaned_data["document"]
+        try:
+            page = _results(request, form)
+        except NotBuilt:
+            context["not_built"] = True
+        except BackendUnavailable:
+            context["unavailable"], status = True, 503
+        except InvalidCursor:
+            context["expired"], status = True, 410
+        else:
+            context.update(_result_context(request, form, page))
+    else:
+        status = 400
+    return render(request, "storefront/search.html", context, status=status)
+
+
+def _results(request: HttpRequest, form: SearchForm) -> ResultPage:
+    user_key = current_user_key(request)
+    if cursor := request.GET.get("cursor"):
+        return searching.next_page(cursor, user_key=user_key)
+    document = form.cleaned_data["document"]
+    return searching.search(
+        SearchRequest(
+            document=document,
+            text=form.cleaned_data["q"],
+            user_key=user_key,
+            filters=form.filters(),
+            facets=("department",) if document == SHOP else ("subject",),
+        )
+    )
+
+
+def _result_context(request: HttpRequest, form: SearchForm, page: ResultPage) -> dict[str, Any]:
+    start = _start(request)
+    following = request.GET.copy()
+    following["cursor"], following["start"] = page.next or "", str(start + len(page.results))
+    return {
+        "page": page,
+        "next_url": f"?{following.urlencode()}" if page.next else "",
+        "narrower": _narrower(request, form, page),
+        "suggestion_url": _with(request, q=page.did_you_mean) if page.did_you_mean else "",
+    }
+
+
+def _narrower(request: HttpRequest, form: SearchForm, page: ResultPage) -> list[tuple[str, str, int]]:
+    """(name, address, count) of the departments or subjects among the results, unless one is chosen."""
+    field = "department" if form.cleaned_data["document"] == SHOP else "subject"
+    counts: Sequence[tuple[Any, int]] = page.facets.get(field, ())
+    if form.cleaned_data[field] or len(counts) < 2:
+        return []
+    names = dict(form.fields[field].choices)  # type: ignore[attr-defined]
+    return [
+        (names.get(value, value), _with(request, **{field: str(value)}), count)
+        for value, count in counts[:ROW]
+    ]
+
+
+def _with(request: HttpRequest, **changes: str) -> str:
+    """The address of this search with other parameters, from its first page."""
+    query = request.GET.copy()
+    for name in ("cursor", "start"):
+        query.pop(name, None)
+    for name, value in changes.items():
+        query[name] = value
+    return f"?{query.urlencode()}"
+
+
+def _start(request: HttpRequest) -> int:
+    """Position of the first result of this page."""
+    start = request.GET.get("start", "")
+    return int(start) if start.isascii() and start.isdigit() and len(start) < 6 else 0
+
+
+@require_safe
+def product(request: HttpRequest, pk: int) -> HttpResponse:
+    item = get_object_or_404(Product, pk=pk, is_visible=True)
+    lines = InvoiceLine.objects.filter(product=item)
+    facts = [
+        (_("Department"), Department(item.department).label),
+        (_("Stock code"), item.code),
+        (_("Bought by"), lines.values("invoice__customer").distinct().count()),
+    ]
+    return _item_page(request, SHOP, item, {"facts": facts, "also_title": _("Customers also bought")})
+
+
+@require_safe
+def course(request: HttpRequest, code: str) -> HttpResponse:
+    related = Course.objects.order_by("level", "title")
+    courses = Course.objects.prefetch_related(
+        Prefetch("prerequisites", queryset=related), Prefetch("leads_to", queryset=related)
+    )
+    item = get_object_or_404(courses, pk=code)
+    learner = getattr(request.user, "learner", None)
+    facts = [
+        (_("Subject"), item.get_subject_display()),
+        (_("Level"), item.get_level_display()),
+        (_("Taught in"), item.get_language_display()),
+        (_("Teacher"), item.teacher),
+        (_("Learners"), item.enrolments.count()),
+    ]
+    extra = {
+        "facts": facts,
+        "also_title": _("Learners also took"),
+        "can_enrol": learner is not None,
+        "is_enrolled": learner is not None
+        and Enrolment.objects.filter(learner=learner, course=item).exists(),
+    }
+    return _item_page(request, SCHOOL, item, extra)
+
+
+def _item_page(
+    request: HttpRequest, document: str, item: Product | Course, extra: dict[str, Any]
+) -> HttpResponse:
+    """Note the visit, then show the item with what resembles it and what others took with it."""
+    note(request, document, item.pk, "view")
+    user_key, key = current_user_key(request), str(item.pk)
+    sections = Sections()
+    sections.add(
+        "similar", _("Similar"), lambda: recommendations.similar(document, key, user_key=user_key, size=ROW)
+    )
+    sections.add("also", extra["also_title"], lambda: _also(document, key, user_key))
+    context = {
+        "item": item,
+        "document": document,
+        "description": html_to_text(item.description),
+        "sections": sections,
+        **extra,
+    }
+    response = render(request, "storefront/item.html", context)
+    give_key(request, response)
+    return response
+
+
+def _also(document: str, key: str, user_key: str | None) -> ResultPage:
+    """Nothing where no one has taken the item yet: the list then holds what is similar, shown already."""
+    page = recommendations.also(document, key, user_key=user_key, size=ROW)
+    known = [item for item in page.results if any(name.startswith("also:") for name in item.contributions)]
+    return replace(page, results=tuple(known))

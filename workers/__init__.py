@@ -1,0 +1,1 @@
+"""The deployable around the tasks: the Celery app, wiring only."""
