@@ -1,0 +1,68 @@
+"""Search engines: `get_backend()` is the one that settings.LLMREC["BACKEND"] names."""
+
+from __future__ import annotations
+
+import os
+import threading
+from importlib import import_module
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from llmrec_plugin.backends.base import SearchBackend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import ConfigurationError
+
+__all__ = ["SearchBackend", "get_backend"]
+
+_lock = threading.Lock()
+_backend: SearchBackend | None = None
+
+
+def get_backend() -> SearchBackend:
+    """The configured engine, the same object for all threads of this process.
+
+    Raises ConfigurationError when LLMREC["BACKEND"] names no engine or its options are wrong.
+    """
+    global _backend  # noqa: PLW0603  (one engine per process)
+    if _backend is None:
+        with _lock:
+            if _backend is None:
+                _backend = _load()
+    return _backend
+
+
+def _load() -> SearchBackend:
+    settings = get_settings()
+    path = settings.BACKEND
+    try:
+        module = import_module(path)
+    except ImportError as error:
+        raise ConfigurationError(
+            f'LLMREC["BACKEND"] is {path!r}, which cannot be imported ({error}). '
+            'Name a module that exports SearchBackend, such as "llmrec_plugin.backends.embedded".'
+        ) from error
+    engine = getattr(module, "SearchBackend", None)
+    if not (isinstance(engine, type) and issubclass(engine, SearchBackend)) or engine is SearchBackend:
+        raise ConfigurationError(
+            f'LLMREC["BACKEND"] is {path!r}, but that module exports no class SearchBackend '
+            "derived from llmrec_plugin.backends.base.SearchBackend."
+        )
+    return engine(settings.BACKEND_OPTIONS)
+
+
+@receiver(setting_changed)
+def _reset(*, setting: str, **kwargs: object) -> None:
+    global _backend  # noqa: PLW0603
+    if setting in ("LLMREC", "BASE_DIR"):
+        _backend = None
+
+
+def _renew_lock() -> None:
+    """The lock may have been held by a thread that does not exist in the forked child."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
