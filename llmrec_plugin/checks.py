@@ -1,1 +1,263 @@
-"""System checks of settings and declarations."""
+"""System checks of the settings and of every declaration: what is wrong, where, and how to mend it.
+
+They read declarations and models only: no network, no database, no engine, no encoder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+from django.core import checks
+from django.core.checks import CheckMessage, register
+from django.db.models import DateField
+from django.utils.module_loading import import_string
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
+from llmrec_plugin.documents.paths import FieldPath, infer_kind, resolve, resolve_relation
+from llmrec_plugin.encoders.base import EncoderSpec
+from llmrec_plugin.exceptions import ConfigurationError, DocumentError
+from llmrec_plugin.services.placements import all_placements
+from llmrec_plugin.types import KINDS, FilterKind
+
+_LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
+
+
+@register("llmrec")
+def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E001 to E004."""
+    try:
+        settings = get_settings()
+    except ConfigurationError as error:
+        return [_error(1, str(error), "Mend settings.LLMREC.")]
+    found: list[CheckMessage] = []
+    if not _importable(settings.BACKEND):
+        found.append(
+            _error(
+                2,
+                f'LLMREC["BACKEND"] is "{settings.BACKEND}", and there is no such module.',
+                'The engine that needs no server is "llmrec_plugin.backends.embedded".',
+            )
+        )
+    try:
+        import_string(settings.USER_RESOLVER)
+    except ImportError as error:
+        hint = "Name a function (request) -> str | None by its dotted path."
+        found.append(_error(3, f'LLMREC["USER_RESOLVER"] cannot be imported: {error}', hint))
+    try:
+        all_placements()
+    except ConfigurationError as error:
+        found.append(_error(4, str(error), 'Mend LLMREC["PLACEMENTS"].'))
+    return found
+
+
+@register("llmrec")
+def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E010 to E019, E026, W001 and W002."""
+    documents = list(registry)
+    if not documents:
+        hint = "Declare one in search_documents.py of an installed app, decorated with @register."
+        return [checks.Warning("No SearchDocument is registered.", hint=hint, id="llmrec_plugin.W001")]
+    found: list[CheckMessage] = []
+    for label, count in Counter(document.label for document in documents).items():
+        if count > 1:
+            rivals = [document for document in documents if document.label == label]
+            names = " and ".join(type(document).__name__ for document in rivals)
+            hint = f'Give one of them another label: label = "{label}-2".'
+            found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
+    for document in documents:
+        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language, _unfollowed):
+            found.extend(check(document))
+    return found
+
+
+@register("llmrec")
+def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E020 to E025 and W003."""
+    found: list[CheckMessage] = []
+    for user_document in registry.user_documents:
+        found.extend(_user_document(user_document))
+    for source in registry.interaction_sources:
+        found.extend(_interaction_source(source))
+    for label, count in Counter(source.label for source in registry.interaction_sources).items():
+        if count > 1:
+            hint = "Give each a label of its own: their events would overwrite each other."
+            found.append(_error(25, f'{count} interaction sources have the label "{label}".', hint))
+    return found
+
+
+def _error(number: int, message: str, hint: str, obj: object = None) -> CheckMessage:
+    return checks.Error(message, hint=hint, obj=obj, id=f"llmrec_plugin.E{number:03}")
+
+
+def _importable(path: str) -> bool:
+    """Without running the module, which may need an extra that is not installed."""
+    try:
+        return importlib.util.find_spec(path) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _label(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    if not _LABEL.fullmatch(document.label):
+        hint = "It stands in URLs: lower-case letters, digits, hyphens and underscores, at most 100."
+        yield _error(11, f'The label "{document.label}" cannot be used.', hint, type(document))
+
+
+def _text_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    owner = type(document)
+    if isinstance(document.text_fields, str) or not document.text_fields:
+        hint = 'Name at least one: text_fields = {"title": 3, "description": 1}.'
+        yield _error(12, "text_fields names no field.", hint, owner)
+        return
+    yield from _paths(document, document.text_fields, 13, "text_fields")
+    weights = document.text_fields.values() if hasattr(document.text_fields, "values") else ()
+    for weight in weights:
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            yield _error(14, f"The weight {weight!r} in text_fields is no number above 0.", "Use 1.", owner)
+
+
+def _filter_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    owner = type(document)
+    if isinstance(document.filter_fields, str):
+        hint = f'Write a list: filter_fields = ["{document.filter_fields}"].'
+        yield _error(15, "filter_fields is one string.", hint, owner)
+        return
+    paths = document.filter_paths()
+    yield from _paths(document, paths, 15, "filter_fields", paths=paths)
+    if "filter_kinds" in vars(owner) and not callable(vars(owner)["filter_kinds"]):
+        hint = 'Name the kinds in `kinds = {"rating": "number"}`.'
+        yield _error(16, "filter_kinds is a method and must not be replaced.", hint, owner)
+        return
+    for name, kind in document.kinds.items():
+        if kind not in get_args(FilterKind):
+            yield _error(16, f'"{kind}" is no kind.', f"Use one of {', '.join(get_args(FilterKind))}.", owner)
+        if name not in paths:
+            yield _error(16, f'kinds names "{name}", which is no filter field.', "Remove it.", owner)
+    for name, path in paths.items():
+        unknown = name not in document.kinds and _kind_of(document, path) is None
+        if unknown and (_resolves(document, path) or hasattr(document, f"prepare_{name}")):
+            hint = f'Add kinds = {{"{name}": "keyword"}} (or "number", "boolean", "date").'
+            yield _error(16, f'The filter field "{name}" has no kind that its model tells.', hint, owner)
+
+
+def _kind_of(document: SearchDocument[Any], path: str) -> FilterKind | None:
+    return infer_kind(resolve(document.model, path).field) if _resolves(document, path) else None
+
+
+def _resolves(document: SearchDocument[Any], path: str) -> bool:
+    try:
+        resolve(document.model, path)
+    except DocumentError:
+        return False
+    return True
+
+
+def _paths(
+    owner: SearchDocument[Any] | UserDocument[Any],
+    names: Iterable[str],
+    number: int,
+    attribute: str,
+    *,
+    paths: dict[str, str] | None = None,
+) -> Iterator[CheckMessage]:
+    for name in names:
+        if hasattr(owner, f"prepare_{name}"):
+            continue
+        try:
+            resolve(owner.model, (paths or {}).get(name, name))
+        except DocumentError as error:
+            hint = f"Mend {attribute}, or write a method prepare_{name}(self, obj)."
+            yield _error(number, f"{attribute}: {error}", hint, type(owner))
+
+
+def _related(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    for target, paths in document.related.items():
+        for path in [paths] if isinstance(paths, str) else paths:
+            try:
+                resolve_relation(document.model, path, target)
+            except DocumentError as error:
+                hint = f"Name the lookup from {document.model.__name__} to {target.__name__}."
+                yield _error(17, f"related: {error}", hint, type(document))
+
+
+def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    owner = type(document)
+    if document.date_field:
+        try:
+            path = resolve(document.model, document.date_field)
+        except DocumentError as error:
+            yield _error(18, f"date_field: {error}", "Name a date or datetime field.", owner)
+        else:
+            if path.hops or not isinstance(path.field, DateField):
+                message = f'date_field "{document.date_field}" is no date or datetime of the model itself.'
+                yield _error(18, message, "Name such a field, or leave it empty.", owner)
+    language = document.language
+    if language and not _LANGUAGE.fullmatch(language) and not _resolves(document, language):
+        hint = 'Use an ISO 639-1 code such as "en", or the name of a field; empty: it is detected.'
+        yield _error(19, f'language "{language}" is neither a code nor a field.', hint, owner)
+    encoder: object = document.encoder
+    if not isinstance(encoder, str | EncoderSpec | None):
+        yield _error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
+
+
+def _unfollowed(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    """Texts and filters that are read from other models, whose changes nothing announces."""
+    try:
+        followed = {path.lookup() for _, path in document.related_paths()}
+        read = document.read_paths()
+    except DocumentError:  # reported above
+        return
+    for path in read:
+        reported = path.as_keys() if not path.many else path
+        for position, hop in enumerate(reported.hops, start=1):
+            lookup = FieldPath(path.path, reported.hops[:position], (), None).lookup()
+            if lookup in followed:
+                continue
+            followed.add(lookup)
+            target = hop.field.related_model.__name__
+            hint = f'Add {target}: "{lookup}" to related, or call indexing.mark() where it changes.'
+            message = f'"{path.path}" reads {target}, whose changes are not followed.'
+            yield checks.Warning(message, hint=hint, obj=type(document), id="llmrec_plugin.W002")
+
+
+def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
+    owner = type(document)
+    if isinstance(document.text_fields, str) or not document.text_fields:
+        yield _error(20, "text_fields names no field.", 'Write a list: text_fields = ["interests"].', owner)
+    else:
+        yield from _paths(document, document.text_fields, 20, "text_fields")
+    try:
+        resolve(document.model, document.user_field)
+    except DocumentError as error:
+        hint = 'Name the lookup from the model to the user\'s key, such as "user_id".'
+        yield _error(21, f"user_field: {error}", hint, owner)
+    own_key = owner.get_user_key is not UserDocument.get_user_key
+    if own_key and owner.find is UserDocument.find and document.user_field == UserDocument.user_field:
+        hint = 'Set user_field = "user_id" instead, or override find(), too.'
+        message = "get_user_key() is overridden, but the way back from a key to its row is not."
+        yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W003")
+
+
+def _interaction_source(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
+    owner = type(source)
+    if source.document not in registry.labels():
+        known = ", ".join(registry.labels()) or "none"
+        hint = f"Registered documents: {known}."
+        yield _error(22, f'document "{source.document}" is not registered.', hint, owner)
+    if source.kind not in KINDS:
+        yield _error(23, f'kind "{source.kind}" is unknown.', f"Use one of {', '.join(KINDS)}.", owner)
+    for name in source.PATHS:
+        path = getattr(source, name)
+        if not path and name != "value_field":
+            yield _error(24, f"{name} is empty.", f'Name a path: {name} = "…".', owner)
+        elif path:
+            try:
+                resolve(source.model, path)
+            except DocumentError as error:
+                yield _error(24, f"{name}: {error}", f"Mend {name}.", owner)

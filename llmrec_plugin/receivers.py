@@ -1,7 +1,290 @@
-"""Signals of the site's models become backlog entries; connected once at start-up."""
+"""From the site's saves to the backlog, and from the backlog to whoever drains it.
+
+Connected once at start-up, to the models that are registered and no others. Nothing here reads an item
+or calls an engine, and nothing that fails later can fail a save.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import ManyToManyField, Model, signals
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
+from llmrec_plugin.documents.paths import FieldPath, Hop
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.services import indexing, interactions, outbox
+
+logger = logging.getLogger("llmrec_plugin.receivers")
+
+DISPATCH_DELAY = 0.5
+"""Seconds that a task waits, and for which no second one is sent: later changes are in its backlog, too."""
+BROKER_TIMEOUT = 1.0
+BROKER_PAUSE = 30.0
+"""Seconds without an attempt after the broker did not answer; what waits is left to the schedule."""
+
 
 def connect() -> None:
-    """Follow every registered model."""
+    """Follow every registered model; may be called again after a registration."""
+    for document in registry:
+        _follow_document(document)
+    for source in registry.interaction_sources:
+        follower = SourceFollower(source)
+        for model in _family(source.model):
+            _connect(signals.post_save, follower.on_save, model, f"source:{source.label}")
+            _connect(signals.post_delete, follower.on_delete, model, f"source:{source.label}")
+    outbox.marked.connect(dispatch, dispatch_uid="llmrec_plugin.dispatch")
+
+
+def _follow_document(document: SearchDocument[Any]) -> None:
+    try:
+        related = [target for target, _ in document.related_paths()]
+        throughs = {_through(hop) for path in document.read_paths() for hop in path.hops if _is_m2m(hop)}
+    except DocumentError:  # the system checks report it
+        related, throughs = [], set()
+    for followed in [document.model, *related]:
+        for model in _family(followed):
+            _connect(signals.pre_save, before_save, model)
+            _connect(signals.post_save, after_save, model)
+            _connect(signals.pre_delete, before_delete, model)
+            _connect(signals.post_delete, after_delete, model)
+    for through in throughs:
+        _connect(signals.m2m_changed, membership_changed, through)
+        if not through._meta.auto_created:
+            _connect(signals.post_save, link_changed, through)
+            _connect(signals.post_delete, link_changed, through)
+
+
+def _connect(signal: Any, handler: Callable[..., None], model: type[Model], prefix: str = "") -> None:
+    uid = f"llmrec_plugin:{prefix}:{handler.__name__}:{model._meta.label_lower}"
+    signal.connect(handler, sender=model, dispatch_uid=uid, weak=False)
+
+
+def _family(model: type[Model]) -> list[type[Model]]:
+    """The model with its proxies and children: each sends its signals under its own name."""
+    concrete = model._meta.concrete_model or model
+    return [known for known in apps.get_models(include_auto_created=True) if issubclass(known, concrete)]
+
+
+def before_save(sender: type[Model], *, instance: Model, raw: bool, using: str, **kwargs: object) -> None:
+    """A row that names its item may be about to move to another: the former one changes, too."""
+    if raw or instance._state.adding or instance.pk is None:
+        return
+    for route in outbox.routes_from(sender):
+        if route.moves:
+            _mark_affected(route, instance.pk, using)
+
+
+def after_save(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+    outbox.append((route.entry(instance.pk) for route in outbox.routes_from(sender)), using=using)
+
+
+def before_delete(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+    """Once a related object is gone, nothing tells any more which items it was part of."""
+    for route in outbox.routes_from(sender):
+        if route.via:
+            _mark_affected(route, instance.pk, using)
+
+
+def after_delete(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+    own = [route for route in outbox.routes_from(sender) if not route.via]
+    outbox.append((route.entry(instance.pk) for route in own), using=using)
+
+
+def _mark_affected(route: outbox.Route, pk: object, using: str) -> None:
+    item = outbox.Route(route.label)
+    keys = outbox.affected_keys(route.label, route.via, pk, using=using)
+    outbox.append((item.entry(key) for key in keys), using=using)
+
+
+def membership_changed(
+    sender: type[Model],
+    *,
+    instance: Model,
+    action: str,
+    reverse: bool,
+    pk_set: set[Any] | None,
+    using: str,
+    **kwargs: object,
+) -> None:
+    """`item.categories.add(…)`, or the same from the other side."""
+    for document, path, hop in _crossings(sender):
+        itself = _is_forward(hop) is not reverse  # the instance is on the items' side of this hop
+        owners: Iterable[object] = ()
+        if action in ("post_add", "post_remove"):
+            owners = [instance.pk] if itself else pk_set or ()
+        elif action == "post_clear" and itself:
+            owners = [instance.pk]
+        elif action == "pre_clear" and not itself:
+            linked = hop.model._base_manager.using(using).filter(**{f"{hop.field.name}__pk": instance.pk})
+            owners = linked.values_list("pk", flat=True)
+        _mark_owners(document, path, hop, owners, using)
+
+
+def link_changed(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+    """A row of the site's own "through" model, saved or deleted by itself."""
+    for document, path, hop in _crossings(sender):
+        name = hop.field.m2m_field_name() if _is_forward(hop) else hop.field.field.m2m_reverse_field_name()
+        owner = instance.serializable_value(name)
+        _mark_owners(document, path, hop, [owner] if owner is not None else [], using)
+
+
+def _crossings(through: type[Model]) -> Iterator[tuple[SearchDocument[Any], FieldPath, Hop]]:
+    """Where documents cross that many-to-many relation; each way once."""
+    for document in registry:
+        seen = set()
+        for path in document.read_paths():
+            for position, hop in enumerate(path.hops):
+                prefix = tuple(before.accessor for before in path.hops[:position])
+                if _is_m2m(hop) and _through(hop) is through and (prefix, hop.accessor) not in seen:
+                    seen.add((prefix, hop.accessor))
+                    yield document, path, hop
+
+
+def _mark_owners(
+    document: SearchDocument[Any], path: FieldPath, hop: Hop, owners: Iterable[object], using: str
+) -> None:
+    route = outbox.Route(document.label, path.lookup_before(hop))
+    outbox.append((route.entry(owner) for owner in owners), using=using)
+
+
+def _is_m2m(hop: Hop) -> bool:
+    return bool(hop.field.many_to_many)
+
+
+def _is_forward(hop: Hop) -> bool:
+    return isinstance(hop.field, ManyToManyField)
+
+
+def _through(hop: Hop) -> type[Model]:
+    through: type[Model] = hop.field.remote_field.through if _is_forward(hop) else hop.field.through
+    return through
+
+
+class SourceFollower:
+    """Keeps the events of one source equal to its rows: once per transaction, for all of its rows."""
+
+    def __init__(self, source: InteractionSource[Any]) -> None:
+        self.source = source
+        self._waiting = threading.local()
+        self._callbacks: dict[str, Callable[[], None]] = {}
+
+    def on_save(
+        self, sender: type[Model], *, instance: Model, raw: bool, using: str, **kwargs: object
+    ) -> None:
+        """Rows of a fixture are left to the backfill: what they refer to may not be loaded yet."""
+        if not raw:
+            self._remember(instance.pk, using)
+
+    def on_delete(self, sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+        self._remember(instance.pk, using)
+
+    def _remember(self, pk: object, using: str) -> None:
+        keys: dict[object, None] = self._waiting.__dict__.setdefault(using, {})
+        keys[pk] = None
+        callback = self._callbacks.setdefault(using, lambda: self._follow(using))
+        waiting = transaction.get_connection(using).run_on_commit
+        if not any(known[1] is callback for known in waiting):
+            transaction.on_commit(callback, using=using, robust=True)
+
+    def _follow(self, using: str) -> None:
+        """Reads the rows as they are now, so it does no harm to look at one that was rolled back."""
+        keys = list(self._waiting.__dict__.pop(using, {}))
+        if keys and self.source in registry.interaction_sources:
+            interactions.follow(self.source, keys)
+
+
+def dispatch(**kwargs: object) -> None:
+    """Have the backlog drained, where LLMREC["TASKS"] says."""
+    place = _place()
+    if place == "process":
+        _drain_here()
+    elif place == "celery":
+        _send_task()
+
+
+def _place() -> str:
+    """ "process", "celery" or "off"; "auto" is Celery as soon as the site names a broker."""
+    chosen = get_settings().TASKS
+    if chosen != "auto":
+        return chosen
+    from celery import current_app
+
+    return "celery" if current_app.conf.broker_url else "process"
+
+
+_here = threading.local()
+
+
+def _drain_here() -> None:
+    if getattr(_here, "draining", False):  # a save from within `prepare`
+        return
+    _here.draining = True
+    try:
+        indexing.drain()
+    except Exception:  # the change is saved and waits in the backlog
+        logger.exception("draining failed")
+    finally:
+        _here.draining = False
+
+
+class _Pause:
+    """Until when this process sends no task: one is under way, or the broker does not answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def begin(self, seconds: float) -> bool:
+        """False if a pause is on already."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._until:
+                return False
+            self._until = now + seconds
+            return True
+
+    def prolong(self, seconds: float) -> None:
+        with self._lock:
+            self._until = time.monotonic() + seconds
+
+    def end(self) -> None:
+        self.prolong(0.0)
+
+
+pause = _Pause()
+
+
+def _send_task() -> None:
+    """One task for all changes of the next moment; a broker that is down costs a second, once in a while."""
+    if not pause.begin(DISPATCH_DELAY):
+        return
+    from celery import current_app
+
+    from llmrec_plugin.tasks import drain_outbox
+
+    options = {
+        **current_app.conf.broker_transport_options,
+        "max_retries": 0,
+        "socket_connect_timeout": BROKER_TIMEOUT,
+        "socket_timeout": BROKER_TIMEOUT,
+    }
+    try:
+        with current_app.connection_for_write(
+            connect_timeout=BROKER_TIMEOUT, transport_options=options
+        ) as broker:
+            drain_outbox.apply_async(
+                countdown=DISPATCH_DELAY,
+                retry=False,
+                connection=broker,  # type: ignore[call-arg]  # missing from the stubs
+            )
+    except Exception as error:  # whatever the transport raises: the backlog is drained by the schedule
+        pause.prolong(BROKER_PAUSE)
+        logger.warning("broker does not answer error=%s", type(error).__name__)

@@ -75,6 +75,10 @@ class FieldPath:
         """The relations of the path in the words of a queryset filter."""
         return LOOKUP_SEP.join(hop.field.name for hop in self.hops)
 
+    def lookup_before(self, hop: Hop) -> str:
+        """As `lookup`, up to where the hop starts; empty if that is the item itself."""
+        return LOOKUP_SEP.join(before.field.name for before in self.hops[: self.hops.index(hop)])
+
     def as_keys(self) -> FieldPath:
         """The same path, read as primary keys: nothing is fetched for a foreign key at its end."""
         if self.field is None or not self.ends_in_own_key:

@@ -84,6 +84,9 @@ class InteractionSource(Generic[M]):
     """Rows of the site that say what a user did: order lines, enrolments, ratings."""
 
     model: type[M]
+    label: str = ""
+    """Name in commands and in the ids of events, for good; the model's name unless given, as it must be
+    where one model has two sources."""
     document: str = ""
     """Label of the document whose items the rows speak of."""
     user_field: str = "user_id"
@@ -98,13 +101,16 @@ class InteractionSource(Generic[M]):
 
     PATHS: ClassVar[tuple[str, ...]] = ("user_field", "item_field", "time_field", "value_field")
 
+    def __init__(self) -> None:
+        self.label = self.label or self.model._meta.label_lower
+
     def get_queryset(self) -> QuerySet[M]:
         """The rows that count; leave out cancelled orders here."""
         return with_relations(self.model._default_manager.all(), self._paths.values())
 
     def external_id(self, pk: object) -> str:
         """The same for one row at any time, so that no row is counted twice."""
-        return f"source:{self.model._meta.label_lower}:{pk}"
+        return f"source:{self.label}:{pk}"
 
     def event(self, obj: M) -> SourceEvent | None:
         """None where the row names no user, no item or no time."""

@@ -275,6 +275,7 @@ class Migration(migrations.Migration):
                 ('not_before', models.DateTimeField(blank=True, null=True, verbose_name='not before')),
                 ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('last_error', models.TextField(blank=True, default='', verbose_name='last error')),
+                ('outage', models.BooleanField(default=False, help_text='The engine or the encoder failed, not the item.', verbose_name='outage')),
                 ('lease_owner', models.CharField(blank=True, default='', editable=False, max_length=64)),
                 ('lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('index_version', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='llmrec_plugin.indexversion', verbose_name='only for index version')),

@@ -33,6 +33,9 @@ class OutboxEntry(models.Model):
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     last_error = models.TextField(_("last error"), blank=True, default="")
+    outage = models.BooleanField(
+        _("outage"), default=False, help_text=_("The engine or the encoder failed, not the item.")
+    )
     lease_owner = models.CharField(max_length=64, blank=True, default="", editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
 

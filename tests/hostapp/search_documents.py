@@ -39,9 +39,7 @@ class CourseDocument(SearchDocument[Course]):
 class LearnerDocument(UserDocument[Learner]):
     model = Learner
     text_fields = ["interests"]
-
-    def get_user_key(self, learner: Learner) -> str:
-        return str(learner.user_id)
+    user_field = "user_id"
 
 
 @register

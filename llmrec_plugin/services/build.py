@@ -1,0 +1,272 @@
+"""Making an index anew while the former one answers, and going on where an interrupted build stopped."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from llmrec_plugin.analysis.tokens import analysis_id
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
+from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable, NotBuilt
+from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
+from llmrec_plugin.services import audit, leases, outbox, promotion
+from llmrec_plugin.services.calibration import measure_floor
+from llmrec_plugin.services.drain import DrainReport, Progress, drain_batch
+from llmrec_plugin.services.live import live_pair, schema_of
+from llmrec_plugin.services.projection import sample
+
+POLL_SECONDS = 0.2
+"""While another process finishes what it has claimed of this build."""
+SAMPLE = 32
+VECTOR_COPIES = 2
+"""One in the database, one in the engine."""
+TEXT_COPIES = 4
+"""Terms, their index and the filters take about this many times the plain text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildReport:
+    index_version: IndexVersion
+    created: bool
+    """False: the live index was what the site asks for already, and was only brought up to date."""
+    written: int
+    encoded: int
+    failed: int
+    """Items that wait in the backlog with their error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a build would take, measured on a few items."""
+
+    items: int
+    to_encode: int
+    seconds: float
+    """Of encoding on this machine."""
+    bytes: int
+    """Of vectors and index together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Identity:
+    """What makes two indexes interchangeable."""
+
+    encoder_id: str
+    analysis_id: str
+    schema: dict[str, Any]
+
+    def matches(self, version: IndexVersion) -> bool:
+        return (self.encoder_id, self.analysis_id, self.schema) == (
+            version.encoder_id,
+            version.analysis_id,
+            version.schema,
+        )
+
+
+def build(
+    label: str,
+    *,
+    progress: Progress | None = None,
+    rebuild: bool = False,
+    promote: bool = True,
+    by: str = "command",
+) -> BuildReport:
+    """See that the live index of a document is what the site declares, and holds all its items.
+
+    A new version is made when the encoder, the text analysis or the fields changed, or with `rebuild`;
+    the former one answers until the new one is complete. Killed and run again, it goes on where it
+    stopped, and stored vectors are not computed again. Raises LeaseLost while another build of the
+    document runs, EncoderUnavailable or BackendUnavailable when it cannot go on now.
+    """
+    document = registry.get(label)
+    with leases.hold(f"build:{label}") as lease:
+        outbox.release_dead()
+        encoder = load_encoder(document.encoder_spec())
+        version, created = _version_for(document, encoder, rebuild=rebuild)
+        get_backend().create_index(version.name, schema_of(version))
+        if version.state == IndexVersion.State.BUILDING:
+            _mark_items(document, version, lease)
+        else:
+            audit.mark_differences(document, version)
+        waiting = Q(index_version=version) | Q(index_version=None)
+        outbox.retry(OutboxEntry.objects.filter(waiting, document=label, attempts__gt=0))
+        report = _fill(version, lease, progress)
+        get_backend().refresh(version.name)
+        if version.state == IndexVersion.State.BUILDING:
+            floor = measure_floor(document, version, encoder)
+            lease.beat()
+            _become_ready(version, floor)
+        if promote and not _is_live(version):
+            promotion.promote(version, by=by, reason="build")
+    promotion.sweep()
+    return BuildReport(
+        index_version=version,
+        created=created,
+        written=report.written,
+        encoded=report.encoded,
+        failed=_waiting_for(version).filter(attempts__gt=0).values("object_id").distinct().count(),
+    )
+
+
+def _version_for(
+    document: SearchDocument[Any], encoder: Encoder, *, rebuild: bool
+) -> tuple[IndexVersion, bool]:
+    """The version to work on: one under way, one at hand, or a new one; and whether it is new."""
+    spec = document.encoder_spec()
+    identity = _Identity(
+        encoder_id=encoder.id,
+        analysis_id=analysis_id(),
+        schema={"text_fields": list(document.schema_fields()), "filters": document.filter_kinds()},
+    )
+    versions = IndexVersion.objects.filter(document=document.label)
+    started = versions.filter(state=IndexVersion.State.BUILDING).first()
+    if started is not None:
+        if identity.matches(started):
+            return _with_options(started, spec), True
+        promotion.drop(started)
+    if not rebuild:
+        for version in _live_first(versions.filter(state=IndexVersion.State.READY), document.label):
+            if identity.matches(version):
+                return _with_options(version, spec), False
+    return (
+        IndexVersion.objects.create(
+            document=document.label,
+            name=_physical_name(document.label),
+            encoder_name=spec.name,
+            encoder_options=dict(spec.options),
+            encoder_id=identity.encoder_id,
+            dimensions=encoder.dimensions,
+            analysis_id=identity.analysis_id,
+            schema=identity.schema,
+        ),
+        True,
+    )
+
+
+def _live_first(versions: Any, label: str) -> list[IndexVersion]:
+    return sorted(versions.order_by("-id"), key=lambda version: not _is_live(version))
+
+
+def _is_live(version: IndexVersion) -> bool:
+    try:
+        return live_pair(version.document).index_version.pk == version.pk
+    except NotBuilt:
+        return False
+
+
+def _with_options(version: IndexVersion, spec: EncoderSpec) -> IndexVersion:
+    """Options that do not change the vectors, such as threads, are taken over."""
+    if (version.encoder_name, version.encoder_options) != (spec.name, dict(spec.options)):
+        version.encoder_name, version.encoder_options = spec.name, dict(spec.options)
+        version.save(update_fields=["encoder_name", "encoder_options"])
+    return version
+
+
+def _physical_name(label: str) -> str:
+    """Never used before, so that an engine that outlived its database holds no index of that name."""
+    plain = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+    return f"{get_settings().INDEX_PREFIX}-{plain or 'index'}-{secrets.token_hex(4)}".lower()
+
+
+def _mark_items(document: SearchDocument[Any], version: IndexVersion, lease: leases.HeldLease) -> None:
+    """One entry per item for this version alone; how far it came is saved with each chunk."""
+    items = document.get_queryset().using(router.db_for_write(document.model)).order_by("pk")
+    while not version.marking_done:
+        lease.beat()
+        last = document.to_pk(version.marked_until) if version.marked_until else None
+        page = items if last is None else items.filter(pk__gt=last)
+        pks = list(page.values_list("pk", flat=True).distinct()[: outbox.CHUNK])
+        version.marking_done = len(pks) < outbox.CHUNK
+        version.marked_until = str(pks[-1]) if pks else version.marked_until
+        version.total += len(pks)
+        with transaction.atomic(using=outbox.alias()):
+            outbox.append(
+                (
+                    OutboxEntry(document=document.label, object_id=str(pk), index_version=version)
+                    for pk in pks
+                ),
+                announce=False,
+            )
+            version.save(update_fields=["marking_done", "marked_until", "total"])
+
+
+def _fill(version: IndexVersion, lease: leases.HeldLease, progress: Progress | None) -> DrainReport:
+    """Drain until every entry of the version was tried once, by this process or another."""
+    report = DrainReport()
+    total = _untried(version)
+    while waiting := _untried(version):
+        lease.beat()
+        if progress is not None:
+            progress(total - min(waiting, total), total)
+        batch = drain_batch(get_settings().DRAIN_BATCH, version=version)
+        _stop_at_outage(version)
+        if batch is None:
+            outbox.release_dead()
+            time.sleep(POLL_SECONDS)
+        else:
+            report += batch
+    if progress is not None:
+        progress(total, total)
+    return report
+
+
+def _untried(version: IndexVersion) -> int:
+    """What fails gets a time for its next attempt, and does not hold up the build."""
+    return _waiting_for(version).filter(not_before=None).count()
+
+
+def _waiting_for(version: IndexVersion) -> QuerySet[OutboxEntry]:
+    """What a version lacks: its own entries and, once it is complete but for changes, those for all."""
+    waiting = Q(index_version=version)
+    if version.state == IndexVersion.State.READY:
+        waiting |= Q(index_version=None, document=version.document)
+    return OutboxEntry.objects.filter(waiting)
+
+
+def _stop_at_outage(version: IndexVersion) -> None:
+    """An index must not become ready for want of its encoder or engine."""
+    waiting = Q(index_version=version) | Q(index_version=None, document=version.document)
+    down = OutboxEntry.objects.filter(waiting, outage=True).first()
+    if down is not None:
+        failure = EncoderUnavailable if down.last_error.startswith("Encoder") else BackendUnavailable
+        raise failure(f"{down.last_error} The build goes on where it stopped when it is run again.")
+
+
+def _become_ready(version: IndexVersion, floor: float | None) -> None:
+    version.state = IndexVersion.State.READY
+    version.ready_at = timezone.now()
+    version.floor = floor
+    version.save(update_fields=["state", "ready_at", "floor"])
+
+
+def estimate(label: str) -> Estimate:
+    """Time and space of a build, from encoding a few items here and now."""
+    document = registry.get(label)
+    encoder = load_encoder(document.encoder_spec())
+    count = document.get_queryset().count()
+    stored = Embedding.objects.filter(document=label, encoder_id=encoder.id).count()
+    to_encode = max(count - stored, 0)
+    passages = [found.passage for found in sample(document, SAMPLE)]
+    if not passages:
+        return Estimate(items=count, to_encode=to_encode, seconds=0.0, bytes=0)
+    encoder.encode_document(passages[:1])  # loading and warming up is no part of the rate
+    started = time.perf_counter()
+    encoder.encode_document(passages)
+    seconds = (time.perf_counter() - started) / len(passages)
+    text = sum(len(passage.encode()) for passage in passages) / len(passages)
+    return Estimate(
+        items=count,
+        to_encode=to_encode,
+        seconds=to_encode * seconds,
+        bytes=round(count * (encoder.dimensions * 4 * VECTOR_COPIES + text * TEXT_COPIES)),
+    )

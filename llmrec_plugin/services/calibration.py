@@ -1,0 +1,69 @@
+"""The similarity floor of an index, measured on its own items when it is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.encoders.base import Encoder
+from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.ranking.calibration import similarity_floor
+from llmrec_plugin.services.projection import sample
+from llmrec_plugin.types import EngineQuery
+
+NONSENSE_QUERIES = 64
+TITLES = 128
+SEED = 0
+HAN = (0x4E00, 0x9FA5)
+HAN_LANGUAGES = {"zh", "ja", "ko"}
+CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
+
+
+def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder: Encoder) -> float | None:
+    """The least cosine of a meaningful match in this index; None: it cannot be told, so there is no floor.
+
+    The same index gives the same floor every time.
+    """
+    items = {found.key: found.title for found in sample(document, TITLES) if found.title}
+    if not items:
+        return None
+    rows = Embedding.objects.filter(
+        document=document.label, encoder_id=version.encoder_id, object_id__in=list(items)
+    )
+    own = {row.object_id: row.as_array() for row in rows}
+    if not own:
+        return None
+    titles = encoder.encode_query([items[key] for key in own])
+    matches = np.einsum("ij,ij->i", titles, np.stack(list(own.values())))
+    queries = nonsense(np.random.default_rng(SEED), NONSENSE_QUERIES, languages=get_settings().LANGUAGES)
+    best = [
+        hits[0].score
+        for vector in encoder.encode_query(queries)
+        if (hits := get_backend().search(version.name, EngineQuery(vector=vector, limit=1)).vector)
+    ]
+    return similarity_floor(np.asarray(best, dtype=np.float32), matches)
+
+
+def nonsense(rng: Generator, count: int, *, languages: Any) -> list[str]:
+    """Queries without meaning, half of them in Han characters where the site has such a language."""
+    han = bool(HAN_LANGUAGES.intersection(languages))
+    return [_han_word(rng) if han and number % 2 else _latin_words(rng) for number in range(count)]
+
+
+def _han_word(rng: Generator) -> str:
+    return "".join(chr(int(code)) for code in rng.integers(*HAN, size=int(rng.integers(3, 8))))
+
+
+def _latin_words(rng: Generator) -> str:
+    return " ".join(
+        "".join(
+            CONSONANTS[int(rng.integers(len(CONSONANTS)))] + VOWELS[int(rng.integers(len(VOWELS)))]
+            for _ in range(int(rng.integers(2, 5)))
+        )
+        for _ in range(int(rng.integers(1, 4)))
+    )

@@ -1,0 +1,29 @@
+"""What a site calls to keep its indexes equal to its tables.
+
+    from llmrec_plugin.services import indexing
+    Product.objects.filter(brand=brand).update(price=0)
+    indexing.mark(Product.objects.filter(brand=brand))
+
+The work is in the neighbours: outbox (the backlog), drain, build and audit.
+"""
+
+from llmrec_plugin.services.audit import AuditReport, audit
+from llmrec_plugin.services.build import BuildReport, Estimate, build, estimate
+from llmrec_plugin.services.drain import DrainReport, Progress, drain
+from llmrec_plugin.services.outbox import mark, mark_keys, marked, retry
+
+__all__ = [
+    "AuditReport",
+    "BuildReport",
+    "DrainReport",
+    "Estimate",
+    "Progress",
+    "audit",
+    "build",
+    "drain",
+    "estimate",
+    "mark",
+    "mark_keys",
+    "marked",
+    "retry",
+]

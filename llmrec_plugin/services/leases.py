@@ -1,0 +1,109 @@
+"""Locks in the database that end by themselves: one build, audit or training of a name at a time.
+
+A cache is no place for them: the local-memory cache excludes no other process.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import LeaseLost
+from llmrec_plugin.models import Lease
+
+BEATS_PER_TERM = 4
+
+
+class HeldLease:
+    """A lock that is held; long work calls `beat` at every step."""
+
+    def __init__(self, *, name: str, owner: str, fence: int, now: datetime) -> None:
+        self.name = name
+        self.owner = owner
+        self.fence = fence
+        """Grows with every owner: what carries a smaller one comes from somebody who lost the lock."""
+        self._beat_at = now
+
+    def beat(self) -> None:
+        """Sign of life, written a few times per term at most; raises LeaseLost if another holds the lock."""
+        now = timezone.now()
+        if now - self._beat_at < term() / BEATS_PER_TERM:
+            return
+        held = Lease.objects.filter(name=self.name, owner=self.owner, fence=self.fence)
+        if not held.update(until=now + term()):
+            raise LeaseLost(f'The lock "{self.name}" went to another process, which goes on with the work.')
+        self._beat_at = now
+
+
+@contextmanager
+def hold(name: str) -> Iterator[HeldLease]:
+    """Hold the lock of that name, or raise LeaseLost that says who does."""
+    owner = new_owner()
+    fence, now = _acquire(name, owner)
+    try:
+        yield HeldLease(name=name, owner=owner, fence=fence, now=now)
+    finally:
+        Lease.objects.filter(name=name, owner=owner).update(owner="", until=None)
+
+
+def _acquire(name: str, owner: str) -> tuple[int, datetime]:
+    now = timezone.now()
+    Lease.objects.get_or_create(name=name)
+    free = Q(until=None) | Q(until__lt=now)
+    taken = Lease.objects.filter(free, name=name).update(
+        owner=owner, until=now + term(), fence=F("fence") + 1
+    )
+    if not taken:
+        other = Lease.objects.get(name=name)
+        taken = is_dead(other.owner) and Lease.objects.filter(name=name, owner=other.owner).update(
+            owner=owner, until=now + term(), fence=F("fence") + 1
+        )
+        if not taken:
+            raise LeaseLost(
+                f'"{name}" is being done by {other.owner or "another process"} until {other.until} at the '
+                "latest; wait for it, or stop it."
+            )
+    return Lease.objects.get(name=name).fence, now
+
+
+def term() -> timedelta:
+    return timedelta(seconds=get_settings().LEASE_SECONDS)
+
+
+def new_owner() -> str:
+    """A name for one claim by this process, at most 64 characters."""
+    return f"{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def is_dead(owner: str) -> bool:
+    """The owner was a process of this machine and is no more; of other machines nothing is known."""
+    machine, _, rest = owner.rpartition(":")[0].rpartition(":")
+    if machine != _machine() or not rest.isdigit() or os.name == "nt":  # there a signal 0 would kill
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Host and process namespace: containers may share a host name, but then not their process ids."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()[:24]}:{''.join(filter(str.isdigit, namespace))}"

@@ -1,0 +1,71 @@
+"""One item as one index version holds it: the same for writing and for comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from django.db.models import Model
+
+from llmrec_plugin.analysis.tokens import index_terms
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.types import Document, IndexedDocument, Vector
+
+SAMPLE_RUNS = 8
+
+
+def prepared(document: SearchDocument[Any], row: Model) -> Document | None:
+    """What the site's declaration makes of the row; None: not to be found, as an item without any text."""
+    found = document.prepare(row)
+    if found is None or not found.passage.strip():
+        return None
+    if found.key != str(row.pk):
+        raise DocumentError(
+            f'{type(document).__name__}.prepare() gave the key "{found.key}" to the item "{row.pk}": '
+            "the key must be the primary key as text."
+        )
+    return found
+
+
+def projected(document: Document, *, version: IndexVersion) -> Document:
+    """The document cut to the fields of that index: an older one lacks new fields, old ones stay empty."""
+    filters = {name: document.filters.get(name) for name in version.schema["filters"]}
+    text = {name: document.text.get(name, "") for name in version.schema["text_fields"]}
+    return replace(document, text=text, filters=filters)
+
+
+def analysed(document: Document) -> dict[str, str]:
+    """Terms by text field, joined by one space."""
+    return {name: " ".join(index_terms(text, document.language)) for name, text in document.text.items()}
+
+
+def indexed_document(
+    document: Document, *, terms: Mapping[str, str], version: IndexVersion, vector: Vector, revision: int
+) -> IndexedDocument:
+    """The document as that index stores it."""
+    seen = projected(document, version=version)
+    return IndexedDocument(
+        key=seen.key,
+        terms={name: terms.get(name, "") for name in seen.text},
+        filters=seen.filters,
+        vector=vector,
+        digest=seen.digest,
+        revision=revision,
+    )
+
+
+def sample(document: SearchDocument[Any], size: int) -> list[Document]:
+    """Up to `size` items in runs spread evenly over the primary keys, the same on every call."""
+    rows = document.get_queryset().order_by("pk")
+    run = max(1, size // SAMPLE_RUNS)
+    step = max(run, rows.count() // SAMPLE_RUNS)
+    found = []
+    for start in range(0, step * SAMPLE_RUNS, step):
+        for row in rows[start : start + run]:
+            with suppress(Exception):  # an item whose preparation fails is no part of the sample
+                found.append(prepared(document, row))
+    return [item for item in found if item is not None]

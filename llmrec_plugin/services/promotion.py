@@ -1,0 +1,173 @@
+"""What is live, as an append-only record: promotion, rollback, and the end of what was replaced."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError, NotBuilt, NotFound
+from llmrec_plugin.models import (
+    Deployment,
+    Embedding,
+    IndexBatch,
+    IndexVersion,
+    Lease,
+    ModelVersion,
+    OutboxEntry,
+)
+from llmrec_plugin.services import outbox
+from llmrec_plugin.services.live import live_pair
+
+logger = logging.getLogger("llmrec_plugin.promotion")
+
+BATCHES_KEPT = timedelta(days=30)
+SWEEP_EVERY = timedelta(hours=1)
+
+
+def promote(
+    index_version: IndexVersion, *, model_version: ModelVersion | None = None, by: str, reason: str = ""
+) -> Deployment:
+    """Make the pair answer from the next request on; without `model_version` the live one stays.
+
+    Raises ConfigurationError unless the index is ready and both speak of the same document.
+    """
+    label = index_version.document
+    if model_version is not None and model_version.document != label:
+        raise ConfigurationError(
+            f'Model version {model_version.pk} was learned for "{model_version.document}", not for "{label}".'
+        )
+    with transaction.atomic(using=outbox.alias()):
+        if not _lock_ready(index_version):
+            state = IndexVersion.objects.get(pk=index_version.pk).get_state_display()
+            raise ConfigurationError(
+                f'"{index_version.name}" is {state}; only a ready index can be promoted.'
+            )
+        deployment = Deployment.objects.create(
+            document=label,
+            index_version=index_version,
+            model_version=model_version or _live_model(label),
+            by=by,
+            reason=reason,
+        )
+    logger.info("promoted document=%s index_version=%d", label, index_version.pk)
+    return deployment
+
+
+def rollback(label: str, *, by: str) -> Deployment:
+    """Make the pair before the live one live again; a second rollback takes back the first.
+
+    Raises NotFound where there is none that could answer.
+    """
+    live = live_pair(label)
+    now_live = (live.index_version.pk, live.model_version.pk if live.model_version else None)
+    earlier = Deployment.objects.filter(document=label, index_version__state=IndexVersion.State.READY)
+    for former in earlier.select_related("index_version", "model_version").order_by("-id").iterator(100):
+        if (former.index_version_id, former.model_version_id) != now_live:
+            with transaction.atomic(using=outbox.alias()):
+                if not _lock_ready(former.index_version):
+                    continue
+                return Deployment.objects.create(
+                    document=label,
+                    index_version=former.index_version,
+                    model_version=former.model_version,
+                    by=by,
+                    reason="rollback",
+                )
+    raise NotFound(f'There is no earlier index of "{label}" that is still kept, so nothing to roll back to.')
+
+
+def _live_model(label: str) -> ModelVersion | None:
+    try:
+        return live_pair(label).model_version
+    except NotBuilt:
+        return None
+
+
+def _lock_ready(version: IndexVersion) -> bool:
+    """Hold the row until the transaction ends, so that `sweep` does not drop it meanwhile.
+
+    An update that changes nothing locks on every database, SQLite included.
+    """
+    ready = IndexVersion.objects.filter(pk=version.pk, state=IndexVersion.State.READY)
+    return bool(ready.update(state=IndexVersion.State.READY))
+
+
+def sweep(*, now: datetime | None = None) -> list[IndexVersion]:
+    """Drop the indexes that were replaced longer ago than LLMREC["VERSION_GRACE_SECONDS"], with all that
+    only they needed. Until then they are kept up to date, so that a rollback is current at once."""
+    now = now or timezone.now()
+    grace = timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
+    dropped = []
+    for version in IndexVersion.objects.filter(state=IndexVersion.State.READY).order_by("id"):
+        replaced = replaced_at(version)
+        if replaced is not None and replaced + grace <= now and drop(version):
+            dropped.append(version)
+    _remove_leftovers(now)
+    return dropped
+
+
+def sweep_if_due(*, now: datetime | None = None) -> list[IndexVersion]:
+    """As `sweep`, but at most once an hour over all processes: cheap to call after every drain."""
+    now = now or timezone.now()
+    Lease.objects.get_or_create(name="sweep")
+    due = Lease.objects.filter(Q(until=None) | Q(until__lte=now), name="sweep")
+    return sweep(now=now) if due.update(until=now + SWEEP_EVERY) else []
+
+
+def replaced_at(version: IndexVersion) -> datetime | None:
+    """When another index took its place; None while it is live, or waits to be promoted."""
+    deployments = Deployment.objects.filter(document=version.document)
+    last = deployments.filter(index_version=version).order_by("-id").first()
+    later = (
+        deployments.filter(id__gt=last.pk) if last else deployments.filter(index_version_id__gt=version.pk)
+    )
+    successor = later.exclude(index_version=version).order_by("id").first()
+    return successor.at if successor else None
+
+
+def drop(version: IndexVersion) -> bool:
+    """End a version unless it is live: nothing is written to it any more, and its index goes."""
+    with transaction.atomic(using=outbox.alias()):
+        held = IndexVersion.objects.filter(pk=version.pk).exclude(state=IndexVersion.State.DROPPED)
+        if not held.update(state=IndexVersion.State.DROPPED, dropped_at=timezone.now()):
+            return False
+        newest = Deployment.objects.filter(document=version.document).order_by("-id").first()
+        if newest is not None and newest.index_version_id == version.pk:
+            transaction.set_rollback(True, using=outbox.alias())
+            return False
+        OutboxEntry.objects.filter(index_version=version).delete()
+    _drop_index(version.name)
+    logger.info("dropped document=%s index_version=%d", version.document, version.pk)
+    return True
+
+
+def _drop_index(name: str) -> None:
+    try:
+        get_backend().drop_index(name)
+    except BackendUnavailable as error:  # the next sweep finds it again
+        logger.warning("index left behind name=%s error=%s", name, error)
+
+
+def _remove_leftovers(now: datetime) -> None:
+    """Indexes that outlived their version, vectors of encoders that no index uses, old records of drains."""
+    try:
+        names = get_backend().index_names()
+    except BackendUnavailable:
+        names = []
+    gone = IndexVersion.objects.filter(state=IndexVersion.State.DROPPED, name__in=names)
+    for name in gone.values_list("name", flat=True):
+        _drop_index(name)
+    used: dict[str, set[str]] = {}
+    for label, encoder_id, state in IndexVersion.objects.values_list("document", "encoder_id", "state"):
+        encoders = used.setdefault(label, set())
+        if state != IndexVersion.State.DROPPED:
+            encoders.add(encoder_id)
+    for label, encoders in used.items():
+        Embedding.objects.filter(document=label).exclude(encoder_id__in=encoders).delete()
+    IndexBatch.objects.filter(at__lt=now - BATCHES_KEPT).delete()
