@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import json
+import os
+import re
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.types import Matrix
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_MAX_ID = 64
+_RETRY_SECONDS = 10.0
+"""An encoder that could not be had is not tried again before: a search must not wait for it every time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +34,14 @@ class EncoderSpec:
     """Model id or path (sentence-transformers), an http(s) URL (OpenAI-compatible server), or the
     dotted path of a module with `build(spec) -> Encoder`."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    secret: str = field(default="", repr=False, compare=False)
+    """The option `api_key`, moved here: options are stored and shown, a secret is not."""
+
+    def __post_init__(self) -> None:
+        if "api_key" in self.options:
+            options = dict(self.options)
+            object.__setattr__(self, "secret", str(options.pop("api_key") or ""))
+            object.__setattr__(self, "options", options)
 
 
 class Encoder(Protocol):
@@ -41,6 +66,130 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     """The encoder of `spec`, the same object on every call in this process, loaded anew after a fork.
 
     Thread-safe. Raises ConfigurationError for an unusable spec, EncoderUnavailable when the model
-    cannot be had now.
+    cannot be had now. What the encoder returns is held to its contract by `checked`.
     """
-    raise NotImplementedError
+    return _loaded.get(spec)
+
+
+def forget_encoders() -> None:
+    """Drop every loaded encoder, so that the next call loads anew."""
+    _loaded.clear()
+
+
+def checked(matrix: ArrayLike, dimensions: int, *, encoder: str) -> Matrix:
+    """`matrix` as float32 with unit rows of `dimensions`; raises InvalidVector for what has no direction."""
+    try:
+        vectors = np.asarray(matrix, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidVector(f"Encoder {encoder} returned rows that are not numbers: {error}.") from error
+    if vectors.ndim != 2 or vectors.shape[1] != dimensions:
+        raise InvalidVector(
+            f"Encoder {encoder} returned shape {vectors.shape} where rows of {dimensions} numbers were "
+            "expected: vectors of another model do not fit this index."
+        )
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if bad.size:
+        what = "only zeros" if norms[bad[0]] == 0 else "NaN or infinite numbers"
+        raise InvalidVector(
+            f"Encoder {encoder} returned a row of {what} for {bad.size} of {len(vectors)} texts, "
+            f"first for text number {bad[0] + 1}."
+        )
+    unit: Matrix = (vectors / norms[:, None]).astype(np.float32)
+    return unit
+
+
+class CheckedEncoder:
+    """Any encoder, held to the contract: shapes, unit rows, an id that fits its column."""
+
+    def __init__(self, encoder: Encoder, name: str) -> None:
+        self._encoder = encoder
+        self.id = str(encoder.id)
+        self.dimensions = int(encoder.dimensions)
+        if not 0 < len(self.id) <= _MAX_ID or self.dimensions <= 0:
+            raise ConfigurationError(
+                f'The encoder "{name}" has the id {self.id!r} and {self.dimensions} dimensions; '
+                f"an id has 1 to {_MAX_ID} characters, and dimensions are above 0."
+            )
+
+    def __repr__(self) -> str:
+        return f"<encoder {self.id}>"
+
+    def encode_document(self, texts: Sequence[str]) -> Matrix:
+        return self._encode(self._encoder.encode_document, texts)
+
+    def encode_query(self, texts: Sequence[str]) -> Matrix:
+        return self._encode(self._encoder.encode_query, texts)
+
+    def _encode(self, encode: Any, texts: Sequence[str]) -> Matrix:
+        if isinstance(texts, str):
+            raise TypeError("An encoder takes a list of texts, not one text.")
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        vectors = checked(encode(texts), self.dimensions, encoder=self.id)
+        if len(vectors) != len(texts):
+            raise InvalidVector(f"Encoder {self.id} returned {len(vectors)} rows for {len(texts)} texts.")
+        return vectors
+
+
+@dataclass
+class _Slot:
+    """One spec's encoder, or why it could not be had last time."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    encoder: Encoder | None = None
+    failure: str = ""
+    failed_at: float = 0.0
+
+
+class _Loaded:
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._lock = threading.Lock()
+        self._slots: dict[tuple[str, str, str], _Slot] = {}
+
+    def get(self, spec: EncoderSpec) -> Encoder:
+        key = (spec.name, json.dumps(dict(spec.options), sort_keys=True, default=repr), spec.secret)
+        with self._lock:
+            slot = self._slots.setdefault(key, _Slot())
+        if slot.encoder is not None:
+            return slot.encoder
+        with slot.lock:
+            if slot.encoder is None:
+                slot.encoder = self._load(spec, slot)
+            return slot.encoder
+
+    def _load(self, spec: EncoderSpec, slot: _Slot) -> Encoder:
+        if slot.failure and time.monotonic() - slot.failed_at < _RETRY_SECONDS:
+            raise EncoderUnavailable(slot.failure)
+        try:
+            return CheckedEncoder(_builder(spec.name).build(spec), spec.name)
+        except EncoderUnavailable as error:
+            slot.failure, slot.failed_at = str(error), time.monotonic()
+            raise
+
+
+def _builder(name: str) -> Any:
+    """The module whose `build` makes the encoder called `name`."""
+    if name.startswith(("http://", "https://")):
+        return importlib.import_module("llmrec_plugin.encoders.http")
+    if _MODULE.fullmatch(name) is None or Path(name).is_dir():
+        return importlib.import_module("llmrec_plugin.encoders.sentence_transformer")
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f'The encoder "{name}" is written like a Python module but cannot be imported: {error}.'
+        ) from error
+    if not callable(getattr(module, "build", None)):
+        raise ConfigurationError(f'The encoder module "{name}" has no function build(spec).')
+    return module
+
+
+_loaded = _Loaded()
+
+# Locks, connections and torch's threads do not survive a fork; a child starts without any of them.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loaded.clear)

@@ -1,0 +1,1 @@
+"""Text encoders: how text becomes unit vectors, one module per kind of encoder."""

