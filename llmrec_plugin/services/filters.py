@@ -87,10 +87,12 @@ def _checked_range(wanted: Range, kind: FilterKind) -> Range:
             parameter=wanted.field,
         )
     bounds = {name: getattr(wanted, name) for name in ("gte", "gt", "lte", "lt")}
-    given = {name: _scalar(value, kind, wanted.field) for name, value in bounds.items() if value is not None}
+    given = {
+        name: float(_scalar(value, kind, wanted.field)) for name, value in bounds.items() if value is not None
+    }
     if not given:
         raise InvalidRequest(f'The range of "{wanted.field}" has no bound.', parameter=wanted.field)
-    return replace(wanted, **given)
+    return Range(field=wanted.field, **given)
 
 
 def _matches(wanted: Filter, value: FilterValue) -> bool:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Judgment
-from llmrec_plugin.services import interactions, outbox
+from llmrec_plugin.services import interactions, outbox, privacy
 from llmrec_plugin.services.interactions import NewInteraction
 
 BATCH = 500
@@ -233,7 +233,7 @@ def _event(line: Mapping[str, Any], document: str | None) -> NewInteraction:
     label = _label(line.get("document") or document)
     at = _time(line.get("time"))
     event = NewInteraction(
-        user_key=_identifier(line, "user", limit=interactions.privacy.MAX_USER_KEY),
+        user_key=_identifier(line, "user", limit=privacy.MAX_USER_KEY),
         document=label,
         object_id=_identifier(line, "item", limit=MAX_ID),
         kind=str(line.get("kind", "")),

@@ -146,7 +146,7 @@ def _backlog() -> dict[str, dict[str, Any]]:
             backlog=Count("pk"), failing=Count("pk", filter=Q(attempts__gt=0)), oldest=Min("created_at")
         )
     )
-    return {row.pop("document"): row for row in rows}
+    return {row["document"]: dict(row) for row in rows}
 
 
 def _document_status(

@@ -1,0 +1,42 @@
+"""A search engine that never answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from llmrec_plugin.backends import base
+from llmrec_plugin.exceptions import BackendUnavailable
+from llmrec_plugin.types import EngineQuery, EngineResult, IndexedDocument, IndexSchema, Removal, WriteReport
+
+WHY = "The engine does not answer."
+
+
+class SearchBackend(base.SearchBackend):
+    def create_index(self, name: str, schema: IndexSchema) -> None:
+        raise BackendUnavailable(WHY)
+
+    def drop_index(self, name: str) -> None:
+        raise BackendUnavailable(WHY)
+
+    def index_names(self) -> list[str]:
+        raise BackendUnavailable(WHY)
+
+    def write(
+        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
+    ) -> WriteReport:
+        raise BackendUnavailable(WHY)
+
+    def search(self, name: str, query: EngineQuery) -> EngineResult:
+        raise BackendUnavailable(WHY)
+
+    def count(self, name: str) -> int:
+        raise BackendUnavailable(WHY)
+
+    def digests(self, name: str) -> Iterator[tuple[str, str]]:
+        raise BackendUnavailable(WHY)
+
+    def refresh(self, name: str) -> None:
+        raise BackendUnavailable(WHY)
+
+    def check(self) -> None:
+        raise BackendUnavailable(WHY)

@@ -1,0 +1,156 @@
+"""What is learned from who took what, and how it becomes live."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from llmrec_plugin.exceptions import NotBuilt
+from llmrec_plugin.models import Deployment, Interaction, ModelArtefact, ModelVersion
+from llmrec_plugin.services import privacy, training
+from llmrec_plugin.services.live import live_pair
+from tests.flows.serving import did, open_shop, stock
+from tests.hostapp.models import Product
+
+pytestmark = pytest.mark.django_db
+
+
+def couples(products: dict[str, Product]) -> None:
+    """Twelve users buy hose and mower, twelve lamp and chair, one of each pair also a pot."""
+    for user in range(12):
+        did(f"g{user}", "purchase", [products["steel garden hose"], products["steel lawn mower"]])
+        did(f"d{user}", "purchase", [products["steel desk lamp"], products["steel office chair"]])
+    did("g0", "purchase", [products["steel flower pot"]])
+
+
+def test_what_is_bought_together_becomes_neighbours() -> None:
+    products = open_shop()
+    couples(products)
+    version = training.fit("product", by="test")
+    learned = training.collaborative(version)
+    hose, mower = str(products["steel garden hose"].pk), str(products["steel lawn mower"].pk)
+    assert learned.also(hose)[0][0] == mower
+    assert str(products["steel desk lamp"].pk) not in dict(learned.also(hose))
+    assert learned.popular[0][0] in {hose, mower}
+    assert learned.kind == "purchase"
+    assert version.report["events"] == 49
+    assert version.report["users"] == 24
+    assert version.report["items"] == 5
+    assert version.report["method"] == "ease"
+    assert version.report["seconds"] >= 0
+
+
+def test_the_model_goes_live_with_the_live_index() -> None:
+    products = open_shop()
+    couples(products)
+    before = live_pair("product")
+    version = training.fit("product", by="test")
+    after = live_pair("product")
+    assert after.index_version == before.index_version
+    assert (before.model_version, after.model_version) == (None, version)
+    assert Deployment.objects.first().by == "test"  # type: ignore[union-attr]
+
+
+def test_a_model_is_read_once_per_process(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    products = open_shop()
+    couples(products)
+    version = training.fit("product")
+    training._loaded.clear()
+    with django_assert_num_queries(1):
+        first = training.collaborative(version)
+    with django_assert_num_queries(0):
+        assert training.collaborative(version) is first
+
+
+def test_learning_the_same_twice_stores_the_arrays_once() -> None:
+    products = open_shop()
+    couples(products)
+    training.fit("product")
+    training.fit("product")
+    assert (ModelVersion.objects.count(), ModelArtefact.objects.count()) == (2, 1)
+
+
+def test_arrays_survive_storing() -> None:
+    products = open_shop()
+    couples(products)
+    version = training.fit("product")
+    training._loaded.clear()
+    learned = training.collaborative(version)
+    assert learned.neighbours.indices.dtype == np.int32
+    assert learned.neighbours.weights.dtype == np.float32
+    assert learned.neighbours.indices.shape == (5, 50)
+    assert learned.popularity_of([*learned.keys, "unknown"]).keys() == set(learned.keys)
+    assert max(learned.prior) == pytest.approx(1.0)
+
+
+def test_a_few_events_teach_popularity_only() -> None:
+    products = open_shop(copies=1)
+    did("1", "purchase", [products["steel garden hose"], products["steel lawn mower"]])
+    did("2", "purchase", [products["steel garden hose"]])
+    version = training.fit("product")
+    learned = training.collaborative(version)
+    assert version.report["method"] == "popularity"
+    assert learned.popular[0][0] == str(products["steel garden hose"].pk)
+    assert learned.also(learned.popular[0][0]) == []
+
+
+def test_no_event_at_all_is_no_error() -> None:
+    open_shop(copies=1)
+    version = training.fit("product")
+    learned = training.collaborative(version)
+    assert (version.report["events"], learned.keys, learned.popular) == (0, (), ())
+    assert version.events_until is None
+    assert training.collaborative(None).also("1") == []
+
+
+def test_without_a_live_index_nothing_is_learned() -> None:
+    stock(copies=1)
+    with pytest.raises(NotBuilt):
+        training.fit("product")
+    assert not ModelVersion.objects.exists()
+
+
+def test_only_consented_events_in_favour_of_visible_items_count() -> None:
+    products = open_shop(copies=1)
+    hose, mower, pot = (products[f"steel {thing}"] for thing in ("garden hose", "lawn mower", "flower pot"))
+    hidden = products["steel seed tray"]
+    did("1", "purchase", [hose])
+    did("1", "dismiss", [mower])
+    did("2", "purchase", [mower])
+    privacy.set_consent("2", granted=False)
+    did("3", "view", [hidden])
+    Product.objects.filter(pk=hidden.pk).update(is_draft=True)
+    Interaction.objects.create(
+        user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=1.0, at=timezone.now()
+    )
+    learned = training.collaborative(training.fit("product"))
+    assert learned.keys == (str(hose.pk),)
+
+
+def test_a_good_rating_counts() -> None:
+    products = open_shop(copies=1)
+    pot = products["steel flower pot"]
+    Interaction.objects.create(
+        user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=5.0, at=timezone.now()
+    )
+    assert training.collaborative(training.fit("product")).keys == (str(pot.pk),)
+
+
+def test_only_events_up_to_now_count() -> None:
+    products = open_shop(copies=1)
+    did("1", "view", [products["steel garden hose"]], at=timezone.now() - timedelta(days=2))
+    did("1", "view", [products["steel lawn mower"]])
+    version = training.fit("product", now=timezone.now() - timedelta(days=1))
+    assert training.collaborative(version).keys == (str(products["steel garden hose"].pk),)
+    assert version.events_until == Interaction.objects.order_by("at")[0].at
+
+
+def test_progress_is_told_step_by_step() -> None:
+    open_shop(copies=1)
+    steps: list[tuple[int, int]] = []
+    training.fit("product", progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
