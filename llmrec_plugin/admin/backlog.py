@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin
 from llmrec_plugin.models import Embedding, IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.services import indexing
 
@@ -19,7 +19,7 @@ class FailedFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
         return [("waiting", _("waiting")), ("failed", _("failed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

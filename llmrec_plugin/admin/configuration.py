@@ -10,11 +10,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.admin.base import ModelAdmin
 from llmrec_plugin.models import Configuration
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
+class ConfigurationAdmin(ModelAdmin):
     """Opens the row directly: there is only one."""
 
     fieldsets = [

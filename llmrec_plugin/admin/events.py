@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin, pretty_json
 from llmrec_plugin.models import Consent, ImportedItem, Impression, Interaction, Judgment
 
 
@@ -57,7 +57,7 @@ class ConsentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Judgment)
-class JudgmentAdmin(admin.ModelAdmin[Judgment]):
+class JudgmentAdmin(ModelAdmin):
     list_display = ["query", "document", "object_id", "grade"]
     list_filter = ["document", "grade"]
     search_fields = ["query", "object_id"]
