@@ -97,7 +97,7 @@ def test_a_weight_out_of_range_is_refused_with_the_range(editor: Client) -> None
     assert Configuration.current().text_weight == 0.5
 
 
-@pytest.mark.parametrize("weights", ['{"view": 1}', '{"stare": 1}', "[]", '"much"'])
+@pytest.mark.parametrize("weights", ['{"view": 1}', '{"stare": 1}', "[1]", '"much"'])
 def test_kind_weights_must_name_every_kind(editor: Client, weights: str) -> None:
     editor.get(url("configuration"))
     data = form_data(Configuration.current()) | {"kind_weights": weights}

@@ -169,12 +169,12 @@ def test_import_names_a_missing_file(tmp_path: Path) -> None:
 
 def test_train_makes_also_bought_work(shop: list[Product]) -> None:
     llmrec("build", "--document", "product")
-    for user in range(6):
+    for user in range(12):
         for product in (shop[0], shop[4]):
             interactions.record(
                 user_key=str(user), document="product", object_id=str(product.pk), kind="purchase"
             )
-    assert "12 interactions" in llmrec("train", "--document", "product")
+    assert "24 interactions" in llmrec("train", "--document", "product")
     page = llmrec_json("similar", "product", str(shop[0].pk), "--also", "--size", "1")
     assert page["results"][0]["title"] == "garden table"
 
