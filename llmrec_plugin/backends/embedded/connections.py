@@ -35,7 +35,7 @@ class _ForkGate:
         self._forking = False
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._open)
+            os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._renew)
 
     def watch(self, pool: Pool) -> None:
         self._pools.add(pool)
@@ -67,11 +67,19 @@ class _ForkGate:
         self._condition.notify_all()
         self._condition.release()
 
+    def _renew(self) -> None:
+        """In the child, also of a server that forks in C, where `before` was never called."""
+        self._condition = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._forking = False
+        for pool in list(self._pools):
+            pool.renew()
+
 
 _gate = _ForkGate()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lease:
     """A connection of its user's own until the `with` block ends."""
 
@@ -79,6 +87,9 @@ class Lease:
     layout: Layout
     file: tuple[int, int]
     """Device and inode: the name may stand for another file tomorrow."""
+
+
+_inherited: list[Lease] = []
 
 
 class Pool:
@@ -98,6 +109,12 @@ class Pool:
     def close(self) -> None:
         """Close what nobody uses; the next user opens anew."""
         _close_all(self._idle)
+
+    def renew(self) -> None:
+        """In a forked child: leave alone what the parent still uses, closing it included."""
+        self._lock = threading.Lock()
+        _inherited.extend(lease for leases in self._idle.values() for lease in leases)
+        self._idle.clear()
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
@@ -200,7 +217,6 @@ class Pool:
     def _open(self, name: str, file: tuple[int, int]) -> Lease:
         connection = self._connect(name, "rw")
         try:
-            connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA cache_size = -32000")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -213,13 +229,16 @@ class Pool:
         return Lease(connection, layout, file)
 
     def _connect(self, name: str, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"{self.path(name).as_uri()}?mode={mode}",
             uri=True,
             timeout=self._busy_timeout,
             isolation_level=None,
             check_same_thread=False,  # a lease has one user at a time, whichever thread that is
         )
+        # In WAL mode this risks the newest commits at a power cut, never the file; nothing at a crash.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
 
     def _give_back(self, name: str, lease: Lease) -> None:
         with self._lock:

@@ -12,7 +12,13 @@ import numpy as np
 from llmrec_plugin.backends.embedded.filters import Ids, Selection, as_json
 from llmrec_plugin.backends.embedded.matrix import MatrixView, Positions
 from llmrec_plugin.backends.embedded.schema import Layout, State
-from llmrec_plugin.backends.embedded.terms import PRUNED_LEAST, encode_words, keep_words, match_expression
+from llmrec_plugin.backends.embedded.terms import (
+    MOST_WORDS,
+    PRUNED_LEAST,
+    encode_words,
+    keep_words,
+    match_expression,
+)
 from llmrec_plugin.types import EngineQuery, TextQuery, Vector
 
 _GATHER_SHARE = 0.1
@@ -82,7 +88,7 @@ def _best_matches(connection: sqlite3.Connection, match: _Match, limit: int) -> 
 def _worthwhile(snapshot: Snapshot, words: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Counting costs time as well: small indexes have no word worth dropping."""
     frequencies: dict[str, int] = {}
-    if snapshot.state.live > PRUNED_LEAST:
+    if snapshot.state.live > PRUNED_LEAST or len(words) > MOST_WORDS:
         tokens = as_json({token for word in words for token in word})
         frequencies = dict(
             snapshot.connection.execute(

@@ -81,10 +81,12 @@ def _keys_by_value(
         (snapshot.layout.filter_numbers[field], *parameters),
     )
     first: dict[int, float] = {}
+    last: float | None = None
     for value, id_ in rows:
-        if len(first) >= limit and value != next(reversed(first.values())):
+        if len(first) >= limit and value != last:
             break
         first.setdefault(id_, value)
+        last = value
     names = keys_of(snapshot.connection, np.array(list(first), np.int64))
     sign = -1 if descending else 1
     keys = [names[id_] for id_ in sorted(first, key=lambda id_: (sign * first[id_], names[id_]))][:limit]

@@ -1,0 +1,290 @@
+"""What every engine must answer; part of BackendContract."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrec_plugin.backends.base import SearchBackend
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.types import EngineQuery, IndexedDocument, Range, Terms
+from tests.contracts.backend_model import (
+    WEIGHTS,
+    Index,
+    assert_answers,
+    catalogues,
+    document,
+    examples,
+    keys,
+    queries,
+    terms,
+    unit,
+    words,
+)
+
+
+class SearchingContract:
+    tolerance = 1e-5
+    """How far a cosine may be off."""
+
+    @examples
+    @given(documents=catalogues(), asked=st.lists(queries, min_size=1, max_size=6))
+    def test_answers_are_those_of_a_look_at_every_item(
+        self, backend: SearchBackend, documents: list[IndexedDocument], asked: list[EngineQuery]
+    ) -> None:
+        index = Index(backend)
+        index.write(*documents)
+        for query in asked:
+            result = backend.search(index.name, query)
+            assert_answers(result, query, documents, tolerance=self.tolerance)
+        backend.drop_index(index.name)
+
+    @examples
+    @given(held=st.lists(terms, min_size=1, max_size=8), asked=terms)
+    def test_an_item_is_found_by_each_of_its_terms_and_by_no_other(
+        self, backend: SearchBackend, held: list[str], asked: str
+    ) -> None:
+        index = Index(backend)
+        index.write(document("1", " ".join(held)), document("2", "other"))
+        for term in held:
+            assert "1" in index.found(term)
+        assert ("1" in index.found(asked)) == (asked in held)
+        backend.drop_index(index.name)
+
+    @pytest.mark.parametrize("limit", [3, 7])
+    def test_ties_are_ordered_by_key_where_the_limit_cuts_them(self, index: Index, limit: int) -> None:
+        names = [str(number) for number in range(20)]
+        index.write(*(document(name, "red", body="same") for name in reversed(names)))
+        index.write(document("first", "red red", vector=unit(1)))
+        result = index.search(text=words("red"), vector=unit(1), limit=limit)
+        assert keys(result.text) == ["first", *sorted(names)[: limit - 1]]
+        assert keys(result.vector) == sorted([*names, "first"])[:limit]
+
+    def test_threads_write_and_search_at_once_and_nothing_is_lost(self, index: Index) -> None:
+        errors: list[BaseException] = []
+
+        def work(worker: int) -> None:
+            try:
+                for turn in range(8):
+                    key = f"{worker}-{turn}"
+                    index.write(document(key, key, vector=unit(1, worker, turn)))
+                    assert index.found(key) == [key]
+                    assert index.near(unit(1, worker, turn), limit=1) == [key]
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(worker,)) for worker in range(1, 7)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert index.backend.count(index.name) == 48
+        assert len(index.near(unit(1))) == 48
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            '"',
+            '""',
+            "OR",
+            "AND",
+            "NOT",
+            "NEAR",
+            "NEAR(red",
+            "*",
+            "r*",
+            "title:red",
+            "{title}",
+            "(",
+            ")",
+            "-red",
+            "^red",
+            "red OR hat",
+            "a\x00b",
+            "'; DROP TABLE doc; --",
+            "\\",
+        ],
+    )
+    def test_what_looks_like_an_operator_is_a_word_like_any_other(self, index: Index, typed: str) -> None:
+        index.write(document("1", "red hat"))
+        assert index.found(typed) == []
+        assert index.found(typed, "red") == ["1"]
+
+    def test_a_word_may_match_by_any_of_its_alternatives(self, index: Index) -> None:
+        index.write(document("1", "shoe"), document("2", "shoes"), document("3", "hat"))
+        assert index.found("shoe") == ["1"]
+        assert sorted(keys(index.search(text=words(("shoe", "shoes"))).text)) == ["1", "2"]
+
+    def test_a_query_without_words_finds_nothing_by_text(self, index: Index) -> None:
+        index.write(document("1", "red"))
+        for nothing in ((), ((),), (("",),), ((" ",),)):
+            result = index.search(text=words(*nothing), vector=unit(1))
+            assert (keys(result.text), keys(result.vector)) == ([], ["1"])
+
+    def test_a_query_of_thousands_of_words_is_answered(self, index: Index) -> None:
+        index.write(document("1", "red"))
+        assert index.found(*(f"w{number}" for number in range(5000)), "red") == ["1"]
+
+    def test_a_rare_word_ranks_above_a_common_one(self, index: Index) -> None:
+        index.write(
+            document("rare", "green", body="x"),
+            *(document(f"c{n}", "red", body="x") for n in range(5)),
+            *(document(f"other{n}", "blue", body="x") for n in range(20)),
+        )
+        hits = index.search(text=words("red", "green")).text
+        assert hits[0].key == "rare"
+        assert hits[0].score > hits[1].score
+
+    def test_an_item_with_more_of_the_words_ranks_above_one_with_fewer(self, index: Index) -> None:
+        index.write(
+            document("both", "red hat"),
+            document("one", "red cap"),
+            *(document(f"o{n}", "blue sock") for n in range(9)),
+        )
+        assert keys(index.search(text=words("red", "hat")).text) == ["both", "one"]
+
+    def test_the_weight_of_a_field_counts(self, index: Index) -> None:
+        index.write(
+            document("title", "red", body="x"),
+            document("body", "x", body="red"),
+            *(document(f"other{n}", "blue", body="y") for n in range(20)),
+        )
+        for title, body, first in ((3.0, 1.0, "title"), (1.0, 3.0, "body")):
+            hits = index.search(text=words("red", weights={"title": title, "body": body})).text
+            assert hits[0].key == first
+            assert hits[0].score > hits[1].score
+
+    @examples
+    @given(documents=catalogues(), low=st.floats(0.1, 5), high=st.floats(0.1, 5))
+    def test_more_weight_on_a_field_never_lowers_a_score(
+        self, backend: SearchBackend, documents: list[IndexedDocument], low: float, high: float
+    ) -> None:
+        low, high = sorted([low, high])
+        index = Index(backend)
+        index.write(*documents)
+        light, heavy = (
+            {
+                hit.key: hit.score
+                for hit in index.search(text=words("red", weights={"title": 1.0, "body": weight})).text
+            }
+            for weight in (low, high)
+        )
+        backend.drop_index(index.name)
+        assert light.keys() == heavy.keys()
+        assert all(heavy[key] >= score * (1 - 1e-6) for key, score in light.items())
+
+    def test_a_field_without_weight_is_not_searched(self, index: Index) -> None:
+        index.write(document("1", "red", body="hat"))
+        only_title = {"title": 1.0, "body": 0.0}
+        assert keys(index.search(text=words("hat", weights=only_title)).text) == []
+        assert keys(index.search(text=words("red", weights=only_title)).text) == ["1"]
+
+    def test_the_vector_leg_gives_cosines_best_first(self, index: Index) -> None:
+        index.write(document("far", vector=unit(-1)), document("near", vector=unit(1, 1)), document("same"))
+        hits = index.search(vector=unit(1)).vector
+        assert keys(hits) == ["same", "near", "far"]
+        assert [hit.score for hit in hits] == pytest.approx([1, 0.5**0.5, -1], abs=self.tolerance)
+
+    def test_the_floor_cuts_the_vector_leg_alone(self, index: Index) -> None:
+        index.write(document("far", "red", vector=unit(0, 1)), document("near", "red", vector=unit(1, 1)))
+        result = index.search(text=words("red"), vector=unit(1), floor=0.5)
+        assert (keys(result.vector), sorted(keys(result.text))) == (["near"], ["far", "near"])
+
+    def test_excluded_items_make_room_for_others_in_each_leg(self, index: Index) -> None:
+        index.write(*(document(str(number), "red") for number in range(9)))
+        out = frozenset({"0", "1", "2", "unknown"})
+        result = index.search(text=words("red"), vector=unit(1), exclude=out, limit=4)
+        assert keys(result.text) == keys(result.vector) == ["3", "4", "5", "6"]
+        assert index.listed(exclude=out, limit=4) == ["3", "4", "5", "6"]
+        assert index.search(exclude=out).total == 6
+
+    @pytest.mark.parametrize("share", [0.02, 0.5])
+    def test_filters_hold_in_both_legs_whether_few_pass_or_many(self, index: Index, share: float) -> None:
+        passing = {str(number) for number in range(int(200 * share))}
+        index.write(
+            *(document(str(n), "red", price=float(str(n) in passing), vector=unit(1, n)) for n in range(200))
+        )
+        result = index.search(
+            text=words("red"), vector=unit(1), filters=(Terms(field="price", values=(1,)),), limit=200
+        )
+        assert set(keys(result.text)) == set(keys(result.vector)) == passing
+        assert keys(result.vector) == sorted(passing, key=int)
+
+    def test_a_listing_by_value_puts_items_without_one_last(self, index: Index) -> None:
+        index.write(
+            document("none"),
+            document("two", price=2),
+            document("both", price=(1, 9)),
+            document("b", price=5),
+            document("a", price=5),
+        )
+        assert index.listed(sort="price") == ["both", "two", "a", "b", "none"]
+        assert index.listed(sort="-price") == ["both", "a", "b", "two", "none"]
+        assert index.listed(sort="price", limit=3) == ["both", "two", "a"]
+
+    def test_counts_are_of_the_candidates_of_both_legs(self, index: Index) -> None:
+        index.write(
+            document("1", "red", brand=("a", "b"), vector=unit(0, 1)),
+            document("2", "blue", brand="b"),
+            document("3", "blue", brand="c", vector=unit(0, 1)),
+        )
+        result = index.search(text=words("red"), vector=unit(1), floor=0.5, facets=("brand", "price"))
+        assert (keys(result.text), keys(result.vector), result.total) == (["1"], ["2"], 2)
+        assert result.facets == {"brand": {"a": 1, "b": 2}, "price": {}}
+
+    def test_facet_values_have_the_kind_of_their_field(self, index: Index) -> None:
+        index.write(document("1", brand="1", price=1, in_stock=True, released=1.0))
+        facets = index.search(facets=("brand", "price", "in_stock", "released")).facets
+        values = {name: next(iter(counts)) for name, counts in facets.items()}
+        assert values == {"brand": "1", "price": 1.0, "in_stock": True, "released": 1.0}
+        assert [type(value) for value in values.values()] == [str, float, bool, float]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"filters": (Terms(field="colour", values=("red",)),)},
+            {"filters": (Terms(field="price", values=("cheap",)),)},
+            {"filters": (Terms(field="in_stock", values=("yes",)),)},
+            {"filters": (Range(field="price", gte=float("nan")),)},
+            {"filters": (Range(field="brand", gte=1.0),)},
+            {"filters": (Range(field="in_stock", gte=0.0),)},
+            {"facets": ("colour",)},
+            {"sort": "colour"},
+            {"sort": "brand"},
+            {"limit": -1},
+            {"text": words("red", weights={"subtitle": 1.0})},
+            {"text": words("red", weights={**WEIGHTS, "title": -1.0})},
+        ],
+        ids=[
+            "unknown filter",
+            "no number",
+            "no boolean",
+            "NaN",
+            "range of keywords",
+            "range of booleans",
+            "unknown facet",
+            "unknown sort",
+            "sort by keyword",
+            "negative limit",
+            "unknown text field",
+            "negative weight",
+        ],
+    )
+    def test_a_query_that_does_not_fit_the_schema_names_the_parameter(
+        self, index: Index, query: dict[str, Any]
+    ) -> None:
+        index.write(document("1"))
+        with pytest.raises(InvalidRequest) as caught:
+            index.search(**query)
+        assert caught.value.parameter
+
+    def test_an_empty_index_answers_with_nothing(self, index: Index) -> None:
+        result = index.search(text=words("red"), vector=unit(1), facets=("brand",))
+        assert (result.text, result.vector, result.total) in (((), (), 0), ([], [], 0))
+        assert result.facets == {"brand": {}}
+        assert index.search().total == 0

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from llmrec_plugin.backends.memory import SearchBackend
+from tests.contracts.backend_suite import BackendContract
+
+
+class TestMemoryBackend(BackendContract):
+    @pytest.fixture
+    def backend(self) -> SearchBackend:
+        return SearchBackend({})
