@@ -57,7 +57,7 @@ class UserDocument(Generic[M]):
 
     @cached_property
     def _user_path(self) -> FieldPath:
-        return resolve(self.model, self.user_field)
+        return resolve(self.model, self.user_field).as_keys()
 
     @cached_property
     def _paths(self) -> dict[str, FieldPath | None]:
