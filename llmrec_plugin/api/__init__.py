@@ -1,0 +1,1 @@
+"""The REST interface: `path("api/", include("llmrec_plugin.api.urls"))`."""

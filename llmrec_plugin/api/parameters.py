@@ -1,0 +1,58 @@
+"""Query parameters before they mean anything: which were given, and which there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from django.http import QueryDict
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import InvalidRequest
+
+SHOWN = 100
+"""Characters of a wrong value that an error repeats."""
+
+
+def given(query: QueryDict) -> dict[str, list[str]]:
+    """Values by parameter; an empty value, as a form sends it, counts as not given."""
+    found = {name: [value for value in values if value.strip()] for name, values in query.lists()}
+    for name, values in found.items():
+        if any("\x00" in value for value in values) and name != "q":
+            raise InvalidRequest(f'"{shown(name)}" holds a NUL character.', parameter=shown(name))
+    return {name: values for name, values in found.items() if values}
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InvalidRequest for the first name that is not known, with the nearest that is."""
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name[:SHOWN], known, n=1)
+            advice = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(known)}."
+            raise InvalidRequest(f'There is no parameter "{shown(name)}". {advice}', parameter=shown(name))
+
+
+def single_document(label: str) -> str:
+    """The label, or that of the only document there is; raises InvalidRequest naming them otherwise."""
+    if label:
+        registry.get(label)
+        return label
+    known = registry.labels()
+    if len(known) != 1:
+        raise InvalidRequest(
+            f'Say which "document" is meant. Known: {", ".join(known) or "none"}.',
+            parameter="document",
+        )
+    return known[0]
+
+
+def shown(text: str) -> str:
+    """`text` as an error may repeat it."""
+    text = encodable(text)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def encodable(text: str) -> str:
+    """`text` without the lone surrogates that JSON lets in and UTF-8 does not let out."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,266 @@
+"""What goes in and comes out, in the shapes that the OpenAPI document shows."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from llmrec_plugin.types import KINDS
+
+LONGEST_QUERY = 10_000
+LARGEST_PAGE = 100
+MOST_FACETS = 20
+MOST_EVENTS = 500
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number that is one: no NaN, no infinity, no boolean."""
+
+    def to_internal_value(self, data: Any) -> float:
+        try:
+            value = super().to_internal_value(data)
+        except OverflowError:
+            value = math.inf
+        if isinstance(data, bool) or not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class QueryTextField(serializers.CharField):
+    """What somebody typed or pasted: control characters count as blanks."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        return "".join(" " if unicodedata.category(char) == "Cc" else char for char in text).strip()
+
+
+class NamesField(serializers.CharField):
+    """Names joined by commas, each once."""
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        names = [name.strip() for name in super().to_internal_value(data).split(",")]
+        return list(dict.fromkeys(name for name in names if name))
+
+
+class PageParameters(serializers.Serializer[Any]):
+    """How much of a list, and from where."""
+
+    cursor = serializers.CharField(
+        required=False,
+        default="",
+        max_length=5000,
+        help_text="Goes on with an earlier list, as its `next` says; that list decides everything else.",
+    )
+    explain = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Adds `contributions`, the parts that sum to each score; for staff only.",
+    )
+
+
+class SearchParameters(PageParameters):
+    q = QueryTextField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=LONGEST_QUERY,
+        help_text="What to look for; empty lists what passes the filters.",
+    )
+    document = serializers.CharField(
+        required=False,
+        default="",
+        max_length=100,
+        help_text="Kind of item; needed where the site has several.",
+    )
+    facets = NamesField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=1000,
+        help_text="Filter fields, joined by commas, whose values are counted over all that `total` counts.",
+    )
+    sort = serializers.CharField(
+        required=False,
+        default="",
+        max_length=100,
+        help_text="Without `q` only: a number or date field, `-` in front for descending.",
+    )
+    page_size = serializers.IntegerField(
+        required=False, default=20, min_value=1, max_value=LARGEST_PAGE, help_text="Items per page."
+    )
+    personalize = FiniteFloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0.0,
+        max_value=1.0,
+        help_text="How much of the visitor's taste to take in: 0 none, 1 (the default) as configured.",
+    )
+
+
+class SizeParameters(PageParameters):
+    size = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=LARGEST_PAGE,
+        help_text="Items in the list.",
+    )
+
+
+class PlacementParameters(SizeParameters):
+    document = serializers.CharField(
+        required=False,
+        default="",
+        max_length=100,
+        help_text="Kind of item; needed where the site has several and the placement does not say.",
+    )
+    item = serializers.CharField(
+        required=False, default="", max_length=255, help_text="The item that the page is about."
+    )
+
+
+@extend_schema_serializer(component_name="LlmrecProblemError")
+class ProblemErrorSerializer(serializers.Serializer[Any]):
+    parameter = serializers.CharField(allow_blank=True, help_text="Empty: the request as a whole.")
+    detail = serializers.CharField()
+    index = serializers.IntegerField(required=False, help_text="Place in the list that was sent, from 0.")
+
+
+@extend_schema_serializer(component_name="LlmrecProblem")
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="What is wrong, and what to do about it.")
+    code = serializers.CharField(help_text="Stable; meant for programs.")
+    parameter = serializers.CharField(required=False, allow_blank=True, help_text="The first of `errors`.")
+    errors = ProblemErrorSerializer(many=True, required=False)  # type: ignore[assignment]
+
+
+@extend_schema_serializer(component_name="LlmrecItem")
+class ItemSerializer(serializers.Serializer[Any]):
+    document = serializers.CharField()
+    id = serializers.CharField(help_text="The primary key as text.")
+    title = serializers.CharField()
+    score = serializers.FloatField(help_text="Higher is better; comparable within one list only.")
+    reasons = serializers.ListField(
+        child=serializers.CharField(), help_text="Sentences for the visitor, strongest first."
+    )
+    highlights = serializers.DictField(
+        child=serializers.CharField(), help_text="Escaped HTML by text field, matches in <mark>."
+    )
+    contributions = serializers.DictField(
+        child=serializers.FloatField(), required=False, help_text="With `explain` only: they sum to `score`."
+    )
+
+
+@extend_schema_serializer(component_name="LlmrecFacet")
+class FacetSerializer(serializers.Serializer[Any]):
+    value = serializers.JSONField(help_text="Text, number or boolean, as the filter takes it.")
+    count = serializers.IntegerField()
+
+
+@extend_schema_serializer(component_name="LlmrecList")
+class ListSerializer(serializers.Serializer[Any]):
+    results = ItemSerializer(many=True)
+    total = serializers.IntegerField(
+        help_text="Distinct items found by words or by meaning; without `q`, all that pass the filters."
+    )
+    facets = serializers.DictField(
+        child=FacetSerializer(many=True), help_text="Counts by field over the candidates that `total` counts."
+    )
+    degraded = serializers.ListField(
+        child=serializers.CharField(),
+        help_text='What the list had to do without: "vector", "profile" or "engine".',
+    )
+    request_id = serializers.CharField(help_text="To be sent along with interactions.")
+    next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last.")
+    did_you_mean = serializers.CharField(required=False, help_text="A better spelling, if there is one.")
+
+
+@extend_schema_serializer(component_name="LlmrecInteraction")
+class InteractionSerializer(serializers.Serializer[Any]):
+    """Something that the caller did with one item; whose it is, the session or the visitor's key says."""
+
+    item = serializers.CharField(max_length=255, help_text="The item's id.")
+    document = serializers.CharField(
+        required=False, default="", max_length=100, help_text="Needed where the site has several."
+    )
+    kind = serializers.ChoiceField(choices=[(kind, kind) for kind in KINDS])
+    value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
+    time = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."
+    )
+    id = serializers.CharField(
+        required=False,
+        allow_null=True,
+        default=None,
+        max_length=100,
+        help_text="The sender's own id: what comes twice from one visitor is stored once.",
+    )
+    request_id = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="Of the list that the item was chosen from."
+    )
+    position = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=2**31 - 1,
+        help_text="Place in that list, from 0.",
+    )
+
+
+@extend_schema_serializer(component_name="LlmrecRecorded")
+class RecordedSerializer(serializers.Serializer[Any]):
+    stored = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    errors = ProblemErrorSerializer(  # type: ignore[assignment]
+        many=True, help_text="Why something was refused."
+    )
+
+
+@extend_schema_serializer(component_name="LlmrecMe")
+class MeSerializer(serializers.Serializer[Any]):
+    user = serializers.CharField(allow_null=True, help_text="The key of what is kept; null: nothing is.")
+    consent = serializers.BooleanField(
+        allow_null=True, help_text="The choice that was made; null: none yet, and the site's default holds."
+    )
+    personal = serializers.BooleanField(help_text="Whether interactions are stored and used now.")
+    interactions = serializers.IntegerField()
+    impressions = serializers.IntegerField(help_text="Lists that were shown.")
+
+
+@extend_schema_serializer(component_name="LlmrecConsent")
+class ConsentSerializer(serializers.Serializer[Any]):
+    granted = serializers.BooleanField()
+
+
+@extend_schema_serializer(component_name="LlmrecErased")
+class ErasedSerializer(serializers.Serializer[Any]):
+    interactions = serializers.IntegerField()
+    impressions = serializers.IntegerField()
+    consent = serializers.BooleanField(help_text="Whether a recorded choice was erased, too.")
+
+
+@extend_schema_serializer(component_name="LlmrecExport")
+class ExportSerializer(serializers.Serializer[Any]):
+    user = serializers.CharField(allow_null=True)
+    consent = serializers.DictField(allow_null=True)
+    interactions = serializers.ListField(child=serializers.DictField())
+    impressions = serializers.ListField(child=serializers.DictField())
+
+
+@extend_schema_serializer(component_name="LlmrecHealth")
+class HealthSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField(help_text='"ok"; otherwise the answer is a problem document.')
+    checks = serializers.DictField(child=serializers.CharField(), help_text='"ok" or what is ill, by part.')

@@ -1,0 +1,25 @@
+"""`path("api/", include("llmrec_plugin.api.urls"))`, under any prefix."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from llmrec_plugin.api import health, interactions, me, openapi, views
+
+app_name = "llmrec"
+
+urlpatterns = [
+    path("search/", views.SearchView.as_view(), name="search"),
+    path("recommendations/<str:placement>/", views.RecommendationsView.as_view(), name="recommendations"),
+    # a text key may hold slashes
+    path("items/<str:document>/<path:id>/similar/", views.SimilarView.as_view(), name="similar"),
+    path("items/<str:document>/<path:id>/also/", views.AlsoView.as_view(), name="also"),
+    path("interactions/", interactions.InteractionsView.as_view(), name="interactions"),
+    path("me/", me.MeView.as_view(), name="me"),
+    path("me/export/", me.ExportView.as_view(), name="me-export"),
+    path("me/consent/", me.ConsentView.as_view(), name="me-consent"),
+    path("health/live/", health.LiveView.as_view(), name="health-live"),
+    path("health/ready/", health.ReadyView.as_view(), name="health-ready"),
+    path("schema/", openapi.SchemaView.as_view(), name="schema"),
+    path("docs/", openapi.DocsView.as_view(), name="docs"),
+]

@@ -1,0 +1,221 @@
+"""Search and recommendations: each view reads its parameters, asks one service and shapes the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from llmrec_plugin.api import filters, visitors
+from llmrec_plugin.api.base import ApiView
+from llmrec_plugin.api.openapi import FilterSchema, documented
+from llmrec_plugin.api.parameters import given, refuse_unknown, single_document
+from llmrec_plugin.api.serializers import (
+    ListSerializer,
+    PageParameters,
+    PlacementParameters,
+    SearchParameters,
+    SizeParameters,
+)
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import InvalidRequest, NotFound
+from llmrec_plugin.services import recommendations, search
+from llmrec_plugin.types import FilterKind, ResultPage, SearchRequest
+
+SIMILAR_SIZE = 12
+
+
+class ListView(ApiView):
+    """What the views that answer with a ranked list have in common."""
+
+    def user_key(self) -> str | None:
+        """Crawlers are nobody, whatever key they carry."""
+        return None if visitors.is_crawler(self.request) else visitors.current_user_key(self.request)
+
+    def read(self, serializer_class: type[PageParameters], values: Mapping[str, list[str]]) -> dict[str, Any]:
+        """The validated parameters among `values`; of a repeated one the last counts."""
+        names = serializer_class().fields
+        data = {name: texts[-1] for name, texts in values.items() if name in names}
+        if "facets" in data:
+            data["facets"] = ",".join(values["facets"])
+        serializer = serializer_class(data=data)
+        serializer.is_valid(raise_exception=True)
+        parameters: dict[str, Any] = serializer.validated_data
+        if parameters["explain"] and not getattr(self.request.user, "is_staff", False):
+            raise PermissionDenied("Only staff may ask what a score is made of.")
+        return parameters
+
+    def read_all(self, serializer_class: type[PageParameters]) -> dict[str, Any]:
+        """As `read`, from the request; whatever is no parameter is refused."""
+        values = given(self.request.query_params)
+        if "cursor" not in values:
+            refuse_unknown(values, serializer_class().fields)
+        return self.read(serializer_class, values)
+
+    def answer(
+        self, page: ResultPage, *, explain: bool, kinds: Mapping[str, FilterKind] | None = None
+    ) -> Response:
+        payload: dict[str, Any] = {
+            "results": page.results,
+            "total": page.total,
+            "facets": {
+                field: [
+                    {"value": filters.facet_value(value, (kinds or {}).get(field)), "count": count}
+                    for value, count in counts
+                ]
+                for field, counts in page.facets.items()
+            },
+            "degraded": page.degraded,
+            "request_id": page.request_id,
+            "next": self.next_url(page.next, explain=explain),
+        }
+        if page.did_you_mean:
+            payload["did_you_mean"] = page.did_you_mean
+        data = ListSerializer(payload).data
+        if not explain:
+            for item in data["results"]:
+                item.pop("contributions", None)
+        return Response(data)
+
+    def next_url(self, cursor: str | None, *, explain: bool) -> str | None:
+        if cursor is None:
+            return None
+        parameters = {"cursor": cursor, **({"explain": 1} if explain else {})}
+        return self.request.build_absolute_uri(f"{self.request.path}?{urlencode(parameters)}")
+
+
+class SearchView(ListView):
+    """Items that answer a query, or pass filters, in an order that stays the same over all pages."""
+
+    @documented(
+        "search",
+        responses={200: ListSerializer},
+        errors=(400, 403, 404, 429, 503),
+        schema=FilterSchema,
+        parameters=[SearchParameters],
+        tags=["search"],
+        summary="Search, or list by filters",
+    )
+    def get(self, request: Request) -> Response:
+        values = given(request.query_params)
+        parameters = self.read(SearchParameters, values)
+        if parameters["cursor"]:
+            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+            kinds = _kinds_of_page(page)
+        else:
+            label = single_document(parameters["document"])
+            kinds = registry.get(label).filter_kinds()
+            page = search.search(self.search_request(label, kinds, parameters, values))
+        return self.answer(page, explain=parameters["explain"], kinds=kinds)
+
+    def search_request(
+        self,
+        label: str,
+        kinds: Mapping[str, FilterKind],
+        parameters: Mapping[str, Any],
+        values: Mapping[str, list[str]],
+    ) -> SearchRequest:
+        own = SearchParameters().fields
+        wanted = {name: texts for name, texts in values.items() if name not in own}
+        refuse_unknown(wanted, [*own, *filters.parameter_names(kinds)])
+        if parameters["sort"] and parameters["q"]:
+            raise InvalidRequest(
+                'A search is ordered by relevance; "sort" is for lists without "q".', parameter="sort"
+            )
+        return SearchRequest(
+            document=label,
+            text=parameters["q"],
+            user_key=self.user_key(),
+            filters=filters.parse_filters(wanted, kinds),
+            facets=tuple(parameters["facets"]),
+            page_size=parameters["page_size"],
+            personalize=parameters["personalize"],
+            sort=parameters["sort"],
+        )
+
+
+class RecommendationsView(ListView):
+    """The list that a placement shows this visitor."""
+
+    @documented(
+        "recommendations",
+        responses={200: ListSerializer},
+        errors=(400, 403, 404, 429, 503),
+        parameters=[PlacementParameters],
+        tags=["recommendations"],
+        summary="A placement: for-you, trending, latest, because-you-viewed, or one of the site's own",
+    )
+    def get(self, request: Request, placement: str) -> Response:
+        parameters = self.read_all(PlacementParameters)
+        if parameters["cursor"]:
+            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+        else:
+            page = recommendations.recommend(
+                placement,
+                user_key=self.user_key(),
+                document=parameters["document"] or None,
+                item=parameters["item"] or None,
+                size=parameters["size"],
+            )
+        return self.answer(page, explain=parameters["explain"])
+
+
+class ItemListView(ListView):
+    """A list about one item."""
+
+    find: Callable[..., ResultPage]
+
+    def list_of(self, document: str, item: str) -> Response:
+        parameters = self.read_all(SizeParameters)
+        if parameters["cursor"]:
+            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+        else:
+            if "\x00" in item:
+                raise NotFound(f'"{document}" has no such item.')
+            page = type(self).find(
+                document, item, user_key=self.user_key(), size=parameters["size"] or SIMILAR_SIZE
+            )
+        return self.answer(page, explain=parameters["explain"])
+
+
+class SimilarView(ItemListView):
+    """Items of like content."""
+
+    find = staticmethod(recommendations.similar)
+
+    @documented(
+        "similar",
+        responses={200: ListSerializer},
+        errors=(400, 403, 404, 429, 503),
+        parameters=[SizeParameters],
+        tags=["recommendations"],
+        summary="Items like this one, by content",
+    )
+    def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
+        return self.list_of(document, id)
+
+
+class AlsoView(ItemListView):
+    """What the people who took this item took as well."""
+
+    find = staticmethod(recommendations.also)
+
+    @documented(
+        "also",
+        responses={200: ListSerializer},
+        errors=(400, 403, 404, 429, 503),
+        parameters=[SizeParameters],
+        tags=["recommendations"],
+        summary="What people who chose this item chose, too",
+    )
+    def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
+        return self.list_of(document, id)
+
+
+def _kinds_of_page(page: ResultPage) -> Mapping[str, FilterKind]:
+    """Of the document that the page lists; a page without items has no facets to show."""
+    return registry.get(page.results[0].document).filter_kinds() if page.results else {}

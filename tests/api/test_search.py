@@ -1,0 +1,295 @@
+"""GET search/: answers, pages, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.models import Deployment
+from tests.api.conftest import Site, assert_problem
+from tests.hostapp.search_documents import CourseDocument
+
+LIST_KEYS = {"results", "total", "facets", "degraded", "request_id", "next"}
+ITEM_KEYS = {"document", "id", "title", "score", "reasons", "highlights"}
+
+
+def titles(response: Any) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [item["title"] for item in response.json()["results"]]
+
+
+def search(api: APIClient, **parameters: Any) -> Any:
+    return api.get("/api/search/", {"document": "product", **parameters})
+
+
+def test_a_query_finds_what_its_words_say(site: Site, api: APIClient) -> None:
+    response = search(api, q="red kettle")
+    assert titles(response)[0] == "Red kettle"
+    body = response.json()
+    assert set(body) == LIST_KEYS
+    assert set(body["results"][0]) == ITEM_KEYS
+    assert body["results"][0]["id"] == site.key("Red kettle")
+    assert body["results"][0]["highlights"]["title"] == "<mark>Red</mark> <mark>kettle</mark>"
+    assert body["degraded"] == []
+
+
+def test_an_empty_query_lists_everything(site: Site, api: APIClient) -> None:
+    for response in (search(api), search(api, q=""), search(api, q="  ")):
+        assert response.json()["total"] == 12
+
+
+def test_a_course_is_found_by_its_uuid_key(site: Site, api: APIClient) -> None:
+    response = search(api, document="course", q="机器学习")
+    assert response.json()["results"][0]["id"] == str(site.courses["机器学习入门"].pk)
+
+
+def test_values_of_one_filter_are_joined_by_or_and_filters_by_and(site: Site, api: APIClient) -> None:
+    response = search(api, category=["garden", "home"], in_stock="true", price__lte="5")
+    assert sorted(titles(response)) == ["Candle", "Flower pot", "Paper lantern"]
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1"])
+def test_a_boolean_is_written_in_several_ways(site: Site, api: APIClient, value: str) -> None:
+    assert search(api, in_stock=value).json()["total"] == 10
+
+
+def test_bounds_include_or_exclude_their_value(site: Site, api: APIClient) -> None:
+    assert sorted(titles(search(api, price__gte="55", price__lt="60"))) == ["Green teapot"]
+    assert sorted(titles(search(api, price__gt="55", price__lte="60"))) == ["Wool blanket"]
+
+
+def test_a_day_is_a_filter_of_a_date(site: Site, api: APIClient) -> None:
+    on_the_day = search(api, document="course", starts="2026-09-01")
+    assert sorted(titles(on_the_day)) == ["Introduction to machine learning", "机器学习入门"]
+    assert titles(search(api, document="course", starts__gt="2026-09-01")) == ["Linear algebra"]
+    assert len(titles(search(api, document="course", starts__lte="2026-10-05"))) == 3
+
+
+def test_facets_count_what_total_counts_and_their_values_are_filters(site: Site, api: APIClient) -> None:
+    body = search(api, facets="category,in_stock", price__gte="10").json()
+    assert body["facets"]["category"] == [
+        {"value": "kitchen", "count": 4},
+        {"value": "garden", "count": 2},
+        {"value": "home", "count": 2},
+    ]
+    for facet in body["facets"]["category"]:
+        assert search(api, category=facet["value"], price__gte="10").json()["total"] == facet["count"]
+    assert {facet["value"] for facet in body["facets"]["in_stock"]} == {True, False}
+
+
+def test_dates_are_counted_in_the_form_in_which_they_are_filtered(site: Site, api: APIClient) -> None:
+    body = search(api, document="course", facets="starts").json()
+    assert body["facets"]["starts"][0] == {"value": "2026-09-01T00:00:00Z", "count": 2}
+    both = [facet["value"] for facet in body["facets"]["starts"]]
+    assert search(api, document="course", starts=both).json()["total"] == 3
+
+
+def test_a_listing_is_sorted_by_a_number(site: Site, api: APIClient) -> None:
+    assert titles(search(api, sort="price", page_size=2)) == ["Flower pot", "Paper lantern"]
+    assert titles(search(api, sort="-price", page_size=2)) == ["Wool blanket", "Green teapot"]
+
+
+def test_pages_hold_every_item_once_in_the_order_of_one_long_page(site: Site, api: APIClient) -> None:
+    whole = titles(search(api, q="red tea", page_size=100))
+    walked: list[str] = []
+    url: str | None = "/api/search/?document=product&q=red+tea&page_size=3"
+    while url:
+        response = api.get(url)
+        walked += titles(response)
+        url = response.json()["next"]
+    assert walked == whole
+    assert len(walked) == len(set(walked)) > 3
+
+
+def test_next_is_an_absolute_address_and_keeps_total_and_facets(site: Site, api: APIClient) -> None:
+    first = search(api, facets="category", page_size=5).json()
+    assert first["next"].startswith("http://testserver/api/search/?cursor=")
+    second = api.get(first["next"]).json()
+    for name in ("total", "facets", "request_id"):
+        assert second[name] == first[name]
+
+
+def test_a_cursor_decides_everything_else(site: Site, api: APIClient) -> None:
+    first = search(api, sort="price", page_size=2).json()
+    cursor = parse_qs(urlsplit(first["next"]).query)["cursor"][0]
+    plain = api.get("/api/search/", {"cursor": cursor})
+    crowded = api.get("/api/search/", {"cursor": cursor, "q": "kettle", "page_size": "7", "price": "x"})
+    assert titles(plain) == titles(crowded)
+
+
+@pytest.mark.parametrize("cursor", ["x", "x" * 4000, "eyJ:abc:def", "\u0000", "ÿ:1:2"])
+def test_a_broken_cursor_is_refused(site: Site, api: APIClient, cursor: str) -> None:
+    response = api.get("/api/search/", {"cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["parameter"] == "cursor"
+
+
+def test_a_cursor_belongs_to_the_one_who_got_it(
+    site: Site, customer_api: APIClient, staff_api: APIClient
+) -> None:
+    following = search(customer_api, page_size=2).json()["next"]
+    assert_problem(staff_api.get(following), 400, "invalid_cursor", "cursor")
+    assert customer_api.get(following).status_code == 200
+
+
+WRONG: list[tuple[dict[str, str], str]] = [
+    ({"categry": "garden"}, "categry"),
+    ({"price__gtee": "1"}, "price__gtee"),
+    ({"price": "cheap"}, "price"),
+    ({"price__gte": "nan"}, "price__gte"),
+    ({"price__lte": "1e999"}, "price__lte"),
+    ({"in_stock": "maybe"}, "in_stock"),
+    ({"category__gte": "a"}, "category__gte"),
+    ({"category": "a\x00b"}, "category"),
+    ({"facets": "colour"}, "facets"),
+    ({"sort": "category"}, "sort"),
+    ({"sort": "nothing"}, "sort"),
+    ({"sort": "price", "q": "tea"}, "sort"),
+    ({"page_size": "0"}, "page_size"),
+    ({"page_size": "101"}, "page_size"),
+    ({"page_size": "ten"}, "page_size"),
+    ({"personalize": "2"}, "personalize"),
+    ({"personalize": "nan"}, "personalize"),
+    ({"explain": "perhaps"}, "explain"),
+    ({"q": "x" * 10_001}, "q"),
+    ({"x" * 5000: "1"}, "x" * 100 + "…"),
+]
+
+
+def test_what_makes_no_sense_is_refused_by_name(site: Site, api: APIClient, subtests: Any) -> None:
+    for parameters, parameter in WRONG:
+        with subtests.test(parameter=parameter):
+            assert_problem(search(api, **parameters), 400, "invalid_request", parameter)
+
+
+def test_a_date_that_is_none_is_refused(site: Site, api: APIClient) -> None:
+    for value in ("yesterday", "2026-13-01", "2026-09-01T99:00", "9" * 400):
+        assert_problem(search(api, document="course", starts__gte=value), 400, "invalid_request")
+    assert_problem(
+        search(api, document="course", starts=["2026-09-01", "2026-10-05"]), 400, "invalid_request", "starts"
+    )
+
+
+def test_a_misspelt_parameter_is_told_the_nearest(site: Site, api: APIClient) -> None:
+    assert 'Did you mean "category"?' in search(api, categry="garden").json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "query", ["x" * 10_000, "机器" * 5000, "\x00\x01\x02tea\x7f", "\u202e\ufffe😀", "'\"%_*()AND"]
+)
+def test_an_odd_query_is_answered(site: Site, api: APIClient, query: str) -> None:
+    assert search(api, q=query).status_code == 200
+
+
+def test_control_characters_count_as_blanks(site: Site, api: APIClient) -> None:
+    assert titles(search(api, q="red\x00kettle\x1f"))[0] == "Red kettle"
+
+
+def test_empty_parameters_count_as_not_given(site: Site, api: APIClient) -> None:
+    response = search(api, category="", price__gte="", page_size="", sort="", personalize="", facets="")
+    assert response.json()["total"] == 12
+
+
+def test_the_document_must_be_named_where_there_are_several(site: Site, api: APIClient) -> None:
+    body = assert_problem(api.get("/api/search/", {"q": "tea"}), 400, "invalid_request", "document")
+    assert "course, product" in body["detail"]
+
+
+def test_the_only_document_need_not_be_named(site: Site, api: APIClient) -> None:
+    registry.unregister(CourseDocument)
+    try:
+        assert titles(api.get("/api/search/", {"q": "kettle"}))
+    finally:
+        registry.register(CourseDocument)
+
+
+def test_an_unknown_document_is_not_found_and_the_known_are_named(site: Site, api: APIClient) -> None:
+    body = assert_problem(search(api, document="produkt"), 404, "not_found")
+    assert "product" in body["detail"]
+
+
+def test_without_an_index_the_answer_says_what_to_run(db: None, api: APIClient) -> None:
+    assert not Deployment.objects.exists()
+    assert "llmrec build" in assert_problem(search(api, q="tea"), 503, "not_built")["detail"]
+
+
+def test_only_staff_may_ask_for_contributions(site: Site, api: APIClient, staff_api: APIClient) -> None:
+    assert_problem(search(api, q="tea", explain="1"), 403, "permission_denied")
+    items = search(staff_api, q="tea", explain="1").json()["results"]
+    for item in items:
+        assert item["score"] == pytest.approx(sum(item["contributions"].values()), abs=1e-4)
+    assert any(item["contributions"] for item in items)
+
+
+def test_explanations_go_on_over_pages(site: Site, staff_api: APIClient) -> None:
+    following = search(staff_api, q="red tea", explain="1", page_size=2).json()["next"]
+    assert "contributions" in staff_api.get(following).json()["results"][0]
+
+
+def test_personalize_zero_takes_taste_out(site: Site, staff_api: APIClient, customer_api: APIClient) -> None:
+    customer_api.post(
+        "/api/interactions/",
+        [{"document": "product", "item": site.key("Green teapot"), "kind": "purchase"}],
+        format="json",
+    )
+    plain = titles(search(APIClient(), q="tea"))
+    assert titles(search(customer_api, q="tea", personalize="0")) == plain
+    assert set(titles(search(customer_api, q="tea", personalize="1"))) == set(plain)
+
+
+def test_answers_are_private(site: Site, api: APIClient) -> None:
+    for response in (search(api, q="tea"), search(api, nonsense="1")):
+        assert {part.strip() for part in response.headers["Cache-Control"].split(",")} == {
+            "private",
+            "no-store",
+        }
+        vary = {part.strip() for part in response.headers["Vary"].split(",")}
+        assert {"Cookie", "Accept-Language"} <= vary
+
+
+def test_reading_leaves_no_cookie(site: Site, api: APIClient) -> None:
+    assert not search(api, q="tea").cookies
+
+
+@pytest.mark.parametrize(
+    ("parameters", "most"),
+    [({"q": "red kettle", "facets": "category"}, 8), ({"sort": "price"}, 8), ({"page_size": "100"}, 8)],
+)
+def test_a_search_takes_few_queries(
+    site: Site, customer_api: APIClient, parameters: dict[str, str], most: int
+) -> None:
+    """Beside session and user: live pair, configuration, consent, history, vectors, items, their categories,
+    impression."""
+    search(customer_api, **parameters)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert search(customer_api, **parameters).status_code == 200
+    own = [q["sql"] for q in queries if "django_session" not in q["sql"] and "auth_user" not in q["sql"]]
+    assert len(own) <= most, "\n".join(own)
+
+
+def test_a_next_page_takes_few_queries(
+    site: Site, api: APIClient, django_assert_max_num_queries: Any
+) -> None:
+    """The impression, the items, their categories and how far the list was shown."""
+    following = search(api, q="red tea", page_size=2).json()["next"]
+    with django_assert_max_num_queries(5):
+        assert api.get(following).status_code == 200
+
+
+def test_any_wanted_format_is_answered_in_json(site: Site, api: APIClient) -> None:
+    response = api.get("/api/search/", {"document": "product"}, headers={"Accept": "text/html"})
+    assert response.headers["Content-Type"] == "application/json"
+
+
+def test_writing_to_a_search_is_not_allowed(site: Site, api: APIClient) -> None:
+    response = api.post("/api/search/", {})
+    assert_problem(response, 405, "method_not_allowed")
+    assert "GET" in response.headers["Allow"]
