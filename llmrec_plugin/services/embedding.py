@@ -23,7 +23,7 @@ PROBE = "a plain text"
 class Embedded:
     """What became of a batch of texts."""
 
-    vectors: dict[str, Vector]
+    vectors: dict[str, Vector] = field(default_factory=dict)
     """By fingerprint."""
     failures: dict[str, Failure] = field(default_factory=dict)
     """Fingerprint -> why that one text has no vector."""
@@ -34,12 +34,14 @@ class Embedded:
 
 
 def embed(documents: Sequence[Document], *, version: IndexVersion) -> Embedded:
-    """Vectors of the documents in the space of `version`, saved on the way.
+    """Vectors of the documents in the space of `version`; nothing is saved yet.
 
     A text that is stored already, for this or any other item, is not encoded, and an encoder that is
     not needed is not loaded. Raises EncoderUnavailable or EncoderMismatch if the encoder as a whole fails.
     """
     passages = {document.fingerprint: document.passage for document in documents}
+    if not passages:
+        return Embedded()
     result = Embedded(vectors=_stored(version, list(passages)))
     missing = {mark: text for mark, text in passages.items() if mark not in result.vectors}
     result.reused = sum(document.fingerprint in result.vectors for document in documents)
@@ -47,7 +49,6 @@ def embed(documents: Sequence[Document], *, version: IndexVersion) -> Embedded:
         vectors, result.failures = _encode(encoder_of(version), missing)
         result.vectors |= vectors
         result.encoded = len(missing)
-    _save([d for d in documents if d.fingerprint in result.vectors], result.vectors, version=version)
     return result
 
 
@@ -101,8 +102,11 @@ def _probe(encoder: Encoder) -> None:
         ) from error
 
 
-def _save(documents: Sequence[Document], vectors: Mapping[str, Vector], *, version: IndexVersion) -> None:
-    """Write the rows that are new or had another text."""
+def store(documents: Sequence[Document], vectors: Mapping[str, Vector], *, version: IndexVersion) -> None:
+    """Save the vectors of the documents, where they have one that is new or of another text."""
+    documents = [document for document in documents if document.fingerprint in vectors]
+    if not documents:
+        return
     own = stored_fingerprints(version, [document.key for document in documents])
     now = timezone.now()
     rows = [

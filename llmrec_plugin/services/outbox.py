@@ -180,7 +180,22 @@ def _lease(rows: list[OutboxEntry], now: datetime) -> list[OutboxEntry]:
     owner = leases.new_owner()
     free = OutboxEntry.objects.filter(_free(now), pk__in=[row.pk for row in rows])
     leased = free.update(lease_owner=owner, lease_until=now + leases.term())
-    return rows if leased == len(rows) else list(OutboxEntry.objects.filter(lease_owner=owner))
+    if leased < len(rows):  # another process was faster
+        rows = list(OutboxEntry.objects.filter(lease_owner=owner))
+    for row in rows:
+        row.lease_owner = owner
+    return rows
+
+
+def renew(entries: Sequence[OutboxEntry]) -> set[int]:
+    """Prolong the lease of claimed entries, and hold them until the transaction ends; returns the primary
+    keys of those that are still ours."""
+    pks = {entry.pk for entry in entries}
+    owners = {entry.lease_owner for entry in entries}
+    ours = OutboxEntry.objects.filter(pk__in=pks, lease_owner__in=owners)
+    if ours.update(lease_until=timezone.now() + leases.term()) == len(pks):
+        return pks
+    return set(ours.values_list("pk", flat=True))
 
 
 def _skips_locked() -> bool:
@@ -208,6 +223,12 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
     items = reduce(or_, (Q(document=label, object_id__in=ids) for label, ids in keys.items()))
     taken = [row.pk for row in rows]
     return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MOST_REPEATS])
+
+
+def release(entries: Sequence[OutboxEntry]) -> None:
+    """Give claimed entries back untouched."""
+    owners = {entry.lease_owner for entry in entries}
+    OutboxEntry.objects.filter(lease_owner__in=owners).update(lease_owner="", lease_until=None)
 
 
 def release_dead() -> int:
