@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from importlib import import_module
+from inspect import isabstract
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -43,10 +44,10 @@ def _load() -> SearchBackend:
             'Name a module that exports SearchBackend, such as "llmrec_plugin.backends.embedded".'
         ) from error
     engine = getattr(module, "SearchBackend", None)
-    if not (isinstance(engine, type) and issubclass(engine, SearchBackend)) or engine is SearchBackend:
+    if not (isinstance(engine, type) and issubclass(engine, SearchBackend)) or isabstract(engine):
         raise ConfigurationError(
             f'LLMREC["BACKEND"] is {path!r}, but that module exports no class SearchBackend '
-            "derived from llmrec_plugin.backends.base.SearchBackend."
+            "that implements llmrec_plugin.backends.base.SearchBackend."
         )
     return engine(settings.BACKEND_OPTIONS)
 

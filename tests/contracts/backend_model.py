@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ directions = st.integers(0, 10_000).map(
 )
 numbers = st.sampled_from([-3.0, 0.0, 0.1, 1.5, 2.0, 1e9])
 texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
-_filter_values = st.fixed_dictionaries(
+_filter_values: st.SearchStrategy[dict[str, FilterValue]] = st.fixed_dictionaries(
     {},
     optional={
         "brand": st.lists(st.sampled_from(["a", "b", "A", ""]), max_size=3).map(tuple),
@@ -130,7 +131,10 @@ _filter_values = st.fixed_dictionaries(
 def catalogues(draw: st.DrawFn) -> list[IndexedDocument]:
     names = draw(st.lists(st.sampled_from([str(n) for n in range(40)]), unique=True, max_size=20))
     return [
-        document(name, draw(texts), body=draw(texts), vector=draw(directions), **dict(draw(_filter_values)))
+        replace(
+            document(name, draw(texts), body=draw(texts), vector=draw(directions)),
+            filters=draw(_filter_values),
+        )
         for name in names
     ]
 

@@ -172,7 +172,8 @@ class WritingContract:
             deletes = [Removal(key=key, revision=revision) for key, revision, put in batch if not put]
             report = index.write(*puts, deletes=deletes)
             assert report.written + report.skipped == len(batch)
-            for change in (*puts, *deletes):
+            changes: list[IndexedDocument | Removal] = [*puts, *deletes]
+            for change in changes:
                 if change.revision > newest.get(change.key, (0, False))[0]:
                     newest[change.key] = (change.revision, isinstance(change, IndexedDocument))
         live = {key: revision for key, (revision, put) in newest.items() if put}
