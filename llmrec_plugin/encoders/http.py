@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Options:
     api_key_env: str = ""
     """Name of the environment variable that holds the API key; or put `api_key` into the options."""
     dimensions: int | None = None
-    """Length of the vectors, asked of the server as well; None: what the model gives, found by one request."""
+    """Length of the vectors, asked of the server as well; None: as the model gives, found by a request."""
     query_prompt: str = ""
     document_prompt: str = ""
     revision: str = ""
@@ -77,6 +78,7 @@ class HttpEncoder:
         self._queries_fail_until = 0.0
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.Client(headers=headers)
+        weakref.finalize(self, _close, self._client, os.getpid())
         self.dimensions = options.dimensions or self._measure()
         self.id = encoder_id(
             options.model.rsplit("/", 1)[-1],
@@ -90,10 +92,12 @@ class HttpEncoder:
         )
 
     def encode_document(self, texts: Sequence[str]) -> Matrix:
-        limit = time.monotonic() + (self._options.timeout + _LONGEST_PAUSE) * (self._options.retries + 1)
-        size = self._options.batch_size
-        parts = [texts[i : i + size] for i in range(0, len(texts), size)]
-        return np.concatenate([self._embed(part, self._options.document_prompt, limit) for part in parts])
+        options = self._options
+        patience = (options.timeout + _LONGEST_PAUSE) * (options.retries + 1)
+        parts = [texts[i : i + options.batch_size] for i in range(0, len(texts), options.batch_size)]
+        return np.concatenate(
+            [self._embed(part, options.document_prompt, time.monotonic() + patience) for part in parts]
+        )
 
     def encode_query(self, texts: Sequence[str]) -> Matrix:
         now = time.monotonic()
@@ -133,12 +137,14 @@ class HttpEncoder:
         content = self._post_until(body, limit)
         try:
             rows = json.loads(content)["data"]
-            ordered = {row.get("index", place): row["embedding"] for place, row in enumerate(rows)}
-            return [list(ordered[place]) for place in range(max(len(texts), len(rows)))][: len(texts)]
+            ordered = {row.get("index", place): list(row["embedding"]) for place, row in enumerate(rows)}
+            if sorted(ordered) != list(range(len(texts))) or len(rows) != len(texts):
+                raise ValueError(f"{len(rows)} vectors are numbered {sorted(ordered)[:5]}…")
+            return [ordered[place] for place in range(len(texts))]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EncoderUnavailable(
-                f"{self._url} did not answer like an OpenAI-compatible /embeddings with {len(texts)} vectors: "
-                f"{type(error).__name__} {error} in {self._excerpt(content)}"
+                f"{self._url} did not answer with {len(texts)} vectors like an OpenAI-compatible "
+                f"/embeddings: {type(error).__name__} {error} in {self._excerpt(content)}"
             ) from error
 
     def _post_until(self, body: dict[str, Any], limit: float) -> bytes:
@@ -219,7 +225,8 @@ def _api_key(spec: EncoderSpec, options: Options) -> str:
         key = os.environ.get(options.api_key_env, "")
         if not key:
             raise ConfigurationError(
-                f'The environment variable "{options.api_key_env}", named by the option api_key_env, is not set.'
+                f'The option api_key_env names the environment variable "{options.api_key_env}", '
+                "which is not set."
             )
     else:
         key = spec.secret
@@ -228,6 +235,12 @@ def _api_key(spec: EncoderSpec, options: Options) -> str:
     if not all("!" <= character <= "~" for character in key):
         raise ConfigurationError(f'The API key of the encoder "{spec.name}" has characters that no key has.')
     return key
+
+
+def _close(client: httpx.Client, owner: int) -> None:
+    """Only where the client was opened: after a fork its lock may be held by a thread that is gone."""
+    if os.getpid() == owner:
+        client.close()
 
 
 def _encodable(text: str) -> str:

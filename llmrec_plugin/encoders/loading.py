@@ -179,5 +179,5 @@ def _drift_vectors(loaded: LoadedModel) -> Matrix:
 
 def _least_cosine(one: Matrix, other: Matrix) -> float:
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosines = np.einsum("ij,ij->i", one, other) / norms
+    cosines = np.einsum("ij,ij->i", one, other) / np.maximum(norms, np.finfo(np.float32).tiny)
     return float(cosines.min())

@@ -1,0 +1,67 @@
+"""Makes small sentence-transformers folders with drawn weights: one token per byte, 32 numbers per vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def make_tiny_model(folder: Path, *, static: bool = False, offset: float = 0.0) -> Path:
+    """`static`: word vectors without layers; `offset`: added to every number, then taken away at the end."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
+
+    torch.manual_seed(7)
+    tokenizer = _byte_tokenizer()
+    modules: list[Any]
+    if static:
+        modules = [StaticEmbedding(tokenizer, embedding_dim=32)]
+    else:
+        bare = folder.parent / f"{folder.name}-bare"
+        _save_bert(bare, tokenizer, offset)
+        modules = [Transformer(str(bare)), Pooling(32, "mean")]
+    if offset:
+        last = Dense(32, 32, bias=True, activation_function=torch.nn.Identity())
+        with torch.no_grad():
+            last.linear.weight.copy_(torch.eye(32))
+            last.linear.bias.fill_(-offset)
+        modules.append(last)
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+def _save_bert(folder: Path, tokenizer: Any, offset: float) -> None:
+    import torch
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+    )
+    model = BertModel(config)
+    with torch.no_grad():
+        for weights in model.parameters():  # the usual scale of 0.02 would make all texts alike
+            weights.mul_(8) if weights.ndim > 1 else None
+        model.encoder.layer[-1].output.LayerNorm.bias.fill_(offset)
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", model_max_length=64
+    ).save_pretrained(folder)
+
+
+def _byte_tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    alphabet = ["<pad>", "<unk>", "<s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {letter: number for number, letter in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
+    return tokenizer
