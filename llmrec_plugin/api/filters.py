@@ -77,19 +77,17 @@ def _equal(name: str, texts: Sequence[str], kind: FilterKind) -> Filter:
 def _moments(name: str, texts: Sequence[str]) -> Filter:
     parsed = [_date(name, text) for text in texts]
     if len(parsed) == 1 and not isinstance(parsed[0], datetime):
-        return Range(
-            field=name, gte=_epoch(name, parsed[0]), lt=_epoch(name, parsed[0]) + DAY.total_seconds()
-        )
+        return Range(field=name, gte=_epoch(parsed[0]), lt=_epoch(parsed[0]) + DAY.total_seconds())
     if not all(isinstance(value, datetime) for value in parsed):
         raise InvalidRequest(f'Give one day, or "{name}__gte" and "{name}__lte".', parameter=name)
-    return Terms(field=name, values=tuple(dict.fromkeys(_epoch(name, value) for value in parsed)))
+    return Terms(field=name, values=tuple(dict.fromkeys(_epoch(value) for value in parsed)))
 
 
 def _bound(name: str, text: str, kind: FilterKind, bound: str) -> float:
     if kind == "number":
         return _number(name, text)
     value = _date(name, text)
-    seconds = _epoch(name, value)
+    seconds = _epoch(value)
     if isinstance(value, datetime) or bound in ("gte", "lt"):
         return seconds
     # "at most" and "above" a day speak of its end; a microsecond is the least step of a time
@@ -128,13 +126,10 @@ def _date(name: str, text: str) -> date | datetime:
     return value
 
 
-def _epoch(name: str, value: date | datetime) -> float:
+def _epoch(value: date | datetime) -> float:
     """Seconds since 1970; a day starts in UTC, a time without a zone is the site's."""
-    try:
-        if not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-        elif timezone.is_naive(value):
-            value = timezone.make_aware(value)
-        return value.timestamp()
-    except (ValueError, OverflowError):
-        raise InvalidRequest("The date is out of range.", parameter=name) from None
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    elif timezone.is_naive(value):
+        value = timezone.make_aware(value)
+    return value.timestamp()

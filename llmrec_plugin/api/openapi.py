@@ -47,6 +47,12 @@ _TYPES: dict[FilterKind, OpenApiTypes] = {
     "boolean": OpenApiTypes.BOOL,
     "date": OpenApiTypes.STR,
 }
+_WORDS: dict[FilterKind, str] = {
+    "keyword": "text",
+    "number": "number",
+    "boolean": "true or false",
+    "date": "ISO 8601: a day in UTC, or a time",
+}
 _BOUNDS = {"gte": "at least", "gt": "above", "lte": "at most", "lt": "below"}
 
 
@@ -89,7 +95,10 @@ def _filter_parameters() -> list[OpenApiParameter]:
 def _parameters_of(name: str, kinds: set[FilterKind], what: str) -> Iterable[OpenApiParameter]:
     kind_type = _TYPES[next(iter(kinds))] if len(kinds) == 1 else OpenApiTypes.STR
     yield OpenApiParameter(
-        name, kind_type, many=True, description=f"{what} ({', '.join(sorted(kinds))}); repeat it for OR."
+        name,
+        kind_type,
+        many=True,
+        description=f"{what} ({', '.join(sorted(map(_WORDS.__getitem__, kinds)))}); repeat it for OR.",
     )
     if kinds & {"number", "date"}:
         for bound in RANGES:

@@ -6,7 +6,7 @@ import math
 import unicodedata
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from llmrec_plugin.types import KINDS
@@ -21,10 +21,7 @@ class FiniteFloatField(serializers.FloatField):
     """A number that is one: no NaN, no infinity, no boolean."""
 
     def to_internal_value(self, data: Any) -> float:
-        try:
-            value = super().to_internal_value(data)
-        except OverflowError:
-            value = math.inf
+        value = super().to_internal_value(data)
         if isinstance(data, bool) or not math.isfinite(value):
             self.fail("invalid")
         return value
@@ -46,12 +43,18 @@ class NamesField(serializers.CharField):
         return list(dict.fromkeys(name for name in names if name))
 
 
+@extend_schema_field({"type": "string", "enum": list(KINDS)})
+class KindField(serializers.ChoiceField):
+    """Described in place: a component named after it could clash with one of the site's."""
+
+
 class PageParameters(serializers.Serializer[Any]):
     """How much of a list, and from where."""
 
     cursor = serializers.CharField(
         required=False,
         default="",
+        allow_blank=True,
         max_length=5000,
         help_text="Goes on with an earlier list, as its `next` says; that list decides everything else.",
     )
@@ -73,6 +76,7 @@ class SearchParameters(PageParameters):
     document = serializers.CharField(
         required=False,
         default="",
+        allow_blank=True,
         max_length=100,
         help_text="Kind of item; needed where the site has several.",
     )
@@ -86,6 +90,7 @@ class SearchParameters(PageParameters):
     sort = serializers.CharField(
         required=False,
         default="",
+        allow_blank=True,
         max_length=100,
         help_text="Without `q` only: a number or date field, `-` in front for descending.",
     )
@@ -117,11 +122,16 @@ class PlacementParameters(SizeParameters):
     document = serializers.CharField(
         required=False,
         default="",
+        allow_blank=True,
         max_length=100,
         help_text="Kind of item; needed where the site has several and the placement does not say.",
     )
     item = serializers.CharField(
-        required=False, default="", max_length=255, help_text="The item that the page is about."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=255,
+        help_text="The item that the page is about.",
     )
 
 
@@ -192,9 +202,13 @@ class InteractionSerializer(serializers.Serializer[Any]):
 
     item = serializers.CharField(max_length=255, help_text="The item's id.")
     document = serializers.CharField(
-        required=False, default="", max_length=100, help_text="Needed where the site has several."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=100,
+        help_text="Needed where the site has several.",
     )
-    kind = serializers.ChoiceField(choices=[(kind, kind) for kind in KINDS])
+    kind = KindField(choices=[(kind, kind) for kind in KINDS])
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
     time = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."

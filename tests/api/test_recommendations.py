@@ -105,6 +105,13 @@ def test_a_list_goes_on_where_it_stopped(site: Site, api: APIClient) -> None:
     assert sorted(walked) == sorted(str(product.pk) for product in site.products.values())
 
 
+def test_a_list_about_an_item_goes_on_where_it_stopped(site: Site, api: APIClient) -> None:
+    first = api.get(f"/api/items/product/{site.key('Red kettle')}/similar/?size=3").json()
+    second = api.get(first["next"]).json()
+    assert second["request_id"] == first["request_id"]
+    assert not {item["id"] for item in first["results"]} & {item["id"] for item in second["results"]}
+
+
 @pytest.mark.parametrize("path", ["recommendations/for-you/?document=product", "items/product/{}/also/"])
 def test_a_list_takes_few_queries(
     site: Site, customer: User, customer_api: APIClient, path: str, django_assert_max_num_queries: Any

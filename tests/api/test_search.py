@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
+from rest_framework.request import Request
 from rest_framework.test import APIClient
 
+from llmrec_plugin.api.views import SearchView
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Deployment
+from llmrec_plugin.types import ResultPage
 from tests.api.conftest import Site, assert_problem
 from tests.hostapp.search_documents import CourseDocument
 
@@ -282,6 +287,33 @@ def test_a_next_page_takes_few_queries(
     following = search(api, q="red tea", page_size=2).json()["next"]
     with django_assert_max_num_queries(5):
         assert api.get(following).status_code == 200
+
+
+def test_an_engine_that_is_down_degrades_the_answer(
+    site: Site, api: APIClient, settings: Any, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("no folder")
+    settings.LLMREC = {**settings.LLMREC, "DATA_DIR": str(blocked)}
+    body = search(api, q="red kettle").json()
+    assert "engine" in body["degraded"]
+    assert body["results"]
+
+
+def test_switched_off_it_still_searches(site: Site, api: APIClient, settings: Any) -> None:
+    settings.LLMREC = {**settings.LLMREC, "ENABLED": False}
+    assert titles(search(api, q="red kettle"))[0] == "Red kettle"
+
+
+def test_a_better_spelling_is_passed_on(rf: RequestFactory) -> None:
+    view = SearchView()
+    view.request = Request(rf.get("/api/search/"))
+    page = ResultPage(results=(), total=0, request_id="1", did_you_mean="kettle")
+    assert view.answer(page, explain=False).data["did_you_mean"] == "kettle"
+
+
+def test_options_describe_the_view(api: APIClient) -> None:
+    assert api.options("/api/search/").json()["name"] == "Search"
 
 
 def test_any_wanted_format_is_answered_in_json(site: Site, api: APIClient) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.signals import user_logged_in
 from django.core.signing import Signer
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
@@ -109,6 +110,11 @@ def test_logging_in_as_a_stranger_merges_nothing(customer: User, rf: RequestFact
     request.user = customer
     assert visitors.merge_visitor(request, customer) == 0
     APIClient().force_login(customer)
+
+
+def test_a_login_without_a_request_is_let_be(customer: User) -> None:
+    """As a command or a test may send the signal."""
+    user_logged_in.send(sender=User, request=None, user=customer)
 
 
 def test_a_visitor_is_merged_under_the_sites_own_key(
