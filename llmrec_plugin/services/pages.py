@@ -99,14 +99,14 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
     request_id, start, page_size, text = _read_cursor(cursor)
     impression = Impression.objects.filter(pk=request_id).first()
     lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
-    if impression is None or impression.ranking is None or timezone.now() - impression.at > lifetime:
+    if impression is None or not impression.extra or timezone.now() - impression.at > lifetime:
         raise InvalidCursor("This list has expired: search again.")
     if impression.user_key and impression.user_key != user_key:
         raise InvalidCursor("This cursor belongs to another visitor: search again.")
     document = registry.get(impression.document)
     items = [
         RankedItem(key=key, score=sum(contributions.values()), contributions=contributions)
-        for key, contributions in impression.ranking
+        for key, contributions in impression.ranking or ()
     ]
     words = query_words(text) if text else ()
     rows, end = _visible_rows(document, items, start, page_size, words)
@@ -219,7 +219,10 @@ def _keep(
         document=ranked.document.label,
         placement=ranked.placement,
         query=ranked.text if ranked.user.remembered else "",
-        ranking=[[item.key, _rounded(item.contributions)] for item in items],
+        ranking=[
+            [item.key, {name: round(value, DECIMALS) for name, value in item.contributions.items()}]
+            for item in items
+        ],
         extra=extra,
         shown=shown,
         total=total,
@@ -228,10 +231,6 @@ def _keep(
         model_version=ranked.pair.model_version if ranked.pair else None,
         took_ms=round((time.perf_counter() - started) * 1000),
     )
-
-
-def _rounded(contributions: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), DECIMALS) for name, value in contributions.items()}
 
 
 def _cursor(request_id: uuid.UUID, start: int, page_size: int, text: str) -> str:
@@ -245,6 +244,6 @@ def _read_cursor(cursor: str) -> tuple[uuid.UUID, int, int, str]:
         request_id, start, page_size, text = signing.loads(cursor, salt=SALT, max_age=lifetime)
     except signing.SignatureExpired:
         raise InvalidCursor("This list has expired: search again.") from None
-    except signing.BadSignature:
+    except (signing.BadSignature, ValueError, TypeError):  # forged, or made by another release
         raise InvalidCursor("This cursor was not made here: take `next` as it was given.") from None
     return uuid.UUID(request_id), start, page_size, text

@@ -10,12 +10,7 @@ import numpy as np
 
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.encoders.base import Encoder
-from llmrec_plugin.exceptions import (
-    ConfigurationError,
-    EncoderMismatch,
-    EncoderUnavailable,
-    InvalidVector,
-)
+from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services import caching
 from llmrec_plugin.services.live import encoder_of
@@ -91,8 +86,7 @@ def _pause_key(version: IndexVersion) -> str:
 
 def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vector | None:
     try:
-        vector = np.asarray(encode(encoder_of(version))[0], dtype=np.float32)
-        _check(vector, version)
+        vector: Vector = encode(encoder_of(version))[0]
     except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
         logger.error(
             "encoder unusable document=%s index=%s error=%s: %s",
@@ -104,13 +98,3 @@ def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vect
         caching.write(_pause_key(version), 1, seconds=PAUSE_SECONDS)
         return None
     return vector
-
-
-def _check(vector: Vector, version: IndexVersion) -> None:
-    if vector.shape != (version.dimensions,):
-        raise EncoderMismatch(
-            f"The encoder {version.encoder_name} gives vectors of shape {vector.shape}, the index "
-            f"{version.name} holds {version.dimensions} dimensions: run `manage.py llmrec build`."
-        )
-    if not np.isfinite(vector).all() or not vector.any():
-        raise InvalidVector(f"The encoder {version.encoder_name} gives a vector that is zero or not finite.")

@@ -7,12 +7,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.text import Truncator
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.ranking.explanation import Reason, explain
 from llmrec_plugin.types import RankedItem
 
 TITLE_LENGTH = 60
+
+_PLAIN = {
+    "text": _("Matches your words"),
+    "vector": _("Close in meaning to your search"),
+    "popularity": _("Popular with everybody"),
+    "trending": _("Popular this week"),
+    "freshness": _("New here"),
+}
+_BECAUSE = {
+    "view": _("Because you viewed “%(title)s”"),
+    "click": _("Because you viewed “%(title)s”"),
+    "cart": _("Because you put “%(title)s” in the basket"),
+    "purchase": _("Because you bought “%(title)s”"),
+    "enrol": _("Because you enrolled in “%(title)s”"),
+    "rating": _("Because you rated “%(title)s”"),
+}
+_ALSO = {
+    "view": _("People who viewed “%(title)s” also viewed this"),
+    "click": _("People who viewed “%(title)s” also viewed this"),
+    "purchase": _("People who bought “%(title)s” also bought this"),
+    "enrol": _("People who enrolled in “%(title)s” also enrolled in this"),
+}
+_SIMILAR = _("Similar to “%(title)s”")
+_OTHER = _("People who chose “%(title)s” also chose this")
+_INTERESTS = _("Matches your interests")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +136,7 @@ def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> st
         return _about_anchor(context, titles)
     if reason.code in ("taste", "also"):
         return _about_source(reason, context, titles)
-    return {
-        "text": _("Matches your words"),
-        "vector": _("Close in meaning to your search"),
-        "popularity": _("Popular with everybody"),
-        "trending": _("Popular this week"),
-        "freshness": _("New here"),
-    }[reason.code]
+    return str(_PLAIN[reason.code])
 
 
 def _about_anchor(context: Context, titles: Mapping[str, str]) -> str:
@@ -126,7 +145,7 @@ def _about_anchor(context: Context, titles: Mapping[str, str]) -> str:
         return ""
     if context.anchor_kind:
         return _because(context.anchor_kind, title)
-    return _("Similar to “%(title)s”") % {"title": _short(title)}
+    return str(_SIMILAR) % {"title": _short(title)}
 
 
 def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
@@ -134,31 +153,16 @@ def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -
     if reason.code == "also":
         return "" if title is None else _also(context.also_kind, title)
     if title is None:
-        return _("Matches your interests")
+        return str(_INTERESTS)
     return _because(context.sources[reason.source or ""], title)
 
 
 def _because(kind: str, title: str) -> str:
-    templates = {
-        "view": _("Because you viewed “%(title)s”"),
-        "click": _("Because you viewed “%(title)s”"),
-        "cart": _("Because you put “%(title)s” in the basket"),
-        "purchase": _("Because you bought “%(title)s”"),
-        "enrol": _("Because you enrolled in “%(title)s”"),
-        "rating": _("Because you rated “%(title)s”"),
-    }
-    return templates.get(kind, _("Matches your interests")) % {"title": _short(title)}
+    return str(_BECAUSE.get(kind, _INTERESTS)) % {"title": _short(title)}
 
 
 def _also(kind: str, title: str) -> str:
-    templates = {
-        "purchase": _("People who bought “%(title)s” also bought this"),
-        "enrol": _("People who enrolled in “%(title)s” also enrolled in this"),
-        "view": _("People who viewed “%(title)s” also viewed this"),
-        "click": _("People who viewed “%(title)s” also viewed this"),
-    }
-    other = _("People who chose “%(title)s” also chose this")
-    return templates.get(kind, other) % {"title": _short(title)}
+    return str(_ALSO.get(kind, _OTHER)) % {"title": _short(title)}
 
 
 def _short(title: str) -> str:

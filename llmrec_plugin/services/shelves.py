@@ -72,15 +72,13 @@ class Scene:
             self.document, limit=self.limit, hidden=self.hidden if hidden is None else hidden
         )
 
-    def nearest(self, vector: Vector, *, exclude: Collection[str]) -> tuple[list[Hit], tuple[str, ...]]:
+    def nearest(
+        self, pair: LivePair, vector: Vector, *, exclude: Collection[str]
+    ) -> tuple[list[Hit], tuple[str, ...]]:
         """The items nearest to the vector, and what is degraded."""
-        if not get_settings().ENABLED:
-            return [], ()
-        if self.pair is None:
-            return [], ("engine",)
         query = EngineQuery(vector=vector, limit=self.limit, exclude=frozenset(exclude))
         try:
-            return list(get_backend().search(self.pair.index_version.name, query).vector), ()
+            return list(get_backend().search(pair.index_version.name, query).vector), ()
         except (BackendUnavailable, NotFound):
             return [], ("engine",)
 
@@ -139,8 +137,8 @@ def _for_you(scene: Scene) -> Shelf:
     # What he looked at lately is known to him: it only fills a list that would be too short.
     hidden = scene.hidden | {event.key for event in scene.user.events}
     near: list[Hit] = []
-    if profile is not None and profile.seed is not None:
-        near, missing = scene.nearest(profile.seed, exclude=hidden)
+    if scene.pair is not None and profile is not None and profile.seed is not None:
+        near, missing = scene.nearest(scene.pair, profile.seed, exclude=hidden)
         degraded += missing
     also = scene.learned.also_by_source(liked)
     popular = scene.popular(hidden)
@@ -303,7 +301,7 @@ def _near_item(scene: Scene, anchor: str, obj: Any) -> tuple[list[RankedItem], t
         vector = _encoded(scene, scene.pair, obj)
         if vector is None:
             return [], ("vector",)
-    hits, degraded = scene.nearest(vector, exclude=scene.hidden | {anchor})
+    hits, degraded = scene.nearest(scene.pair, vector, exclude=scene.hidden | {anchor})
     items = [
         RankedItem(key=hit.key, score=hit.score, contributions={"vector": hit.score})
         for hit in hits

@@ -175,6 +175,19 @@ def test_events_of_one_who_refused_are_skipped_not_wrong(tmp_path: Path) -> None
         assert importing.import_interactions(file, document="product").skipped == 2
 
 
+def test_an_event_without_a_time_is_now_and_counts_each_time(tmp_path: Path) -> None:
+    line = {"user": 7, "item": "1", "kind": "view"}
+    file = lines(tmp_path / "events.jsonl", line, line)
+    assert importing.import_interactions(file, document="product").stored == 2
+
+
+@pytest.mark.usefixtures("books")
+def test_a_batch_of_bad_lines_alone_stores_nothing(tmp_path: Path) -> None:
+    ImportedItem.objects.create(id="1", document="film", text={"title": "A film"})
+    report = importing.import_items(lines(tmp_path / "items.jsonl", book("1")))
+    assert (report.stored, len(report.errors)) == (0, 1)
+
+
 def test_progress_counts_the_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
     file = lines(tmp_path / "events.jsonl", *(seen(item=str(n)) for n in range(5)))

@@ -126,6 +126,9 @@ def test_a_forged_cursor_is_refused() -> None:
     swapped = page.next[:5] + ("a" if page.next[5] != "a" else "b") + page.next[6:]
     with pytest.raises(InvalidCursor):
         next_page(swapped, user_key=None)
+    other_shape = signing.dumps({"page": 2}, salt=pages.SALT)
+    with pytest.raises(InvalidCursor):
+        next_page(other_shape, user_key=None)
     foreign = signing.dumps([page.request_id, 0, 4, ""], salt="another purpose")
     with pytest.raises(InvalidCursor):
         next_page(foreign, user_key=None)

@@ -119,8 +119,10 @@ def test_an_expired_list_keeps_only_what_was_shown() -> None:
     assert privacy.apply_retention().pages_stripped == 0
     row.refresh_from_db()
     fresh.refresh_from_db()
+    assert row.ranking is not None
     assert [key for key, _ in row.ranking] == ["1", "2"]
     assert row.extra == {}
+    assert fresh.ranking is not None
     assert len(fresh.ranking) == 3
 
 

@@ -13,13 +13,14 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotBuilt, NotFound
 from llmrec_plugin.models import Configuration, Deployment, Impression, IndexVersion, Interaction
 from llmrec_plugin.services import indexing, interactions, privacy, recommendations, training
 from llmrec_plugin.services.placements import all_placements, get_placement
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.flows.serving import did, open_shop, stock
-from tests.hostapp.models import Learner, Product
+from tests.hostapp.models import Course, Learner, Product
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +238,19 @@ def test_an_item_that_is_not_indexed_yet_has_similar_ones_at_once(shop: Products
     assert page.results[0].reasons == ("Similar to “iron garden hose”",)
 
 
+def test_an_item_that_is_not_to_be_found_has_similar_ones_all_the_same(
+    shop: Products, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.hostapp.search_documents import ProductDocument
+
+    new = Product.objects.create(title="iron garden hose")
+    prepare = ProductDocument.prepare
+    monkeypatch.setattr(
+        ProductDocument, "prepare", lambda self, p: None if p.pk == new.pk else prepare(self, p)
+    )
+    assert len(recommendations.similar("product", new.pk).results) == 12
+
+
 def test_an_item_without_a_vector_is_honest_about_it(shop: Products) -> None:
     new = Product.objects.create(title="iron garden hose")
     IndexVersion.objects.update(
@@ -419,6 +433,7 @@ def test_a_setting_replaces_a_built_in_placement() -> None:
         ({"type": "latest", "hide": "purchase"}, "list"),
         ({"type": "latest", "document": 5}, "label"),
         ("latest", "dict"),
+        ({"size": 3}, "for-you"),
     ],
 )
 def test_a_wrong_placement_names_the_setting(declared: Any, word: str) -> None:
@@ -426,6 +441,22 @@ def test_a_wrong_placement_names_the_setting(declared: Any, word: str) -> None:
         all_placements()
     assert 'LLMREC["PLACEMENTS"]["mine"]' in str(caught.value)
     assert word in str(caught.value)
+
+
+def test_the_name_of_a_placement_fits_its_column() -> None:
+    with placed(**{"x" * 51: {"type": "latest"}}), pytest.raises(ConfigurationError, match="50 characters"):
+        all_placements()
+
+
+def test_a_site_with_one_document_need_not_name_it(shop: Products, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(registry), "labels", lambda self: ["product"])
+    assert len(recommend(document=None).results) == 12
+
+
+def test_a_document_without_a_date_is_newest_by_its_key() -> None:
+    courses = [Course.objects.create(title=f"course {number}") for number in range(4)]
+    page = recommend("latest", document="course")
+    assert [found.id for found in page.results] == sorted((str(c.pk) for c in courses), reverse=True)
 
 
 def test_unknown_names_say_what_there_is(shop: Products) -> None:
@@ -483,6 +514,16 @@ def test_an_empty_shop_has_empty_lists() -> None:
     for placement in ("for-you", "because-you-viewed", "trending", "latest"):
         page = recommend(placement)
         assert (page.results, page.total, page.next) == ((), 0, None)
+
+
+def test_reasons_about_items_that_are_gone_name_none(trained: Products) -> None:
+    did("7", "purchase", [trained["steel garden hose"]])
+    Product.objects.filter(title="steel garden hose").update(is_draft=True)
+    page = recommend(user_key="7")
+    reasons = [reason for found in page.results for reason in found.reasons]
+    assert page.results[0].title == "steel lawn mower"
+    assert not any("steel garden hose" in reason for reason in reasons)
+    assert "Matches your interests" in reasons
 
 
 def test_a_visitors_taste_goes_with_him_through_login(shop: Products) -> None:

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt, NotFound
 from llmrec_plugin.models import Configuration, Embedding, Impression, IndexVersion
-from llmrec_plugin.services import indexing, privacy, training
+from llmrec_plugin.services import caching, indexing, privacy, queries, training
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import Range, ResultPage, SearchRequest, Terms
 from tests.flows.serving import did, open_shop, stock
@@ -129,6 +129,7 @@ def test_what_was_shown_is_kept_with_its_contributions() -> None:
     row = Impression.objects.get(pk=page.request_id)
     assert (row.user_key, row.query, row.document, row.placement) == ("7", "desk lamp", "product", "search")
     assert row.shown == 5
+    assert row.ranking is not None
     assert [key for key, _ in row.ranking][:5] == [item.id for item in page.results]
     kept = row.ranking[0][1]
     assert kept == pytest.approx(dict(page.results[0].contributions), abs=1e-6)
@@ -252,6 +253,37 @@ def test_a_query_that_is_remembered_needs_no_encoder() -> None:
     assert version.encoder_id == IndexVersion.objects.get().encoder_id
 
 
+def test_a_query_that_another_process_encoded_needs_no_encoder() -> None:
+    open_shop()
+    found = titles(find("garden hose"))
+    queries._vectors.clear()
+    IndexVersion.objects.update(encoder_name="tests.flows.faulty_encoder", encoder_options={"fault": "down"})
+    page = find("garden hose")
+    assert (page.degraded, titles(page)) == ((), found)
+
+
+def test_an_encoder_that_failed_is_left_alone_for_a_moment() -> None:
+    open_shop()
+    sound = IndexVersion.objects.values("encoder_name", "encoder_options", "encoder_id").get()
+    broken("down")
+    assert find("never asked before").degraded == ("vector",)
+    pause = queries._pause_key(IndexVersion.objects.get())
+    IndexVersion.objects.update(**sound | {"encoder_id": "faulty"})
+    assert cache.get(pause)
+    assert find("nor this").degraded == ("vector",)
+    cache.delete(pause)
+    IndexVersion.objects.update(**sound)
+    assert find("nor this").degraded == ()
+
+
+def test_only_the_latest_queries_are_remembered() -> None:
+    kept: caching.LatestUsed[str, int] = caching.LatestUsed(2)
+    for number, key in enumerate(["a", "b", "c"]):
+        kept.put(key, number)
+        kept.get("a")
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (0, None, 2)
+
+
 class UnreachableCache:
     """What a cache server that is down does to each call."""
 
@@ -302,6 +334,22 @@ def test_without_an_engine_filters_still_hold() -> None:
     for item in page.results:
         assert item.object.categories.get().name in ("garden", "desk")
         assert 5 < item.object.price < 20
+
+
+def test_without_an_engine_an_item_that_cannot_be_prepared_passes_no_filter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tests.hostapp.search_documents import ProductDocument
+
+    open_shop()
+
+    def fails(self: ProductDocument, product: Product) -> None:
+        raise RuntimeError("the site's own bug")
+
+    monkeypatch.setattr(ProductDocument, "prepare", fails)
+    with silent():
+        page = find("espresso", filters=(Terms(field="in_stock", values=(True,)),))
+    assert page.results == ()
 
 
 def test_an_index_that_was_lost_is_an_engine_that_is_down() -> None:
@@ -377,11 +425,11 @@ def test_vectors_come_from_the_database_where_the_engine_does_not_read_them(
 
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
-    expected = [(item.id, pytest.approx(item.score, abs=1e-3)) for item in find("tray", user_key="7").results]
+    expected = {item.id: item.score for item in find("tray", user_key="7").results}
     monkeypatch.setattr(type(get_backend()), "supports_vector_reads", False)
     with django_assert_num_queries(8):
         page = find("tray", user_key="7")
-    assert [(item.id, item.score) for item in page.results] == expected
+    assert {item.id: item.score for item in page.results} == pytest.approx(expected, abs=1e-3)
     assert Embedding.objects.exists()
 
 

@@ -122,3 +122,20 @@ def test_switched_off_is_said() -> None:
         current = status.collect()
         assert not current.enabled
         assert "ENABLED" in "\n".join(current.lines())
+
+
+def test_an_index_that_the_engine_lost_has_no_count() -> None:
+    everything()
+    IndexVersion.objects.filter(document="product").update(name="llmrec_gone")
+    assert of("product").items is None
+
+
+def test_a_trained_model_is_shown_with_its_age() -> None:
+    open_shop(copies=1)
+    version = training.fit("product")
+    assert f"model version {version.pk} of" in "\n".join(status.collect().lines())
+
+
+def test_a_site_without_documents_is_told_how_to_begin() -> None:
+    current = status.Status(enabled=True, backend="x", backend_error="", documents=())
+    assert "search_documents.py" in "\n".join(current.lines())
