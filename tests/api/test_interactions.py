@@ -67,7 +67,7 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
         event(catalogue, item="999999"),
         event(catalogue, value="high"),
         "no object",
-        event(catalogue, postion=3),
+        event(catalogue, positions=3),
         event(catalogue, document="nothing"),
         event(catalogue),
     ]
@@ -80,7 +80,7 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
         (2, ""),
         (3, "value"),
         (4, ""),
-        (5, "postion"),
+        (5, "positions"),
         (6, "document"),
     ]
     assert Interaction.objects.count() == 2

@@ -73,7 +73,7 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
         ("size=0", "size"),
         ("size=101", "size"),
         ("size=many", "size"),
-        ("sise=3", "sise"),
+        ("sizes=3", "sizes"),
         ("cursor=broken", "cursor"),
         ("item=%00", "item"),
     ],

@@ -144,7 +144,7 @@ def test_a_cursor_belongs_to_the_one_who_got_it(
 
 
 WRONG: list[tuple[dict[str, str], str]] = [
-    ({"categry": "garden"}, "categry"),
+    ({"categories": "garden"}, "categories"),
     ({"price__gtee": "1"}, "price__gtee"),
     ({"price": "cheap"}, "price"),
     ({"price__gte": "nan"}, "price__gte"),
@@ -182,7 +182,7 @@ def test_a_date_that_is_none_is_refused(site: Site, api: APIClient) -> None:
 
 
 def test_a_misspelt_parameter_is_told_the_nearest(site: Site, api: APIClient) -> None:
-    assert 'Did you mean "category"?' in search(api, categry="garden").json()["detail"]
+    assert 'Did you mean "category"?' in search(api, categories="garden").json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_the_only_document_need_not_be_named(site: Site, api: APIClient) -> None
 
 
 def test_an_unknown_document_is_not_found_and_the_known_are_named(site: Site, api: APIClient) -> None:
-    body = assert_problem(search(api, document="produkt"), 404, "not_found")
+    body = assert_problem(search(api, document="products"), 404, "not_found")
     assert "product" in body["detail"]
 
 
