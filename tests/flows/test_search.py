@@ -437,7 +437,7 @@ def test_reasons_speak_the_language_of_the_visitor() -> None:
     open_shop()
     with translation.override("zh-hans"):
         chinese = find("wooden desk lamp").results[0].reasons
-    assert len(chinese) == 2
+    assert chinese == ("与你的搜索词匹配", "与你的搜索意思相近")
     assert find("wooden desk lamp").results[0].reasons[0] == "Matches your words"
 
 
