@@ -8,7 +8,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -52,13 +52,10 @@ class IndexVersionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[IndexVersion]:
         """With the entries each version still waits for, and the live one of its document."""
         newest = Deployment.objects.filter(document=OuterRef("document")).order_by("-id")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                waiting=Count("entries", filter=Q(entries__attempts=0)),
-                live_id=Subquery(newest.values("index_version_id")[:1]),
-            )
+        versions: QuerySet[IndexVersion] = super().get_queryset(request)
+        return versions.annotate(
+            waiting=Count("entries", filter=Q(entries__attempts=0)),
+            live_id=Subquery(newest.values("index_version_id")[:1]),
         )
 
     @admin.display(description=_("state"))
@@ -96,7 +93,7 @@ class IndexVersionAdmin(ReadOnlyAdmin):
         url = reverse("admin:llmrec_plugin_indexversion_promote", args=[version.pk])
         return format_html('<a href="{}">{}</a>', url, _("Make live …"))
 
-    def get_urls(self) -> list[URLPattern | URLResolver]:
+    def get_urls(self) -> list[URLPattern]:
         own = path(
             "<int:pk>/promote/",
             self.admin_site.admin_view(self.promote_view),
@@ -131,7 +128,7 @@ class IndexVersionAdmin(ReadOnlyAdmin):
 
 
 def _is_live(version: IndexVersion) -> bool:
-    return bool(version.pk == version.live_id)  # type: ignore[attr-defined]  (annotated above)
+    return bool(version.pk == getattr(version, "live_id", None))  # annotated in get_queryset
 
 
 @admin.register(ModelVersion)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -19,10 +19,16 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
+class Stream(Protocol):
+    """Where a command writes: a file, or Django's wrapper of one."""
+
+    def write(self, text: str, /) -> object: ...
+
+
 class Output:
     """Writes to `stream`; with `as_json` only `finish` prints, and people's lines are dropped."""
 
-    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+    def __init__(self, stream: Stream, *, as_json: bool) -> None:
         self.stream = stream
         self.as_json = as_json
 

@@ -14,7 +14,6 @@ from llmrec_plugin.management.subcommands import SUBCOMMANDS
 
 class Command(BaseCommand):
     help = "Search and recommendations: build, inspect, query, import, train, promote."
-    suppressed_base_arguments = frozenset({"--version"})
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
@@ -24,7 +23,7 @@ class Command(BaseCommand):
             subcommand.add_arguments(child)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        output = Output(self.stdout._out, as_json=options["json"])  # type: ignore[attr-defined]
+        output = Output(self.stdout, as_json=options["json"])
         try:
             succeeded = SUBCOMMANDS[options["subcommand"]].run(options, output)
         except LlmrecError as error:
