@@ -49,7 +49,7 @@ def _follow_document(document: SearchDocument[Any]) -> None:
         throughs = {_through(hop) for path in document.read_paths() for hop in path.hops if _is_m2m(hop)}
     except DocumentError:  # the system checks report it
         related, throughs = [], set()
-    for followed in [document.model, *related]:
+    for followed in [document.model, *document.model._meta.get_parent_list(), *related]:
         for model in _family(followed):
             _connect(signals.pre_save, before_save, model)
             _connect(signals.post_save, after_save, model)
@@ -82,8 +82,12 @@ def before_save(sender: type[Model], *, instance: Model, raw: bool, using: str, 
             _mark_affected(route, instance.pk, using)
 
 
-def after_save(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
-    outbox.append((route.entry(instance.pk) for route in outbox.routes_from(sender)), using=using)
+def after_save(sender: type[Model], *, instance: Model, created: bool, using: str, **kwargs: object) -> None:
+    """A related object that is new is part of no item yet, unless it names the item itself."""
+    routes = [
+        route for route in outbox.routes_from(sender) if not (created and route.via and not route.moves)
+    ]
+    outbox.append((route.entry(instance.pk) for route in routes), using=using)
 
 
 def before_delete(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:

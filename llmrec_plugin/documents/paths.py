@@ -92,7 +92,7 @@ def resolve(model: type[models.Model], path: str) -> FieldPath:
     accessors: list[str] = []
     current: type[models.Model] | None = model
     field: Any | None = None
-    for part in path.split(LOOKUP_SEP):
+    for part in [path] if path.startswith(LOOKUP_SEP) else path.split(LOOKUP_SEP):  # "__str__" is one name
         if current is None:  # beyond a plain value: a key of a JSON value, an attribute of an object
             if field is not None and not isinstance(field, models.JSONField):
                 raise DocumentError(f'"{path}" goes on after "{accessors[-1]}", which is a plain field.')

@@ -123,6 +123,18 @@ class SearchDocument(Generic[M]):
         """Rows of `model` are items: the model itself, a proxy of it or a child of it."""
         return issubclass(_concrete(model), _concrete(self.model))
 
+    def parent_lookup(self, model: type[Model]) -> str:
+        """Lookup from an item to its row in the table of a parent model; empty if `model` is none."""
+        ancestor = _concrete(model)
+        if ancestor is _concrete(self.model) or ancestor not in self.model._meta.get_parent_list():
+            return ""
+        links = []
+        current = _concrete(self.model)
+        for parent in current._meta.get_base_chain(ancestor):
+            links.append(current._meta.get_ancestor_link(parent).name)
+            current = parent
+        return LOOKUP_SEP.join(links)
+
     def to_pk(self, key: str) -> Any | None:
         """The primary key that `key` writes out, None if it cannot be one."""
         pk = self.model._meta.pk
@@ -137,10 +149,10 @@ class SearchDocument(Generic[M]):
 
     def in_bulk(self, keys: Sequence[str], *, using: str | None = None) -> dict[str, M]:
         """Visible items by key: one query and its prefetches; unknown and malformed keys are left out."""
-        wanted = {str(pk): pk for pk in map(self.to_pk, keys) if pk is not None}
-        if not wanted:
+        pks = [pk for key in keys if (pk := self.to_pk(key)) is not None and str(pk) == key]
+        if not pks:
             return {}
-        rows = self.get_queryset().filter(pk__in=list(wanted.values()))
+        rows = self.get_queryset().filter(pk__in=pks)
         return {str(obj.pk): obj for obj in (rows.using(using) if using else rows)}
 
     def text_of(self, obj: M, name: str) -> str:

@@ -93,6 +93,8 @@ def routes_from(model: type[Model]) -> list[Route]:
     """All ways from rows of `model`, as items and as related objects."""
     routes = [Route(document.label) for document in registry.for_model(model)]
     for document in registry:
+        if parent := document.parent_lookup(model):
+            routes.append(Route(document.label, parent))
         with suppress(DocumentError):  # a wrong path is reported by the system checks; saves go on
             for target, path in document.related_paths():
                 if issubclass(model, target._meta.concrete_model or target):

@@ -29,6 +29,7 @@ class Product(models.Model):
         Brand, null=True, blank=True, on_delete=models.SET_NULL, related_name="products"
     )
     categories = models.ManyToManyField(Category, blank=True, related_name="products")
+    labels = models.ManyToManyField("Label", blank=True, through="ProductLabel", related_name="products")
     price = models.DecimalField(max_digits=10, decimal_places=2, default=0)
     in_stock = models.BooleanField(default=True)
     is_draft = models.BooleanField(default=False)
@@ -36,6 +37,38 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Label(models.Model):
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductLabel(models.Model):
+    product = models.ForeignKey(Product, on_delete=models.CASCADE)
+    label = models.ForeignKey(Label, on_delete=models.CASCADE)
+
+    def __str__(self) -> str:
+        return f"{self.label_id} on {self.product_id}"
+
+
+class Review(models.Model):
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="reviews")
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class DiscountedProduct(Product):
+    class Meta:
+        proxy = True
+
+
+class ClearanceProduct(Product):
+    reason = models.CharField(max_length=100)
 
 
 class Course(models.Model):
