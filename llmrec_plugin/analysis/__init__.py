@@ -1,0 +1,5 @@
+"""From what a site stores to what an index holds: plain text, folded text, terms and highlights.
+
+`text` makes plain and folded text, `han` and `words` know how scripts divide into terms, `languages`
+what the site speaks, `tokens` joins them into one analysis for index and query, `highlight` shows it.
+"""
