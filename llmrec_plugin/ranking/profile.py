@@ -31,7 +31,7 @@ class Profile:
     """
 
     keys: tuple[str, ...]
-    """Past items, those that weigh most first; "" stands for what the user said about himself."""
+    """Past items, those that weigh most first; a lone "" is what the user said about himself."""
     parts: Matrix
     """Shape (n, d); row i is what item i put in, the sum of the rows has unit length."""
     disliked: frozenset[str] = frozenset()

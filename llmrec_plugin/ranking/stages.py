@@ -76,12 +76,9 @@ class Taste(AdditiveStage):
         largest = np.argpartition(scaled, -NAMED_PARTS, axis=1)[:, -NAMED_PARTS:]
         amounts = np.take_along_axis(scaled, largest, axis=1)
         rest = scaled.sum(axis=1) - amounts.sum(axis=1)
-        return [
-            {**dict(zip(named, values, strict=True)), "taste": remainder}
-            for named, values, remainder in zip(
-                names[largest].tolist(), amounts.tolist(), rest.tolist(), strict=True
-            )
-        ]
+        columns = np.column_stack([names[largest], np.full(len(rest), "taste", dtype=object)])
+        values = np.column_stack([amounts, rest])
+        return [dict(zip(*row, strict=True)) for row in zip(columns.tolist(), values.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
