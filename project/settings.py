@@ -2,7 +2,8 @@
 
 Environment: DEBUG (default 1), DJANGO_SECRET_KEY (needed with DEBUG=0), ALLOWED_HOSTS (comma-separated),
 DEMO (default as DEBUG; allows to look at the site as one of its sample customers), DATABASE_PATH,
-LLMREC_DATA_DIR, CELERY_BROKER_URL (then tasks go to Celery).
+LLMREC_DATA_DIR, LLMREC_ENCODER, SHOP_ENCODER, DEMO_FIXTURES (folder that load_demo reads),
+CELERY_BROKER_URL (then tasks go to Celery).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _flag(name: str, *, default: bool) -> bool:
 
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-FIXTURES = BASE_DIR / "fixtures"
+FIXTURES = Path(os.environ.get("DEMO_FIXTURES", BASE_DIR / "fixtures"))
 
 DEBUG = _flag("DEBUG", default=True)
 DEMO = _flag("DEMO", default=DEBUG)
@@ -112,11 +113,11 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+SHOP_ENCODER = os.environ.get("SHOP_ENCODER", "sentence-transformers/all-MiniLM-L6-v2")
 LLMREC = {
+    "ENCODER": os.environ.get("LLMREC_ENCODER", "intfloat/multilingual-e5-small"),
     "DATA_DIR": os.environ.get("LLMREC_DATA_DIR", ""),
-    "PLACEMENTS": {
-        "because-you-viewed": {"anchor": ["view", "click", "cart"], "hide": ["purchase", "enrol"]}
-    },
+    "PLACEMENTS": {"because-you-viewed": {"anchor": ["view", "click"]}},
 }
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")

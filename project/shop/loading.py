@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from project.shop.models import Invoice, InvoiceLine, Product
 from project.shop.purchase_file import Purchase, read_purchases
 from project.storefront.accounts import CUSTOMER, create_users
-
-BATCH = 20_000
 
 
 @transaction.atomic
@@ -30,8 +27,7 @@ def load_shop(fixtures: Path, *, last_day: date) -> bool:
     shift = timedelta(days=(last_day - max(purchase.at for purchase in purchases).date()).days)
     products = _create_products(fixtures / "shop_products.csv", _first_sold(purchases, shift))
     invoices = _create_invoices(purchases, shift)
-    for lines in _batches(_lines(purchases, invoices, products)):
-        InvoiceLine.objects.bulk_create(lines)
+    _insert_lines(purchases, invoices, products)
     return True
 
 
@@ -68,17 +64,13 @@ def _create_invoices(purchases: Sequence[Purchase], shift: timedelta) -> list[In
     )
 
 
-def _lines(
+def _insert_lines(
     purchases: Sequence[Purchase], invoices: Sequence[Invoice], products: Sequence[Product]
-) -> Iterator[InvoiceLine]:
-    for purchase, invoice in zip(purchases, invoices, strict=True):
-        for line in purchase.lines:
-            yield InvoiceLine(
-                invoice_id=invoice.pk, product_id=products[line.product].pk, quantity=line.quantity
-            )
-
-
-def _batches(lines: Iterator[InvoiceLine]) -> Iterator[list[InvoiceLine]]:
-    """So that not all of the 386,000 objects exist at once."""
-    while batch := list(islice(lines, BATCH)):
-        yield batch
+) -> None:
+    """Plain rows: making objects of all 386,000 would take ten times as long."""
+    table = connection.ops.quote_name(InvoiceLine._meta.db_table)
+    statement = f"INSERT INTO {table} (invoice_id, product_id, quantity) VALUES (%s, %s, %s)"
+    with connection.cursor() as cursor:
+        for purchase, invoice in zip(purchases, invoices, strict=True):
+            rows = [(invoice.pk, products[line.product].pk, line.quantity) for line in purchase.lines]
+            cursor.executemany(statement, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from llmrec_plugin.documents import InteractionSource, SearchDocument, register
@@ -19,7 +20,7 @@ class ProductDocument(SearchDocument[Product]):
     model = Product
     text_fields = {"title": 3, "description": 1, "code": 1, "department_names": 1}
     filter_fields = ["department", "price"]
-    encoder = "sentence-transformers/all-MiniLM-L6-v2"
+    encoder = settings.SHOP_ENCODER
     language = "en"
     date_field = "first_sold"
 

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from llmrec_plugin.api.visitors import current_user_key, ensure_user_key, give_key, take_key
@@ -42,7 +43,7 @@ def view_as(request: HttpRequest) -> HttpResponse:
         raise Http404
     form = ViewAsForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(form.errors["username"]))
+        messages.error(request, " ".join(map(str, form.errors["username"])))
     elif form.cleaned_data["username"]:
         request.session[SESSION_KEY] = form.cleaned_data["username"]
     else:
@@ -101,7 +102,11 @@ def erase(request: HttpRequest) -> HttpResponse:
     """Delete all that is kept about the visitor."""
     key = current_user_key(request)
     erased = privacy.erase_user(key).interactions if key else 0
-    messages.success(request, _("%(count)d events about you are deleted.") % {"count": erased})
+    messages.success(
+        request,
+        ngettext("%(count)d event about you is deleted.", "%(count)d events about you are deleted.", erased)
+        % {"count": erased},
+    )
     response = redirect("storefront:your-data")
     take_key(response)
     return response

@@ -23,6 +23,7 @@ def storefront(request: HttpRequest) -> dict[str, Any]:
         "demo": settings.DEMO,
         "viewing_as": request.session.get(SESSION_KEY, "") if settings.DEMO else "",
         "people": proposed_people if settings.DEMO else None,
+        "own_names": settings.LANGUAGES,
         "ask_consent": _ask_consent(request),
     }
 

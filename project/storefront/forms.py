@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +43,9 @@ class SearchForm(forms.Form):
     )
 
     fields_of = {SHOP: ("department", "price_from", "price_to"), SCHOOL: ("subject", "level", "language")}
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(data, label_suffix="")
 
     def clean_document(self) -> str:
         return str(self.cleaned_data["document"] or SHOP)

@@ -5,27 +5,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from django.utils.functional import Promise
+from django.utils.translation import gettext
 
+from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotBuilt
+from llmrec_plugin.services import interactions
 from llmrec_plugin.types import ResultPage
 
 logger = logging.getLogger(__name__)
+
+VIEWED = ("view", "click")
+HISTORY = 50
+
+
+Title: TypeAlias = Callable[[ResultPage], str]
+"""What stands above a list, told from the list; empty: it is not worth showing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     slug: str
     """Anchor on the page."""
-    title: str | Promise
+    title: str
     page: ResultPage
-
-    @property
-    def common_reason(self) -> str:
-        """What every item of the list says of itself first; it is then told once, above the list."""
-        first = {item.reasons[0] if item.reasons else "" for item in self.page.results}
-        return first.pop() if len(first) == 1 else ""
 
 
 class Sections:
@@ -35,14 +39,34 @@ class Sections:
         self.found: list[Section] = []
         self.not_built = False
 
-    def add(self, slug: str, title: str | Promise, ask: Callable[[], ResultPage]) -> None:
+    def add(self, slug: str, title: str | Title, ask: Callable[[], ResultPage]) -> None:
         """Append the list unless it is empty or cannot be had."""
         try:
             page = ask()
         except NotBuilt:
             self.not_built = True
+            return
         except LlmrecError as error:
             logger.warning("section=%s left out: %s", slug, error)
-        else:
-            if page.results:
-                self.found.append(Section(slug, title, page))
+            return
+        heading = title(page) if callable(title) else title
+        if page.results and heading:
+            self.found.append(Section(slug, heading, page))
+
+
+def personal_title(page: ResultPage) -> str:
+    """A list in which nothing is the visitor's own is not called his."""
+    causes = {name for item in page.results for name in item.contributions}
+    is_personal = any(name.startswith(("taste", "also:")) for name in causes)
+    return gettext("For you") if is_personal else gettext("Popular")
+
+
+def viewed_title(document: str, user_key: str | None) -> str:
+    """Names the item that the visitor viewed last; empty: there is none, or it is gone."""
+    if user_key is None:
+        return ""
+    past = interactions.history(user_key, document=document, limit=HISTORY)
+    keys = [event.key for event in past if event.kind in VIEWED]
+    items = registry.get(document).in_bulk(keys[:1])
+    titles = [registry.get(document).get_title(item) for item in items.values()]
+    return gettext("Because you viewed “%(title)s”") % {"title": titles[0]} if titles else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from llmrec_plugin.analysis.text import html_to_text
@@ -21,38 +23,38 @@ from llmrec_plugin.types import ResultPage, SearchRequest
 from project.school.models import Course, Enrolment
 from project.shop.models import Department, InvoiceLine, Product
 from project.storefront.forms import SCHOOL, SHOP, SearchForm
-from project.storefront.sections import Sections
+from project.storefront.sections import Sections, Title, personal_title, viewed_title
 from project.storefront.visitors import note
 
 ROW = 6
 """Items of a list on a page."""
-HOME = (
-    ("for-you", _("For you")),
-    ("because-you-viewed", _("Because of what you viewed")),
-    ("trending", _("Trending")),
-    ("latest", _("New")),
-)
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Lists of the shop and of the school; what is personal comes first."""
     user_key = current_user_key(request)
-    halves = []
-    for document, title in ((SHOP, _("Shop")), (SCHOOL, _("School"))):
-        sections = Sections()
-        for placement, name in HOME:
-            sections.add(
-                f"{document}-{placement}",
-                name,
-                lambda placement=placement, document=document: recommendations.recommend(  # type: ignore[misc]
-                    placement, user_key=user_key, document=document, size=ROW
-                ),
-            )
-        halves.append({"title": title, "document": document, "sections": sections})
-    if request.user.is_authenticated and hasattr(request.user, "learner"):
+    halves = [
+        {"title": _("Shop"), "document": SHOP, "sections": _home_sections(SHOP, user_key)},
+        {"title": _("School"), "document": SCHOOL, "sections": _home_sections(SCHOOL, user_key)},
+    ]
+    if hasattr(request.user, "learner"):
         halves.reverse()
     return render(request, "storefront/home.html", {"halves": halves})
+
+
+def _home_sections(document: str, user_key: str | None) -> Sections:
+    titles: dict[str, str | Title] = {
+        "for-you": personal_title,
+        "because-you-viewed": viewed_title(document, user_key),
+        "trending": _("Trending"),
+        "latest": _("New"),
+    }
+    sections = Sections()
+    for placement, title in titles.items():
+        ask = partial(recommendations.recommend, placement, user_key=user_key, document=document, size=ROW)
+        sections.add(f"{document}-{placement}", title, ask)
+    return sections
 
 
 @require_safe
@@ -138,11 +140,11 @@ def _start(request: HttpRequest) -> int:
 @require_safe
 def product(request: HttpRequest, pk: int) -> HttpResponse:
     item = get_object_or_404(Product, pk=pk, is_visible=True)
-    lines = InvoiceLine.objects.filter(product=item)
+    buyers = InvoiceLine.objects.filter(product=item).values("invoice__customer").distinct().count()
     facts = [
         (_("Department"), Department(item.department).label),
         (_("Stock code"), item.code),
-        (_("Bought by"), lines.values("invoice__customer").distinct().count()),
+        (_("Bought by"), ngettext("%(count)d customer", "%(count)d customers", buyers) % {"count": buyers}),
     ]
     return _item_page(request, SHOP, item, {"facts": facts, "also_title": _("Customers also bought")})
 
@@ -180,9 +182,9 @@ def _item_page(
     user_key, key = current_user_key(request), str(item.pk)
     sections = Sections()
     sections.add(
-        "similar", _("Similar"), lambda: recommendations.similar(document, key, user_key=user_key, size=ROW)
+        "similar", _("Similar"), partial(recommendations.similar, document, key, user_key=user_key, size=ROW)
     )
-    sections.add("also", extra["also_title"], lambda: _also(document, key, user_key))
+    sections.add("also", extra["also_title"], partial(_also, document, key, user_key))
     context = {
         "item": item,
         "document": document,

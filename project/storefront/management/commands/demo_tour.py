@@ -18,9 +18,9 @@ from project.storefront.forms import SCHOOL, SHOP
 from project.storefront.people import proposed_people
 
 QUERIES = (
-    (SHOP, "something to keep my tea warm"),
+    (SHOP, "warm hands in winter"),
     (SCHOOL, "机器学习入门"),
-    (SCHOOL, "learn to cook Chinese food"),
+    (SCHOOL, "learn Chinese"),
 )
 SHOWN = 4
 TITLE_COLUMNS = 46
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         """(username, user key, document) of one customer and one learner."""
         customers, learners = proposed_people()
         chosen = {
-            group[0].username: label for group, label in ((customers, SHOP), (learners, SCHOOL)) if group
+            group[-1].username: label for group, label in ((customers, SHOP), (learners, SCHOOL)) if group
         }
         users = User.objects.filter(username__in=chosen).order_by("username")
         return [(user.username, str(user.pk), chosen[user.username]) for user in users]

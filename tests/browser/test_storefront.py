@@ -1,0 +1,307 @@
+"""The storefront in a real browser, as visitors meet it: in both languages, by keyboard and on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
+
+pytestmark = pytest.mark.browser
+
+Opener = Callable[..., "Page"]
+PHONE = {"width": 360, "height": 740}
+PAGES = ("/", "/search/?q=christmas", "/search/?document=course&q=机器学习", "/school/ml-intro-zh/", "/you/")
+
+CONTRAST = """() => {
+  const parse = (text) => {
+    const n = text.match(/[\\d.]+/g).map(Number);
+    return [n[0], n[1], n[2], n[3] ?? 1];
+  };
+  const channel = (value) => {
+    const s = value / 255;
+    return s <= .04045 ? s / 12.92 : ((s + .055) / 1.055) ** 2.4;
+  };
+  const luminance = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour[3] > .99) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const poor = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.closest("option, .hidden, .skip")) continue;
+    const a = luminance(parse(getComputedStyle(element).color)), b = luminance(behind(element));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) poor.push(`${element.className || element.tagName} ${ratio.toFixed(2)}`);
+  }
+  return [...new Set(poor)];
+}"""
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str) -> Iterator[Opener]:
+    """Opens a path of the site as a new visitor; asserts that nothing broke and nobody else was asked."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def check_request(request: Request) -> None:
+        if not request.url.startswith(site):
+            complaints.append(f"asked {request.url}")
+
+    def check_response(response: Response) -> None:
+        if response.status >= 500:
+            complaints.append(f"{response.status} at {response.url}")
+
+    def opened(path: str, **options: Any) -> Page:
+        context = browser.new_context(base_url=site, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", check_request)
+        page.on("response", check_response)
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def view_as(page: Page, username: str) -> None:
+    page.locator(".view-as summary").click()
+    page.get_by_label("View as").select_option(username)
+    page.get_by_role("button", name="Show").click()
+
+
+def first_customer(page: Page) -> str:
+    value = page.locator("#view-as optgroup option").first.get_attribute("value")
+    assert value is not None
+    return value
+
+
+def headings(page: Page) -> list[str]:
+    return page.locator("section.list h3, section.list h2").all_inner_texts()
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator(".row h2").all_inner_texts()
+
+
+def test_home_shows_what_is_popular_trending_and_new_in_shop_and_school(open_page: Opener) -> None:
+    page = open_page("/")
+    assert page.locator(".half-title").all_inner_texts() == [
+        "Shop\nBrowse all products",
+        "School\nBrowse all courses",
+    ]
+    assert headings(page) == ["Popular", "Trending", "New"] * 2
+    for card in page.locator(".card").all()[:6]:
+        assert card.locator(".reason").inner_text() == "Popular with everybody"
+
+
+def test_an_english_search_marks_the_words_gives_reasons_and_goes_on(open_page: Opener) -> None:
+    page = open_page("/")
+    page.get_by_role("search").get_by_label("Search").fill("christmas")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("heading", level=1).inner_text() == "Results for “christmas”"
+    assert page.locator(".row mark").first.inner_text() == "Christmas"
+    assert "Matches your words" in page.locator(".row .reason").first.inner_text()
+    first = titles(page)
+    assert len(first) == 20
+    page.get_by_role("link", name="Next page").click()
+    assert page.locator("ol.rows").get_attribute("start") == "21"
+    assert titles(page)
+    assert not set(titles(page)) & set(first)
+
+
+def test_a_chinese_search_finds_the_course_on_a_chinese_page(open_page: Opener) -> None:
+    page = open_page("/")
+    page.get_by_role("button", name="中文").click()
+    assert page.locator("html").get_attribute("lang") == "zh-hans"
+    page.get_by_role("search").get_by_label("搜索").fill("机器学习入门")
+    page.get_by_role("search").get_by_label("范围").select_option("course")
+    page.get_by_role("search").get_by_role("button", name="搜索").click()
+    assert titles(page)[0] == "机器学习入门"
+    assert page.locator(".row h2").first.get_attribute("lang") == "zh"
+    page.locator(".row h2 a").first.click()
+    assert "先修" in page.locator(".facts").inner_text()
+
+
+def test_a_chinese_word_finds_english_products_by_their_department(open_page: Opener) -> None:
+    page = open_page("/search/?q=圣诞")
+    assert any("Christmas" in title for title in titles(page))
+
+
+def test_filters_narrow_the_results(open_page: Opener) -> None:
+    page = open_page("/search/?q=red")
+    before = page.locator(".count").inner_text()
+    page.locator(".chips a").first.click()
+    assert page.get_by_label("Department").input_value()
+    page.get_by_label("Price to (£)").fill("2")
+    page.get_by_role("button", name="Apply").click()
+    prices = [float(text.strip(" £·")) for text in page.locator(".row .price").all_inner_texts()]
+    assert prices
+    assert max(prices) <= 2
+    assert page.locator(".count").inner_text() != before
+
+
+def test_a_wrong_filter_is_explained_at_its_field(open_page: Opener) -> None:
+    page = open_page("/search/?price_from=9&price_to=1")
+    assert "The highest price is below the lowest." in page.locator(".filters").inner_text()
+
+
+def test_an_item_page_shows_similar_items_and_the_visit_is_remembered(open_page: Opener) -> None:
+    page = open_page("/search/?q=christmas")
+    title = titles(page)[0]
+    page.locator(".row h2 a").first.click()
+    assert page.get_by_role("heading", level=1).inner_text() == title
+    assert headings(page)[0] == "Similar"
+    page.get_by_role("link", name="Your data").last.click()
+    assert page.locator("tbody tr").all_inner_texts() == [
+        page.locator("tbody time").inner_text() + f"\tviewed\t{title}"
+    ]
+    page.get_by_role("link", name="Shop & School").click()
+    assert f"Because you viewed “{title}”" in headings(page)
+
+
+def test_who_refuses_is_not_remembered_and_can_delete_what_is_kept(open_page: Opener) -> None:
+    page = open_page("/school/ml-intro-en/")
+    page.goto("/you/")
+    assert "1 event is kept" in page.locator("main").inner_text()
+    page.get_by_role("button", name="Delete all of it").click()
+    assert "1 event about you is deleted." in page.locator(".messages").inner_text()
+    page.get_by_role("button", name="No, thanks").click()
+    page.goto("/school/ml-intro-zh/")
+    page.goto("/you/")
+    text = page.locator("main").inner_text()
+    assert "Nothing you do here is remembered or used." in text
+    assert "0 events are kept" in text
+    assert page.locator(".consent").count() == 0
+
+
+def test_viewing_as_a_customer_shows_his_own_list_and_ends_again(open_page: Opener) -> None:
+    page = open_page("/")
+    customer = first_customer(page)
+    view_as(page, customer)
+    assert customer in page.locator(".view-as summary").inner_text()
+    assert headings(page)[0] == "For you"
+    page.goto("/admin/")
+    assert "/admin/login/" in page.url  # a sample user opens no door
+    page.goto("/")
+    view_as(page, "")
+    assert headings(page)[0] == "Popular"
+
+
+def test_a_learner_without_history_is_met_by_interests_and_enrols(open_page: Opener) -> None:
+    page = open_page("/")
+    view_as(page, "learner-012")
+    assert page.locator(".half-title").first.inner_text().startswith("School")
+    assert headings(page)[0] == "For you"
+    page.locator(".card .tile").first.click()
+    title = page.get_by_role("heading", level=1).inner_text()
+    page.get_by_role("button", name="Enrol").click()
+    assert f"You are enrolled in “{title}”." in page.locator(".messages").inner_text()
+    page.goto("/you/")
+    assert "enrolled" in page.locator("tbody").inner_text()
+
+
+def test_what_is_not_wanted_is_not_proposed_again(open_page: Opener) -> None:
+    page = open_page("/")
+    card = page.locator(".card .tile").first
+    title = card.inner_text()
+    card.click()
+    page.get_by_role("button", name="Not for me").click()
+    page.get_by_role("link", name="Shop & School").click()
+    assert title not in page.locator(".card .tile").all_inner_texts()
+
+
+def test_everything_is_reached_by_keyboard(open_page: Opener) -> None:
+    page = open_page("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "browse"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/shop/"))
+    page.locator(".view-as summary").focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_label("View as").is_visible()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+    assert outline == "3px"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_fit_a_phone(open_page: Opener, path: str) -> None:
+    page = open_page(path, viewport=PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_text_is_legible_in_light_and_dark(open_page: Opener, path: str, scheme: str) -> None:
+    page = open_page(path, color_scheme=scheme)
+    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0]")
+    assert (int(brightness) > 128) == (scheme == "light")
+    assert page.evaluate(CONTRAST) == []  # WCAG AA: at least 4.5 to 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_controls_have_names_and_headings_have_an_order(open_page: Opener, path: str) -> None:
+    page = open_page(path)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a")]
+        .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map((e) => e.outerHTML)"""
+    )
+    assert nameless == []
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map((h) => Number(h.tagName[1]))")
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/shop/999999/", 404),
+        ("/school/no-such-course/", 404),
+        ("/search/?q=red&cursor=broken", 410),
+        ("/search/?document=nothing", 400),
+        (f"/search/?q={'long ' * 400}", 200),
+        ("/search/?q=%00", 400),
+        ("/shop/1/?list=broken&at=x", 200),
+    ],
+)
+def test_wrong_addresses_are_answered_kindly(open_page: Opener, path: str, status: int) -> None:
+    page = open_page("/you/")
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.status == status
+
+
+def test_a_product_changed_in_the_admin_is_found_changed(open_page: Opener) -> None:
+    page = open_page("/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("admin")
+    page.get_by_role("button", name="Log in").click()
+    page.goto("/admin/shop/product/1/change/")
+    page.get_by_label("Title").fill("Zeppelin Weathervane")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/search/?q=zeppelin")
+    assert titles(page)[0] == "Zeppelin Weathervane"
+    page.goto("/admin/shop/product/1/change/")
+    page.get_by_label("Visible").uncheck()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/search/?q=zeppelin")
+    assert "Zeppelin Weathervane" not in titles(page)
