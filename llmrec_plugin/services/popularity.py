@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -133,15 +133,19 @@ def latest(
     ]
 
 
-def chain(first: Sequence[RankedItem], *others: Sequence[RankedItem], limit: int) -> list[RankedItem]:
-    """The first list, made longer by the others where it is too short.
+def chain(
+    first: Sequence[RankedItem], *others: Callable[[], Sequence[RankedItem]], limit: int
+) -> list[RankedItem]:
+    """The first list, made longer by the others, asked for in turn, as long as it is too short.
 
     So that scores never rise along the whole, what is added gets a `tail` contribution, never positive.
     """
     result = list(first[:limit])
-    for items in others:
+    for further in others:
+        if len(result) == limit:
+            break
         have = {item.key for item in result}
-        added = [item for item in items if item.key not in have][: limit - len(result)]
+        added = [item for item in further() if item.key not in have][: limit - len(result)]
         top = max((item.score for item in added), default=0.0)
         tail = min(0.0, result[-1].score - top) if result else 0.0
         result += [add(item, {"tail": tail}) for item in added] if tail else added

@@ -196,7 +196,7 @@ def _last_resort(
     learned = training.collaborative(pair.model_version)
     items = popularity.chain(
         popularity.popular(document.label, learned, configuration, limit=FALLBACK_ITEMS),
-        popularity.latest(document, limit=FALLBACK_ITEMS),
+        partial(popularity.latest, document, limit=FALLBACK_ITEMS),
         limit=FALLBACK_ITEMS,
     )
     if engine_query.filters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from llmrec_plugin.backends import get_backend
@@ -111,7 +111,7 @@ def _existing(scene: Scene, key: str) -> tuple[str, Any]:
 
 
 def _popular(scene: Scene) -> Shelf:
-    items = popularity.chain(scene.popular(), scene.latest(), limit=scene.limit)
+    items = popularity.chain(scene.popular(), scene.latest, limit=scene.limit)
     return Shelf(items=items, context=reasons.context_of(items))
 
 
@@ -119,7 +119,7 @@ def _trending(scene: Scene) -> Shelf:
     now = popularity.trending(
         scene.document.label, scene.configuration, limit=scene.limit, hidden=scene.hidden, now=scene.now
     )
-    items = popularity.chain(now, scene.popular(), scene.latest(), limit=scene.limit)
+    items = popularity.chain(now, scene.popular, scene.latest, limit=scene.limit)
     return Shelf(items=items, context=reasons.context_of(items))
 
 
@@ -145,7 +145,7 @@ def _for_you(scene: Scene) -> Shelf:
     candidates = [hit.key for hit in near] + _strongest(also, hidden, limit=scene.limit)
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
     ranked = _ranked_for_user(scene, candidates, profile, also, popular)
-    items = popularity.chain(ranked, popular, scene.popular(), scene.latest(), limit=scene.limit)
+    items = popularity.chain(ranked, lambda: popular, scene.popular, scene.latest, limit=scene.limit)
     context = reasons.context_of(
         items,
         sources=scene.user.kinds(scene.configuration),
@@ -260,7 +260,7 @@ def _similar(scene: Scene, anchor: str, obj: Any) -> Shelf:
 
 def _also(scene: Scene, anchor: str, obj: Any) -> Shelf:
     near, degraded = _near_item(scene, anchor, obj)
-    items = popularity.chain(_neighbours(scene, anchor), near, limit=scene.limit)
+    items = popularity.chain(_neighbours(scene, anchor), lambda: near, limit=scene.limit)
     return _about(scene, anchor, items, degraded)
 
 
@@ -273,7 +273,9 @@ def _about(
     anchor_kind: str = "",
 ) -> Shelf:
     hidden = scene.hidden | {anchor}
-    chained = popularity.chain(items, scene.popular(hidden), scene.latest(hidden), limit=scene.limit)
+    chained = popularity.chain(
+        items, partial(scene.popular, hidden), partial(scene.latest, hidden), limit=scene.limit
+    )
     context = reasons.context_of(
         chained, anchor=anchor, anchor_kind=anchor_kind, also_kind=scene.learned.kind
     )

@@ -255,6 +255,7 @@ def test_a_query_that_is_remembered_needs_no_encoder() -> None:
 
 def test_a_query_that_another_process_encoded_needs_no_encoder() -> None:
     open_shop()
+    queries._vectors.clear()
     found = titles(find("garden hose"))
     queries._vectors.clear()
     IndexVersion.objects.update(encoder_name="tests.flows.faulty_encoder", encoder_options={"fault": "down"})
