@@ -23,7 +23,8 @@ def chorus(folder: Path) -> JudgedShop:
     with gzip.open(folder / "chorus_electronics" / "products.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     items = [
-        (str(row["id"]), row["title"] or row["name"] or "", row["short_description"] or "") for row in rows
+        (str(row["id"]), row.get("title") or row.get("name") or "", row.get("short_description") or "")
+        for row in rows
     ]
     grades: dict[str, dict[str, int]] = defaultdict(dict)
     with (folder / "chorus_electronics" / "judgments.csv").open(encoding="utf-8") as file:
