@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
-from llmrec_plugin.documents.paths import FieldPath, infer_kind, resolve, resolve_relation
+from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
 from llmrec_plugin.services.placements import all_placements
@@ -58,7 +58,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026, W001 and W002."""
+    """E010 to E019, E026 and W001."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -71,14 +71,14 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             hint = f'Give one of them another label: label = "{label}-2".'
             found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
     for document in documents:
-        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language, _unfollowed):
+        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language):
             found.extend(check(document))
     return found
 
 
 @register("llmrec")
 def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E020 to E025 and W003."""
+    """E020 to E025 and W002."""
     found: list[CheckMessage] = []
     for user_document in registry.user_documents:
         found.extend(_user_document(user_document))
@@ -141,7 +141,7 @@ def _filter_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
             yield _error(16, f'kinds names "{name}", which is no filter field.', "Remove it.", owner)
     for name, path in paths.items():
         unknown = name not in document.kinds and _kind_of(document, path) is None
-        if unknown and (_resolves(document, path) or hasattr(document, f"prepare_{name}")):
+        if unknown and (_resolves(document, path) or document.method_for(name) is not None):
             hint = f'Add kinds = {{"{name}": "keyword"}} (or "number", "boolean", "date").'
             yield _error(16, f'The filter field "{name}" has no kind that its model tells.', hint, owner)
 
@@ -167,7 +167,7 @@ def _paths(
     paths: dict[str, str] | None = None,
 ) -> Iterator[CheckMessage]:
     for name in names:
-        if hasattr(owner, f"prepare_{name}"):
+        if owner.method_for(name) is not None:
             continue
         try:
             resolve(owner.model, (paths or {}).get(name, name))
@@ -206,26 +206,6 @@ def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]
         yield _error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
 
 
-def _unfollowed(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
-    """Texts and filters that are read from other models, whose changes nothing announces."""
-    try:
-        followed = {path.lookup() for _, path in document.related_paths()}
-        read = document.read_paths()
-    except DocumentError:  # reported above
-        return
-    for path in read:
-        reported = path.as_keys() if not path.many else path
-        for position, hop in enumerate(reported.hops, start=1):
-            lookup = FieldPath(path.path, reported.hops[:position], (), None).lookup()
-            if lookup in followed:
-                continue
-            followed.add(lookup)
-            target = hop.field.related_model.__name__
-            hint = f'Add {target}: "{lookup}" to related, or call indexing.mark() where it changes.'
-            message = f'"{path.path}" reads {target}, whose changes are not followed.'
-            yield checks.Warning(message, hint=hint, obj=type(document), id="llmrec_plugin.W002")
-
-
 def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
     owner = type(document)
     if isinstance(document.text_fields, str) or not document.text_fields:
@@ -241,7 +221,7 @@ def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
     if own_key and owner.find is UserDocument.find and document.user_field == UserDocument.user_field:
         hint = 'Set user_field = "user_id" instead, or override find(), too.'
         message = "get_user_key() is overridden, but the way back from a key to its row is not."
-        yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W003")
+        yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W002")
 
 
 def _interaction_source(source: InteractionSource[Any]) -> Iterator[CheckMessage]:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -45,11 +46,12 @@ def connect() -> None:
 
 def _follow_document(document: SearchDocument[Any]) -> None:
     try:
-        related = [target for target, _ in document.related_paths()]
-        throughs = {_through(hop) for path in document.read_paths() for hop in path.hops if _is_m2m(hop)}
+        ways = document.followed()
     except DocumentError:  # the system checks report it
-        related, throughs = [], set()
-    for followed in [document.model, *document.model._meta.get_parent_list(), *related]:
+        ways = []
+    others = [way.model for way in ways]
+    throughs = {_through(hop) for way in ways for hop in way.path.hops if _is_m2m(hop)}
+    for followed in [document.model, *document.model._meta.get_parent_list(), *others]:
         for model in _family(followed):
             _connect(signals.pre_save, before_save, model)
             _connect(signals.post_save, after_save, model)
@@ -85,7 +87,9 @@ def before_save(sender: type[Model], *, instance: Model, raw: bool, using: str, 
 def after_save(sender: type[Model], *, instance: Model, created: bool, using: str, **kwargs: object) -> None:
     """A related object that is new is part of no item yet, unless it names the item itself."""
     routes = [
-        route for route in outbox.routes_from(sender) if not (created and route.via and not route.moves)
+        route
+        for route in outbox.routes_from(sender)
+        if not route.via or route.moves or not (created or route.keys_only)
     ]
     outbox.append((route.entry(instance.pk) for route in routes), using=using)
 
@@ -143,13 +147,11 @@ def link_changed(sender: type[Model], *, instance: Model, using: str, **kwargs: 
 def _crossings(through: type[Model]) -> Iterator[tuple[SearchDocument[Any], FieldPath, Hop]]:
     """Where documents cross that many-to-many relation; each way once."""
     for document in registry:
-        seen = set()
-        for path in document.read_paths():
-            for position, hop in enumerate(path.hops):
-                prefix = tuple(before.accessor for before in path.hops[:position])
-                if _is_m2m(hop) and _through(hop) is through and (prefix, hop.accessor) not in seen:
-                    seen.add((prefix, hop.accessor))
-                    yield document, path, hop
+        with suppress(DocumentError):  # as above
+            for way in document.followed():
+                hop = way.path.hops[-1]
+                if _is_m2m(hop) and _through(hop) is through:
+                    yield document, way.path, hop
 
 
 def _mark_owners(

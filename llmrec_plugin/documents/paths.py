@@ -75,6 +75,18 @@ class FieldPath:
         """The relations of the path in the words of a queryset filter."""
         return LOOKUP_SEP.join(hop.field.name for hop in self.hops)
 
+    def relations(self) -> list[FieldPath]:
+        """The ways to each model on the path, the nearest first."""
+        return [
+            FieldPath(
+                path=self.path,
+                hops=self.hops[:length],
+                accessors=self.accessors[:length],
+                field=self.hops[length - 1].field,
+            )
+            for length in range(1, len(self.hops) + 1)
+        ]
+
     def lookup_before(self, hop: Hop) -> str:
         """As `lookup`, up to where the hop starts; empty if that is the item itself."""
         return LOOKUP_SEP.join(before.field.name for before in self.hops[: self.hops.index(hop)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -50,10 +50,14 @@ class UserDocument(Generic[M]):
         """Plain text about the user; empty: nothing is known."""
         parts = []
         for name, path in self._paths.items():
-            own = getattr(self, f"prepare_{name}", None)
+            own = self.method_for(name)
             values = [own(obj)] if own is not None else values_at(obj, path.accessors if path else ())
             parts.append(join_texts(text_values(values), many=path is not None and path.many))
         return "\n".join(part for part in parts if part)
+
+    def method_for(self, name: str) -> Callable[[M], Any] | None:
+        """The site's own `prepare_<name>`."""
+        return getattr(self, f"prepare_{name}", None)
 
     @cached_property
     def _user_path(self) -> FieldPath:
@@ -62,7 +66,7 @@ class UserDocument(Generic[M]):
     @cached_property
     def _paths(self) -> dict[str, FieldPath | None]:
         return {
-            name: None if hasattr(self, f"prepare_{name}") else resolve(self.model, name)
+            name: None if self.method_for(name) is not None else resolve(self.model, name)
             for name in self.text_fields
         }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -48,7 +49,8 @@ class SearchDocument(Generic[M]):
     """How a filter field compares ("keyword", "number", "boolean" or "date"), where its model field does
     not tell: methods, properties, JSON values, or a number that is a mere code."""
     related: Mapping[type[Model], str | Sequence[str]] = {}
-    """Other models whose changes change an item, with the lookup from the item to them."""
+    """Other models whose changes change an item, with the lookup from the item to them: those that methods
+    read. What a path of text_fields or filter_fields crosses is followed without being named."""
     encoder: str | EncoderSpec | None = None
     """An encoder of its own; None: LLMREC["ENCODER"]."""
     encoder_options: Mapping[str, Any] | None = None
@@ -70,7 +72,7 @@ class SearchDocument(Generic[M]):
 
     def prepare(self, obj: M) -> Document | None:
         """The item as it is to be found; None: it is not."""
-        text = {name: self.text_of(obj, name) for name in self.weights()}
+        text = {name: self.text_of(obj, name) for name in self.schema_fields()}
         passage = "\n".join(part for part in text.values() if part)[:PASSAGE_LIMIT]
         return Document(
             key=str(obj.pk),
@@ -88,7 +90,7 @@ class SearchDocument(Generic[M]):
         return str(next(iter(values_at(obj, path.accessors)), ""))
 
     def get_title(self, obj: M) -> str:
-        return self.text_of(obj, next(iter(self.weights())))
+        return self.text_of(obj, self.schema_fields()[0])
 
     def get_absolute_url(self, obj: M) -> str:
         """Empty where the model has no page."""
@@ -98,7 +100,7 @@ class SearchDocument(Generic[M]):
 
     def schema_fields(self) -> tuple[str, ...]:
         """Names of the text fields."""
-        return tuple(self.weights())
+        return tuple(self.text_fields)
 
     def weights(self) -> dict[str, float]:
         """Weight by text field."""
@@ -131,7 +133,8 @@ class SearchDocument(Generic[M]):
         links = []
         current = _concrete(self.model)
         for parent in current._meta.get_base_chain(ancestor):
-            links.append(current._meta.get_ancestor_link(parent).name)
+            link = current._meta.get_ancestor_link(parent)
+            links += [link.name] if link is not None else []
             current = parent
         return LOOKUP_SEP.join(links)
 
@@ -157,7 +160,7 @@ class SearchDocument(Generic[M]):
 
     def text_of(self, obj: M, name: str) -> str:
         """Plain text of one declared field; several values are joined in a stable order."""
-        own = getattr(self, f"prepare_{name}", None)
+        own = self.method_for(name)
         if own is not None:
             return join_texts(text_values([own(obj)]), many=False)
         path = self._text_paths[name]
@@ -166,7 +169,7 @@ class SearchDocument(Generic[M]):
     def filter_of(self, obj: M, name: str) -> FilterValue:
         """Value of one filter field; raises DocumentError, naming the field, if it is not of its kind."""
         kind = self._kinds[name]
-        own = getattr(self, f"prepare_{name}", None)
+        own = self.method_for(name)
         path = self._filter_paths[name]
         if own is not None:
             value = own(obj)
@@ -181,18 +184,32 @@ class SearchDocument(Generic[M]):
             return tuple(sorted(scalar for scalar in scalars if scalar is not None))
         return next(iter(scalars), None)
 
-    def related_paths(self) -> list[tuple[type[Model], FieldPath]]:
-        """Models whose changes are followed, with the way to them; raises DocumentError for a wrong one."""
-        return [
-            (target, resolve_relation(self.model, path, target))
-            for target, paths in self.related.items()
-            for path in ([paths] if isinstance(paths, str) else paths)
-        ]
+    def method_for(self, name: str) -> Callable[[M], Any] | None:
+        """The site's own `prepare_<name>`; `prepare_language` counts where the site wrote it."""
+        attribute = f"prepare_{name}"
+        if getattr(type(self), attribute, None) is getattr(SearchDocument, attribute, None):
+            return None
+        method: Callable[[M], Any] = getattr(self, attribute)
+        return method
 
-    def read_paths(self) -> list[FieldPath]:
-        """Every way over relations that the document reads or follows."""
-        paths = [*self._text_paths.values(), *self._filter_paths.values()]
-        return [path for path in [*paths, *(path for _, path in self.related_paths())] if path.hops]
+    def followed(self) -> list[Followed]:
+        """Every other model that the item is made of, declared in `related` or crossed by a path, each way
+        once; raises DocumentError for a declaration that does not fit."""
+        return list(self._followed.values())
+
+    @cached_property
+    def _followed(self) -> dict[str, Followed]:
+        ways: dict[str, Followed] = {}
+        for target, paths in self.related.items():
+            for path in [paths] if isinstance(paths, str) else paths:
+                _add_way(ways, resolve_relation(self.model, path, target), keys_only=False)
+        for found in self._text_paths.values():
+            for way in found.relations():
+                _add_way(ways, way, keys_only=False)
+        for found in self._filter_paths.values():
+            for way in found.relations():
+                _add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
+        return ways
 
     def _language_of(self, obj: M, passage: str) -> str:
         from llmrec_plugin.analysis.tokens import detect_language
@@ -204,7 +221,7 @@ class SearchDocument(Generic[M]):
 
     @cached_property
     def _text_paths(self) -> dict[str, FieldPath]:
-        return {name: self._path(name, name) for name in self.weights()}
+        return {name: self._path(name, name) for name in self.schema_fields()}
 
     @cached_property
     def _filter_paths(self) -> dict[str, FieldPath]:
@@ -216,7 +233,7 @@ class SearchDocument(Generic[M]):
         return dict(declared) if isinstance(declared, Mapping) else {name: name for name in declared}
 
     def _path(self, name: str, path: str) -> FieldPath:
-        if hasattr(self, f"prepare_{name}"):
+        if self.method_for(name) is not None:
             return FieldPath(path=path, hops=(), accessors=(), field=None)
         return resolve(self.model, path)
 
@@ -248,6 +265,23 @@ class SearchDocument(Generic[M]):
             return infer_kind(resolve(self.model, path).field)
         except DocumentError:  # a name that only prepare_<name> knows
             return None
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A way from the item to another model whose changes change it."""
+
+    model: type[Model]
+    path: FieldPath
+    keys_only: bool
+    """Only its primary key is read: it matters when the row goes, not when it changes."""
+
+
+def _add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> None:
+    model = path.hops[-1].field.related_model
+    known = ways.get(path.lookup())
+    if model is not None and (known is None or (known.keys_only and not keys_only)):
+        ways[path.lookup()] = Followed(model=model, path=path, keys_only=keys_only)
 
 
 def _concrete(model: type[Model]) -> type[Model]:

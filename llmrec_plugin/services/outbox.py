@@ -84,6 +84,8 @@ class Route:
     """Lookup from the item to the row; empty: the row is the item."""
     moves: bool = False
     """The row holds the key, so that saving it may take it from one item to another."""
+    keys_only: bool = False
+    """The items know the row by its primary key alone."""
 
     def entry(self, pk: object) -> OutboxEntry:
         return OutboxEntry(document=self.label, object_id=str(pk), via=self.via)
@@ -96,10 +98,10 @@ def routes_from(model: type[Model]) -> list[Route]:
         if parent := document.parent_lookup(model):
             routes.append(Route(document.label, parent))
         with suppress(DocumentError):  # a wrong path is reported by the system checks; saves go on
-            for target, path in document.related_paths():
-                if issubclass(model, target._meta.concrete_model or target):
-                    moves = any(hop.reverse for hop in path.hops)
-                    routes.append(Route(document.label, path.lookup(), moves))
+            for way in document.followed():
+                if issubclass(model, way.model._meta.concrete_model or way.model):
+                    moves = any(hop.reverse for hop in way.path.hops)
+                    routes.append(Route(document.label, way.path.lookup(), moves, way.keys_only))
     return routes
 
 
@@ -160,7 +162,8 @@ def claim(limit: int, *, version: IndexVersion | None = None) -> list[OutboxEntr
     """Lease up to `limit` due entries, and with each item all that waits for it; [] if none is due.
 
     What concerns every index comes before what only a new one needs, so that a build does not hold up
-    an editor's change. With `version`, only what that index waits for.
+    an editor's change. With `version`, only what that index waits for, and half of the places for its own
+    entries, so that a stream of changes does not hold up its build.
     """
     now = timezone.now()
     due = _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
@@ -168,7 +171,7 @@ def claim(limit: int, *, version: IndexVersion | None = None) -> list[OutboxEntr
         due &= Q(document=version.document)
     pinned = Q(index_version=version) if version is not None else Q(index_version__isnull=False)
     with transaction.atomic(using=alias()) if _skips_locked() else nullcontext():
-        rows = list(_locked(due & Q(index_version=None))[:limit])
+        rows = list(_locked(due & Q(index_version=None))[: limit if version is None else limit // 2])
         if len(rows) < limit:
             rows += _locked(due & pinned)[: limit - len(rows)]
         rows += _repeats(rows, now)

@@ -36,10 +36,10 @@ def waiting(label: str) -> list[str]:
 @contextmanager
 def declared(*classes: Any) -> Iterator[None]:
     """Register classes as a search_documents.py would, and forget them afterwards."""
-    for declaration in classes:
-        registry.register(declaration)
-    receivers.connect()
     try:
+        for declaration in classes:
+            registry.register(declaration)
+        receivers.connect()
         yield
     finally:
         for declaration in classes:

@@ -215,7 +215,7 @@ def explore(world: World, *, until_stale: bool = False) -> Exploration:
     seen = {start}
     waiting = [start]
     finals = 0
-    stale = []
+    stale: list[State] = []
     while waiting and not (until_stale and stale):
         state = waiting.pop()
         ended = True

@@ -52,11 +52,11 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 @contextmanager
 def broker(url: str | None) -> Iterator[None]:
     former = current_app.conf.broker_url
-    current_app.conf.broker_url = url
+    current_app.conf.update(broker_url=url)
     try:
         yield
     finally:
-        current_app.conf.broker_url = former
+        current_app.conf.update(broker_url=former)
 
 
 def messages() -> list[str]:

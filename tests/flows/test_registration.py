@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def mug() -> Iterator[Product]:
+def mug() -> Product:
     product = Product.objects.create(
         title="Mug &amp; <b>saucer</b>",
         description="<p>White.</p><script>alert(1)</script><p>Dishwasher safe.</p>",
@@ -251,6 +250,17 @@ def test_the_language_is_declared_read_or_detected(declared_language: str, text:
     Spoken.language = declared_language
     with declared(Spoken):
         assert prepared("spoken", Product(title=text)).language == language
+
+
+def test_a_filter_called_language_is_the_models_own_field() -> None:
+    class Plain(SearchDocument[Course]):
+        model = Course
+        label = "plain"
+        text_fields = ["title"]
+        filter_fields = ["language"]
+
+    with declared(Plain):
+        assert prepared("plain", Course(title="Intro", language="zh")).filters == {"language": "zh"}
 
 
 def test_items_are_fetched_by_key_with_what_they_show_in_a_fixed_number_of_queries(

@@ -35,12 +35,12 @@ def calm() -> Iterator[None]:
 
 
 @pytest.fixture
-def live() -> None:
+def live() -> Iterator[None]:
     """An empty shop with a live index, encoded by the moody encoder."""
     moody = {**django_settings.LLMREC, "ENCODER": "tests.flows.moody_encoder", "ENCODER_OPTIONS": {}}
     with override_settings(LLMREC=moody):
         build("product")
-        yield  # type: ignore[misc]
+        yield
 
 
 def add(title: str, **fields: Any) -> Product:

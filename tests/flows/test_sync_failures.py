@@ -381,6 +381,13 @@ class TestOthers:
         lamp = add("Lamp")
         assert [entry.object_id for entry in outbox.claim(1)] == [str(lamp.pk)]
 
+    def test_a_stream_of_changes_does_not_hold_up_a_build(self, live: IndexVersion) -> None:
+        OutboxEntry.objects.create(document="product", object_id="100", index_version=live)
+        for number in range(8):
+            add(f"Lamp {number}")
+        claimed = outbox.claim(4, version=live)
+        assert [entry.index_version_id for entry in claimed] == [None, None, live.pk]
+
     def test_after_all_failures_the_site_and_its_indexes_agree(
         self, live: IndexVersion, candidate: IndexVersion
     ) -> None:
