@@ -14,8 +14,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
-from llmrec_plugin.backends.embedded import SearchBackend, engine, matrix
-from llmrec_plugin.backends.embedded.schema import LAYOUT
+from llmrec_plugin.backends.embedded import SearchBackend, cache, engine, matrix
+from llmrec_plugin.backends.embedded.schema import LAYOUT, read_state
 from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
 from llmrec_plugin.types import EngineQuery, Removal, Terms
 from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
@@ -177,9 +177,7 @@ def test_a_process_that_missed_a_forgotten_delete_does_not_show_the_item(
 
 def view_of(backend: SearchBackend) -> matrix.MatrixView:
     with backend._lease(NAME) as lease:
-        view = backend._snapshot(lease, with_vectors=True).view
-    assert view is not None
-    return view
+        return backend._cache.matrix(lease.sqlite, lease.layout, read_state(lease.sqlite))
 
 
 def test_rows_of_changed_items_do_not_pile_up_in_memory(backend: SearchBackend) -> None:
@@ -223,11 +221,11 @@ def test_matrices_of_indexes_that_nobody_searches_any_more_are_let_go(
     backend: SearchBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near(backend)
-    monkeypatch.setattr(matrix, "_FORGET_SECONDS", -1)
+    monkeypatch.setattr(cache, "_FORGET_SECONDS", -1)
     time.sleep(0.01)
     backend.create_index("llmrec-next", SCHEMA)
     backend.search("llmrec-next", EngineQuery(vector=unit(1)))
-    assert len(backend._matrices._entries) == 1
+    assert len(backend._cache._entries) == 1
 
 
 def test_float16_halves_the_vectors_and_stays_with_the_file(file: Path) -> None:

@@ -6,18 +6,18 @@ import difflib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from llmrec_plugin.backends import base
+from llmrec_plugin.backends.embedded.cache import Ahead, Cache
 from llmrec_plugin.backends.embedded.codec import DTYPES, Codec
 from llmrec_plugin.backends.embedded.connections import Lease, Pool
-from llmrec_plugin.backends.embedded.filters import as_json
-from llmrec_plugin.backends.embedded.legs import Snapshot
-from llmrec_plugin.backends.embedded.matrix import MatrixCache
+from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import read_state
 from llmrec_plugin.backends.embedded.searching import answer
+from llmrec_plugin.backends.embedded.snapshot import Snapshot
 from llmrec_plugin.backends.embedded.writing import apply, prepare
 from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
@@ -50,7 +50,7 @@ class SearchBackend(base.SearchBackend):
         self._codec = Codec(dtype)
         self._pool = Pool(settings.data_dir / "index", busy_timeout=busy_timeout)
         self._prefix = settings.INDEX_PREFIX.lower()
-        self._matrices = MatrixCache()
+        self._cache = Cache()
 
     def create_index(self, name: str, schema: IndexSchema) -> None:
         check_name(name)
@@ -76,11 +76,9 @@ class SearchBackend(base.SearchBackend):
         with self._lease(name) as lease:
             query = check_query(query, lease.layout.schema)
             while True:
-                with _transaction(lease.sqlite, "DEFERRED"):
-                    snapshot = self._snapshot(lease, with_vectors=query.vector is not None)
-                    if snapshot.view is None or snapshot.view.sequence == snapshot.state.sequence:
-                        return answer(snapshot, query)
-                # Another thread has read newer vectors than this transaction sees: look again.
+                with suppress(Ahead), _transaction(lease.sqlite, "DEFERRED"):
+                    state = read_state(lease.sqlite)
+                    return answer(Snapshot(lease.sqlite, lease.layout, state, self._cache), query)
 
     def count(self, name: str) -> int:
         with self._lease(name) as lease:
@@ -124,11 +122,6 @@ class SearchBackend(base.SearchBackend):
     def _lease(self, name: str) -> AbstractContextManager[Lease]:
         check_name(name)
         return self._pool.lease(name)
-
-    def _snapshot(self, lease: Lease, *, with_vectors: bool) -> Snapshot:
-        state = read_state(lease.sqlite)
-        view = self._matrices.view(lease.sqlite, lease.layout, state) if with_vectors else None
-        return Snapshot(lease.sqlite, lease.layout, state, view)
 
 
 def _read_options(options: Mapping[str, Any]) -> tuple[str, float]:

@@ -1,19 +1,17 @@
-"""All vectors of an index in memory, kept up to date by its change sequence, shared by all threads."""
+"""All vectors of an index in memory, in views that never change while the matrix goes on growing."""
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.backends.embedded.codec import Codec, Rows
-from llmrec_plugin.backends.embedded.filters import Ids
+from llmrec_plugin.backends.embedded.lookups import Ids
 from llmrec_plugin.backends.embedded.schema import Layout, State
 from llmrec_plugin.types import Vector
 
@@ -26,7 +24,6 @@ at once share the cores better than many threads of each."""
 _FETCH = 4096
 _DEAD_SHARE = 0.25
 """Rows of changed and deleted items are left behind until they are more than this share."""
-_FORGET_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -74,47 +71,18 @@ class MatrixView:
             start += len(block)
 
 
-class MatrixCache:
-    """One matrix per index file that this process has searched."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-
-    def view(self, connection: sqlite3.Connection, layout: Layout, state: State) -> MatrixView:
-        """The vectors as of `state`, or newer if another thread is ahead: compare the sequence.
-
-        `connection` is in the transaction that `state` was read in. The first call reads all vectors.
-        """
-        with self._lock:
-            entry = self._entries.get(layout.uid)
-            if entry is None:
-                self._forget_unused()
-                entry = self._entries[layout.uid] = _Entry()
-            entry.used = time.monotonic()
-        with entry.lock:
-            view = entry.view
-            if view is None or view.sequence < state.purged:
-                view = _append(connection, layout, _empty(layout), state)
-            elif view.sequence < state.sequence:
-                view = _append(connection, layout, view, state)
-                if np.count_nonzero(view.alive) < (1 - _DEAD_SHARE) * view.count:
-                    view = _compact(view)
-            entry.view = view
-        return view
-
-    def _forget_unused(self) -> None:
-        """Indexes that were replaced by newer ones would otherwise stay in memory for good."""
-        old = time.monotonic() - _FORGET_SECONDS
-        for uid in [uid for uid, entry in self._entries.items() if entry.used < old]:
-            del self._entries[uid]
+def load_matrix(connection: sqlite3.Connection, layout: Layout, state: State) -> MatrixView:
+    return _append(connection, layout, _empty(layout), state)
 
 
-@dataclass
-class _Entry:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    view: MatrixView | None = None
-    used: float = 0.0
+def advance_matrix(
+    connection: sqlite3.Connection, layout: Layout, state: State, view: MatrixView
+) -> MatrixView:
+    """A view that also has the changes since; `view` must be the newest of its blocks."""
+    newer = _append(connection, layout, view, state)
+    if np.count_nonzero(newer.alive) < (1 - _DEAD_SHARE) * newer.count:
+        return _compact(newer)
+    return newer
 
 
 def _empty(layout: Layout) -> MatrixView:
@@ -130,7 +98,7 @@ def _empty(layout: Layout) -> MatrixView:
 
 
 def _append(connection: sqlite3.Connection, layout: Layout, view: MatrixView, state: State) -> MatrixView:
-    """A view that also has the changes since; a changed item gets a new row, its old one is dead."""
+    """A changed item gets a new row, its old one is dead."""
     cursor = connection.execute(
         "SELECT doc.id, vector.data FROM doc LEFT JOIN vector ON vector.doc = doc.id WHERE doc.sequence > ?",
         (view.sequence,),

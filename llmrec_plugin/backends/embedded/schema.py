@@ -26,9 +26,8 @@ CREATE TABLE doc (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, revision INT
 CREATE INDEX doc_sequence ON doc (sequence);
 CREATE INDEX doc_deleted ON doc (deleted) WHERE deleted IS NOT NULL;
 CREATE TABLE vector (doc INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE filter (field INTEGER NOT NULL, value NOT NULL, doc INTEGER NOT NULL,
-    PRIMARY KEY (field, value, doc)) WITHOUT ROWID;
-CREATE INDEX filter_doc ON filter (doc, field);
+CREATE TABLE filter (doc INTEGER NOT NULL, field INTEGER NOT NULL, value NOT NULL,
+    PRIMARY KEY (doc, field, value)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE text USING fts5({columns}, tokenize='{tokenizer}');
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab(text, 'row');
 """

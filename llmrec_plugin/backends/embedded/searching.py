@@ -2,120 +2,81 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
-
 import numpy as np
 
-from llmrec_plugin.backends.embedded.filters import Selection, as_json, select
-from llmrec_plugin.backends.embedded.legs import Found, Snapshot, keys_of, text_leg, vector_leg
-from llmrec_plugin.backends.embedded.schema import Layout
+from llmrec_plugin.backends.embedded.columns import Mask
+from llmrec_plugin.backends.embedded.legs import NO_LEG, Leg, best, text_leg, vector_leg
+from llmrec_plugin.backends.embedded.lookups import keys_of
+from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot, select
 from llmrec_plugin.types import EngineQuery, EngineResult, Hit, Scalar
+
+_FEW = 2_000
+"""So many keys are sooner sorted than found by going through all in order."""
 
 
 def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
-    """`query` has been checked against the schema."""
-    selection = select(snapshot.connection, snapshot.layout, query)
+    """`query` has been checked against the schema. Raises Ahead."""
+    selection = select(snapshot, query)
     if query.text is None and query.vector is None:
         return _listing(snapshot, selection, query)
-    text = [] if query.text is None else text_leg(snapshot, selection, query.text, query.limit)
-    vector = vector_leg(snapshot, selection, query)
-    candidates = {id_: key for leg in (text, vector) for id_, key, _ in leg}
+    text = vector = NO_LEG
+    if query.text is not None:
+        text = text_leg(snapshot, selection, query.text, query.limit)
+    if query.vector is not None:
+        vector = vector_leg(snapshot, selection, query.vector, query.limit, floor=query.floor)
+    candidates = {*text.ids, *vector.ids}
+    selected = np.zeros(snapshot.state.next_id, np.bool_)
+    selected[list(candidates)] = True
     return EngineResult(
         text=_hits(text),
         vector=_hits(vector),
         total=len(candidates),
-        facets={name: _facet_of(snapshot, name, candidates) for name in query.facets},
+        facets=_facets(snapshot, query, selected),
     )
 
 
-def _hits(found: Sequence[Found]) -> tuple[Hit, ...]:
-    best_first = sorted(found, key=lambda item: (-item[2], item[1]))
-    return tuple(Hit(key, score) for _, key, score in best_first)
+def _hits(leg: Leg) -> tuple[Hit, ...]:
+    return tuple(map(Hit, leg.keys, leg.scores))
+
+
+def _facets(snapshot: Snapshot, query: EngineQuery, selected: Mask | None) -> dict[str, dict[Scalar, int]]:
+    return {name: snapshot.column(name).counts(selected) for name in query.facets}
 
 
 def _listing(snapshot: Snapshot, selection: Selection, query: EngineQuery) -> EngineResult:
-    field = query.sort.removeprefix("-")
     keys = (
-        _keys_by_value(snapshot, selection, field, query.limit, descending=query.sort.startswith("-"))
-        if field
+        _keys_by_value(snapshot, selection, query.sort, query.limit)
+        if query.sort
         else _keys_in_order(snapshot, selection, query.limit)
     )
     return EngineResult(
         listing=tuple(Hit(key, float(-place)) for place, key in enumerate(keys)),
-        total=_count(snapshot, selection),
-        facets={name: _facet_of_selection(snapshot, selection, name) for name in query.facets},
+        total=selection.count,
+        facets=_facets(snapshot, query, selection.mask),
     )
 
 
-def _count(snapshot: Snapshot, selection: Selection) -> int:
-    if selection.is_everything:
-        return snapshot.state.live
-    condition, parameters = selection.condition("id")
-    (count,) = snapshot.connection.execute(
-        f"SELECT count(*) FROM doc WHERE deleted IS NULL{condition}", parameters
-    ).fetchone()
-    return int(count)
-
-
-def _keys_in_order(snapshot: Snapshot, selection: Selection, limit: int, *, without: str = "") -> list[str]:
-    """By key; with `without`, only items that have no value of that filter field."""
-    condition, parameters = selection.condition("id")
-    if without:
-        condition += " AND +id NOT IN (SELECT doc FROM filter WHERE field = ?)"
-        parameters.append(snapshot.layout.filter_numbers[without])
-    rows = snapshot.connection.execute(
-        f"SELECT key FROM doc WHERE deleted IS NULL{condition} ORDER BY key LIMIT ?", (*parameters, limit)
-    )
-    return [key for (key,) in rows]
-
-
-def _keys_by_value(
-    snapshot: Snapshot, selection: Selection, field: str, limit: int, *, descending: bool
-) -> list[str]:
+def _keys_by_value(snapshot: Snapshot, selection: Selection, sort: str, limit: int) -> list[str]:
     """By least (descending: greatest) value, ties by key, items without a value last."""
-    condition, parameters = selection.condition("filter.doc")
-    rows = snapshot.connection.execute(
-        f"SELECT value, doc FROM filter WHERE field = ?{condition}"
-        f" ORDER BY value {'DESC' if descending else 'ASC'}",
-        (snapshot.layout.filter_numbers[field], *parameters),
-    )
-    first: dict[int, float] = {}
-    last: float | None = None
-    for value, id_ in rows:
-        if len(first) >= limit and value != last:
+    column = snapshot.column(sort.removeprefix("-"))
+    ids, values = column.first(selection.mask, limit, sign=-1 if sort.startswith("-") else 1)
+    keys = list(best(snapshot.connection, ids, -values, limit).keys) if limit else []
+    if len(keys) == limit:
+        return keys
+    mask = np.ones(snapshot.state.next_id, np.bool_) if selection.mask is None else selection.mask.copy()
+    mask[column.ids] = False
+    without = Selection(mask, selection.count - len(keys))
+    return keys + _keys_in_order(snapshot, without, limit - len(keys))
+
+
+def _keys_in_order(snapshot: Snapshot, selection: Selection, limit: int) -> list[str]:
+    if selection.mask is not None and selection.count < min(_FEW, snapshot.state.live // 2):
+        return sorted(keys_of(snapshot.connection, np.flatnonzero(selection.mask)).values())[:limit]
+    rows = snapshot.connection.execute("SELECT key, id FROM doc WHERE deleted IS NULL ORDER BY key")
+    keys: list[str] = []
+    for key, id_ in rows:
+        if len(keys) == limit:
             break
-        first.setdefault(id_, value)
-        last = value
-    names = keys_of(snapshot.connection, np.array(list(first), np.int64))
-    sign = -1 if descending else 1
-    keys = [names[id_] for id_ in sorted(first, key=lambda id_: (sign * first[id_], names[id_]))][:limit]
-    if len(keys) < limit:
-        keys += _keys_in_order(snapshot, selection, limit - len(keys), without=field)
+        if selection.mask is None or selection.mask[id_]:
+            keys.append(key)
     return keys
-
-
-def _facet_of(snapshot: Snapshot, field: str, candidates: dict[int, str]) -> dict[Scalar, int]:
-    rows = snapshot.connection.execute(
-        "SELECT filter.value, count(*) AS items FROM json_each(?) AS given"
-        " CROSS JOIN filter ON filter.doc = given.value AND filter.field = ?"
-        " GROUP BY filter.value ORDER BY items DESC, filter.value",
-        (as_json(candidates), snapshot.layout.filter_numbers[field]),
-    )
-    return _counts(snapshot.layout, field, rows)
-
-
-def _facet_of_selection(snapshot: Snapshot, selection: Selection, field: str) -> dict[Scalar, int]:
-    condition, parameters = selection.condition("filter.doc")
-    rows = snapshot.connection.execute(
-        f"SELECT value, count(*) AS items FROM filter WHERE field = ?{condition}"
-        " GROUP BY value ORDER BY items DESC, value",
-        (snapshot.layout.filter_numbers[field], *parameters),
-    )
-    return _counts(snapshot.layout, field, rows)
-
-
-def _counts(layout: Layout, field: str, rows: sqlite3.Cursor) -> dict[Scalar, int]:
-    """Most frequent value first."""
-    is_boolean = layout.schema.filters[field] == "boolean"
-    return {bool(value) if is_boolean else value: items for value, items in rows}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from llmrec_plugin.backends.embedded.filters import as_json
+from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import Layout, State, read_state
 from llmrec_plugin.backends.embedded.terms import encode_terms
 from llmrec_plugin.backends.validation import check_document, unit_vectors

@@ -1,0 +1,82 @@
+"""What each process keeps in memory of the indexes it searches, refreshed by their change sequence."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass, field
+
+from llmrec_plugin.backends.embedded.columns import Column, advance_column, load_column
+from llmrec_plugin.backends.embedded.matrix import MatrixView, advance_matrix, load_matrix
+from llmrec_plugin.backends.embedded.schema import Layout, State
+
+_FORGET_SECONDS = 3600
+
+
+class Ahead(Exception):
+    """Another thread has refreshed beyond what this transaction sees."""
+
+
+@dataclass
+class _Entry:
+    """All that is kept of one index file; its lock is held while any of it is refreshed."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    matrix: MatrixView | None = None
+    columns: dict[str, Column] = field(default_factory=dict)
+    used: float = 0.0
+
+
+class Cache:
+    """Shared by all threads; what it hands out never changes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+
+    def matrix(self, connection: sqlite3.Connection, layout: Layout, state: State) -> MatrixView:
+        """All vectors as of `state`, which was read in the connection's running transaction.
+
+        The first call reads them all. Raises Ahead.
+        """
+        entry = self._entry(layout)
+        with entry.lock:
+            matrix = entry.matrix
+            if matrix is None or matrix.sequence < state.purged:
+                matrix = load_matrix(connection, layout, state)
+            elif matrix.sequence < state.sequence:
+                matrix = advance_matrix(connection, layout, state, matrix)
+            entry.matrix = matrix
+        if matrix.sequence > state.sequence:
+            raise Ahead
+        return matrix
+
+    def column(self, connection: sqlite3.Connection, layout: Layout, state: State, name: str) -> Column:
+        """The values of that filter field, likewise."""
+        entry = self._entry(layout)
+        with entry.lock:
+            column = entry.columns.get(name)
+            if column is None or column.sequence < state.purged:
+                column = load_column(connection, layout, state, name)
+            elif column.sequence < state.sequence:
+                column = advance_column(connection, layout, state, name, column)
+            entry.columns[name] = column
+        if column.sequence > state.sequence:
+            raise Ahead
+        return column
+
+    def _entry(self, layout: Layout) -> _Entry:
+        with self._lock:
+            if layout.uid not in self._entries:
+                self._forget_unused()
+                self._entries[layout.uid] = _Entry()
+            entry = self._entries[layout.uid]
+            entry.used = time.monotonic()
+            return entry
+
+    def _forget_unused(self) -> None:
+        """Indexes that were replaced by newer ones would otherwise stay in memory for good."""
+        old = time.monotonic() - _FORGET_SECONDS
+        for uid in [uid for uid, entry in self._entries.items() if entry.used < old]:
+            del self._entries[uid]
