@@ -11,9 +11,10 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.services import interactions, pages, profiles, shelves
-from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.placements import Placement, get_placement
+from llmrec_plugin.services.serving import serving_pair
 from llmrec_plugin.services.shelves import Scene
 from llmrec_plugin.types import ResultPage
 
@@ -108,7 +109,7 @@ def _page(
 
 def _pair(label: str, *, needed: bool) -> LivePair | None:
     try:
-        return live_pair(label)
+        return serving_pair(label)
     except NotBuilt:
         if needed:
             raise

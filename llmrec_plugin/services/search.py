@@ -20,10 +20,11 @@ from llmrec_plugin.ranking import fusion
 from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Stage, Taste
 from llmrec_plugin.services import filters, pages, popularity, profiles, queries, reasons, training
-from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
+from llmrec_plugin.services.serving import has_encoded, serving_pair
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import (
     EngineQuery,
@@ -54,8 +55,7 @@ def search(request: SearchRequest) -> ResultPage:
     started = time.perf_counter()
     document = registry.get(request.document)
     strength = _checked_strength(request)
-    pages.check_page_size(request.page_size)
-    pair = live_pair(document.label)
+    pair = serving_pair(document.label)
     request_filters = filters.checked(request.filters, pair.index_version)
     filters.check_facets(request.facets, pair.index_version)
     filters.check_sort(request.sort, pair.index_version)
@@ -69,11 +69,8 @@ def search(request: SearchRequest) -> ResultPage:
     query = queries.analyse(
         request.text, version=pair.index_version, with_vector=_wants_vector(configuration)
     )
-    if query.text and request.sort:
-        raise InvalidRequest(
-            "What answers a text is sorted by how well it does: leave out the sorting or the text.",
-            parameter="sort",
-        )
+    if query.vector is not None:
+        has_encoded(pair)
     engine_query = EngineQuery(
         text=_text_query(query, document, pair, configuration),
         vector=query.vector,
@@ -112,6 +109,13 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
 
 
 def _checked_strength(request: SearchRequest) -> float:
+    """How much of the configured strength of taste to use; also checks what needs no index to be checked."""
+    pages.check_page_size(request.page_size)
+    if request.sort and request.text.strip():
+        raise InvalidRequest(
+            "What answers a text is sorted by how well it does: leave out the sorting or the text.",
+            parameter="sort",
+        )
     if request.personalize is None:
         return 1.0
     if not 0.0 <= request.personalize <= 1.0:

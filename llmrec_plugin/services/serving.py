@@ -1,0 +1,94 @@
+"""Which pair this process answers with: the newest whose encoder it has in memory.
+
+After the promotion of an index with a new encoder, a request does not wait for that model: the former
+index, which is kept up to date for its grace time, answers until the model is loaded in the background.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from threading import Lock, Thread
+
+from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
+
+logger = logging.getLogger(__name__)
+
+WARM_UP = "warm-up"
+
+
+class _Memory:
+    """What this process has loaded, and is loading; a forked child starts anew, as its encoders do."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.lock = Lock()
+        self.loaded: set[str] = set()
+        """Identities of encoders that have encoded a query here."""
+        self.loading: set[str] = set()
+        self.answered: dict[str, LivePair] = {}
+        """By label, the pair that last encoded a query here."""
+
+
+_memory = _Memory()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_memory.clear)
+
+
+def serving_pair(label: str) -> LivePair:
+    """The pair to answer with now; one query, or two while a new encoder is being loaded.
+
+    Raises what `live_pair` raises.
+    """
+    newest = live_pair(label)
+    former = _memory.answered.get(label)
+    if former is None or newest.index_version.encoder_id in _memory.loaded or not _still_kept(former, newest):
+        return newest
+    _load(newest.index_version)
+    return former
+
+
+def has_encoded(pair: LivePair) -> None:
+    """Note that the encoder of this pair is in memory and works."""
+    _memory.loaded.add(pair.index_version.encoder_id)
+    _memory.answered[pair.index_version.document] = pair
+
+
+def _still_kept(former: LivePair, newest: LivePair) -> bool:
+    version = former.index_version
+    return (
+        version.pk != newest.index_version.pk
+        and IndexVersion.objects.filter(
+            pk=version.pk, name=version.name, state=IndexVersion.State.READY
+        ).exists()
+    )
+
+
+def _load(version: IndexVersion) -> None:
+    with _memory.lock:
+        if version.encoder_id in _memory.loading:
+            return
+        _memory.loading.add(version.encoder_id)
+    Thread(target=_warm_up, args=(version,), name="llmrec-encoder", daemon=True).start()
+
+
+def _warm_up(version: IndexVersion) -> None:
+    """Touches no database: only the row that was read already."""
+    try:
+        encoder_of(version).encode_query([WARM_UP])
+        _memory.loaded.add(version.encoder_id)
+        logger.info("encoder loaded document=%s index=%s", version.document, version.name)
+    except LlmrecError as error:
+        logger.error(
+            "encoder unusable, the former index goes on answering document=%s index=%s error=%s",
+            version.document,
+            version.name,
+            error,
+        )
+    finally:
+        _memory.loading.discard(version.encoder_id)
