@@ -76,7 +76,8 @@ def test_every_block_of_the_tutorial_works_in_order(tmp_path: Path) -> None:
     assert "Unfinished" not in bread
     assert "1. 机器学习入门" in printed['python manage.py llmrec search "清华"']
     personal = printed["python manage.py llmrec recommend --user 7 --document book --explain"]
-    assert "1. Statistics without fear" in personal
+    assert "1. Cakes for every day" in personal
+    assert "Because you bought “Bread at home”" in personal
     assert "Bread at home  [book" not in personal
     assert "0 missing, 0 stale, 0 orphaned" in printed["python manage.py llmrec audit --repair"]
 
