@@ -64,7 +64,7 @@ def test_a_second_event_with_the_same_id_is_a_duplicate() -> None:
 @pytest.mark.parametrize(
     ("changes", "parameter"),
     [
-        ({"document": "produkt"}, "document"),
+        ({"document": "productz"}, "document"),
         ({"kind": "look"}, "kind"),
         ({"value": float("nan")}, "value"),
         ({"value": "much"}, "value"),

@@ -426,7 +426,7 @@ def test_a_setting_replaces_a_built_in_placement() -> None:
     ("declared", "word"),
     [
         ({"type": "for-me"}, "for-you"),
-        ({"type": "latest", "sise": 3}, '"size"'),
+        ({"type": "latest", "sizes": 3}, '"size"'),
         ({"type": "latest", "size": 0}, "1 to 100"),
         ({"type": "latest", "size": "many"}, "1 to 100"),
         ({"type": "latest", "hide": ["buy"]}, "purchase"),
@@ -463,7 +463,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
     with pytest.raises(NotFound, match="for-you"):
         recommend("for-yu")
     with pytest.raises(NotFound, match="product"):
-        recommend(document="produkt")
+        recommend(document="productz")
     with pytest.raises(InvalidRequest, match="course, product") as caught:
         recommend(document=None)
     assert caught.value.parameter == "document"

@@ -198,12 +198,12 @@ def test_what_cannot_be_asked_names_its_parameter(values: dict[str, Any], parame
 def test_a_misspelt_filter_is_told_the_nearest() -> None:
     open_shop(copies=1)
     with pytest.raises(InvalidRequest, match="category"):
-        find("lamp", filters=(Terms(field="categroy", values=("desk",)),))
+        find("lamp", filters=(Terms(field="categories", values=("desk",)),))
 
 
 def test_an_unknown_document_and_one_without_an_index_say_so() -> None:
     with pytest.raises(NotFound):
-        search(SearchRequest(document="produkt", text="lamp"))
+        search(SearchRequest(document="productz", text="lamp"))
     with pytest.raises(NotBuilt, match="llmrec build"):
         find("lamp")
 
