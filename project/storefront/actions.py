@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from llmrec_plugin.api.visitors import current_user_key, ensure_user_key, give_key, take_key
@@ -113,6 +114,7 @@ def erase(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@cache_control(private=True)
 def your_data(request: HttpRequest) -> HttpResponse:
     """What is kept about the visitor, in his own words."""
     key = current_user_key(request)

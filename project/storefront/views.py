@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from llmrec_plugin.analysis.text import html_to_text
@@ -31,6 +32,7 @@ ROW = 6
 
 
 @require_safe
+@cache_control(private=True)
 def home(request: HttpRequest) -> HttpResponse:
     """Lists of the shop and of the school; what is personal comes first."""
     user_key = current_user_key(request)
@@ -58,6 +60,7 @@ def _home_sections(document: str, user_key: str | None) -> Sections:
 
 
 @require_safe
+@cache_control(private=True)
 def search(request: HttpRequest) -> HttpResponse:
     """Results with reasons; without words a listing of what passes the filters."""
     form = SearchForm(request.GET)
@@ -138,6 +141,7 @@ def _start(request: HttpRequest) -> int:
 
 
 @require_safe
+@cache_control(private=True)
 def product(request: HttpRequest, pk: int) -> HttpResponse:
     item = get_object_or_404(Product, pk=pk, is_visible=True)
     buyers = InvoiceLine.objects.filter(product=item).values("invoice__customer").distinct().count()
@@ -150,6 +154,7 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
+@cache_control(private=True)
 def course(request: HttpRequest, code: str) -> HttpResponse:
     related = Course.objects.order_by("level", "title")
     courses = Course.objects.prefetch_related(
