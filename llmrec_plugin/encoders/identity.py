@@ -111,6 +111,7 @@ class _FileDigests:
             handle, name = tempfile.mkstemp(dir=self._file.parent, prefix="digests-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({**self._read(), **self._known}, file)
+            Path(name).chmod(0o644)
             Path(name).replace(self._file)
         except OSError:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -79,13 +80,11 @@ def load_model(folder: Path, *, device: str, dtype: str, dimensions: int | None,
     wanted = _dtype(loaded.model, place) if dtype == "auto" else dtype
     if wanted == "float32":
         return loaded
-    exact = _drift_vectors(loaded)
-    loaded.model.bfloat16()
-    cosine = _least_cosine(exact, _drift_vectors(loaded))
-    if cosine >= LEAST_COSINE or dtype != "auto":
+    cosine = _change_to_bfloat16(loaded)
+    if cosine >= (LEAST_COSINE if dtype == "auto" else -1):
         logger.info("encoder precision: folder=%s dtype=bfloat16 least_cosine=%.5f", folder, cosine)
         return loaded
-    logger.warning("encoder precision: folder=%s bfloat16 drifts to %.4f, float32 is kept", folder, cosine)
+    logger.warning("encoder precision: folder=%s dtype=float32 least_cosine=%.5f in bfloat16", folder, cosine)
     return LoadedModel(_load(folder, place, dimensions, pooling))
 
 
@@ -112,6 +111,30 @@ def _load(folder: Path, device: str, dimensions: int | None, pooling: str) -> An
     return model.eval()
 
 
+def _change_to_bfloat16(loaded: LoadedModel) -> float:
+    """Least cosine between vectors before and after; NaN where the model cannot run that way."""
+    exact = _drift_vectors(loaded)
+    _to_bfloat16(loaded.model)
+    try:
+        return _least_cosine(exact, _drift_vectors(loaded))
+    except RuntimeError as error:
+        logger.info("encoder precision: no bfloat16: %s", error)
+        return math.nan
+
+
+def _to_bfloat16(model: Any) -> None:
+    """All but the table of word vectors, usually most of a model: looked up and not multiplied, it gains
+    nothing, and as it is it stays mapped from the file, read in part and shared between processes."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.register_forward_hook(lambda _module, _inputs, vectors: vectors.bfloat16())
+        else:
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.bfloat16()
+
+
 def _set_pooling(model: Any, mode: str) -> None:
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -122,7 +145,7 @@ def _set_pooling(model: Any, mode: str) -> None:
         )
     for name, module in model.named_children():
         if isinstance(module, Pooling):
-            model[int(name)] = Pooling(module.embedding_dimension, mode, module.include_prompt)
+            setattr(model, name, Pooling(module.embedding_dimension, mode, module.include_prompt))
             return
     raise ConfigurationError("The model of the encoder has no pooling: leave the option pooling out.")
 

@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from llmrec_plugin.encoders import loading
-from llmrec_plugin.encoders.base import Encoder, EncoderSpec, forget_encoders, load_encoder
+from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.encoders.identity import model_digest
 from llmrec_plugin.encoders.sentence_transformer import Options, _free_cores, _prompts
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
@@ -56,23 +56,31 @@ class TestMiniLM(EncoderContract):
         return EncoderSpec(name="sentence-transformers/all-MiniLM-L6-v2")
 
 
+@pytest.fixture
+def e5(converted: Path) -> Iterator[EncoderSpec]:
+    with override_settings(LLMREC={**django_settings.LLMREC, "DATA_DIR": str(converted)}):
+        yield EncoderSpec(name="intfloat/multilingual-e5-small")
+
+
 class TestE5(EncoderContract):
     tolerance = 0.01
 
     @pytest.fixture
-    def spec(self, converted: Path) -> Iterator[EncoderSpec]:
-        with override_settings(LLMREC={**django_settings.LLMREC, "DATA_DIR": str(converted)}):
-            yield EncoderSpec(name="intfloat/multilingual-e5-small")
+    def spec(self, e5: EncoderSpec) -> EncoderSpec:
+        return e5
 
-    def test_both_languages_share_one_space(self, encoder: Encoder) -> None:
-        queries = ["machine learning for beginners", "天文望远镜", "how to cook noodles"]
-        documents = ["机器学习入门", "astronomical telescope", "面条的做法"]
-        cosines = encoder.encode_query(queries) @ encoder.encode_document(documents).T
-        assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
 
-    def test_queries_and_passages_are_marked_as_the_model_was_trained(self, encoder: Encoder) -> None:
-        query, document = encoder.encode_query(["wine glass"])[0], encoder.encode_document(["wine glass"])[0]
-        assert query @ document < 0.99
+def test_e5_has_one_space_for_both_languages(e5: EncoderSpec) -> None:
+    queries = ["machine learning for beginners", "天文望远镜", "how to cook noodles"]
+    documents = ["机器学习入门", "astronomical telescope", "面条的做法"]
+    encoder = load_encoder(e5)
+    cosines = encoder.encode_query(queries) @ encoder.encode_document(documents).T
+    assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_e5_reads_queries_and_passages_marked_as_it_was_trained(e5: EncoderSpec) -> None:
+    encoder = load_encoder(e5)
+    assert encoder.encode_query(["wine glass"])[0] @ encoder.encode_document(["wine glass"])[0] < 0.99
 
 
 def test_minilm_gives_the_vectors_of_its_authors() -> None:
@@ -216,6 +224,15 @@ def test_bfloat16_is_refused_where_the_vectors_drift(tmp_path: Path, monkeypatch
     texts = ["garden chair", "paper chain kit"]
     np.testing.assert_array_equal(chosen.encode_query(texts), exact.encode_query(texts))
     assert np.sum(rough.encode_query(texts) * exact.encode_query(texts), axis=1).min() < 0.999
+
+
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+def test_a_model_that_cannot_run_in_bfloat16_runs_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setattr(loading, "_cpu_has_bfloat16", lambda: True)
+    encoder = load_encoder(spec_of(make_tiny_model(tmp_path / "fourier", fourier=True), dtype=dtype))
+    assert encoder.encode_query(["garden chair"]).shape == (1, 32)
 
 
 @pytest.mark.parametrize(

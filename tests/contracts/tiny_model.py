@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 
-def make_tiny_model(folder: Path, *, static: bool = False, offset: float = 0.0) -> Path:
-    """`static`: word vectors without layers; `offset`: added to every number, then taken away at the end."""
+def make_tiny_model(
+    folder: Path, *, static: bool = False, fourier: bool = False, offset: float = 0.0
+) -> Path:
+    """`static`: word vectors without layers; `fourier`: layers that torch runs in float32 only;
+    `offset`: added to every number, then taken away at the end."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Transformer
@@ -20,7 +23,7 @@ def make_tiny_model(folder: Path, *, static: bool = False, offset: float = 0.0) 
         modules = [StaticEmbedding(tokenizer, embedding_dim=32)]
     else:
         bare = folder.parent / f"{folder.name}-bare"
-        _save_bert(bare, tokenizer, offset)
+        _save_layers(bare, tokenizer, offset, fourier=fourier)
         modules = [Transformer(str(bare)), Pooling(32, "mean")]
     if offset:
         last = Dense(32, 32, bias=True, activation_function=torch.nn.Identity())
@@ -32,20 +35,21 @@ def make_tiny_model(folder: Path, *, static: bool = False, offset: float = 0.0) 
     return folder
 
 
-def _save_bert(folder: Path, tokenizer: Any, offset: float) -> None:
+def _save_layers(folder: Path, tokenizer: Any, offset: float, *, fourier: bool) -> None:
     import torch
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel, FNetConfig, FNetModel, PreTrainedTokenizerFast
 
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        pad_token_id=0,
+    sizes = {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+    }
+    model = (
+        FNetModel(FNetConfig(**sizes)) if fourier else BertModel(BertConfig(**sizes, num_attention_heads=2))
     )
-    model = BertModel(config)
     with torch.no_grad():
         for weights in model.parameters():  # the usual scale of 0.02 would make all texts alike
             weights.mul_(8) if weights.ndim > 1 else None
