@@ -1,0 +1,201 @@
+"""The Elasticsearch engine's face: one method per verb of the contract."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from elasticsearch import BadRequestError
+
+from llmrec_plugin.backends import base
+from llmrec_plugin.backends.elasticsearch.client import Connection, translated
+from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
+from llmrec_plugin.backends.elasticsearch.options import read_options
+from llmrec_plugin.backends.elasticsearch.queries import digest_body
+from llmrec_plugin.backends.elasticsearch.searching import Index, answer
+from llmrec_plugin.backends.elasticsearch.terms import Samples
+from llmrec_plugin.backends.elasticsearch.writing import Target, apply
+from llmrec_plugin.backends.validation import check_name, check_query
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, LlmrecError, NotFound
+from llmrec_plugin.types import (
+    EngineQuery,
+    EngineResult,
+    IndexedDocument,
+    IndexSchema,
+    Removal,
+    WriteReport,
+)
+
+logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
+
+LEAST_SERVER = (8, 19)
+
+_ALIAS_SUFFIX = "@Write"
+"""Of the alias that writes go through. An index cannot be called so, for its capital, hence a write to an
+index that is gone fails where Elasticsearch would have made one."""
+_TOMBSTONE_SECONDS = 3_600
+_LEASES_OUTLIVED = 4
+_PAGE = 2_000
+_KEEP_ALIVE = "5m"
+
+
+class SearchBackend(base.SearchBackend):
+    """Options: see `Options`."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        settings = get_settings()
+        self._settings = read_options(options)
+        self._connection = Connection(self._settings)
+        self._prefix = settings.INDEX_PREFIX.lower()
+        # A delete must be remembered for longer than a drain that saw the item before can still be at work.
+        self._tombstone_seconds = max(_TOMBSTONE_SECONDS, _LEASES_OUTLIVED * settings.LEASE_SECONDS)
+        self._schemas: dict[str, IndexSchema] = {}
+        self._samples = Samples()
+
+    def create_index(self, name: str, schema: IndexSchema) -> None:
+        check_name(name)
+        physical = self._physical(name)
+        body = index_body(
+            schema, self._settings, alias=physical + _ALIAS_SUFFIX, tombstone_seconds=self._tombstone_seconds
+        )
+        client = self._connection.client.options(request_timeout=self._settings.write_timeout)
+        self._forget(name)
+        with translated(name):
+            try:
+                client.indices.create(index=physical, **body)
+            except BadRequestError as error:
+                if error.error != "resource_already_exists_exception":
+                    raise
+        found = self._read_schema(name)
+        if found != schema:
+            raise IndexConflict(f"An index {name!r} exists with another schema: {found} instead of {schema}.")
+
+    def drop_index(self, name: str) -> None:
+        check_name(name)
+        client = self._connection.client.options(
+            ignore_status=404, request_timeout=self._settings.write_timeout
+        )
+        with translated(name):
+            client.indices.delete(index=self._physical(name))
+        self._forget(name)
+
+    def index_names(self) -> list[str]:
+        """Those whose first part is LLMREC["INDEX_PREFIX"]: other sites may share the cluster."""
+        pattern = f"{self._physical(self._prefix)}-*{_ALIAS_SUFFIX}"
+        with translated():
+            found = self._connection.client.options(ignore_status=404).indices.get_alias(name=pattern)
+        names = [
+            name for name, about in found.body.items() if isinstance(about, Mapping) and "aliases" in about
+        ]
+        return sorted(name.removeprefix(self._settings.index_prefix) for name in names)
+
+    def write(
+        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
+    ) -> WriteReport:
+        with self._known(name) as schema:
+            target = Target(
+                client=self._connection.client,
+                name=name,
+                alias=self._physical(name) + _ALIAS_SUFFIX,
+                schema=schema,
+                options=self._settings,
+            )
+            return apply(target, puts, deletes)
+
+    def search(self, name: str, query: EngineQuery) -> EngineResult:
+        with self._known(name) as schema:
+            index = Index(
+                client=self._connection.client,
+                name=name,
+                physical=self._physical(name),
+                schema=schema,
+                rescored=self._settings.rescored,
+                samples=self._samples,
+            )
+            return answer(index, check_query(query, schema))
+
+    def count(self, name: str) -> int:
+        check_name(name)
+        with translated(name):
+            return int(self._connection.client.count(index=self._physical(name))["count"])
+
+    def digests(self, name: str) -> Iterator[tuple[str, str]]:
+        """As of the call, writes included that no search has seen yet."""
+        self.refresh(name)
+        client = self._connection.client
+        with translated(name):
+            opened = client.open_point_in_time(
+                index=self._physical(name), keep_alive=_KEEP_ALIVE, allow_partial_search_results=False
+            )
+        context = opened["id"]
+        body: dict[str, Any] = digest_body(_PAGE)
+        try:
+            while True:
+                body["pit"] = {"id": context, "keep_alive": _KEEP_ALIVE}
+                with translated(name):
+                    page = client.search(body=body)
+                context = page.get("pit_id", context)
+                hits = page["hits"]["hits"]
+                if not hits:
+                    return
+                yield from ((hit["fields"]["key"][0], hit["fields"]["digest"][0]) for hit in hits)
+                body["search_after"] = hits[-1]["sort"]
+        finally:
+            with suppress(LlmrecError), translated(name):
+                client.close_point_in_time(id=context)
+
+    def refresh(self, name: str) -> None:
+        check_name(name)
+        with translated(name):
+            self._connection.client.indices.refresh(index=self._physical(name))
+
+    def check(self) -> None:
+        client = self._connection.client
+        with translated():
+            nodes = client.nodes.info(metric="os", filter_path="nodes.*.version")
+            health = client.cluster.health(index=f"{self._physical(self._prefix)}-*")
+        _check_versions([node["version"] for node in nodes.get("nodes", {}).values()])
+        if health["status"] == "red":
+            raise BackendUnavailable(
+                f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the indexes "
+                f"{self._physical(self._prefix)}-*: see GET _cluster/allocation/explain."
+            )
+
+    def _physical(self, name: str) -> str:
+        return self._settings.index_prefix + name
+
+    @contextmanager
+    def _known(self, name: str) -> Iterator[IndexSchema]:
+        """The index's schema, read once; whatever goes wrong, it is read anew the next time."""
+        check_name(name)
+        schema = self._schemas.get(name)
+        if schema is None:
+            schema = self._schemas[name] = self._read_schema(name)
+        try:
+            yield schema
+        except (NotFound, BackendUnavailable):
+            self._forget(name)
+            raise
+
+    def _read_schema(self, name: str) -> IndexSchema:
+        with translated(name):
+            found = self._connection.client.indices.get_mapping(index=self._physical(name))
+        (about,) = found.body.values()
+        return read_schema(name, about["mappings"])
+
+    def _forget(self, name: str) -> None:
+        self._schemas.pop(name, None)
+        self._samples.forget(name)
+
+
+def _check_versions(versions: Sequence[str]) -> None:
+    for version in versions:
+        if tuple(int(part) for part in version.split(".")[:2]) < LEAST_SERVER:
+            raise BackendUnavailable(
+                f"A node of the cluster runs Elasticsearch {version}; this engine needs "
+                f"{'.'.join(map(str, LEAST_SERVER))} or newer on all of them."
+            )

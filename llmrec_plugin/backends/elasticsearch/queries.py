@@ -1,0 +1,185 @@
+"""The bodies of searches: legs, filters, listings and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from llmrec_plugin.backends.elasticsearch.mapping import DIGEST, KEY, VECTOR, filter_path, text_path
+from llmrec_plugin.backends.elasticsearch.terms import Words
+from llmrec_plugin.types import EngineQuery, Filter, Range, Terms, Vector
+
+Body: TypeAlias = dict[str, Any]
+
+MOST_HITS = 10_000
+"""Elasticsearch's own bound on hits and on candidates of the graph search."""
+MOST_FACET_VALUES = 10_000
+"""Of a listing; further values of a field are left out, the rarest first."""
+
+_LEAST_CANDIDATES = 100
+_CANDIDATES_PER_HIT = 1.5
+_VECTOR_DECIMALS = 9
+"""About what float32 means for components of unit vectors; half the digits of a float64."""
+
+_LEAN: Mapping[str, Any] = {"_source": False, "stored_fields": "_none_", "track_total_hits": False}
+"""Keys come from the values that hits are sorted by: no stored field has to be read and unpacked."""
+
+
+def text_body(words: Words, weights: Mapping[str, float], query: EngineQuery) -> Body:
+    """BM25 over the weighted fields together; ties by key."""
+    return {
+        **_LEAN,
+        "query": {"bool": {"must": [match(words, weights)], **_selection(query)}},
+        "size": min(query.limit, MOST_HITS),
+        "sort": [{"_score": "desc"}, {KEY: "asc"}],
+        **_facet_values(query),
+    }
+
+
+def vector_body(query: EngineQuery, k: int, *, rescored: float | None) -> Body:
+    """The k nearest; with `rescored`, that many times as many by their exact cosine."""
+    assert query.vector is not None  # noqa: S101  (the caller asks for the leg)
+    knn: Body = {
+        "field": VECTOR,
+        "query_vector": vector_values(query.vector),
+        "k": k,
+        "num_candidates": candidates(k),
+    }
+    if rescored is not None:
+        knn["rescore_vector"] = {"oversample": rescored}
+    selection = _selection(query)
+    if selection:
+        knn["filter"] = {"bool": selection}
+    return {
+        **_LEAN,
+        "knn": knn,
+        "size": k,
+        "sort": [{"_score": "desc"}, {KEY: "asc"}],
+        **_facet_values(query),
+    }
+
+
+def listing_body(query: EngineQuery) -> Body:
+    """What passes the filters, by key or by a value, with exact total and facets."""
+    field = query.sort.removeprefix("-")
+    descending = query.sort.startswith("-")
+    by_value = {
+        filter_path(field): {
+            "order": "desc" if descending else "asc",
+            "mode": "max" if descending else "min",
+            "missing": "_last",
+        }
+    }
+    return {
+        **_LEAN,
+        "query": {"bool": {"must": [{"match_all": {}}], **_selection(query)}},
+        "size": min(query.limit, MOST_HITS),
+        "sort": [*([by_value] if field else []), {KEY: "asc"}],
+        "track_total_hits": True,
+        "aggs": {counts_name(place): _counts(name) for place, name in enumerate(query.facets)},
+    }
+
+
+def existence_body(words: Words, weights: Mapping[str, float]) -> Body:
+    """Whether any item at all holds one of the words."""
+    return {
+        "query": {"bool": {"filter": [match(words, weights)]}},
+        "size": 0,
+        "track_total_hits": 1,
+    }
+
+
+def sample_body(size: int) -> Body:
+    """Texts of some items, the same ones as long as the index stays, and how many there are."""
+    return {
+        "query": {"function_score": {"random_score": {"seed": 1, "field": "_seq_no"}}},
+        "size": size,
+        "_source": ["text"],
+        "track_total_hits": True,
+    }
+
+
+def digest_body(size: int) -> Body:
+    """One page of a walk over all items, in the order that costs least."""
+    return {
+        **_LEAN,
+        "query": {"match_all": {}},
+        "size": size,
+        "sort": ["_shard_doc"],
+        "docvalue_fields": [KEY, DIGEST],
+    }
+
+
+def candidates(k: int) -> int:
+    """How many of its neighbours the graph search looks at."""
+    return min(MOST_HITS, max(_LEAST_CANDIDATES, int(k * _CANDIDATES_PER_HIT)))
+
+
+def vector_values(vector: Vector) -> list[float]:
+    values: list[float] = np.round(vector.astype(np.float64), _VECTOR_DECIMALS).tolist()
+    return values
+
+
+def match(words: Words, weights: Mapping[str, float]) -> Body:
+    """Any token of any word, in one of the fields."""
+    tokens = dict.fromkeys(token for word in words for token in word)
+    return {
+        "combined_fields": {
+            "query": " ".join(tokens),
+            "fields": [f"{text_path(field)}^{weight:.6g}" for field, weight in boosts(weights).items()],
+            "operator": "or",
+        }
+    }
+
+
+def boosts(weights: Mapping[str, float]) -> dict[str, float]:
+    """Fields without weight are not searched; combined_fields demands weights of 1 at least."""
+    positive = {field: float(weight) for field, weight in weights.items() if weight > 0}
+    scale = max(1.0, 1.0 / min(positive.values(), default=1.0))
+    return {field: max(1.0, weight * scale) for field, weight in positive.items()}
+
+
+def _selection(query: EngineQuery) -> Body:
+    """Clauses of a bool query; the same ones in every leg, so they cannot disagree."""
+    selection: Body = {}
+    if query.filters:
+        selection["filter"] = [_filter(item) for item in query.filters]
+    if query.exclude:
+        selection["must_not"] = [{"terms": {KEY: sorted(query.exclude)}}]
+    return selection
+
+
+def _filter(item: Filter) -> Body:
+    path = filter_path(item.field)
+    if isinstance(item, Terms):
+        return {"terms": {path: list(item.values)}}
+    return {"range": {path: _bounds(item)}} if _bounds(item) else {"exists": {"field": path}}
+
+
+def _bounds(item: Range) -> Body:
+    """One bound a side: of two, Elasticsearch would take the one that is named last."""
+    bounds: Body = {}
+    if item.gte is not None and (item.gt is None or item.gte > item.gt):
+        bounds["gte"] = item.gte
+    elif item.gt is not None:
+        bounds["gt"] = item.gt
+    if item.lte is not None and (item.lt is None or item.lte < item.lt):
+        bounds["lte"] = item.lte
+    elif item.lt is not None:
+        bounds["lt"] = item.lt
+    return bounds
+
+
+def _facet_values(query: EngineQuery) -> Body:
+    return {"docvalue_fields": [filter_path(name) for name in query.facets]} if query.facets else {}
+
+
+def counts_name(place: int) -> str:
+    """Of the counts of the query's facet at that place; a field's own name might mean something there."""
+    return f"facet{place}"
+
+
+def _counts(name: str) -> Body:
+    return {"terms": {"field": filter_path(name), "size": MOST_FACET_VALUES}}
