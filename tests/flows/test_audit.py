@@ -13,7 +13,7 @@ from django.test import override_settings
 from llmrec_plugin.backends import embedded, get_backend
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import LeaseLost, NotBuilt, NotFound
-from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
+from llmrec_plugin.models import Embedding, IndexBatch, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit as audit_module
 from llmrec_plugin.services import indexing, leases
 from llmrec_plugin.services.audit import AuditReport, audit
@@ -70,26 +70,20 @@ def test_after_a_build_nothing_differs(lamps: list[Product]) -> None:
 
 def test_every_kind_of_difference_is_found_and_mended(lamps: list[Product]) -> None:
     missing, changed, gone, refiltered, *_ = lamps
-    get_backend().write(live_name(), [], [Removal(key=str(missing.pk), revision=100)])
+    newer = IndexBatch.objects.latest("id").pk + 50
+    get_backend().write(live_name(), [], [Removal(key=str(missing.pk), revision=newer)])
     Product.objects.filter(pk=changed.pk).update(title="Torch")
     Product.objects.filter(pk=refiltered.pk).update(price=3)
     Product.objects.filter(pk=gone.pk)._raw_delete("default")
     expected = (keys(missing), keys(changed, refiltered), keys(gone))
     assert differences(audit("product")) == expected
-    # revisions go on from where the engine is, as after the removal written above
-    _draw_revisions_up_to(100)
+    IndexBatch.objects.create(pk=newer)  # revisions go on from the removal written above
     report = audit("product", repair=True)
     assert differences(report) == expected
     assert report.repaired == 4
     assert differences(audit("product")) == CLEAN
     assert found("product", "torch") == {str(changed.pk)}
     assert listed("product") == set(keys(*lamps)) - {str(gone.pk)}
-
-
-def _draw_revisions_up_to(revision: int) -> None:
-    from llmrec_plugin.models import IndexBatch
-
-    IndexBatch.objects.create(pk=revision)
 
 
 def test_what_the_index_holds_of_nothing_is_orphaned(lamps: list[Product]) -> None:

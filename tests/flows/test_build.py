@@ -32,7 +32,8 @@ from llmrec_plugin.models import (
     ModelVersion,
     OutboxEntry,
 )
-from llmrec_plugin.services import calibration, indexing, leases, promotion
+from llmrec_plugin.services import build as build_module
+from llmrec_plugin.services import calibration, indexing, leases, outbox, promotion
 from llmrec_plugin.services.build import build, estimate
 from llmrec_plugin.services.live import encoder_of, live_pair
 from tests.flows import moody_encoder
@@ -89,7 +90,7 @@ class TestBuild:
         with pytest.raises(NotBuilt, match=r"manage\.py llmrec build --document product"):
             live_pair("product")
         with pytest.raises(NotFound, match="Known: course, product"):
-            live_pair("prodct")
+            live_pair("products")
 
     def test_a_second_build_has_nothing_to_do(self) -> None:
         stock(3)
@@ -229,7 +230,7 @@ class TestInterruption:
     def test_it_goes_on_in_the_middle_of_marking_and_of_filling(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stock(2500)
+        stock(250)
         beats = 0
 
         def interrupted(lease: leases.HeldLease) -> None:
@@ -238,21 +239,52 @@ class TestInterruption:
             if beats in (2, 6):
                 raise KeyboardInterrupt
 
+        monkeypatch.setattr(outbox, "CHUNK", 100)
         monkeypatch.setattr(leases.HeldLease, "beat", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            build("product")  # after the first chunk of 1,000 was marked
-        version = IndexVersion.objects.get()
-        assert (version.total, version.marking_done) == (1000, False)
-        with pytest.raises(KeyboardInterrupt):
-            build("product")  # after some batches were written
-        written = get_backend().count(version.name)
-        assert 0 < written < 2500
-        mood.read.clear()
-        report = build("product")
+        with using_encoder("moody", DRAIN_BATCH=40):
+            with pytest.raises(KeyboardInterrupt):
+                build("product")  # after the first chunk of 100 was marked
+            version = IndexVersion.objects.get()
+            assert (version.total, version.marking_done) == (100, False)
+            with pytest.raises(KeyboardInterrupt):
+                build("product")  # after some batches were written
+            written = get_backend().count(version.name)
+            assert 0 < written < 250
+            mood.read.clear()
+            report = build("product")
         assert report.index_version == version
-        assert report.written == 2500 - written
-        assert len(mood.read) == 2500 - written
-        assert IndexVersion.objects.get().total == 2500
+        assert report.written == 250 - written
+        assert len(mood.read) == 250 - written
+        assert IndexVersion.objects.get().total == 250
+
+    def test_it_waits_for_what_another_process_has_claimed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stock(4)
+        naps: list[float] = []
+
+        def nap(seconds: float) -> None:
+            """The other process dies meanwhile, and its lease ends."""
+            naps.append(seconds)
+            OutboxEntry.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+
+        monkeypatch.setattr("llmrec_plugin.services.build.time.sleep", nap)
+        claims: list[int] = []
+
+        def claim_first(lease: leases.HeldLease) -> None:
+            if not claims:
+                claims.append(
+                    OutboxEntry.objects.update(
+                        lease_owner="elsewhere:1:1:ab", lease_until=timezone.now() + timedelta(minutes=5)
+                    )
+                )
+
+        mood.down = {"moody"}
+        with pytest.raises(EncoderUnavailable):
+            build("product")
+        mood.down = set()
+        monkeypatch.setattr(leases.HeldLease, "beat", claim_first)
+        assert build("product").written == 4
+        assert claims == [4]
+        assert naps == [build_module.POLL_SECONDS]
 
     def test_a_build_that_no_longer_fits_the_settings_is_given_up(self) -> None:
         stock(2)

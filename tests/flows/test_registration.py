@@ -17,6 +17,7 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocum
 from llmrec_plugin.documents.paths import as_scalar
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError, NotFound
+from llmrec_plugin.models import ImportedItem
 from llmrec_plugin.types import Document
 from tests.flows.indexed import declared
 from tests.hostapp.models import Brand, Category, Course, Learner, Order, OrderLine, Product
@@ -80,9 +81,9 @@ def test_registering_twice_makes_one_document() -> None:
 
 def test_an_unknown_label_names_the_nearest_and_all_others() -> None:
     with pytest.raises(
-        NotFound, match=r'no document "prodct". Did you mean "product"\? Known: course, product'
+        NotFound, match=r'no document "products". Did you mean "product"\? Known: course, product'
     ):
-        registry.get("prodct")
+        registry.get("products")
 
 
 def test_models_of_third_parties_and_several_documents_per_model_can_be_declared() -> None:
@@ -213,6 +214,40 @@ def test_a_value_that_is_not_of_its_kind_names_the_field() -> None:
 )
 def test_values_become_what_engines_compare(value: Any, kind: Any, scalar: Any) -> None:
     assert as_scalar(value, kind) == scalar
+
+
+@pytest.mark.parametrize(("value", "kind"), [([], "number"), ("many", "number"), ("today", "date")])
+def test_values_of_another_kind_are_refused(value: Any, kind: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        as_scalar(value, kind)
+
+
+def test_naive_times_are_of_the_sites_zone() -> None:
+    assert as_scalar(datetime(1970, 1, 1, 1), "date") == 3_600.0  # noqa: DTZ001
+
+
+def test_keys_of_json_values_are_reached() -> None:
+    class Imported(SearchDocument[ImportedItem]):
+        model = ImportedItem
+        text_fields = ["text__title", "text__tags"]
+
+    item = ImportedItem(id="a", document="x", text={"title": "Lamp", "tags": ["desk", None, "brass"]})
+    with declared(Imported):
+        assert prepared("importeditem", item).text == {"text__title": "Lamp", "text__tags": "desk brass"}
+        assert registry.get("importeditem").get_title(item) == "Lamp"
+        assert prepared("importeditem", ImportedItem(id="b", text={})).text["text__title"] == ""
+
+
+def test_an_empty_reverse_one_to_one_is_no_text() -> None:
+    class Person(SearchDocument[User]):
+        model = User
+        text_fields = ["username", "learner__interests"]
+
+    with declared(Person):
+        user = User.objects.create(username="ada")
+        assert prepared("user", user).text["learner__interests"] == ""
+        Learner.objects.create(user=user, interests="looms")
+        assert prepared("user", User.objects.get()).text["learner__interests"] == "looms"
 
 
 def test_an_encoder_of_ones_own_does_not_take_the_sites_options() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +14,14 @@ from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
 
-from llmrec_plugin.backends import get_backend
+from llmrec_plugin.backends import embedded, get_backend
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import indexing, leases, outbox, promotion
 from llmrec_plugin.services.audit import audit
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
-from llmrec_plugin.types import Removal
+from llmrec_plugin.types import IndexedDocument, Removal, WriteReport
 from tests.flows import moody_encoder
 from tests.flows.indexed import declared, found, listed, waiting
 from tests.flows.moody_encoder import mood
@@ -78,8 +79,6 @@ class Fragile(SearchDocument[Product]):
 
 
 def _with_key(document: Any, key: str) -> Any:
-    from dataclasses import replace
-
     return replace(document, key=key)
 
 
@@ -227,6 +226,44 @@ class TestOutages:
         assert (report.written, report.failed) == (0, 1)
         assert OutboxEntry.objects.get().last_error.startswith("EncoderMismatch: ")
         assert not Embedding.objects.exists()
+
+
+class SearchBackend(embedded.SearchBackend):
+    """The embedded engine, which refuses what is fragile, and whose index may be dropped under its hands."""
+
+    def write(
+        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
+    ) -> WriteReport:
+        version = IndexVersion.objects.get(name=name)
+        if any("drop" in put.terms["title"] for put in puts):
+            promotion.drop(version)
+        fragile = {put.key: "It broke." for put in puts if "glass" in put.terms["title"]}
+        report = super().write(name, [put for put in puts if put.key not in fragile], deletes)
+        return replace(report, failed=fragile)
+
+
+class TestEngines:
+    @pytest.fixture(autouse=True)
+    def picky(self, live: IndexVersion) -> Iterator[None]:
+        with settings_with(BACKEND="tests.flows.test_sync_failures"):
+            yield
+
+    def test_an_item_that_the_engine_refuses_waits_alone(self) -> None:
+        glass, lamp = add("A glass"), add("A lamp")
+        report = indexing.drain()
+        assert (report.written, report.failed) == (1, 1)
+        assert found("product", "lamp") == {str(lamp.pk)}
+        entry = OutboxEntry.objects.get()
+        assert (entry.object_id, entry.last_error, entry.outage) == (str(glass.pk), "It broke.", False)
+
+    def test_an_index_that_is_dropped_during_the_write_leaves_no_error(self, live: IndexVersion) -> None:
+        with settings_with(ENCODER="tests.flows.moody_encoder", ENCODER_OPTIONS={"name": "other"}):
+            build("product")  # so that the first one is not live any more
+        add("A drop of water")
+        report = indexing.drain()
+        assert (report.failed, report.remaining) == (0, 0)
+        live.refresh_from_db()
+        assert live.state == IndexVersion.State.DROPPED
 
 
 class TestSeveralIndexes:
@@ -377,12 +414,12 @@ class TestOthers:
 
     def test_changes_come_before_what_a_build_needs(self, live: IndexVersion) -> None:
         for number in range(3):
-            OutboxEntry.objects.create(document="product", object_id=str(100 + number), index_version=live)
+            OutboxEntry.objects.create(document="product", object_id=str(987654 + number), index_version=live)
         lamp = add("Lamp")
         assert [entry.object_id for entry in outbox.claim(1)] == [str(lamp.pk)]
 
     def test_a_stream_of_changes_does_not_hold_up_a_build(self, live: IndexVersion) -> None:
-        OutboxEntry.objects.create(document="product", object_id="100", index_version=live)
+        OutboxEntry.objects.create(document="product", object_id="987654", index_version=live)
         for number in range(8):
             add(f"Lamp {number}")
         claimed = outbox.claim(4, version=live)

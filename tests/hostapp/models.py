@@ -29,7 +29,9 @@ class Product(models.Model):
         Brand, null=True, blank=True, on_delete=models.SET_NULL, related_name="products"
     )
     categories = models.ManyToManyField(Category, blank=True, related_name="products")
-    labels = models.ManyToManyField("Label", blank=True, through="ProductLabel", related_name="products")
+    labels: models.ManyToManyField[Label, ProductLabel] = models.ManyToManyField(
+        "Label", blank=True, through="ProductLabel", related_name="products"
+    )
     price = models.DecimalField(max_digits=10, decimal_places=2, default=0)
     in_stock = models.BooleanField(default=True)
     is_draft = models.BooleanField(default=False)
