@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.types import Matrix
@@ -87,16 +87,21 @@ def checked(matrix: ArrayLike, dimensions: int, *, encoder: str) -> Matrix:
             f"Encoder {encoder} returned shape {vectors.shape} where rows of {dimensions} numbers were "
             "expected: vectors of another model do not fit this index."
         )
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-    if bad.size:
-        what = "only zeros" if norms[bad[0]] == 0 else "NaN or infinite numbers"
-        raise InvalidVector(
-            f"Encoder {encoder} returned a row of {what} for {bad.size} of {len(vectors)} texts, "
-            f"first for text number {bad[0] + 1}."
-        )
-    unit: Matrix = (vectors / norms[:, None]).astype(np.float32)
+    with np.errstate(over="ignore"):  # a length beyond float32 becomes infinite and is refused
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)).astype(np.float32)
+    if len(norms) and not (norms.min() > 0 and norms.max() < np.inf):  # NaN fails both
+        _refuse(norms, encoder)
+    unit: Matrix = vectors / norms[:, None]
     return unit
+
+
+def _refuse(norms: NDArray[np.float32], encoder: str) -> NoReturn:
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    what = "only zeros" if norms[bad[0]] == 0 else "NaN or infinite numbers"
+    raise InvalidVector(
+        f"Encoder {encoder} returned a row of {what} for {bad.size} of {len(norms)} texts, "
+        f"first for text number {bad[0] + 1}."
+    )
 
 
 class CheckedEncoder:

@@ -90,6 +90,7 @@ def _returning(matrix: Any, dimensions: int = 3) -> Callable[[EncoderSpec], obje
             "NaN or infinite numbers for 1 of 2 texts, first for text number 1",
         ),
         ([[1, 0, 0], [float("inf"), 0, 0]], "NaN or infinite"),
+        ([[3e38, 3e38, 0], [1, 0, 0]], "NaN or infinite"),
         ([[1, 2], [3, 4]], r"shape \(2, 2\) where rows of 3"),
         ([1, 2, 3], r"shape \(3,\)"),
         ([[1, 2, 3]], "1 rows for 2 texts"),
