@@ -41,7 +41,7 @@ def test_the_test_sites_declarations_are_right() -> None:
 
 
 def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
-    with declared(document(text_fields=["titel"], label="A b"), document(related={Brand: "categories"})):
+    with declared(document(text_fields=["titles"], label="A b"), document(related={Brand: "categories"})):
         messages = all_checks()
     assert messages
     assert all(str(message.id).startswith("llmrec_plugin.") and message.hint for message in messages)
@@ -50,7 +50,7 @@ def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
 @pytest.mark.parametrize(
     ("settings", "number", "said"),
     [
-        ({"BACKEN": 1}, "E001", 'Did you mean "BACKEND"?'),
+        ({"BACKENDS": 1}, "E001", 'Did you mean "BACKEND"?'),
         ({"TASKS": "sometimes"}, "E001", "must be one of"),
         ({"BACKEND": "llmrec_plugin.backends.nothing"}, "E002", "no such module"),
         ({"BACKEND": "nowhere.at.all"}, "E002", "no such module"),
@@ -72,7 +72,7 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         ({"label": "Two Words"}, "E011", "Two Words"),
         ({"text_fields": []}, "E012", "names no field"),
         ({"text_fields": "title"}, "E012", "names no field"),
-        ({"text_fields": ["titel"]}, "E013", 'did you mean "title"?'),
+        ({"text_fields": ["titles"]}, "E013", 'did you mean "title"?'),
         ({"text_fields": ["title__upper"]}, "E013", "plain field"),
         ({"text_fields": {"title": 0}}, "E014", "weight 0"),
         ({"text_fields": {"title": "much"}}, "E014", "'much'"),
@@ -85,7 +85,7 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         ({"related": {Brand: "maker"}}, "E017", '"maker"'),
         ({"related": {Brand: "categories"}}, "E017", "to Category, not to Brand"),
         ({"related": {Brand: "title"}}, "E017", "does not lead"),
-        ({"date_field": "creatd"}, "E018", 'did you mean "created"?'),
+        ({"date_field": "creation"}, "E018", 'did you mean "created"?'),
         ({"date_field": "title"}, "E018", "no date or datetime"),
         ({"language": "English please"}, "E019", "neither a code nor a field"),
         ({"encoder": 7}, "E026", "neither a name"),
@@ -125,7 +125,7 @@ def test_a_prepared_filter_needs_a_kind() -> None:
 
 
 def test_one_mistake_does_not_hide_another() -> None:
-    ids = found(document(text_fields=["titel"], filter_fields=["prize"], related={Brand: "maker"}))
+    ids = found(document(text_fields=["titles"], filter_fields=["prize"], related={Brand: "maker"}))
     assert {"E013", "E015", "E017"} <= set(ids)
 
 
