@@ -30,7 +30,8 @@ class Settings:
     """Model id, path, http(s) URL or module; a SearchDocument may name its own."""
     ENCODER_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the encoder: max_length, batch_size, dtype, device, threads, revision, query_prompt,
-    document_prompt, pooling; for a URL also model, api_key, timeout, retries, dimensions."""
+    document_prompt, pooling, dimensions; for a URL also model, api_key, api_key_env (the environment
+    variable that holds it), timeout, query_timeout, retries, max_characters."""
     DATA_DIR: str | Path = ""
     """Folder for indexes and converted models; empty: `.llmrec` beside manage.py (BASE_DIR)."""
     INDEX_PREFIX: str = "llmrec"

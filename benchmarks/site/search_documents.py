@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from llmrec_plugin.documents import SearchDocument, register
-from llmrec_plugin.models import ImportedItem
+from llmrec_plugin.documents import ImportedItemDocument, register
 
 
 @register
-class ItemDocument(SearchDocument[ImportedItem]):
-    model = ImportedItem
+class ItemDocument(ImportedItemDocument):
     label = "item"
     text_fields = {"title": 1, "description": 1}
     language = "en"
-
-    def prepare_title(self, item: ImportedItem) -> str:
-        return str(item.text.get("title", ""))
-
-    def prepare_description(self, item: ImportedItem) -> str:
-        return str(item.text.get("description", ""))

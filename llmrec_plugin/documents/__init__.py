@@ -9,11 +9,13 @@ class ProductDocument(SearchDocument[Product]):
     related = {Category: "category"}
 """
 
+from llmrec_plugin.documents.imported import ImportedItemDocument
 from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserDocument
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
 
 __all__ = [
+    "ImportedItemDocument",
     "InteractionSource",
     "Registry",
     "SearchDocument",

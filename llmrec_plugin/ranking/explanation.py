@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
 from llmrec_plugin.types import RankedItem
@@ -28,14 +28,25 @@ def explain(item: RankedItem) -> list[Reason]:
     """The strongest causes that speak for the item, strongest first; empty when nothing stands out.
 
     At most two, each with at least 15 % of the sum of the positive contributions: less would be
-    true but no reason that anyone recognises.
+    true but no reason that anyone recognises. Causes of one code that only together weigh that much,
+    such as many past items with a little of it each, are told by the strongest of them.
     """
     positive = {name: value for name, value in item.contributions.items() if value > 0}
     mass = sum(positive.values())
-    reasons = []
+    reasons: list[Reason] = []
+    small: dict[str, list[Reason]] = {}
     for name in sorted(positive, key=lambda name: (-positive[name], name)):
         code, _, source = name.partition(":")
-        share = positive[name] / mass
-        if code in get_args(Code) and share >= LEAST_SHARE:
-            reasons.append(Reason(code=cast(Code, code), source=source or None, share=share))
-    return reasons[:MOST_REASONS]
+        if code not in get_args(Code):
+            continue
+        reason = Reason(code=cast(Code, code), source=source or None, share=positive[name] / mass)
+        if reason.share >= LEAST_SHARE:
+            reasons.append(reason)
+        else:
+            small.setdefault(code, []).append(reason)
+    told = {reason.code for reason in reasons}
+    for code, parts in small.items():
+        together = sum(part.share for part in parts)
+        if code not in told and together >= LEAST_SHARE:
+            reasons.append(replace(parts[0], share=together))
+    return sorted(reasons, key=lambda reason: -reason.share)[:MOST_REASONS]

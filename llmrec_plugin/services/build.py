@@ -106,6 +106,7 @@ def build(
             floor = measure_floor(document, version, encoder)
             lease.beat()
             _become_ready(version, floor)
+            report += _fill(version, lease, None)  # what changed meanwhile, or waited before the build
         if promote and not _is_live(version):
             promotion.promote(version, by=by, reason="build")
     promotion.sweep()

@@ -206,8 +206,8 @@ def _item(line: Mapping[str, Any], document: str | None) -> ImportedItem:
     label = _label(line.get("document") or document)
     if not any(known.label == label for known in registry.for_model(ImportedItem)):
         raise InvalidRequest(
-            f'No document "{label}" reads imported items: register a SearchDocument with '
-            f'model = ImportedItem and label = "{label}" in a search_documents.py.'
+            f'No document "{label}" reads imported items: register an ImportedItemDocument '
+            f'with label = "{label}" in a search_documents.py.'
         )
     text = line.get("text")
     if not isinstance(text, dict) or not text or not all(isinstance(value, str) for value in text.values()):

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from threading import Lock, Thread
 
-from llmrec_plugin.exceptions import LlmrecError
+from django.db import DatabaseError, connections
+
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import LlmrecError, NotBuilt
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 
@@ -38,6 +43,28 @@ _memory = _Memory()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_memory.clear)
+
+
+def warm_up() -> None:
+    """Load the encoders of all live indexes in the background; for the start of a web process.
+
+    To be called in each serving process, after any fork; see the wsgi.py of the demo site. Does nothing
+    where there is no database yet.
+    """
+    versions: dict[str, IndexVersion] = {}
+    if not get_settings().ENABLED:
+        return
+    try:
+        for document in registry:
+            with suppress(NotBuilt):
+                version = live_pair(document.label).index_version
+                versions[version.encoder_id] = version
+    except DatabaseError as error:
+        logger.warning("no encoder is loaded ahead error=%s", type(error).__name__)
+    finally:
+        connections.close_all()  # a server that forks after this must not share it
+    for version in versions.values():
+        _load(version)
 
 
 def serving_pair(label: str) -> LivePair:

@@ -1,4 +1,4 @@
-"""Chinese is complete: no string missing, fuzzy, or with other placeholders, and the compiled file is current."""
+"""Chinese is complete: no string missing, fuzzy or with other placeholders, and compiled as it stands."""
 
 from __future__ import annotations
 

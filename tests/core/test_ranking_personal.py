@@ -150,8 +150,19 @@ def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
     assert [reason.code for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]
 
 
-def test_many_small_causes_give_no_reason_at_all() -> None:
-    assert reasons(**{f"also__{number}": 0.1 for number in range(10)}) == []
+def test_many_small_causes_of_one_code_are_told_by_the_strongest_of_them() -> None:
+    small = {f"also__{number}": 0.05 + number / 100 for number in range(6)}  # 0.05 … 0.10, together 0.45
+    first, second = reasons(**small, popularity=0.4, text=0.1, taste__p=0.05)
+    assert (first.code, first.source, first.share) == ("also", "5", pytest.approx(0.45))
+    assert (second.code, second.share) == ("popularity", pytest.approx(0.4))
+
+
+def test_a_cause_that_is_told_already_is_not_told_by_its_small_parts_too() -> None:
+    assert [r.source for r in reasons(also__a=0.5, also__b=0.1, also__c=0.1, popularity=0.1)] == ["a"]
+
+
+def test_small_causes_of_different_codes_give_no_reason_at_all() -> None:
+    assert reasons(unknown=0.7, text=0.1, vector=0.1, popularity=0.1) == []
 
 
 def test_what_speaks_against_an_item_is_no_reason() -> None:

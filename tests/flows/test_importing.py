@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db.models import QuerySet
 from django.test import override_settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.documents import ImportedItemDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Interaction, Judgment, OutboxEntry
 from llmrec_plugin.services import importing, privacy
+from llmrec_plugin.services.build import build
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import Range, SearchRequest, Terms
 
 pytestmark = pytest.mark.django_db
 
 
-class BookDocument(SearchDocument[ImportedItem]):
-    model = ImportedItem
+class BookDocument(ImportedItemDocument):
     label = "book"
-    text_fields = ["text__title"]
-
-    def get_queryset(self) -> QuerySet[ImportedItem]:
-        return super().get_queryset().filter(document="book")
+    text_fields = {"title": 2, "blurb": 1}
+    filter_fields = ["year", "tags"]
+    kinds = {"year": "number", "tags": "keyword"}
 
 
 @pytest.fixture
@@ -52,6 +53,24 @@ def lines(path: Path, *rows: Any) -> Path:
 
 def book(key: str, title: str = "A book", **more: Any) -> dict[str, Any]:
     return {"id": key, "document": "book", "text": {"title": title}} | more
+
+
+@pytest.mark.usefixtures("books")
+def test_imported_items_are_found_by_their_words_and_filters(tmp_path: Path) -> None:
+    rows = [
+        book("1", title="The night sky", filters={"year": 1999, "tags": ["stars"]}),
+        book("2", title="The day sky", filters={"year": 2001, "tags": []}),
+        {"id": "3", "document": "book", "text": {"title": "Bread", "blurb": "no sky here"}},
+    ]
+    importing.import_items(lines(tmp_path / "items.jsonl", *rows))
+    ImportedItem.objects.create(id="4", document="film", text={"title": "Sky, the film"})
+    build("book")
+    request = SearchRequest(document="book", text="sky")
+    assert {item.id for item in search(request).results} == {"1", "2", "3"}
+    later = replace(request, filters=(Range(field="year", gte=2000),), facets=("tags",))
+    assert [item.id for item in search(later).results] == ["2"]
+    starry = replace(request, filters=(Terms(field="tags", values=("stars",)),))
+    assert [(item.id, item.title) for item in search(starry).results] == [("1", "The night sky")]
 
 
 @pytest.mark.usefixtures("books")
@@ -87,7 +106,7 @@ def test_an_item_that_comes_again_is_replaced(tmp_path: Path) -> None:
         ({"id": "1", "document": "book", "text": {}}, "text"),
         ({"id": "1", "document": "book", "text": {"title": 5}}, "text"),
         ({"id": "1", "document": "magazine", "text": {"title": "x"}}, "magazine"),
-        ({"id": "1", "document": "product", "text": {"title": "x"}}, "register a SearchDocument"),
+        ({"id": "1", "document": "product", "text": {"title": "x"}}, "register an ImportedItemDocument"),
         ({"id": "1", "text": {"title": "x"}}, "Name the document"),
     ],
 )

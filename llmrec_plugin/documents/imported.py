@@ -1,0 +1,38 @@
+"""ImportedItemDocument: items that came from a file and have no model in this site."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.db.models import QuerySet
+
+from llmrec_plugin.documents.paths import FieldPath, resolve
+from llmrec_plugin.documents.search import SearchDocument
+from llmrec_plugin.models import ImportedItem
+
+
+class ImportedItemDocument(SearchDocument[ImportedItem]):
+    """One kind of imported item; give it a `label` and name the keys of the file's "text" and "filters".
+
+        @register
+        class FilmDocument(ImportedItemDocument):
+            label = "film"
+            text_fields = {"title": 2, "description": 1}
+            filter_fields = ["year"]
+            kinds = {"year": "number"}
+
+    `manage.py llmrec import items films.jsonl --document film` fills it.
+    """
+
+    model = ImportedItem
+
+    def get_queryset(self) -> QuerySet[ImportedItem]:
+        """Only the items that were imported for this document."""
+        return super().get_queryset().filter(document=self.label)
+
+    def filter_paths(self) -> dict[str, str]:
+        return {name: f"filters__{path}" for name, path in super().filter_paths().items()}
+
+    @cached_property
+    def _text_paths(self) -> dict[str, FieldPath]:
+        return {name: resolve(ImportedItem, f"text__{name}") for name in self.weights()}

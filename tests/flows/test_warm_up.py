@@ -1,0 +1,53 @@
+"""A web process loads its encoders when it starts, not in its first visitor's request."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
+
+from llmrec_plugin.encoders import base
+from llmrec_plugin.services import serving
+from llmrec_plugin.services.build import build
+from tests.hostapp.models import Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def loaded_within(seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if serving._memory.loaded:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.fixture(autouse=True)
+def cold() -> None:
+    serving._memory.clear()
+
+
+def test_the_encoders_of_live_indexes_are_loaded_in_the_background() -> None:
+    Product.objects.create(title="red kettle")
+    build("product")
+    base.forget_encoders()
+    serving.warm_up()
+    assert loaded_within(10)
+
+
+def test_a_site_without_an_index_starts_all_the_same() -> None:
+    serving.warm_up()
+    assert not loaded_within(0.1)
+
+
+def test_nothing_is_loaded_where_the_plugin_is_switched_off() -> None:
+    Product.objects.create(title="red kettle")
+    build("product")
+    off: dict[str, Any] = {**django_settings.LLMREC, "ENABLED": False}
+    with override_settings(LLMREC=off):
+        serving.warm_up()
+    assert not loaded_within(0.1)
