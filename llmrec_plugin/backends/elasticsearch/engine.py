@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from elasticsearch import BadRequestError
+from elasticsearch import BadRequestError, Elasticsearch
 
 from llmrec_plugin.backends import base
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
@@ -62,7 +62,7 @@ class SearchBackend(base.SearchBackend):
         body = index_body(
             schema, self._settings, alias=physical + _ALIAS_SUFFIX, tombstone_seconds=self._tombstone_seconds
         )
-        client = self._connection.client.options(request_timeout=self._settings.write_timeout)
+        client = self._patient()
         self._forget(name)
         with translated(name):
             try:
@@ -76,11 +76,8 @@ class SearchBackend(base.SearchBackend):
 
     def drop_index(self, name: str) -> None:
         check_name(name)
-        client = self._connection.client.options(
-            ignore_status=404, request_timeout=self._settings.write_timeout
-        )
         with translated(name):
-            client.indices.delete(index=self._physical(name))
+            self._patient().options(ignore_status=404).indices.delete(index=self._physical(name))
         self._forget(name)
 
     def index_names(self) -> list[str]:
@@ -126,7 +123,7 @@ class SearchBackend(base.SearchBackend):
     def digests(self, name: str) -> Iterator[tuple[str, str]]:
         """As of the call, writes included that no search has seen yet."""
         self.refresh(name)
-        client = self._connection.client
+        client = self._patient()
         with translated(name):
             opened = client.open_point_in_time(
                 index=self._physical(name), keep_alive=_KEEP_ALIVE, allow_partial_search_results=False
@@ -151,7 +148,7 @@ class SearchBackend(base.SearchBackend):
     def refresh(self, name: str) -> None:
         check_name(name)
         with translated(name):
-            self._connection.client.indices.refresh(index=self._physical(name))
+            self._patient().indices.refresh(index=self._physical(name))
 
     def check(self) -> None:
         client = self._connection.client
@@ -164,6 +161,10 @@ class SearchBackend(base.SearchBackend):
                 f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the indexes "
                 f"{self._physical(self._prefix)}-*: see GET _cluster/allocation/explain."
             )
+
+    def _patient(self) -> Elasticsearch:
+        """The client for what may take longer than a visitor waits."""
+        return self._connection.client.options(request_timeout=self._settings.write_timeout)
 
     def _physical(self, name: str) -> str:
         return self._settings.index_prefix + name

@@ -12,7 +12,7 @@ from llmrec_plugin.exceptions import ConfigurationError
 Quantization: TypeAlias = Literal["int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw", "flat"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
-_OVERSAMPLE: Mapping[Quantization, float] = {"int8_hnsw": 1.5, "int4_hnsw": 2.0, "bbq_hnsw": 3.0}
+_OVERSAMPLE: Mapping[Quantization, float] = {"int8_hnsw": 2.0, "int4_hnsw": 2.0, "bbq_hnsw": 3.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class Options:
     """Requests travel compressed: for clusters that are far away."""
     connections: int = 16
     """Kept open per node and process."""
-    request_timeout: float = 10.0
+    request_timeout: float = 5.0
     """Seconds for a search."""
     write_timeout: float = 60.0
-    """Seconds for a write."""
+    """Seconds for a write, and for one step of a walk over the whole index."""
     retries: int = 3
     """How often a request that the cluster had no time for (429, 502, 503), or a node did not answer, is
     tried again."""

@@ -18,8 +18,10 @@ MOST_HITS = 10_000
 MOST_FACET_VALUES = 10_000
 """Of a listing; further values of a field are left out, the rarest first."""
 
-_LEAST_CANDIDATES = 100
-_CANDIDATES_PER_HIT = 1.5
+_LEAST_CANDIDATES = 200
+_CANDIDATES_PER_HIT = 4
+"""Of 20,000 items with hashed vectors, which are hard to tell apart, 1.5 found 0.88 of the true 200 nearest
+in 9 ms and 4 found 0.97 in 12 ms."""
 _VECTOR_DECIMALS = 9
 """About what float32 means for components of unit vectors; half the digits of a float64."""
 
@@ -114,7 +116,7 @@ def digest_body(size: int) -> Body:
 
 def candidates(k: int) -> int:
     """How many of its neighbours the graph search looks at."""
-    return min(MOST_HITS, max(_LEAST_CANDIDATES, int(k * _CANDIDATES_PER_HIT)))
+    return min(MOST_HITS, max(_LEAST_CANDIDATES, k * _CANDIDATES_PER_HIT))
 
 
 def vector_values(vector: Vector) -> list[float]:

@@ -37,7 +37,9 @@ _FIRST_PAUSE = 0.5
 _TOO_MUCH = (400, 413)
 """Statuses that blame the request: its parts may be fine each by itself."""
 _CONFLICT = 409
-_PARTS = ("items.*.status", "items.*.error.type", "items.*.error.reason")
+_PARTS = ("items.*.status", "items.*.error.type", "items.*.error.reason", "items.*.error.caused_by")
+_PREVIEW = "Preview of field's value"
+"""From here on a reason cites the item, which is nobody's business in a log."""
 
 
 @dataclass(frozen=True)
@@ -202,5 +204,14 @@ def _attempt(
         elif error["type"] in ("index_not_found_exception", "invalid_index_name_exception"):
             raise NotFound(f"There is no index {target.name!r} in Elasticsearch.")
         else:
-            tally.failed[action.key] = f"{error['type']}: {str(error.get('reason'))[:500]}"
+            tally.failed[action.key] = _reason(error)
     return busy, why
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """What is wrong with an item, and the cause of it."""
+    reasons = [str(error.get("reason")).partition(_PREVIEW)[0].strip()]
+    while isinstance(error.get("caused_by"), Mapping):
+        error = error["caused_by"]
+        reasons.append(str(error.get("reason")).partition("The prefix of")[0])
+    return ": ".join(reason[:300] for reason in reasons)
