@@ -139,6 +139,8 @@ def catalogues(draw: st.DrawFn) -> list[IndexedDocument]:
     ]
 
 
+gone = st.frozensets(st.sampled_from([str(n) for n in range(40)]), max_size=8)
+"""Keys to delete."""
 _filters = st.one_of(
     st.builds(
         Terms,

@@ -206,6 +206,20 @@ def test_a_view_stays_as_it_was_while_others_write(backend: SearchBackend) -> No
     assert view.scores(unit(1)).tolist() == before == [1.0, 0.0]
 
 
+def test_a_search_that_memory_has_overtaken_looks_again(backend: SearchBackend) -> None:
+    backend.write(NAME, [document("1", price=1)])
+    with backend._lease(NAME) as lease:
+        lease.sqlite.execute("BEGIN")
+        state = read_state(lease.sqlite)
+        backend.write(NAME, [document("2", price=1)])
+        assert near(backend, facets=("price",)) == ["1", "2"]
+        with pytest.raises(cache.Ahead):
+            backend._cache.matrix(lease.sqlite, lease.layout, state)
+        with pytest.raises(cache.Ahead):
+            backend._cache.column(lease.sqlite, lease.layout, state, "price")
+        lease.sqlite.rollback()
+
+
 def test_many_blocks_of_vectors_are_searched_as_one(
     backend: SearchBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +262,13 @@ def test_words_in_most_items_are_dropped_from_queries_of_large_indexes(backend: 
     assert sorted(found(backend, "the", "rare")) == ["0000", "0001", "0002"]
     assert len(found(backend, "the", "most", limit=5000)) == 1000
     assert len(found(backend, "the", limit=5000)) == 2000
+
+
+def test_ties_of_any_number_are_cut_by_key(backend: SearchBackend) -> None:
+    backend.write(NAME, [document(f"{n:03}", "red", price=n % 2) for n in reversed(range(500))])
+    assert found(backend, "red", limit=3) == ["000", "001", "002"]
+    half = (Terms(field="price", values=(1,)),)
+    assert found(backend, "red", limit=3, filters=half) == ["001", "003", "005"]
 
 
 def test_an_item_whose_key_is_no_text_fails_alone(backend: SearchBackend) -> None:

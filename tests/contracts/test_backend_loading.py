@@ -57,7 +57,7 @@ def test_other_settings_make_another_engine_with_its_options() -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("llmrec_plugin.backends.embeded", "cannot be imported"),
+        ("llmrec_plugin.backends.nowhere", "cannot be imported"),
         ("llmrec_plugin.backends.validation", "exports no class SearchBackend"),
         ("llmrec_plugin.backends.base", "exports no class SearchBackend"),
     ],

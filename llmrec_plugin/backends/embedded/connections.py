@@ -177,10 +177,10 @@ class Pool:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path(name)}{suffix}").unlink(missing_ok=True)
 
-    def names(self) -> list[str]:
+    def names(self, prefix: str) -> list[str]:
         """Names of the indexes in the folder, sorted; damaged ones too, so that they can be dropped."""
         names = sorted(path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}"))
-        return [name for name in names if self._is_made(name)]
+        return [name for name in names if name.startswith(prefix) and self._is_made(name)]
 
     def _is_made(self, name: str) -> bool:
         try:

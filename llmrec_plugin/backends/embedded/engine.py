@@ -33,6 +33,7 @@ from llmrec_plugin.types import (
 )
 
 _OPTIONS: Mapping[str, Any] = {"dtype": "float32", "busy_timeout": 30.0}
+_LONGEST_WAIT = 3600
 _LEAST_SQLITE = (3, 32, 0)
 _PAGE = 2_000
 
@@ -62,7 +63,7 @@ class SearchBackend(base.SearchBackend):
 
     def index_names(self) -> list[str]:
         """Those whose first part is LLMREC["INDEX_PREFIX"]: other sites may share the folder."""
-        return [name for name in self._pool.names() if name.startswith(f"{self._prefix}-")]
+        return self._pool.names(f"{self._prefix}-")
 
     def write(
         self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
@@ -137,9 +138,11 @@ def _read_options(options: Mapping[str, Any]) -> tuple[str, float]:
         raise ConfigurationError(
             f'LLMREC["BACKEND_OPTIONS"]["dtype"] is {dtype!r}; it must be one of {DTYPES}.'
         )
-    if isinstance(busy_timeout, bool) or not isinstance(busy_timeout, (int, float)) or not busy_timeout >= 0:
+    is_number = isinstance(busy_timeout, (int, float)) and not isinstance(busy_timeout, bool)
+    if not (is_number and 0 <= busy_timeout <= _LONGEST_WAIT):
         raise ConfigurationError(
-            f'LLMREC["BACKEND_OPTIONS"]["busy_timeout"] is {busy_timeout!r}; it must be seconds, 0 or more.'
+            f'LLMREC["BACKEND_OPTIONS"]["busy_timeout"] is {busy_timeout!r}; '
+            f"it must be seconds, from 0 to {_LONGEST_WAIT}."
         )
     return dtype, float(busy_timeout)
 
@@ -175,7 +178,7 @@ def _check_sqlite() -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise BackendUnavailable(
             f"The folder of the indexes, {folder}, cannot be written: give the site's user the right to "
