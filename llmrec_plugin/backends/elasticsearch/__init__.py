@@ -10,7 +10,7 @@ try:
     import elasticsearch
 except ImportError as error:
     raise ConfigurationError(
-        "The Elasticsearch engine needs its client: pip install 'llmrec-plugin[elasticsearch]'"
+        f"The Elasticsearch engine needs its client ({error}): pip install 'llmrec-plugin[elasticsearch]'"
     ) from error
 
 if not (8, 19) <= elasticsearch.__version__[:2] < (10, 0):
