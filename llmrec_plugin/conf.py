@@ -50,7 +50,7 @@ class Settings:
     """Interactions and impressions older than this are deleted by `retention`."""
     PAGE_LIFETIME_SECONDS: int = 1800
     """How long the cursors of a ranked list stay valid."""
-    DRAIN_BATCH: int = 256
+    DRAIN_BATCH: int = 512
     """Outbox entries that one drain takes at a time."""
     LEASE_SECONDS: int = 300
     """How long a claim or lock holds without a sign of life."""

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             name='ImportedItem',
             fields=[
                 ('id', models.CharField(max_length=255, primary_key=True, serialize=False, verbose_name='id')),
-                ('document', models.CharField(db_index=True, max_length=100, verbose_name='document')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
                 ('text', models.JSONField(verbose_name='text')),
                 ('filters', models.JSONField(blank=True, default=dict, verbose_name='filters')),
                 ('image', models.CharField(blank=True, default='', max_length=500, verbose_name='image')),
@@ -64,6 +64,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'imported item',
                 'verbose_name_plural': 'imported items',
+                'indexes': [models.Index(fields=['document', 'id'], name='llmrec_imported_document')],
             },
         ),
         migrations.CreateModel(
