@@ -13,37 +13,30 @@ import atexit
 import contextlib
 import os
 import pwd
-import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-DOWNLOADS = Path(__file__).resolve().parents[1] / ".cache" / "servers"
+from tests.server_programs import Missing, elasticsearch_home, java_home, postgresql_programs
+
 ELASTICSEARCH_VERSIONS = ("8.19.9", "9.2.8")
 
-_LEAST_JAVA = {8: 17, 9: 21}
 _HEAP = "512m"
 _START_SECONDS = 180
 _STOP_SECONDS = 30
-_ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
-
-
-class Missing(Exception):
-    """A server cannot be had on this machine; says what to install."""
 
 
 @dataclass(eq=False)
@@ -120,8 +113,8 @@ def postgresql() -> Server:
 
 def new_elasticsearch(version: str, *, settings: Mapping[str, str] | None = None) -> Server:
     """An Elasticsearch of the caller's own, not started yet; `settings` add to elasticsearch.yml."""
-    java = _java_home(_LEAST_JAVA[int(version.split(".", maxsplit=1)[0])])
-    home = _unpacked(version)
+    java = java_home(version)
+    home = elasticsearch_home(version)
     port, transport = free_port(), free_port()
     folder = _new_folder(f"elasticsearch-{version}")
     config = folder / "config"
@@ -141,12 +134,12 @@ def new_elasticsearch(version: str, *, settings: Mapping[str, str] | None = None
         **(settings or {}),
     }
     (config / "elasticsearch.yml").write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
-    _give_to_service_user(folder)
+    give_to_service_user(folder)
     return Server(
         name=f"Elasticsearch {version}",
         command=["bash", str(home / "bin" / "elasticsearch")],
         port=port,
-        url=f"http://127.0.0.1:{port}",
+        url=f"{'https' if lines.get('xpack.security.http.ssl.enabled') == 'true' else 'http'}://127.0.0.1:{port}",
         folder=folder,
         is_ready=_has_healthy_cluster,
         environment={
@@ -166,7 +159,7 @@ def new_redis() -> Server:
         raise Missing("Redis: install redis-server (apt-get install redis-server)")
     port = free_port()
     folder = _new_folder("redis")
-    _give_to_service_user(folder)
+    give_to_service_user(folder)
     return Server(
         name="Redis",
         command=[program, "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "yes"],
@@ -179,9 +172,9 @@ def new_redis() -> Server:
 
 def new_postgresql() -> Server:
     """A PostgreSQL of the caller's own, not started yet."""
-    programs = _postgresql_programs()
+    programs = postgresql_programs()
     folder = _new_folder("postgresql")
-    _give_to_service_user(folder)
+    give_to_service_user(folder)
     data = folder / "data"
     subprocess.run(
         [programs / "initdb", "-D", data, "-U", "llmrec", "-A", "trust", "-E", "UTF8", "--no-sync"],
@@ -205,6 +198,29 @@ def new_postgresql() -> Server:
     )
 
 
+@contextlib.contextmanager
+def obtained() -> Iterator[None]:
+    """Skips the test where a server cannot be had, or fails it with CI=true."""
+    try:
+        yield
+    except Missing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+def run_beside(server: Server, program: str, *arguments: str) -> None:
+    """One of Elasticsearch's own programs, on the configuration of that server."""
+    subprocess.run(
+        ["bash", str(Path(server.command[1]).with_name(program)), *arguments],
+        cwd=server.folder,
+        env={**_environment(), "HOME": str(server.folder), **server.environment},
+        check=True,
+        capture_output=True,
+        **_as_service_user(),
+    )
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -225,10 +241,9 @@ def _shared(name: str, make: Callable[[], Server]) -> Server:
             atexit.register(_discard_in, os.getpid(), server)
             server.start()
             _running[name] = server
-    if name in _missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(_missing[name], pytrace=False)
-        pytest.skip(_missing[name])
+    with obtained():
+        if name in _missing:
+            raise Missing(_missing[name])
     server = _running[name]
     server.start()
     return server
@@ -255,7 +270,7 @@ def _as_service_user() -> dict[str, Any]:
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _give_to_service_user(folder: Path) -> None:
+def give_to_service_user(folder: Path) -> None:
     user = _service_user()
     if user is not None:
         for path in (folder, *folder.rglob("*")):
@@ -271,98 +286,17 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-@cache
-def _unpacked(version: str) -> Path:
-    """The unpacked distribution, kept between runs where every user can read it."""
-    owner = f"llmrec-servers-{os.geteuid()}"
-    home = Path(tempfile.gettempdir()) / owner / f"elasticsearch-{version}"
-    if not home.exists():
-        home.parent.mkdir(mode=0o755, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-            _unzip(_downloaded(version), Path(scratch))
-            with contextlib.suppress(OSError):  # another test process was faster
-                (Path(scratch) / home.name).rename(home)
-    return home
-
-
-def _unzip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        for entry in packed.infolist():
-            path = Path(packed.extract(entry, folder))
-            is_program = entry.is_dir() or entry.external_attr >> 16 & 0o100
-            path.chmod(0o755 if is_program else 0o644)
-
-
-def _downloaded(version: str) -> Path:
-    archive = DOWNLOADS / f"elasticsearch-{version}.zip"
-    if archive.exists():
-        return archive
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise Missing(f"Elasticsearch {version}: install Maven, which fetches it (apt-get install maven)")
-    DOWNLOADS.mkdir(parents=True, exist_ok=True)
-    fetched = subprocess.run(
-        [
-            *(maven, "-B", "-q", "dependency:copy"),
-            *(f"-Dartifact={_ARTIFACT.format(version=version)}", f"-DoutputDirectory={DOWNLOADS}"),
-        ],
-        cwd=DOWNLOADS,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if fetched.returncode or not archive.exists():
-        raise Missing(f"Elasticsearch {version}: Maven could not fetch it: {fetched.stdout[-500:]}")
-    return archive
-
-
-@cache
-def _java_home(least: int) -> Path:
-    """The oldest Java on this machine that is new enough."""
-    found = sorted((version, home) for home, version in _javas().items() if version >= least)
-    if not found:
-        raise Missing(
-            f"Elasticsearch: install Java {least} or newer (apt-get install openjdk-{least}-jre-headless)"
-        )
-    return found[0][1]
-
-
-@cache
-def _javas() -> dict[Path, int]:
-    """Major version by home folder."""
-    on_path = shutil.which("java")
-    homes = {Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)}
-    homes |= {Path(on_path).resolve().parents[1]} if on_path else set()
-    for folder in ("/usr/lib/jvm", "/opt/java", "/Library/Java/JavaVirtualMachines"):
-        homes |= {home.resolve() for home in Path(folder).glob("*")}
-    homes |= {home / "Contents" / "Home" for home in homes}
-    found = {}
-    for home in homes:
-        release = home / "release"
-        if (home / "bin" / "java").exists() and release.exists():
-            version = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', release.read_text(), re.MULTILINE)
-            if version:
-                found[home] = int(version[1])
-    return found
-
-
-def _postgresql_programs() -> Path:
-    """The folder of initdb and its siblings; Debian keeps it off the PATH."""
-    on_path = shutil.which("initdb")
-    folders = [Path(on_path).resolve().parent] if on_path else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for folder in folders:
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
-            return folder
-    raise Missing("PostgreSQL: install the server (apt-get install postgresql)")
-
-
 def _has_healthy_cluster(server: Server) -> bool:
     url = f"{server.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=5, context=unverified) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.HTTPError):
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 401  # it wants to know who asks, hence it is up
+    except OSError:
         return False
 
 

@@ -1,0 +1,91 @@
+"""The Elasticsearch engine against a cluster that wants a name, a password and its certificate believed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llmrec_plugin.backends.elasticsearch import SearchBackend
+from llmrec_plugin.exceptions import BackendUnavailable
+from llmrec_plugin.types import EngineQuery, Removal
+from tests import servers
+from tests.contracts.backend_model import SCHEMA, document, unit, words
+from tests.server_programs import Missing
+
+NAME = "llmrec-secured"
+ROLE = """
+llmrec:
+  cluster: [monitor]
+  indices:
+    - names: ["llmrec-*"]
+      privileges: [manage, read, write]
+"""
+"""All that the engine needs to be allowed."""
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[servers.Server]:
+    """With a user `site` who has that role alone."""
+    with servers.obtained():
+        server = servers.new_elasticsearch(
+            "8.19.9",
+            settings={
+                "xpack.security.enabled": "true",
+                "xpack.security.transport.ssl.enabled": "false",
+                "xpack.security.http.ssl.enabled": "true",
+                "xpack.security.http.ssl.key": "http.key",
+                "xpack.security.http.ssl.certificate": "http.crt",
+            },
+        )
+        make_certificate(server.folder / "config")
+    try:
+        (server.folder / "config" / "roles.yml").write_text(ROLE)
+        servers.run_beside(
+            server, "elasticsearch-users", "useradd", "site", "-p", "secret-word", "-r", "llmrec"
+        )
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+def make_certificate(folder: Path) -> None:
+    if shutil.which("openssl") is None:
+        raise Missing("OpenSSL: install it (apt-get install openssl)")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "http.key", "-out", "http.crt"),
+        ],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    servers.give_to_service_user(folder)
+
+
+@pytest.mark.crash
+def test_a_role_for_our_indexes_alone_is_enough_and_nothing_less_gets_in(secured: servers.Server) -> None:
+    ca_certs = str(secured.folder / "config" / "http.crt")
+    trusted = {"hosts": secured.url, "ca_certs": ca_certs, "refresh": True, "request_timeout": 30}
+    engine = SearchBackend({**trusted, "basic_auth": ("site", "secret-word")})
+    engine.check()
+    engine.create_index(NAME, SCHEMA)
+    assert engine.write(NAME, [document("1", "red")], [Removal(key="2", revision=1)]).written == 2
+    assert engine.search(NAME, EngineQuery(text=words("red"), vector=unit(1))).total == 1
+    assert list(engine.digests(NAME)) == [("1", "1 1")]
+    assert (engine.index_names(), engine.count(NAME)) == ([NAME], 1)
+    engine.drop_index(NAME)
+    with pytest.raises(BackendUnavailable, match="refuses access"):
+        SearchBackend({**trusted, "basic_auth": ("site", "guessed")}).check()
+    with pytest.raises(BackendUnavailable, match="refuses access"):
+        SearchBackend(trusted).check()
+    with pytest.raises(BackendUnavailable, match=r"(?i)certificate"):
+        SearchBackend({"hosts": secured.url, "retries": 0}).check()
+    SearchBackend(
+        {"hosts": secured.url, "verify_certs": False, "basic_auth": ("site", "secret-word")}
+    ).check()
