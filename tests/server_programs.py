@@ -1,4 +1,4 @@
-"""Where the programs of the real servers are on this machine; Elasticsearch is fetched, the rest installed."""
+"""Where the programs of the real servers are on this machine; Elasticsearch is fetched by Maven."""
 
 from __future__ import annotations
 
