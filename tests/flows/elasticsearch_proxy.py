@@ -71,10 +71,11 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None:
             self._pass_on(door.target, request)
         else:
-            status, value = answer
-            self._reply(
-                status, json.dumps(value).encode(), "application/vnd.elasticsearch+json;compatible-with=8"
-            )
+            self._answer(*answer)
+
+    def _answer(self, status: int, value: Any) -> None:
+        kind = "application/vnd.elasticsearch+json;compatible-with=8"
+        self._reply(status, json.dumps(value).encode(), kind)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _handle
 
@@ -85,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(request.method, request.path, request.body, headers)
             response = connection.getresponse()
             self._reply(response.status, response.read(), response.getheader("Content-Type", "text/plain"))
+        except (OSError, http.client.HTTPException) as error:
+            self._answer(502, {"error": {"type": type(error).__name__, "reason": str(error)}, "status": 502})
         finally:
             connection.close()
 
