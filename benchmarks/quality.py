@@ -68,11 +68,10 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         rows = []
         for query, grades in shop.grades.items():
             ranking = rank(query)
-            judged = [key for key in ranking if key in grades]
             rows.append(
                 (
                     metrics.ndcg(ranking, grades, k=10),
-                    metrics.ndcg(judged, grades, k=10),
+                    metrics.condensed_ndcg(ranking, grades, k=10),
                     metrics.judged(ranking, grades, k=10),
                 )
             )

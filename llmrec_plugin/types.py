@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -21,6 +21,10 @@ FilterKind: TypeAlias = Literal["keyword", "number", "boolean", "date"]
 Scalar: TypeAlias = str | float | bool
 FilterValue: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """Dates are epoch seconds (float). None and () mean: the item has no value, so no filter matches it."""
+
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (done, total) while something long goes on."""
 
 
 def _digest(*parts: object) -> str:

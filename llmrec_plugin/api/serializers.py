@@ -13,7 +13,6 @@ from llmrec_plugin.types import KINDS
 
 LONGEST_QUERY = 10_000
 LARGEST_PAGE = 100
-MOST_FACETS = 20
 MOST_EVENTS = 500
 
 

@@ -5,6 +5,7 @@ One home, so that all engines accept and refuse the same things with the same wo
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -33,6 +34,18 @@ MOST_TERMS = 1_000
 """Values of one `Terms` filter."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+
+
+def check_options(given: Iterable[object], known: Iterable[str], *, engine: str) -> None:
+    """Raise ConfigurationError for an option that the engine does not know, naming the nearest one."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)[0]
+            raise ConfigurationError(
+                f'LLMREC["BACKEND_OPTIONS"] has an unknown key {name!r}. Did you mean {near!r}? '
+                f"The {engine} engine knows: {', '.join(names)}."
+            )
 
 
 def check_name(name: str) -> None:

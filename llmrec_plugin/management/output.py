@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -13,10 +13,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from llmrec_plugin.types import ResultPage
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
+from llmrec_plugin.types import Progress, ResultPage
 
 
 class Stream(Protocol):

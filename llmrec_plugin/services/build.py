@@ -21,9 +21,10 @@ from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable, Not
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
 from llmrec_plugin.services.calibration import measure_floor
-from llmrec_plugin.services.drain import DrainReport, Progress, drain_batch
+from llmrec_plugin.services.drain import DrainReport, drain_batch
 from llmrec_plugin.services.live import live_pair, schema_of
 from llmrec_plugin.services.projection import sample
+from llmrec_plugin.types import Progress
 
 POLL_SECONDS = 0.2
 """While another process finishes what it has claimed of this build."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -22,11 +22,10 @@ from llmrec_plugin.models import IndexBatch, IndexVersion, OutboxEntry
 from llmrec_plugin.services import outbox
 from llmrec_plugin.services.batch import Counts, Item, as_failure, process
 from llmrec_plugin.services.outbox import Failure
+from llmrec_plugin.types import Progress
 
 logger = logging.getLogger("llmrec_plugin.indexing")
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with (done, total)."""
 Entries: TypeAlias = list[OutboxEntry]
 
 

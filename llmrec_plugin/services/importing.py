@@ -21,6 +21,7 @@ from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Judgment
 from llmrec_plugin.services import interactions, outbox, privacy
 from llmrec_plugin.services.interactions import NewInteraction
+from llmrec_plugin.types import Progress
 
 BATCH = 500
 MAX_ID = 255
@@ -29,7 +30,6 @@ MAX_QUERY = 500
 MAX_QUERY_ID = 100
 GRADES = range(4)
 
-Progress = Callable[[int, int], None]
 Parsed = TypeVar("Parsed")
 
 

@@ -9,8 +9,9 @@ The work is in the neighbours: outbox (the backlog), drain, build and audit.
 
 from llmrec_plugin.services.audit import AuditReport, audit
 from llmrec_plugin.services.build import BuildReport, Estimate, build, estimate
-from llmrec_plugin.services.drain import DrainReport, Progress, drain
+from llmrec_plugin.services.drain import DrainReport, drain
 from llmrec_plugin.services.outbox import mark, mark_keys, marked, retry
+from llmrec_plugin.types import Progress
 
 __all__ = [
     "AuditReport",

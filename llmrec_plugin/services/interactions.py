@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -18,7 +18,7 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction
 from llmrec_plugin.services import privacy
-from llmrec_plugin.types import KINDS, Event, Kind
+from llmrec_plugin.types import KINDS, Event, Kind, Progress
 
 ANONYMOUS = "anon:"
 """Prefix of the keys of visitors who have not logged in."""
@@ -124,7 +124,7 @@ def forget(external_ids: Iterable[str]) -> int:
     return deleted
 
 
-def backfill(source: InteractionSource[Any], *, progress: Callable[[int, int], None] | None = None) -> int:
+def backfill(source: InteractionSource[Any], *, progress: Progress | None = None) -> int:
     """Take over the rows that the site had before; returns how many are new. Interrupted or run again,
     it goes on where it stopped, since rows that came in already are duplicates."""
     rows = source.get_queryset().order_by("pk")

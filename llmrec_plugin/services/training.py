@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +24,7 @@ from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, Mode
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, privacy, promotion
 from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
 """Below, what people took together is chance: popularity alone is learned."""
@@ -105,7 +106,7 @@ def fit(
     *,
     now: datetime | None = None,
     by: str = "command",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ModelVersion:
     """Learn from the consented interactions up to `now` and make the result live with the live index.
 

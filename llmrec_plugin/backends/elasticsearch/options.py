@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
+from llmrec_plugin.backends.validation import check_options
 from llmrec_plugin.exceptions import ConfigurationError
 
 Quantization: TypeAlias = Literal["int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw", "flat"]
@@ -67,14 +67,7 @@ class Options:
 
 def read_options(given: Mapping[str, Any]) -> Options:
     """Raises ConfigurationError naming the key and what it may be."""
-    known = [field.name for field in fields(Options)]
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)[0]
-            raise ConfigurationError(
-                f'LLMREC["BACKEND_OPTIONS"] has an unknown key {name!r}. Did you mean {near!r}? '
-                f"The Elasticsearch engine knows: {', '.join(known)}."
-            )
+    check_options(given, (field.name for field in fields(Options)), engine="Elasticsearch")
     for name, value in given.items():
         if name in _RULES:
             is_right, expected = _RULES[name]

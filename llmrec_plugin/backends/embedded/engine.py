@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from llmrec_plugin.backends.embedded.schema import read_state
 from llmrec_plugin.backends.embedded.searching import answer
 from llmrec_plugin.backends.embedded.snapshot import Snapshot
 from llmrec_plugin.backends.embedded.writing import apply, prepare
-from llmrec_plugin.backends.validation import check_name, check_query
+from llmrec_plugin.backends.validation import check_name, check_options, check_query
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError
 from llmrec_plugin.types import (
@@ -126,13 +125,7 @@ class SearchBackend(base.SearchBackend):
 
 
 def _read_options(options: Mapping[str, Any]) -> tuple[str, float]:
-    for name in options:
-        if name not in _OPTIONS:
-            near = difflib.get_close_matches(str(name), _OPTIONS, n=1, cutoff=0.0)[0]
-            raise ConfigurationError(
-                f'LLMREC["BACKEND_OPTIONS"] has an unknown key {name!r}. Did you mean {near!r}? '
-                f"The embedded engine knows: {', '.join(_OPTIONS)}."
-            )
+    check_options(options, _OPTIONS, engine="embedded")
     dtype, busy_timeout = ({**_OPTIONS, **options}[name] for name in _OPTIONS)
     if dtype not in DTYPES:
         raise ConfigurationError(
