@@ -25,7 +25,10 @@ class Settings:
     BACKEND: str = "llmrec_plugin.backends.embedded"
     """Dotted path of a module that exports `SearchBackend`."""
     BACKEND_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
-    """Passed to the engine. Embedded: `dtype` ("float32" or "float16"), `busy_timeout` (seconds)."""
+    """Passed to the engine; an unknown one is an error. Embedded: `dtype` ("float32" or "float16"),
+    `busy_timeout` (seconds). Elasticsearch ("llmrec_plugin.backends.elasticsearch"): hosts, api_key or
+    basic_auth, ca_certs, verify_certs, compress, connections, request_timeout, write_timeout, retries,
+    index_prefix, shards, replicas, refresh_interval, refresh, quantization, oversample, chunk_bytes."""
     ENCODER: str = "intfloat/multilingual-e5-small"
     """Model id, path, http(s) URL or module; a SearchDocument may name its own."""
     ENCODER_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
