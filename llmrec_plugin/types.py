@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,8 +159,9 @@ class EngineQuery:
     """Listing only: a number or date filter field, `-` in front for descending; empty: by key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
+    """One item that a leg found; a tuple, for hundreds are made per search."""
+
     key: str
     score: float
     """Finite; higher is better. BM25 in the text leg, cosine in the vector leg."""
@@ -172,6 +173,9 @@ class EngineResult:
 
     text: Sequence[Hit] = ()
     vector: Sequence[Hit] = ()
+    cosines: Mapping[str, float] = field(default_factory=dict)
+    """Of hits of the text leg, key -> cosine, as far as the engine has them at hand; the floor does not
+    matter here."""
     listing: Sequence[Hit] = ()
     total: int = 0
     """Distinct candidates: the union of the legs, or all that pass the filters in a listing."""
@@ -179,8 +183,7 @@ class EngineResult:
     """Counts over exactly the candidates that `total` counts."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RankedItem:
+class RankedItem(NamedTuple):
     """`score == sum(contributions.values())` up to rounding, always.
 
     Contribution names: text, vector, taste:<key> (the part a past item of the user has in it),

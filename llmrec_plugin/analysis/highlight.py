@@ -25,7 +25,7 @@ def highlight(text: str, words: tuple[tuple[str, ...], ...], language: str = "",
     """
     text = _SURROGATE.sub("\ufffd", text)
     numbers = {term: number for number, word in enumerate(words) for term in word}
-    matches = [token for token in tokenize(text[:_SCANNED], language) if token.term in numbers]
+    matches = list(tokenize(text[:_SCANNED], language, only=numbers))
     if not matches:
         return ""
     matches.sort(key=lambda token: (token.start, token.end))

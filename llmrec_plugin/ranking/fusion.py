@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.ranking.vectors import products, stack, unit
-from llmrec_plugin.types import Hit, RankedItem, Vector
+from llmrec_plugin.types import Hit, RankedItem
 
 
 def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> list[RankedItem]:
@@ -46,22 +45,18 @@ def reciprocal_rank(
     return _fused(parts)
 
 
-def complete(
-    legs: Mapping[str, Sequence[Hit]], query_vector: Vector, vectors: Mapping[str, Vector]
-) -> dict[str, Sequence[Hit]]:
-    """The legs with the exact cosine added to "vector" for candidates that only "text" found.
+def complete(legs: Mapping[str, Sequence[Hit]], cosines: Mapping[str, float]) -> dict[str, Sequence[Hit]]:
+    """The legs with the cosine added to "vector" for candidates that only "text" found.
 
     Without it an item that the words found counts as unlike the query in meaning only because
-    it missed the cut of the nearest. Candidates without a vector stay as they are.
+    it missed the cut of the nearest. Candidates without a known cosine stay as they are.
     """
     found = legs.get("vector", ())
     known = {hit.key for hit in found}
-    missing = list(dict.fromkeys(hit.key for hit in legs.get("text", ()) if hit.key not in known))
-    positions, matrix = stack(missing, vectors)
-    if not positions:
+    missing = dict.fromkeys(hit.key for hit in legs.get("text", ()) if hit.key not in known)
+    added = [Hit(key, cosines[key]) for key in missing if key in cosines]
+    if not added:
         return dict(legs)
-    cosines = products(matrix, unit(query_vector)[None, :])[:, 0].tolist()
-    added = [Hit(missing[position], score) for position, score in zip(positions, cosines, strict=True)]
     return {**legs, "vector": sorted([*found, *added], key=lambda hit: (-hit.score, hit.key))}
 
 
@@ -72,8 +67,11 @@ def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, flo
     for name, hits in legs.items():
         if not all(map(math.isfinite, map(by_score, hits))):
             raise InvalidVector(f"The {name} leg has a score that is not finite; check the encoder.")
-        if hits:
-            result[name] = {hit.key: hit.score for hit in sorted(hits, key=by_score)}
+        scores = {hit.key: hit.score for hit in hits}
+        if len(scores) < len(hits):
+            scores = {hit.key: hit.score for hit in sorted(hits, key=by_score)}
+        if scores:
+            result[name] = scores
     return result
 
 

@@ -15,10 +15,11 @@ class Ranker:
     """Ranks the hits of one request; the same input gives the same list, ties are broken by key."""
 
     fuse: Callable[[Mapping[str, Sequence[Hit]]], list[RankedItem]]
+    """Makes one list of the legs, best first."""
     stages: tuple[Stage, ...] = ()
 
     def rank(self, legs: Mapping[str, Sequence[Hit]]) -> list[RankedItem]:
         items = self.fuse(legs)
         for stage in self.stages:
             items = stage(items)
-        return best_first(items)
+        return best_first(items) if self.stages else items

@@ -59,6 +59,16 @@ def products(left: Matrix, right: Matrix) -> Matrix:
     return result
 
 
+def cosines_to(query: Vector, keys: Iterable[str], vectors: Mapping[str, Vector]) -> dict[str, float]:
+    """Key -> cosine, of those keys that have a vector; no length matters."""
+    keys = list(dict.fromkeys(keys))
+    positions, matrix = stack(keys, vectors)
+    if not positions:
+        return {}
+    cosines = products(matrix, unit(query)[None, :])[:, 0].tolist()
+    return {keys[position]: cosine for position, cosine in zip(positions, cosines, strict=True)}
+
+
 def unit(vector: Vector) -> Vector:
     """The vector at unit length."""
     row: Vector = unit_rows([vector])[0]

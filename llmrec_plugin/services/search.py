@@ -19,6 +19,7 @@ from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking import fusion
 from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Stage, Taste
+from llmrec_plugin.ranking.vectors import cosines_to
 from llmrec_plugin.services import filters, pages, popularity, profiles, queries, reasons, training
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
@@ -155,9 +156,11 @@ def _ranked(
         return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
     legs = {name: hits for name, hits in (("text", found.text), ("vector", found.vector)) if hits}
     personal = bool(strength and user.events)
-    vectors = vectors_of(pair.index_version, _keys_to_read(legs, query, user, personal=personal))
+    unlike = _without_cosine(legs, found) if query.vector is not None else []
+    vectors = vectors_of(pair.index_version, _keys_of_all(legs, user) if personal else unlike)
     if query.vector is not None:
-        legs = fusion.complete(legs, query.vector, vectors)
+        cosines = {**cosines_to(query.vector, unlike, vectors), **found.cosines}
+        legs = fusion.complete(legs, cosines)
     stages: tuple[Stage, ...] = ()
     profile = profiles.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
     if profile is not None:
@@ -165,18 +168,15 @@ def _ranked(
     return Ranker(_fuse(configuration, legs), stages).rank(legs)
 
 
-def _keys_to_read(
-    legs: Mapping[str, Sequence[Hit]], query: AnalysedQuery, user: KnownUser, *, personal: bool
-) -> list[str]:
-    """Items whose vectors are needed: all candidates and the user's past, or those without a cosine."""
-    by_words = [hit.key for hit in legs.get("text", ())]
-    by_meaning = [hit.key for hit in legs.get("vector", ())]
-    if personal:
-        return [*by_words, *by_meaning, *(event.key for event in user.events)]
-    if query.vector is None:
-        return []
-    known = set(by_meaning)
-    return [key for key in by_words if key not in known]
+def _keys_of_all(legs: Mapping[str, Sequence[Hit]], user: KnownUser) -> list[str]:
+    """All candidates and the user's past: his taste needs their vectors."""
+    return [*(hit.key for hits in legs.values() for hit in hits), *(event.key for event in user.events)]
+
+
+def _without_cosine(legs: Mapping[str, Sequence[Hit]], found: EngineResult) -> list[str]:
+    """Items found by words alone, of an engine that did not say how close they are."""
+    known = {*found.cosines, *(hit.key for hit in legs.get("vector", ()))}
+    return [hit.key for hit in legs.get("text", ()) if hit.key not in known]
 
 
 def _fuse(configuration: Configuration, legs: Mapping[str, Sequence[Hit]]) -> Any:

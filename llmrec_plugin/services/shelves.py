@@ -212,7 +212,7 @@ def _without_events(item: RankedItem) -> RankedItem:
     contributions = {
         "average" if name == "popularity" else name: value for name, value in item.contributions.items()
     }
-    return replace(item, contributions=contributions)
+    return item._replace(contributions=contributions)
 
 
 def _for_nobody(scene: Scene) -> Shelf:

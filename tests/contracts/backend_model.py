@@ -190,6 +190,10 @@ def assert_answers(
     else:
         _assert_text_leg(result.text, query, passing)
         _assert_vector_leg(result.vector, query, passing, tolerance)
+        assert set(result.cosines) <= set(keys(result.text))
+        if query.vector is not None:
+            exact = {key: float(passing[key].vector @ query.vector) for key in result.cosines}
+            assert all(abs(result.cosines[key] - exact[key]) <= tolerance for key in exact)
         candidates = {*keys(result.text), *keys(result.vector)}
     for leg in (result.text, result.vector, result.listing):
         assert list(leg) == sorted(leg, key=lambda hit: (-hit.score, hit.key))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.fusion import complete, linear, reciprocal_rank
+from llmrec_plugin.ranking.vectors import cosines_to
 from llmrec_plugin.types import Hit, RankedItem
 
 Fuse = Callable[..., list[RankedItem]]
@@ -139,36 +140,28 @@ def test_linear_does_not_care_about_the_scale_of_a_leg(
     assert scores(moved) == pytest.approx(scores(plain), abs=1e-9)
 
 
-def test_complete_gives_text_hits_their_exact_cosine() -> None:
-    query = np.array([1, 0], dtype=np.float32)
-    vectors = {
-        "a": np.array([1, 0], dtype=np.float32),
-        "b": np.array([0.6, 0.8], dtype=np.float32),
-        "c": np.array([0, 1], dtype=np.float32),
-    }
+def test_complete_gives_text_hits_their_cosine() -> None:
     legs = {"text": [Hit("b", 5.0), Hit("c", 4.0), Hit("unknown", 3.0)], "vector": [Hit("c", 0.3)]}
-    completed = complete(legs, query, vectors)
+    completed = complete(legs, {"b": 0.6, "c": 0.1, "elsewhere": 1.0})
     assert completed["text"] == legs["text"]
-    # c keeps the score of the engine, b is added by its cosine 0.6, an item without a vector is not.
-    assert [hit.key for hit in completed["vector"]] == ["b", "c"]
-    assert [hit.score for hit in completed["vector"]] == pytest.approx([0.6, 0.3])
-
-
-def test_complete_does_not_rely_on_lengths() -> None:
-    """Stored vectors are rounded to half precision, so their length is only nearly 1."""
-    completed = complete(
-        {"text": [Hit("a", 1.0)]}, np.array([0, 3.0], np.float32), {"a": np.array([0, 0.5], np.float16)}
-    )
-    assert completed["vector"][0].score == pytest.approx(1.0)
+    # c keeps the score of its leg, b is added, an item without a cosine is not.
+    assert completed["vector"] == [Hit("b", 0.6), Hit("c", 0.3)]
 
 
 def test_complete_leaves_legs_alone_when_nothing_is_missing() -> None:
-    query = np.array([1, 0], dtype=np.float32)
     legs = {"text": [Hit("a", 1.0)], "vector": [Hit("a", 0.5)]}
-    assert complete(legs, query, {"a": query}) == legs
-    assert complete({}, query, {}) == {}
+    assert complete(legs, {"a": 1.0}) == legs
+    assert complete({}, {"a": 1.0}) == {}
 
 
-def test_complete_refuses_a_query_of_another_encoder() -> None:
+def test_cosines_do_not_depend_on_lengths() -> None:
+    """Stored vectors are rounded to half precision, so their length is only nearly 1."""
+    vectors = {"a": np.array([0, 0.5], np.float16), "b": np.array([3, 4], np.float32)}
+    found = cosines_to(np.array([0, 3.0], np.float32), ["b", "a", "unknown", "a"], vectors)
+    assert found == pytest.approx({"a": 1.0, "b": 0.8})
+    assert cosines_to(np.array([0, 3.0], np.float32), ["unknown"], vectors) == {}
+
+
+def test_cosines_to_a_query_of_another_encoder_are_refused() -> None:
     with pytest.raises(InvalidVector, match="two encoders"):
-        complete({"text": [Hit("a", 1.0)]}, np.ones(3, np.float32), {"a": np.ones(2, np.float32)})
+        cosines_to(np.ones(3, np.float32), ["a"], {"a": np.ones(2, np.float32)})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.backends.embedded.lookups import Ids, as_json, keys_of
+from llmrec_plugin.backends.embedded.matrix import MatrixView, Positions
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot
 from llmrec_plugin.backends.embedded.terms import (
     MOST_WORDS,
@@ -90,25 +95,71 @@ def _matches(
         fetched *= 8
 
 
-def vector_leg(
-    snapshot: Snapshot, selection: Selection, vector: Vector, limit: int, *, floor: float | None
-) -> Leg:
-    """Items by their cosine to the query, none below the floor."""
-    if not limit:
-        return NO_LEG
-    matrix = snapshot.matrix()
+@dataclass(frozen=True)
+class Cosines:
+    """How close items are to the query: all that pass the filters and have a vector."""
+
+    matrix: MatrixView
+    positions: Positions
+    """Ascending rows of the matrix."""
+    scores: NDArray[np.float64]
+    """Rounded, one per position."""
+
+    def leg(self, connection: sqlite3.Connection, limit: int, *, floor: float | None) -> Leg:
+        """The closest, none below the floor."""
+        positions, scores = self.positions, self.scores
+        if floor is not None:
+            near = scores >= floor
+            positions, scores = positions[near], scores[near]
+        found = best(connection, self.matrix.ids[positions], scores, limit)
+        return found._replace(scores=[_rounded(score) for score in found.scores])
+
+    def of(self, text: Leg) -> dict[str, float]:
+        """By key, of the items that words found."""
+        if not (len(text.ids) and len(self.positions)):
+            return {}
+        wanted = self.matrix.position_of[list(text.ids)]
+        places = np.searchsorted(self.positions, wanted).clip(max=len(self.positions) - 1)
+        known = self.positions[places] == wanted
+        return {
+            text.keys[i]: _rounded(score)
+            for i, score in zip(
+                np.flatnonzero(known).tolist(), self.scores[places[known]].tolist(), strict=True
+            )
+        }
+
+
+def start_cosines(snapshot: Snapshot, selection: Selection, vector: Vector) -> Future[Cosines]:
+    """Work out the cosines in another thread.
+
+    Both numpy and SQLite let go of the interpreter, so the words are looked up meanwhile.
+    """
+    return _threads().submit(_cosines, snapshot.matrix(), selection, vector)
+
+
+def _cosines(matrix: MatrixView, selection: Selection, vector: Vector) -> Cosines:
+    """Touches no connection: those belong to one thread."""
     if selection.mask is not None and selection.count <= _NARROW_SHARE * matrix.count:
         positions = matrix.positions(np.flatnonzero(selection.mask))
         cosines = matrix.scores_at(positions, vector)
     else:
         positions = np.flatnonzero(matrix.alive & selection.keeps(matrix.ids))
         cosines = matrix.scores(vector)[positions]
-    scores = np.clip(np.round(cosines, _DECIMALS), -1.0, 1.0).astype(np.float64)
-    if floor is not None:
-        near = scores >= floor
-        positions, scores = positions[near], scores[near]
-    leg = best(snapshot.connection, matrix.ids[positions], scores, limit)
-    return leg._replace(scores=[round(score, _DECIMALS) for score in leg.scores])
+    return Cosines(matrix, positions, np.clip(np.round(cosines, _DECIMALS), -1.0, 1.0).astype(np.float64))
+
+
+def _rounded(cosine: float) -> float:
+    return round(cosine, _DECIMALS)
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """Threads for cosines, as many as there are cores."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="llmrec-cosines")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind
 
 
 def best(connection: sqlite3.Connection, ids: Ids, scores: NDArray[np.float64], limit: int) -> Leg:

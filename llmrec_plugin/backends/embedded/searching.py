@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llmrec_plugin.backends.embedded.columns import Mask
-from llmrec_plugin.backends.embedded.legs import NO_LEG, Leg, best, text_leg, vector_leg
+from llmrec_plugin.backends.embedded.legs import NO_LEG, Leg, best, start_cosines, text_leg
 from llmrec_plugin.backends.embedded.lookups import keys_of
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot, select
 from llmrec_plugin.types import EngineQuery, EngineResult, Hit, Scalar
@@ -20,16 +20,23 @@ def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
     if query.text is None and query.vector is None:
         return _listing(snapshot, selection, query)
     text = vector = NO_LEG
+    scoring = None
+    if query.vector is not None and query.limit:
+        scoring = start_cosines(snapshot, selection, query.vector)
     if query.text is not None:
         text = text_leg(snapshot, selection, query.text, query.limit)
-    if query.vector is not None:
-        vector = vector_leg(snapshot, selection, query.vector, query.limit, floor=query.floor)
+    cosines: dict[str, float] = {}
+    if scoring is not None:
+        found = scoring.result()
+        vector = found.leg(snapshot.connection, query.limit, floor=query.floor)
+        cosines = found.of(text)
     candidates = {*text.ids, *vector.ids}
     selected = np.zeros(snapshot.state.next_id, np.bool_)
     selected[list(candidates)] = True
     return EngineResult(
         text=_hits(text),
         vector=_hits(vector),
+        cosines=cosines,
         total=len(candidates),
         facets=_facets(snapshot, query, selected),
     )
