@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data, host
+from llmrec_plugin.evaluation import metrics
+from llmrec_plugin.evaluation.significance import paired_bootstrap
+
+METRICS = {
+    "NDCG@10": metrics.ndcg,
+    "condensed NDCG@10": metrics.condensed_ndcg,
+    "judged@10": metrics.judged,
+}
 
 
 def _reference_bm25(items: Sequence[tuple[str, str, str]]) -> Callable[[str], list[str]]:
@@ -48,11 +56,11 @@ def _served(**changes: Any) -> Callable[[str], list[str]]:
 
 
 def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
-    """NDCG@10 (unjudged counts 0), condensed NDCG@10 and judged@10 by method, and served / BM25."""
+    """NDCG@10 (unjudged counts 0), condensed NDCG@10 and judged@10 by method, and served / BM25
+    with the interval of a paired bootstrap over the queries."""
     host.start(work, encoder)
     shop = data.chorus(folder)
     host.load(shop.items)
-    from llmrec_plugin.evaluation import metrics
     from llmrec_plugin.services.build import build
 
     build("item")
@@ -63,21 +71,24 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         "rrf": _served(fusion="rrf"),
         "served": _served(),
     }
-    table: dict[str, dict[str, float]] = {}
+    measured: dict[str, np.ndarray[Any, Any]] = {}
     for name, rank in methods.items():
-        rows = []
-        for query, grades in shop.grades.items():
-            ranking = rank(query)
-            rows.append(
-                (
-                    metrics.ndcg(ranking, grades, k=10),
-                    metrics.condensed_ndcg(ranking, grades, k=10),
-                    metrics.judged(ranking, grades, k=10),
-                )
-            )
-        plain, condensed, share = np.nanmean(np.array(rows), axis=0)
-        table[name] = {"NDCG@10": plain, "condensed NDCG@10": condensed, "judged@10": share}
-    ratios = {
-        metric: table["served"][metric] / table["bm25"][metric] for metric in ("NDCG@10", "condensed NDCG@10")
+        rankings = [(rank(query), grades) for query, grades in shop.grades.items()]
+        measured[name] = np.array(
+            [[metric(ranking, grades, k=10) for metric in METRICS.values()] for ranking, grades in rankings]
+        )
+    compared: dict[str, dict[str, float]] = {}
+    for column, metric_name in enumerate(METRICS):
+        served, bm25 = measured["served"][:, column], measured["bm25"][:, column]
+        gain = paired_bootstrap(served, bm25, rng=np.random.default_rng(0))
+        base = float(np.nanmean(bm25))
+        compared[metric_name] = {
+            "ratio": float(np.nanmean(served)) / base,
+            "low": 1 + gain.low / base,
+            "high": 1 + gain.high / base,
+        }
+    table = {
+        name: dict(zip(METRICS, np.nanmean(values, axis=0).tolist(), strict=True))
+        for name, values in measured.items()
     }
-    return {"queries": len(shop.grades), "methods": table, "served / bm25": ratios}
+    return {"queries": len(shop.grades), "methods": table, "served / bm25, 95 %": compared}

@@ -8,21 +8,25 @@ from numpy.typing import NDArray
 from llmrec_plugin.exceptions import InvalidVector
 
 NONSENSE_REFUSED = 0.95
-MATCHES_KEPT = 0.95
+MATCHES_KEPT = 0.9
+LEAST_REFUSED = 0.5
 LEAST_SAMPLES = 10
 
 
-def similarity_floor(nonsense_best: NDArray[np.floating], self_matches: NDArray[np.floating]) -> float | None:
+def similarity_floor(nonsense_best: NDArray[np.floating], matches: NDArray[np.floating]) -> float | None:
     """The least cosine of a meaningful match, or None where no cosine tells meaning from noise.
 
-    `nonsense_best` holds the best cosine that each meaningless query finds, `self_matches` the
-    cosine of items to their own titles as queries. The floor refuses 95 % of the nonsense; where
-    it would also refuse more than 5 % of the true matches, or with under 10 samples of either,
-    there is none.
+    `nonsense_best` holds the best cosine that each meaningless query finds, `matches` the cosine
+    of items to short queries that they answer. The floor refuses 95 % of the nonsense, or less
+    where it would otherwise refuse more than 10 % of the matches: encoders whose cosines lie in a
+    narrow band have no floor that does both. With less than half of the nonsense refused, or with
+    under 10 samples of either, there is none.
     """
-    if not (np.isfinite(nonsense_best).all() and np.isfinite(self_matches).all()):
+    if not (np.isfinite(nonsense_best).all() and np.isfinite(matches).all()):
         raise InvalidVector("A cosine measured for the similarity floor is not finite; check the encoder.")
-    if min(nonsense_best.size, self_matches.size) < LEAST_SAMPLES:
+    if min(nonsense_best.size, matches.size) < LEAST_SAMPLES:
         return None
-    floor = float(np.quantile(nonsense_best, NONSENSE_REFUSED))
-    return floor if floor <= float(np.quantile(self_matches, 1 - MATCHES_KEPT)) else None
+    floor = min(
+        float(np.quantile(nonsense_best, NONSENSE_REFUSED)), float(np.quantile(matches, 1 - MATCHES_KEPT))
+    )
+    return floor if float(np.mean(nonsense_best < floor)) >= LEAST_REFUSED else None

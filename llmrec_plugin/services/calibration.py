@@ -18,6 +18,9 @@ from llmrec_plugin.types import EngineQuery
 
 NONSENSE_QUERIES = 64
 TITLES = 128
+TYPED_WORDS = 2
+TYPED_CHARACTERS = 4
+"""Where no spaces divide words."""
 SEED = 0
 HAN = (0x4E00, 0x9FA5)
 HAN_LANGUAGES = {"zh", "ja", "ko"}
@@ -38,8 +41,8 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
     own = {row.object_id: row.as_array() for row in rows}
     if not own:
         return None
-    titles = encoder.encode_query([items[key] for key in own])
-    matches = np.einsum("ij,ij->i", titles, np.stack(list(own.values())))
+    typed = encoder.encode_query([as_typed(items[key]) for key in own])
+    matches = np.einsum("ij,ij->i", typed, np.stack(list(own.values())))
     queries = nonsense(np.random.default_rng(SEED), NONSENSE_QUERIES, languages=get_settings().LANGUAGES)
     best = [
         hits[0].score
@@ -47,6 +50,12 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
         if (hits := get_backend().search(version.name, EngineQuery(vector=vector, limit=1)).vector)
     ]
     return similarity_floor(np.asarray(best, dtype=np.float32), matches)
+
+
+def as_typed(title: str) -> str:
+    """The beginning of a title, as short as what visitors type: a whole one would match too well."""
+    words = title.split()
+    return " ".join(words[:TYPED_WORDS]) if len(words) > 1 else title[:TYPED_CHARACTERS]
 
 
 def nonsense(rng: Generator, count: int, *, languages: Any) -> list[str]:

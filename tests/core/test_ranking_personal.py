@@ -188,9 +188,16 @@ def test_the_floor_lies_where_nineteen_of_twenty_nonsense_queries_end() -> None:
     assert similarity_floor(nonsense, np.full(20, 0.8)) == pytest.approx(0.38)
 
 
-def test_there_is_no_floor_where_it_would_cut_true_matches() -> None:
-    matches = np.array([0.3] * 2 + [0.9] * 18)  # one in ten below
-    assert similarity_floor(np.full(20, 0.35), matches) is None
+def test_the_floor_gives_way_to_nine_of_ten_true_matches() -> None:
+    nonsense = np.linspace(0.2, 0.4, 101)
+    matches = np.linspace(0.3, 0.8, 51)  # a tenth of them lies below 0.35
+    assert similarity_floor(nonsense, matches) == pytest.approx(0.35)
+
+
+def test_there_is_no_floor_where_it_would_let_most_nonsense_pass() -> None:
+    nonsense = np.linspace(0.2, 0.4, 101)
+    matches = np.linspace(0.2, 0.7, 51)  # a tenth of them lies below 0.25, and only a quarter of the nonsense
+    assert similarity_floor(nonsense, matches) is None
 
 
 def test_there_is_no_floor_on_few_samples() -> None:
