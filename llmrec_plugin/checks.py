@@ -25,6 +25,8 @@ from llmrec_plugin.services.placements import all_placements
 from llmrec_plugin.types import KINDS, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "cursor", "explain"}
+"""Of the search endpoint; a filter field of the same name could not be asked for."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 
 
@@ -58,7 +60,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026 and W001."""
+    """E010 to E019, E026, E028 and W001."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -134,6 +136,9 @@ def _filter_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         hint = 'Name the kinds in `kinds = {"rating": "number"}`.'
         yield _error(16, "filter_kinds is a method and must not be replaced.", hint, owner)
         return
+    for name in sorted(_PARAMETERS.intersection(paths)):
+        hint = f'Give it another name: filter_fields = {{"{name}_": "{paths[name]}"}}.'
+        yield _error(28, f'The filter field "{name}" is named like a parameter of the search.', hint, owner)
     for name, kind in document.kinds.items():
         if kind not in get_args(FilterKind):
             yield _error(16, f'"{kind}" is no kind.', f"Use one of {', '.join(get_args(FilterKind))}.", owner)

@@ -16,6 +16,9 @@ from django.test import override_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
+from llmrec_plugin import checks
+from llmrec_plugin.api.serializers import SearchParameters
+
 JSON = {"Accept": "application/vnd.oai.openapi+json"}
 OPERATIONS = {
     "llmrec_search",
@@ -58,6 +61,10 @@ def test_every_parameter_and_answer_is_described(schema: dict[str, Any]) -> None
         assert operation["summary"], name
         for parameter in operation.get("parameters", []):
             assert parameter["in"] == "path" or parameter.get("description"), (name, parameter["name"])
+
+
+def test_the_system_check_knows_every_parameter_that_a_filter_could_hide_behind() -> None:
+    assert set(SearchParameters().fields) == checks._PARAMETERS
 
 
 def test_filters_of_the_registered_documents_are_parameters(schema: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         ({"related": {Brand: "title"}}, "E017", "does not lead"),
         ({"date_field": "creation"}, "E018", 'did you mean "created"?'),
         ({"date_field": "title"}, "E018", "no date or datetime"),
+        ({"filter_fields": {"sort": "price"}}, "E028", "named like a parameter"),
         ({"language": "English please"}, "E019", "neither a code nor a field"),
         ({"encoder": 7}, "E026", "neither a name"),
     ],
