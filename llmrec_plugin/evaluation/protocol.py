@@ -1,0 +1,198 @@
+"""Which events are learned from and which are ranked for: by time, as a site meets them.
+
+Items and users are row numbers; an event is one user taking one item at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.types import Matrix
+
+PER_USER = 20
+MOST_CASES = 4_000
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Sorted by time; events of the same time stay in the order given."""
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    times: NDArray[np.float64]
+    """Any unit that grows; the order within a user is enough where nothing better is known."""
+
+    @classmethod
+    def of(cls, users: ArrayLike, items: ArrayLike, times: ArrayLike) -> Events:
+        when = np.asarray(times, dtype=np.float64)
+        order = np.argsort(when, kind="stable")
+        return cls(
+            np.asarray(users, dtype=np.int64)[order], np.asarray(items, dtype=np.int64)[order], when[order]
+        )
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def part(self, window: slice) -> Events:
+        return Events(self.users[window], self.items[window], self.times[window])
+
+
+class Split(NamedTuple):
+    """Three windows of the events, one after the other."""
+
+    train: slice
+    valid: slice
+    test: slice
+
+
+def temporal_split(events: Events, *, valid: float = 0.1, test: float = 0.1) -> Split:
+    """The latest share for the report, the share before it to choose by, the rest to learn from.
+
+    Events of one moment are never on both sides of a cut: the later window begins after them.
+    """
+    first = _after_ties(events.times, round(len(events) * (1 - valid - test)))
+    second = _after_ties(events.times, max(first, round(len(events) * (1 - test))))
+    return Split(slice(0, first), slice(first, second), slice(second, len(events)))
+
+
+def _after_ties(times: NDArray[np.float64], cut: int) -> int:
+    if 0 < cut < len(times):
+        return int(np.searchsorted(times, times[cut - 1], side="right"))
+    return cut
+
+
+class Case(NamedTuple):
+    """One event to be foreseen."""
+
+    user: int
+    target: int
+    history: tuple[int, ...]
+    """What the user took strictly earlier, oldest first, repeats included."""
+
+
+def temporal_cases(
+    events: Events,
+    window: slice,
+    *,
+    rng: np.random.Generator,
+    per_user: int = PER_USER,
+    most: int = MOST_CASES,
+) -> list[Case]:
+    """Events of the window whose item is new to their user, at most `per_user` of a user and `most` in all,
+    drawn at random. Events before the window are history, and so are those within it once they are past.
+    """
+    found: dict[int, list[Case]] = defaultdict(list)
+    for place, case in _walk(events):
+        if window.start <= place < window.stop and case.target not in case.history:
+            found[case.user].append(case)
+    drawn: list[Case] = []
+    for cases in found.values():
+        chosen = list(range(len(cases)))
+        if len(cases) > per_user:
+            chosen = sorted(rng.choice(len(cases), size=per_user, replace=False).tolist())
+        drawn += [cases[number] for number in chosen]
+    if len(drawn) > most:
+        drawn = [
+            drawn[number] for number in sorted(rng.choice(len(drawn), size=most, replace=False).tolist())
+        ]
+    return drawn
+
+
+def last_out_cases(events: Events) -> tuple[Events, list[Case]]:
+    """What is left to learn from without the last event of each user that has two or more, and those."""
+    last: dict[int, tuple[int, Case]] = {}
+    for place, case in _walk(events):
+        if case.history and case.target not in case.history:
+            last[case.user] = place, case
+        else:
+            last.pop(case.user, None)
+    kept = np.ones(len(events), np.bool_)
+    kept[[place for place, _ in last.values()]] = False
+    train = Events(events.users[kept], events.items[kept], events.times[kept])
+    return train, [case for _, case in last.values()]
+
+
+def _walk(events: Events) -> Iterator[tuple[int, Case]]:
+    """Every event with what its user had taken strictly earlier."""
+    past: dict[int, list[int]] = defaultdict(list)
+    now: dict[int, tuple[float, list[int]]] = {}
+    """Items of the user's latest moment: of one basket no item is known before the others."""
+    rows = zip(events.users.tolist(), events.items.tolist(), events.times.tolist(), strict=True)
+    for place, (user, item, time) in enumerate(rows):
+        moment, basket = now.get(user, (time, []))
+        if time > moment:
+            past[user] += basket
+            basket = []
+        yield place, Case(user, item, tuple(past[user]))
+        now[user] = time, [*basket, item]
+
+
+def histories(events: Events) -> list[list[int]]:
+    """Items by user, oldest first; what learning reads."""
+    taken: dict[int, list[int]] = defaultdict(list)
+    for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
+        taken[user].append(item)
+    return list(taken.values())
+
+
+Scorer: TypeAlias = Callable[[Sequence[Case]], Matrix]
+"""Scores of all items for some cases, shape (cases, items); must not look at `target`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How one method ranked the cases."""
+
+    ranks: NDArray[np.float64]
+    """Expected rank of each target, 1 is best; ties count half of those they tie with."""
+    shown: NDArray[np.int64]
+    """Shape (cases, k): the first k items of each list."""
+
+
+def rank_cases(
+    score: Scorer, cases: Sequence[Case], *, k: int = 10, among: NDArray[np.bool_] | None = None
+) -> Outcome:
+    """Full ranking of the catalogue for each case, without what the user has taken already.
+
+    `among`: rank these items only (bool per item), such as those that are new; a target outside has NaN.
+    Raises InvalidVector for a score that is not a number.
+    """
+    ranks: list[NDArray[np.float64]] = []
+    shown: list[NDArray[np.int64]] = []
+    for start in range(0, len(cases), BATCH):
+        batch = cases[start : start + BATCH]
+        scores = np.array(score(batch), dtype=np.float64)
+        if np.isnan(scores).any():
+            raise InvalidVector("A method gave a score that is not a number.")
+        rows = np.repeat(np.arange(len(batch)), [len(case.history) for case in batch])
+        scores[rows, [item for case in batch for item in case.history]] = -np.inf
+        if among is not None:
+            scores[:, ~among] = -np.inf
+        targets = scores[np.arange(len(batch)), [case.target for case in batch]][:, None]
+        better = (scores > targets).sum(axis=1)
+        equal = (scores == targets).sum(axis=1)
+        ranks.append(np.where(np.isneginf(targets[:, 0]), np.nan, better + (equal + 1) / 2))
+        shown.append(_first(scores, k))
+    width = min(k, shown[0].shape[1]) if shown else 0
+    return Outcome(
+        ranks=np.concatenate(ranks) if ranks else np.empty(0),
+        shown=np.concatenate(shown) if shown else np.empty((0, width), np.int64),
+    )
+
+
+def _first(scores: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Rows of the k best items, best first, equal ones by row number except where the cut falls."""
+    if scores.shape[1] > k:
+        best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    else:
+        best = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(best, order, axis=1).astype(np.int64)

@@ -1,0 +1,154 @@
+"""What is learned from, what is ranked for, and what a list is worth: small cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrec_plugin.evaluation.lists import accuracy, coverage, novelty
+from llmrec_plugin.evaluation.protocol import (
+    Case,
+    Events,
+    Outcome,
+    histories,
+    last_out_cases,
+    rank_cases,
+    temporal_cases,
+    temporal_split,
+)
+from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.types import Matrix
+
+ALL = slice(0, 1_000)
+
+times = st.lists(st.integers(0, 20), min_size=1, max_size=60)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def log(*rows: tuple[int, int, float]) -> Events:
+    return Events.of(*zip(*rows, strict=True))
+
+
+def test_events_are_sorted_by_time_and_keep_their_order_within_a_moment() -> None:
+    events = log((1, 10, 5.0), (2, 20, 1.0), (3, 30, 5.0))
+    assert events.users.tolist() == [2, 1, 3]
+    assert events.items.tolist() == [20, 10, 30]
+    assert len(events.part(slice(1, 3))) == 2
+
+
+def test_a_split_gives_the_latest_tenth_to_the_report_and_the_one_before_it_to_the_choice() -> None:
+    events = Events.of(np.zeros(100), np.arange(100), np.arange(100))
+    assert temporal_split(events) == (slice(0, 80), slice(80, 90), slice(90, 100))
+
+
+@given(times)
+def test_events_of_one_moment_are_never_on_both_sides_of_a_cut(when: list[int]) -> None:
+    events = Events.of([0] * len(when), range(len(when)), when)
+    train, valid, test = temporal_split(events)
+    assert (train.start, train.stop, valid.stop, test.stop) == (0, valid.start, test.start, len(when))
+    moments = [set(events.times[window].tolist()) for window in (train, valid, test)]
+    assert len(set().union(*moments)) == sum(map(len, moments))
+
+
+def test_a_case_knows_what_its_user_took_strictly_earlier_and_nothing_of_the_same_basket() -> None:
+    events = log((1, 10, 1.0), (1, 11, 2.0), (1, 12, 2.0), (2, 11, 2.5), (1, 13, 3.0))
+    assert temporal_cases(events, ALL, rng=rng()) == [
+        Case(1, 10, ()),
+        Case(1, 11, (10,)),
+        Case(1, 12, (10,)),
+        Case(1, 13, (10, 11, 12)),
+        Case(2, 11, ()),
+    ]
+
+
+def test_an_item_that_its_user_took_before_is_nothing_to_foresee() -> None:
+    events = log((1, 10, 1.0), (1, 10, 2.0), (1, 11, 3.0))
+    assert [case.target for case in temporal_cases(events, ALL, rng=rng())] == [10, 11]
+
+
+def test_events_before_the_window_are_history_only() -> None:
+    events = log((1, 10, 1.0), (1, 11, 2.0), (1, 12, 3.0))
+    assert temporal_cases(events, slice(2, 3), rng=rng()) == [Case(1, 12, (10, 11))]
+
+
+def test_busy_users_and_long_logs_are_drawn_from() -> None:
+    events = Events.of([0] * 50 + [1] * 3, range(53), range(53))
+    cases = temporal_cases(events, ALL, rng=rng(), per_user=5)
+    assert [sum(case.user == user for case in cases) for user in (0, 1)] == [5, 3]
+    few = temporal_cases(events, ALL, rng=rng(), per_user=5, most=4)
+    assert len(few) == 4
+    assert set(few) <= set(temporal_cases(events, ALL, rng=rng(), per_user=50))
+
+
+def test_last_out_holds_back_the_last_event_of_those_who_have_two() -> None:
+    events = log((1, 10, 1.0), (2, 20, 2.0), (1, 11, 3.0), (1, 12, 4.0), (3, 30, 5.0), (3, 30, 6.0))
+    train, cases = last_out_cases(events)
+    assert cases == [Case(1, 12, (10, 11))]
+    assert train.items.tolist() == [10, 20, 11, 30, 30]
+    assert histories(train) == [[10, 11], [20], [30, 30]]
+
+
+def fixed(*rows: Sequence[float]) -> Outcome:
+    """The outcome of scores for cases whose target is item 2 and whose user took item 0."""
+    return rank_cases(lambda cases: np.array(rows), [Case(0, 2, (0,))] * len(rows), k=2)
+
+
+def test_a_rank_counts_what_is_better_and_half_of_what_ties_without_what_was_taken() -> None:
+    outcome = fixed([9, 3, 2, 1], [9, 2, 2, 1], [9, 2, 2, 2], [9, 1, 2, 1])
+    assert outcome.ranks.tolist() == [2.0, 1.5, 2.0, 1.0]
+    assert outcome.shown.tolist() == [[1, 2], [1, 2], [1, 2], [2, 1]]
+
+
+def test_ranking_among_some_items_leaves_the_others_out() -> None:
+    def score(cases: Sequence[Case]) -> Matrix:
+        return np.array([[5.0, 4.0, 3.0]] * len(cases), np.float32)
+
+    cases = [Case(0, 2, ()), Case(0, 0, ())]
+    outcome = rank_cases(score, cases, among=np.array([False, True, True]))
+    assert outcome.ranks[0] == 2.0
+    assert math.isnan(outcome.ranks[1])
+
+
+def test_many_cases_are_ranked_in_batches_and_none_at_all_in_none() -> None:
+    cases = [Case(0, number % 3, ()) for number in range(600)]
+    outcome = rank_cases(lambda batch: np.tile([3.0, 2.0, 1.0], (len(batch), 1)), cases)
+    assert outcome.ranks.tolist() == [1.0, 2.0, 3.0] * 200
+    assert outcome.shown.shape == (600, 3)
+    nothing = rank_cases(lambda batch: np.empty((0, 3)), [])
+    assert nothing.ranks.size == 0
+    assert nothing.shown.shape == (0, 0)
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InvalidVector, match="not a number"):
+        fixed([1, math.nan, 2, 3])
+
+
+def test_accuracy_of_ranks_worked_out_by_hand() -> None:
+    outcome = Outcome(ranks=np.array([1.0, 3.0, 11.0, math.nan]), shown=np.empty((4, 0), np.int64))
+    found = accuracy(outcome)
+    assert found["NDCG@10"].tolist() == pytest.approx([1.0, 0.5, 0.0, math.nan], nan_ok=True)
+    assert found["HR@10"].tolist() == pytest.approx([1.0, 1.0, 0.0, math.nan], nan_ok=True)
+    assert found["MRR@10"].tolist() == pytest.approx([1.0, 1 / 3, 0.0, math.nan], nan_ok=True)
+
+
+def test_coverage_and_novelty_worked_out_by_hand() -> None:
+    outcome = Outcome(ranks=np.ones(2), shown=np.array([[0, 1], [0, 2]]))
+    assert coverage(outcome, 6) == 0.5
+    # Shares 1/2, 1/4, 1/8 and 1/8 are 1, 2, 3 and 3 bits; an item without events counts as having one.
+    assert novelty(outcome, [4, 2, 0, 1]) == pytest.approx((1 + 2 + 1 + 3) / 4)
+
+
+def test_what_cannot_be_measured_is_not_a_number() -> None:
+    nothing = Outcome(ranks=np.empty(0), shown=np.empty((0, 0), np.int64))
+    assert math.isnan(coverage(nothing, 5))
+    assert math.isnan(coverage(Outcome(ranks=np.ones(1), shown=np.zeros((1, 1), np.int64)), 0))
+    assert math.isnan(novelty(nothing, [1, 2]))
