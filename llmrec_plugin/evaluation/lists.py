@@ -12,12 +12,11 @@ from llmrec_plugin.evaluation.protocol import Outcome
 Values = NDArray[np.float64]
 
 
-def accuracy(outcome: Outcome, *, k: int = 10) -> Mapping[str, Values]:
+def accuracy(ranks: Values, *, k: int = 10) -> Mapping[str, Values]:
     """Per case, one relevant item each: NDCG@k, HR@k and MRR@k; NaN where the target was not ranked.
 
     Recall@k equals HR@k with a single target.
     """
-    ranks = outcome.ranks
     hit = ranks <= k
     unknown = np.isnan(ranks)
     values = {

@@ -160,35 +160,52 @@ class Outcome:
 def rank_cases(
     score: Scorer, cases: Sequence[Case], *, k: int = 10, among: NDArray[np.bool_] | None = None
 ) -> Outcome:
-    """Full ranking of the catalogue for each case, without what the user has taken already.
-
-    `among`: rank these items only (bool per item), such as those that are new; a target outside has NaN.
-    Raises InvalidVector for a score that is not a number.
-    """
+    """Full ranking of the catalogue for each case; arguments as in `expected_ranks`."""
     ranks: list[NDArray[np.float64]] = []
     shown: list[NDArray[np.int64]] = []
     for start in range(0, len(cases), BATCH):
         batch = cases[start : start + BATCH]
-        scores = np.array(score(batch), dtype=np.float64)
-        if np.isnan(scores).any():
-            raise InvalidVector("A method gave a score that is not a number.")
-        rows = np.repeat(np.arange(len(batch)), [len(case.history) for case in batch])
-        scores[rows, [item for case in batch for item in case.history]] = -np.inf
-        if among is not None:
-            scores[:, ~among] = -np.inf
-        targets = scores[np.arange(len(batch)), [case.target for case in batch]][:, None]
-        better = (scores > targets).sum(axis=1)
-        equal = (scores == targets).sum(axis=1)
-        ranks.append(np.where(np.isneginf(targets[:, 0]), np.nan, better + (equal + 1) / 2))
+        scores = _rivals(score(batch), batch, among)
+        ranks.append(_ranks(scores, batch))
         shown.append(_first(scores, k))
-    width = min(k, shown[0].shape[1]) if shown else 0
     return Outcome(
         ranks=np.concatenate(ranks) if ranks else np.empty(0),
-        shown=np.concatenate(shown) if shown else np.empty((0, width), np.int64),
+        shown=np.concatenate(shown) if shown else np.empty((0, 0), np.int64),
     )
 
 
-def _first(scores: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+def expected_ranks(
+    scores: Matrix, cases: Sequence[Case], *, among: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Rank of each target among all items but those that its user has taken, 1 is best, ties count half.
+
+    `among`: rank these items only (bool per item), such as those that are new; a target outside has NaN.
+    Raises InvalidVector for a score that is not a number.
+    """
+    return _ranks(_rivals(scores, cases, among), cases)
+
+
+def _rivals(scores: Matrix, cases: Sequence[Case], among: NDArray[np.bool_] | None) -> NDArray[np.floating]:
+    """The scores with minus infinity for what is not ranked."""
+    rivals = np.array(scores, dtype=np.float32)
+    if np.isnan(rivals).any():
+        raise InvalidVector("A method gave a score that is not a number.")
+    rows = np.repeat(np.arange(len(cases)), [len(case.history) for case in cases])
+    rivals[rows, [item for case in cases for item in case.history]] = -np.inf
+    if among is not None:
+        rivals[:, ~among] = -np.inf
+    return rivals
+
+
+def _ranks(rivals: NDArray[np.floating], cases: Sequence[Case]) -> NDArray[np.float64]:
+    targets = rivals[np.arange(len(cases)), [case.target for case in cases]][:, None]
+    better = (rivals > targets).sum(axis=1)
+    equal = (rivals == targets).sum(axis=1)
+    ranks: NDArray[np.float64] = np.where(np.isneginf(targets[:, 0]), np.nan, better + (equal + 1) / 2)
+    return ranks
+
+
+def _first(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     """Rows of the k best items, best first, equal ones by row number except where the cut falls."""
     if scores.shape[1] > k:
         best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)

@@ -55,6 +55,54 @@ class Collaborative:
         return scores
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How far apart each source puts the best and the worst item of the catalogue."""
+
+    taste: float = 0.0
+    also: float = 0.0
+    popularity: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """The sources of some cases, each brought to the range that `ranking.personal` gives it."""
+
+    taste: Matrix
+    also: Matrix
+    popularity: Matrix
+    """Shape (1, n) or (cases, n)."""
+
+    def fused(self, shares: Shares) -> Matrix:
+        scores: Matrix = (
+            np.float32(shares.taste) * self.taste
+            + np.float32(shares.also) * self.also
+            + np.float32(shares.popularity) * self.popularity
+        )
+        return scores
+
+
+def scaled(taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Scaled:
+    """Rows of scores divided by their range; a row that tells nothing becomes zero.
+
+    In `also` an item that nothing leads to counts 0 in the range, as there.
+    """
+    low, high = taste.min(axis=1, keepdims=True), taste.max(axis=1, keepdims=True)
+    least = np.minimum(also.min(axis=1, keepdims=True), 0.0)
+    most = np.maximum(also.max(axis=1, keepdims=True), 0.0)
+    row = np.asarray(popularity, dtype=np.float32)[None, :]
+    return Scaled(
+        taste=_divided(taste - low, high - low),
+        also=_divided(also, most - least),
+        popularity=_divided(row - row.min(), np.atleast_2d(row.max() - row.min())),
+    )
+
+
+def _divided(values: Matrix, spans: Matrix) -> Matrix:
+    result: Matrix = np.divide(values, spans, out=np.zeros_like(values), where=spans > 0)
+    return result
+
+
 def constant(values: NDArray[np.floating]) -> Callable[[Histories], Matrix]:
     """The same scores for everybody, such as popularity."""
     row = np.asarray(values, dtype=np.float32)

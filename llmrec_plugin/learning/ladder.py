@@ -1,0 +1,300 @@
+"""Chooses what a site's own events can carry: from popularity up to a head with neighbours, a step at a time.
+
+A step is taken only if it wins on events that nothing was learned from, by more than luck, and if items
+that are new do not pay for it. Few events mean a low step, never a worse site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.evaluation.lists import accuracy
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks, histories, temporal_cases
+from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
+from llmrec_plugin.learning.head import HISTORY, Head, collect, fit_head, identity_head
+from llmrec_plugin.learning.neighbours import Neighbours, UserItem, fit_neighbours
+from llmrec_plugin.learning.prior import popularity_prior
+from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Shares, constant, scaled
+from llmrec_plugin.learning.whitening import Whitening, fit_whitening
+from llmrec_plugin.types import Matrix, Progress
+
+METRIC = "NDCG@10"
+CONFIDENCE = 0.95
+LEAST_CASES = 200
+"""Validation events below which no step but the safest is worth a look."""
+CASES = 3_000
+COLD_KEPT = 0.95
+LEAST_COLD = 20
+SEED = 0
+RUNGS = 6
+GAMMAS = (0.6, 0.8, 1.0)
+RIDGES = (1e-4, 1e-3, 1e-2)
+MIXES = (0.3, 1.0, 3.0)
+SHARES = tuple(
+    Shares(taste=taste / 10, also=also / 10, popularity=(10 - taste - also) / 10)
+    for taste, also in product(range(11), repeat=2)
+    if taste + also <= 10
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One rung that was tried."""
+
+    name: str
+    value: float
+    """NDCG@10 on the validation events."""
+    gain: float
+    low: float
+    """Lower bound of the paired gain over the rung that stood before."""
+    taken: bool
+    reason: str = ""
+    """Why it was not taken although it won."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    """How a head is fitted."""
+
+    gamma: float
+    ridge: float | None = None
+    """None: the whitening alone, nothing is learned from events."""
+    mix: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is to be served."""
+
+    head: HeadSettings | None
+    """None: likeness by the frozen vectors."""
+    gamma: float
+    shares: Shares
+    steps: tuple[Step, ...]
+    cases: int = 0
+
+    @property
+    def name(self) -> str:
+        """The highest rung taken."""
+        return next(step.name for step in reversed(self.steps) if step.taken)
+
+
+def fit_text(settings: HeadSettings, events: Events, vectors: Matrix) -> Head:
+    """The head of these settings from all events given; the same events give the same head."""
+    whitening = fit_whitening(vectors)
+    if settings.ridge is None:
+        return identity_head(whitening, gamma=settings.gamma)
+    sums = collect(
+        histories(events), whitening.apply(vectors), gamma=settings.gamma, rng=np.random.default_rng(SEED)
+    )
+    return fit_head(sums, whitening, gamma=settings.gamma, ridge=settings.ridge, mix=settings.mix)
+
+
+Text = Callable[[Histories], Matrix]
+
+
+@dataclass(eq=False)
+class _Climb:
+    """Where the ladder stands."""
+
+    events: Events
+    cases: Sequence[Case]
+    vectors: Matrix
+    whitening: Whitening
+    cold: NDArray[np.bool_]
+    rng: np.random.Generator
+    values: NDArray[np.float64]
+    """Per case, of the rung that stands."""
+    chooses: NDArray[np.bool_]
+    """Cases that settings are chosen by; the others, of other users, say whether the best of them wins.
+    The best of many settings looks better than it is on the cases that it was chosen by."""
+    cold_value: float
+    """Of the frozen vectors among new items; NaN: too few to tell."""
+    steps: list[Step]
+
+    def measure(self, score: Text, *, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """NDCG@10 per case."""
+        ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self.batches()]
+        return accuracy(np.concatenate(ranks))[METRIC]
+
+    def batches(self) -> Iterator[Sequence[Case]]:
+        for start in range(0, len(self.cases), BATCH):
+            yield self.cases[start : start + BATCH]
+
+    def cold_mean(self, score: Text) -> float:
+        values = self.measure(score, among=self.cold)
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if len(known) >= LEAST_COLD else float("nan")
+
+    def worth(self, values: NDArray[np.float64]) -> float:
+        """What settings are chosen by."""
+        return float(values[self.chooses].mean())
+
+    def gain(self, values: NDArray[np.float64], other: NDArray[np.float64]) -> PairedDifference:
+        """Users are drawn whole: the events of one are no independent evidence."""
+        confirms = ~self.chooses
+        users = [case.user for case, confirming in zip(self.cases, confirms, strict=True) if confirming]
+        return paired_bootstrap(
+            values[confirms], other[confirms], rng=self.rng, groups=users, confidence=CONFIDENCE
+        )
+
+    def try_step(self, name: str, values: NDArray[np.float64], *, cold: float = float("nan")) -> bool:
+        gain = self.gain(values, self.values)
+        spares_new = not cold < COLD_KEPT * self.cold_value
+        taken = gain.low > 0 and spares_new
+        self.steps.append(
+            Step(
+                name=name,
+                value=float(values.mean()),
+                gain=gain.difference,
+                low=gain.low,
+                taken=taken,
+                reason="" if spares_new else "new items among themselves are ranked worse",
+            )
+        )
+        if taken:
+            self.values = values
+        return taken
+
+
+def recent(cases: Sequence[Case]) -> list[tuple[int, ...]]:
+    """The part of each history that a user's state is made of."""
+    return [case.history[-HISTORY:] for case in cases]
+
+
+def climb(
+    events: Events,
+    vectors: Matrix,
+    *,
+    train: slice,
+    valid: slice,
+    user_item: Callable[[Events], UserItem],
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> Choice:
+    """Learn from `train`, choose on `valid`; what comes after is not looked at.
+
+    `vectors`: shape (items, d), unit rows. `user_item` makes the sparse matrix of some events.
+    """
+    learned = events.part(train)
+    cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=CASES)
+    counts = np.bincount(learned.items, minlength=len(vectors))
+    prior = popularity_prior(counts)
+    first = Step(name="popularity", value=float("nan"), gain=0.0, low=0.0, taken=True)
+    if len(cases) < LEAST_CASES:
+        return Choice(
+            head=None,
+            gamma=0.8,
+            shares=Shares(taste=0.3, also=0.6, popularity=0.1),
+            steps=(first,),
+            cases=len(cases),
+        )
+    state = _Climb(
+        events=learned,
+        cases=cases,
+        vectors=vectors,
+        whitening=fit_whitening(vectors),
+        cold=counts == 0,
+        rng=rng,
+        values=np.empty(0),
+        chooses=_half_of_users(cases, rng),
+        cold_value=float("nan"),
+        steps=[],
+    )
+    state.values = state.measure(constant(prior))
+    state.steps.append(
+        Step(name="popularity", value=float(state.values.mean()), gain=0.0, low=0.0, taken=True)
+    )
+    settings, gamma, text = _climb_text(state, progress)
+    neighbours, _ = fit_neighbours(user_item(learned))
+    shares = _climb_shares(state, text, neighbours, prior)
+    return Choice(head=settings, gamma=gamma, shares=shares, steps=tuple(state.steps), cases=len(cases))
+
+
+def _half_of_users(cases: Sequence[Case], rng: np.random.Generator) -> NDArray[np.bool_]:
+    users = {case.user: bool(rng.integers(2)) for case in cases}
+    return np.array([users[case.user] for case in cases], np.bool_)
+
+
+def _climb_text(state: _Climb, progress: Progress | None) -> tuple[HeadSettings | None, float, Text]:
+    """Frozen vectors, then whitened ones, then the best head of the grid.
+
+    A text model may be the better one and still lose to popularity: the fusion gets the better.
+    """
+    frozen = {gamma: Linear(state.vectors, state.vectors, gamma) for gamma in GAMMAS}
+    measured = {gamma: state.measure(score) for gamma, score in frozen.items()}
+    gamma = max(GAMMAS, key=lambda one: state.worth(measured[one]))
+    state.cold_value = state.cold_mean(frozen[gamma])
+    state.try_step("frozen", measured[gamma])
+    settings: HeadSettings | None = None
+    text: Text = frozen[gamma]
+    best = measured[gamma]
+    for name, tried in (("whitening", _whitened(state)), ("head", _heads(state))):
+        values, one, score = _best_of(state, tried)
+        state.try_step(name, values, cold=state.cold_mean(score))
+        if not state.steps[-1].reason and state.gain(values, best).low > 0:
+            settings, gamma, text, best = one, one.gamma, score, values
+        if progress is not None:
+            progress(len(state.steps), RUNGS)
+    return settings, gamma, text
+
+
+def _best_of(
+    state: _Climb, tried: Iterator[tuple[HeadSettings, Head]]
+) -> tuple[NDArray[np.float64], HeadSettings, Text]:
+    """One at a time: the directions of all items of each are as large as the catalogue's vectors."""
+
+    def measured() -> Iterator[tuple[NDArray[np.float64], HeadSettings, Text]]:
+        for settings, head in tried:
+            score = Linear(head.directions(state.vectors), state.vectors, head.gamma)
+            yield state.measure(score), settings, score
+
+    return max(measured(), key=lambda rival: state.worth(rival[0]))
+
+
+def _whitened(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
+    for gamma in GAMMAS:
+        yield HeadSettings(gamma=gamma), identity_head(state.whitening, gamma=gamma)
+
+
+def _heads(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
+    whitened = state.whitening.apply(state.vectors)
+    taken = histories(state.events)
+    for gamma in GAMMAS:
+        sums = collect(taken, whitened, gamma=gamma, rng=np.random.default_rng(SEED))
+        for ridge, mix in product(RIDGES, MIXES):
+            settings = HeadSettings(gamma=gamma, ridge=ridge, mix=mix)
+            yield settings, fit_head(sums, state.whitening, gamma=gamma, ridge=ridge, mix=mix)
+
+
+def _climb_shares(state: _Climb, text: Text, neighbours: Neighbours, prior: NDArray[np.float32]) -> Shares:
+    """The neighbours beside the text, then the prior beside both."""
+    also = Collaborative(neighbours)
+    values = _by_shares(state, text, also, prior)
+    current = Shares(taste=1.0) if any(step.taken for step in state.steps[1:]) else Shares(popularity=1.0)
+    for name, allowed in (
+        ("neighbours", [one for one in SHARES if one.popularity == 0]),
+        ("prior", list(SHARES)),
+    ):
+        best = max(allowed, key=lambda one: state.worth(values[one]))
+        if state.try_step(name, values[best]):
+            current = best
+    return current
+
+
+def _by_shares(
+    state: _Climb, text: Text, also: Collaborative, prior: NDArray[np.float32]
+) -> dict[Shares, NDArray[np.float64]]:
+    """Per case, for every division; a batch of cases is scored once for all of them."""
+    found: dict[Shares, list[NDArray[np.float64]]] = {shares: [] for shares in SHARES}
+    for batch in state.batches():
+        sources = scaled(text(recent(batch)), also(recent(batch)), prior)
+        for shares in SHARES:
+            fused = sources.fused(shares)
+            found[shares].append(accuracy(expected_ranks(fused, batch))[METRIC])
+    return {shares: np.concatenate(parts) for shares, parts in found.items()}
