@@ -28,6 +28,7 @@ class ConfigurationAdmin(ModelAdmin):
             _("Recommendations"),
             {
                 "fields": [
+                    "learned",
                     "recommendation_taste",
                     "recommendation_also",
                     "recommendation_popularity",

@@ -17,7 +17,7 @@ from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks, histories, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.learning.head import HISTORY, Head, collect, fit_head, identity_head
-from llmrec_plugin.learning.neighbours import Neighbours, UserItem, fit_neighbours
+from llmrec_plugin.learning.neighbours import UserItem, fit_neighbours
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Shares, constant, scaled
 from llmrec_plugin.learning.whitening import Whitening, fit_whitening
@@ -68,20 +68,30 @@ class HeadSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What is to be served."""
+class Setup:
+    """All that decides an order, apart from what is fitted."""
 
-    head: HeadSettings | None
-    """None: likeness by the frozen vectors."""
-    gamma: float
     shares: Shares
+    gamma: float = 1.0
+    """What a past item counts of what the next younger one does."""
+    head: HeadSettings | None = None
+    """None: likeness by the frozen vectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is to be served, and why."""
+
+    setup: Setup
     steps: tuple[Step, ...]
+    gate: Step | None = None
+    """Whether the highest rung beats what is served now; None: too few events to tell."""
     cases: int = 0
 
     @property
     def name(self) -> str:
-        """The highest rung taken."""
-        return next(step.name for step in reversed(self.steps) if step.taken)
+        """The highest rung taken; empty when there were too few events to climb."""
+        return next((step.name for step in reversed(self.steps) if step.taken), "")
 
 
 def fit_text(settings: HeadSettings, events: Events, vectors: Matrix) -> Head:
@@ -106,6 +116,8 @@ class _Climb:
     cases: Sequence[Case]
     vectors: Matrix
     whitening: Whitening
+    neighbours: Collaborative
+    prior: NDArray[np.float32]
     cold: NDArray[np.bool_]
     rng: np.random.Generator
     values: NDArray[np.float64]
@@ -121,6 +133,16 @@ class _Climb:
         """NDCG@10 per case."""
         ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self.batches()]
         return accuracy(np.concatenate(ranks))[METRIC]
+
+    def by_shares(self, text: Text, wanted: Sequence[Shares]) -> dict[Shares, NDArray[np.float64]]:
+        """NDCG@10 per case, for each division; a batch of cases is scored once for all of them."""
+        found: dict[Shares, list[NDArray[np.float64]]] = {shares: [] for shares in wanted}
+        for batch in self.batches():
+            taken = recent(batch)
+            sources = scaled(text(taken), self.neighbours(taken), self.prior)
+            for shares, parts in found.items():
+                parts.append(accuracy(expected_ranks(sources.fused(shares), batch))[METRIC])
+        return {shares: np.concatenate(parts) for shares, parts in found.items()}
 
     def batches(self) -> Iterator[Sequence[Case]]:
         for start in range(0, len(self.cases), BATCH):
@@ -171,6 +193,7 @@ def climb(
     events: Events,
     vectors: Matrix,
     *,
+    incumbent: Setup,
     train: slice,
     valid: slice,
     user_item: Callable[[Events], UserItem],
@@ -179,26 +202,21 @@ def climb(
 ) -> Choice:
     """Learn from `train`, choose on `valid`; what comes after is not looked at.
 
-    `vectors`: shape (items, d), unit rows. `user_item` makes the sparse matrix of some events.
+    `vectors`: shape (items, d), unit rows. `user_item` makes the sparse matrix of some events. What is
+    served now, the `incumbent`, stays unless the highest rung beats it.
     """
     learned = events.part(train)
     cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=CASES)
-    counts = np.bincount(learned.items, minlength=len(vectors))
-    prior = popularity_prior(counts)
-    first = Step(name="popularity", value=float("nan"), gain=0.0, low=0.0, taken=True)
     if len(cases) < LEAST_CASES:
-        return Choice(
-            head=None,
-            gamma=0.8,
-            shares=Shares(taste=0.3, also=0.6, popularity=0.1),
-            steps=(first,),
-            cases=len(cases),
-        )
+        return Choice(setup=incumbent, steps=(), cases=len(cases))
+    counts = np.bincount(learned.items, minlength=len(vectors))
     state = _Climb(
         events=learned,
         cases=cases,
         vectors=vectors,
         whitening=fit_whitening(vectors),
+        neighbours=Collaborative(fit_neighbours(user_item(learned))[0]),
+        prior=popularity_prior(counts),
         cold=counts == 0,
         rng=rng,
         values=np.empty(0),
@@ -206,14 +224,31 @@ def climb(
         cold_value=float("nan"),
         steps=[],
     )
-    state.values = state.measure(constant(prior))
-    state.steps.append(
-        Step(name="popularity", value=float(state.values.mean()), gain=0.0, low=0.0, taken=True)
-    )
+    state.values = state.measure(constant(state.prior))
+    lowest = Step(name="popularity", value=float(state.values.mean()), gain=0.0, low=0.0, taken=True)
+    state.steps.append(lowest)
     settings, gamma, text = _climb_text(state, progress)
-    neighbours, _ = fit_neighbours(user_item(learned))
-    shares = _climb_shares(state, text, neighbours, prior)
-    return Choice(head=settings, gamma=gamma, shares=shares, steps=tuple(state.steps), cases=len(cases))
+    setup = Setup(head=settings, gamma=gamma, shares=_climb_shares(state, text))
+    gate = _gate(state, incumbent)
+    return Choice(
+        setup=setup if gate.taken else incumbent, steps=tuple(state.steps), gate=gate, cases=len(cases)
+    )
+
+
+def _gate(state: _Climb, incumbent: Setup) -> Step:
+    """The highest rung against what is served now, fitted on the same events."""
+    text: Text = Linear(state.vectors, state.vectors, incumbent.gamma)
+    if incumbent.head is not None:
+        head = fit_text(incumbent.head, state.events, state.vectors)
+        text = Linear(head.directions(state.vectors), state.vectors, head.gamma)
+    gain = state.gain(state.values, state.by_shares(text, [incumbent.shares])[incumbent.shares])
+    return Step(
+        name="served",
+        value=float(state.values.mean()),
+        gain=gain.difference,
+        low=gain.low,
+        taken=gain.low > 0,
+    )
 
 
 def _half_of_users(cases: Sequence[Case], rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -272,10 +307,9 @@ def _heads(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
             yield settings, fit_head(sums, state.whitening, gamma=gamma, ridge=ridge, mix=mix)
 
 
-def _climb_shares(state: _Climb, text: Text, neighbours: Neighbours, prior: NDArray[np.float32]) -> Shares:
+def _climb_shares(state: _Climb, text: Text) -> Shares:
     """The neighbours beside the text, then the prior beside both."""
-    also = Collaborative(neighbours)
-    values = _by_shares(state, text, also, prior)
+    values = state.by_shares(text, SHARES)
     current = Shares(taste=1.0) if any(step.taken for step in state.steps[1:]) else Shares(popularity=1.0)
     for name, allowed in (
         ("neighbours", [one for one in SHARES if one.popularity == 0]),
@@ -285,16 +319,3 @@ def _climb_shares(state: _Climb, text: Text, neighbours: Neighbours, prior: NDAr
         if state.try_step(name, values[best]):
             current = best
     return current
-
-
-def _by_shares(
-    state: _Climb, text: Text, also: Collaborative, prior: NDArray[np.float32]
-) -> dict[Shares, NDArray[np.float64]]:
-    """Per case, for every division; a batch of cases is scored once for all of them."""
-    found: dict[Shares, list[NDArray[np.float64]]] = {shares: [] for shares in SHARES}
-    for batch in state.batches():
-        sources = scaled(text(recent(batch)), also(recent(batch)), prior)
-        for shares in SHARES:
-            fused = sources.fused(shares)
-            found[shares].append(accuracy(expected_ranks(fused, batch))[METRIC])
-    return {shares: np.concatenate(parts) for shares, parts in found.items()}

@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.learning.scoring import Shares
 from llmrec_plugin.types import KINDS
 
 UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -82,6 +83,14 @@ class Configuration(models.Model):
         default=default_kind_weights,
         help_text=_("How much one event says about the user; negative for what he does not want."),
     )
+    learned = models.BooleanField(
+        _("for you: as learned"),
+        default=True,
+        help_text=_(
+            "Once training has found by the site's own events what works best, that counts instead of the "
+            "three weights below."
+        ),
+    )
     recommendation_taste = models.FloatField(
         _("for you: taste"),
         default=0.3,
@@ -140,6 +149,14 @@ class Configuration(models.Model):
                 raise ValidationError(
                     {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
                 )
+
+    def shares(self) -> Shares:
+        """The weights of for-you that stand here."""
+        return Shares(
+            taste=self.recommendation_taste,
+            also=self.recommendation_also,
+            popularity=self.recommendation_popularity,
+        )
 
     @classmethod
     def current(cls) -> Configuration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -64,18 +64,24 @@ def build_profile(
     now: datetime,
     half_life: timedelta,
     kind_weights: Mapping[str, float],
+    recency: float = 1.0,
+    turn: Callable[[Matrix], Matrix] | None = None,
 ) -> Profile | None:
     """The taste that these events show; None where they show none.
 
     That is so without events on items that have a vector, and when likes and dislikes cancel out.
+    `turn` maps the vectors of past items, unit rows, to what each adds to the taste: what a site learned
+    of which items lead to which. `recency` as in `item_weights`.
     """
-    weights = item_weights(events, now=now, half_life=half_life, kind_weights=kind_weights)
+    weights = item_weights(events, now=now, half_life=half_life, kind_weights=kind_weights, recency=recency)
     keys = sorted(weights, key=lambda key: (-abs(weights[key]), key))
     positions, matrix = stack(keys, vectors)
     if not positions:
         return None
     keys = [keys[position] for position in positions]
     amounts = np.array([weights[key] for key in keys])
+    if turn is not None:
+        matrix = turn(matrix)
     weighted = matrix * (amounts / np.abs(amounts).sum())[:, None]
     length = float(np.linalg.norm(weighted.sum(axis=0)))
     if length < CANCELLED:
@@ -98,19 +104,23 @@ def item_weights(
     now: datetime,
     half_life: timedelta,
     kind_weights: Mapping[str, float],
+    recency: float = 1.0,
 ) -> dict[str, float]:
     """How much each past item counts, negative where the user does not want it; zeros are left out.
 
     An event counts its kind's weight, halved once per half-life that has passed; one dated in the
-    future counts as if it were now. A kind without a weight does not count. The order of the
-    events does not matter.
+    future counts as if it were now. A kind without a weight does not count. With `recency` below 1
+    an event counts that much of what the next younger one does, too, whatever the time between them.
+    The order of the events does not matter.
     """
     if half_life <= timedelta(0):
         raise ConfigurationError(f"The half-life of an event must be positive, not {half_life}.")
     amounts: dict[str, list[float]] = defaultdict(list)
-    for event in events:
+    youngest_first = sorted(events, key=lambda event: (event.at, event.key, event.kind), reverse=True)
+    for place, event in enumerate(youngest_first):
         age = max(now - event.at, timedelta(0)) / half_life
-        amounts[event.key].append(kind_weights.get(event.kind, 0.0) * _liking(event) * 0.5**age)
+        amount = kind_weights.get(event.kind, 0.0) * _liking(event) * 0.5**age
+        amounts[event.key].append(amount * recency**place)
     totals = {key: math.fsum(values) for key, values in amounts.items()}
     return {key: total for key, total in totals.items() if total}
 

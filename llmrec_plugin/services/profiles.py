@@ -10,6 +10,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.profile import Profile, build_profile, item_weights
 from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.types import Event, Vector
 
 
@@ -49,9 +50,14 @@ def know(user_key: str | None, *, document: str, history: int) -> KnownUser:
 
 
 def taste_of(
-    user: KnownUser, vectors: Mapping[str, Vector], *, configuration: Configuration, now: datetime
+    user: KnownUser,
+    vectors: Mapping[str, Vector],
+    *,
+    configuration: Configuration,
+    now: datetime,
+    adaptation: Adaptation | None = None,
 ) -> Profile | None:
-    """The user's taste from those of his events whose items have a vector."""
+    """The user's taste from those of his events whose items have a vector, as `adaptation` turns it."""
     if not user.events:
         return None
     return build_profile(
@@ -60,6 +66,8 @@ def taste_of(
         now=now,
         half_life=timedelta(days=configuration.half_life_days),
         kind_weights=configuration.kind_weights,
+        recency=adaptation.setup.gamma if adaptation else 1.0,
+        turn=adaptation.head.directions if adaptation and adaptation.head else None,
     )
 
 

@@ -18,6 +18,7 @@ from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.stages import Diversity
 from llmrec_plugin.services import popularity, profiles, queries, reasons, training
+from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.interactions import ANONYMOUS
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.placements import Placement
@@ -53,6 +54,14 @@ class Scene:
     @cached_property
     def learned(self) -> Collaborative:
         return training.collaborative(self.pair.model_version if self.pair else None)
+
+    @property
+    def adaptation(self) -> Adaptation | None:
+        """What the site's events taught of its texts, where it was learned with the encoder that answers."""
+        learned = self.learned.adaptation
+        if learned is None or self.pair is None or not self.configuration.learned:
+            return None
+        return learned if learned.encoder_id == self.pair.index_version.encoder_id else None
 
     @property
     def limit(self) -> int:
@@ -162,7 +171,10 @@ def _profile(scene: Scene) -> tuple[Profile | None, tuple[str, ...]]:
         return None, ()
     if user.events:
         vectors = scene.vectors(event.key for event in user.events)
-        return profiles.taste_of(user, vectors, configuration=scene.configuration, now=scene.now), ()
+        profile = profiles.taste_of(
+            user, vectors, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
+        )
+        return profile, ()
     words = _words_about(user.key)
     if not words:
         return None, ()
@@ -195,11 +207,8 @@ def _ranked_for_user(
 ) -> list[RankedItem]:
     vectors = scene.vectors(candidates)
     prior = scene.learned.popularity_of(candidates) or {item.key: item.score for item in popular}
-    weights = PersonalWeights(
-        taste=scene.configuration.recommendation_taste,
-        also=scene.configuration.recommendation_also,
-        popularity=scene.configuration.recommendation_popularity,
-    )
+    shares = scene.adaptation.setup.shares if scene.adaptation else scene.configuration.shares()
+    weights = PersonalWeights(taste=shares.taste, also=shares.also, popularity=shares.popularity)
     ranked = rank_for_user(
         candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
     )

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
@@ -18,11 +18,13 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, privacy, promotion
+from llmrec_plugin.services.adaptation import Adaptation, adapt
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.types import Progress
 
@@ -43,6 +45,8 @@ class Collaborative:
     """Popularity by item, 0..1."""
     kind: str
     """The kind of event that most of it goes back to; empty when nothing was learned."""
+    adaptation: Adaptation | None = None
+    """How the user's history leads to texts; None: too few events to tell."""
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -115,10 +119,18 @@ def fit(
     started = time.perf_counter()
     now = now or timezone.now()
     report_step = progress or (lambda done, total: None)
-    live_pair(label)  # before any work is done
+    pair = live_pair(label)  # before any work is done
     data = _training_data(label, now=now)
     report_step(1, STEPS)
     learned, method = _learn(data)
+    adaptation, ladder = adapt(
+        pair.index_version,
+        data.keys,
+        data.log,
+        incumbent=collaborative(pair.model_version).adaptation,
+        configured=Configuration.current().shares(),
+    )
+    learned = replace(learned, adaptation=adaptation)
     report_step(2, STEPS)
     content = _to_bytes(learned)
     report_step(3, STEPS)
@@ -128,6 +140,7 @@ def fit(
         "items": len(data.keys),
         "method": method,
         "kind": learned.kind,
+        **ladder,
         "seconds": round(time.perf_counter() - started, 3),
     }
     sha256 = hashlib.sha256(content).hexdigest()
@@ -150,6 +163,8 @@ class _TrainingData:
     users: int
     kind: str
     until: datetime | None
+    log: Events
+    """All events by rows of users and of `keys`."""
 
 
 def _training_data(label: str, *, now: datetime) -> _TrainingData:
@@ -165,6 +180,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
         .values_list("user_key", "object_id", "kind", "value", "at")
     )
     pairs: dict[tuple[str, str], float] = {}
+    log: list[tuple[str, str, float]] = []
     kinds: Counter[str] = Counter()
     until: datetime | None = None
     for user, key, kind, value, at in events.iterator(chunk_size=10_000):
@@ -172,6 +188,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
             continue
         weight = weights[kind] / strongest
         pairs[user, key] = max(weight, pairs.get((user, key), 0.0))
+        log.append((user, key, at.timestamp()))
         kinds[kind] += 1
         until = at if until is None else max(at, until)
     users = {user: row for row, user in enumerate(sorted({user for user, _ in pairs}))}
@@ -189,7 +206,15 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
     )
     main = max(kinds, key=lambda kind: (kinds[kind] * weights[kind], kind), default="")
     return _TrainingData(
-        keys=keys, matrix=matrix, events=kinds.total(), users=len(users), kind=main, until=until
+        keys=keys,
+        matrix=matrix,
+        events=kinds.total(),
+        users=len(users),
+        kind=main,
+        until=until,
+        log=Events.of(
+            [users[user] for user, _, _ in log], [columns[key] for _, key, _ in log], [at for *_, at in log]
+        ),
     )
 
 
@@ -219,6 +244,7 @@ def _to_bytes(learned: Collaborative) -> bytes:
                 "neighbours.indices": np.ascontiguousarray(learned.neighbours.indices, dtype=np.int32),
                 "neighbours.weights": np.ascontiguousarray(learned.neighbours.weights, dtype=np.float32),
                 "prior": np.ascontiguousarray(learned.prior, dtype=np.float32),
+                **(learned.adaptation.to_arrays() if learned.adaptation else {}),
             }
         ),
     )
@@ -233,6 +259,7 @@ def _from_bytes(content: bytes) -> Collaborative:
         neighbours=Neighbours(indices=arrays["neighbours.indices"], weights=arrays["neighbours.weights"]),
         prior=arrays["prior"],
         kind=json.loads(arrays["kind"].tobytes()),
+        adaptation=Adaptation.from_arrays(arrays),
     )
 
 

@@ -11,12 +11,13 @@ from llmrec_plugin.learning.head import user_states
 from llmrec_plugin.learning.ladder import (
     Choice,
     HeadSettings,
+    Setup,
     _Climb,
     climb,
     fit_text,
 )
-from llmrec_plugin.learning.neighbours import UserItem
-from llmrec_plugin.learning.scoring import Shares, scaled
+from llmrec_plugin.learning.neighbours import UserItem, ease
+from llmrec_plugin.learning.scoring import Collaborative, Shares, scaled
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
 
@@ -58,9 +59,14 @@ def odds(scores: Matrix, *, sharpness: float) -> Matrix:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def choose(events: Events, vectors: Matrix) -> Choice:
+SERVED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
+
+
+def choose(events: Events, vectors: Matrix, *, incumbent: Setup = SERVED) -> Choice:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
-    return climb(events, vectors, train=train, valid=valid, user_item=user_item, rng=rng())
+    return climb(
+        events, vectors, incumbent=incumbent, train=train, valid=valid, user_item=user_item, rng=rng()
+    )
 
 
 def taken(choice: Choice) -> list[str]:
@@ -72,8 +78,10 @@ def test_a_rule_between_directions_is_learned_by_the_head() -> None:
     turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
     choice = choose(world(odds(vectors @ turn @ vectors.T, sharpness=9.0)), vectors)
     assert "head" in taken(choice)
-    assert choice.head is not None
-    assert choice.head.ridge is not None
+    assert choice.gate is not None
+    assert choice.gate.taken
+    assert choice.setup.head is not None
+    assert choice.setup.head.ridge is not None
     by_name = {step.name: step for step in choice.steps}
     assert by_name["head"].value > 2 * by_name["frozen"].value
     assert by_name["head"].low > 0
@@ -92,7 +100,7 @@ def test_what_texts_do_not_tell_is_learned_from_what_people_take_together() -> N
     order = rng(4).permutation(ITEMS)
     choice = choose(world(together[order][:, order]), catalogue())
     assert "neighbours" in taken(choice)
-    assert choice.shares.also > choice.shares.taste
+    assert choice.setup.shares.also > choice.setup.shares.taste
 
 
 def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
@@ -100,16 +108,30 @@ def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
     stayed = 0
     for seed in range(10):
         choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=seed), catalogue())
-        stayed += taken(choice) == ["popularity"] and choice.shares == Shares(popularity=1.0)
+        stayed += taken(choice) == ["popularity"] and choice.setup == SERVED
     assert stayed >= 8
 
 
 def test_few_events_are_not_measured_at_all() -> None:
     events = world(odds(catalogue() @ catalogue().T, sharpness=9.0)).part(slice(0, 300))
     choice = choose(events, catalogue())
-    assert choice.head is None
-    assert [step.name for step in choice.steps] == ["popularity"]
+    assert choice.setup == SERVED
+    assert choice.gate is None
+    assert choice.name == ""
     assert choice.cases < 200
+
+
+def test_what_is_served_stays_until_it_is_beaten() -> None:
+    """The winner of the first training is the incumbent of the second, which finds nothing better."""
+    vectors = catalogue()
+    turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
+    events = world(odds(vectors @ turn @ vectors.T, sharpness=9.0))
+    first = choose(events, vectors)
+    assert first.setup != SERVED
+    again = choose(events, vectors, incumbent=first.setup)
+    assert again.gate is not None
+    assert not again.gate.taken
+    assert again.setup == first.setup
 
 
 def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
@@ -121,6 +143,7 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
         climb(
             events,
             vectors,
+            incumbent=SERVED,
             train=train,
             valid=valid,
             user_item=user_item,
@@ -141,6 +164,8 @@ def climbing(cold_value: float) -> _Climb:
         cases=[Case(number, 1, (0,)) for number in range(100)],
         vectors=vectors,
         whitening=fit_whitening(vectors),
+        neighbours=Collaborative(ease(user_item(Events.of([0], [0], [0])))),
+        prior=np.zeros(ITEMS, np.float32),
         cold=np.zeros(ITEMS, np.bool_),
         rng=rng(),
         values=np.zeros(100),

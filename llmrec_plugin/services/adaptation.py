@@ -1,0 +1,163 @@
+"""Adapts the encoder's space to one document's own events, as far as they prove that it pays."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.evaluation.protocol import Events, temporal_split
+from llmrec_plugin.learning.head import Head
+from llmrec_plugin.learning.ladder import Choice, HeadSettings, Setup, Step, climb, fit_text
+from llmrec_plugin.learning.neighbours import UserItem
+from llmrec_plugin.learning.scoring import Shares
+from llmrec_plugin.learning.whitening import Whitening
+from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.types import Matrix
+
+logger = logging.getLogger(__name__)
+
+MOST_ITEMS = 20_000
+"""Items that are ranked while settings are compared: those with the most events first."""
+VALID_SHARE = 0.1
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Adaptation:
+    """What won, fitted on all events; it belongs to the vectors of one encoder."""
+
+    encoder_id: str
+    setup: Setup
+    head: Head | None
+    """None: the frozen vectors stand."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """For safetensors."""
+        plain = {"encoder_id": self.encoder_id, "setup": asdict(self.setup)}
+        arrays: dict[str, NDArray[Any]] = {
+            "adaptation": np.frombuffer(json.dumps(plain, sort_keys=True).encode(), dtype=np.uint8)
+        }
+        if self.head is not None:
+            arrays["head.mean"] = self.head.whitening.mean
+            arrays["head.whitening"] = np.ascontiguousarray(self.head.whitening.matrix)
+            arrays["head.adapted"] = np.ascontiguousarray(self.head.adapted)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Adaptation | None:
+        if "adaptation" not in arrays:
+            return None
+        plain = json.loads(arrays["adaptation"].tobytes())
+        setup = _setup(plain["setup"])
+        head = None
+        if "head.adapted" in arrays:
+            whitening = Whitening(mean=arrays["head.mean"], matrix=arrays["head.whitening"])
+            head = Head(whitening=whitening, adapted=arrays["head.adapted"], gamma=setup.gamma)
+        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head)
+
+
+def _setup(plain: Mapping[str, Any]) -> Setup:
+    settings = plain["head"]
+    return Setup(
+        shares=Shares(**plain["shares"]),
+        gamma=plain["gamma"],
+        head=None if settings is None else HeadSettings(**settings),
+    )
+
+
+def adapt(
+    version: IndexVersion,
+    keys: Sequence[str],
+    log: Events,
+    *,
+    incumbent: Adaptation | None,
+    configured: Shares,
+) -> tuple[Adaptation | None, dict[str, Any]]:
+    """What the events of `log`, on rows of `keys`, carry, and the report of how it was chosen.
+
+    `incumbent` is what answers now, None: the `configured` weights with frozen vectors. None as the result:
+    these stay. An incumbent that was not beaten is fitted anew on all events; without enough events, or
+    with another encoder than it was made for, there is none.
+    """
+    started = time.perf_counter()
+    if incumbent is not None and incumbent.encoder_id != version.encoder_id:
+        incumbent = None
+    vectors, events = _on_vectors(version, keys, log)
+    if not len(events):
+        return None, {}
+    split = temporal_split(events, valid=VALID_SHARE, test=0.0)
+    choice = climb(
+        events,
+        vectors,
+        incumbent=incumbent.setup if incumbent else Setup(shares=configured),
+        train=split.train,
+        valid=split.valid,
+        user_item=lambda part: _user_item(part, len(vectors)),
+        rng=np.random.default_rng(SEED),
+    )
+    adapted = None
+    if choice.gate is not None and (choice.gate.taken or incumbent is not None):
+        settings = choice.setup.head
+        head = fit_text(settings, events, vectors) if settings else None
+        adapted = Adaptation(encoder_id=version.encoder_id, setup=choice.setup, head=head)
+    return adapted, _report(choice, seconds=time.perf_counter() - started)
+
+
+def _on_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
+    """Vectors of the items, those with the most events first, and the events on their rows."""
+    counts = np.bincount(log.items, minlength=len(keys))
+    wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by(
+        "object_id"
+    )
+    known = sorted(rows.values_list("object_id", flat=True), key=lambda key: wanted.get(key, 0))[:MOST_ITEMS]
+    place = {key: row for row, key in enumerate(known)}
+    vectors = np.zeros((len(known), version.dimensions), np.float32)
+    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
+        if row.object_id in place:
+            vectors[place[row.object_id]] = row.as_array()
+    row_of = np.array([place.get(key, -1) for key in keys], np.int64)
+    moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
+    kept = moved >= 0
+    return vectors, Events(log.users[kept], moved[kept], log.times[kept])
+
+
+def _user_item(events: Events, items: int) -> UserItem:
+    from scipy import sparse
+
+    users = int(events.users.max()) + 1 if len(events) else 0
+    matrix = sparse.csr_array(
+        (np.ones(len(events), np.float32), (events.users, events.items)), shape=(users, items)
+    )
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _report(choice: Choice, *, seconds: float) -> dict[str, Any]:
+    """For the model version: each step with its proof."""
+    gate = choice.gate
+    logger.info("ladder step=%s cases=%d seconds=%.1f", choice.name, choice.cases, seconds)
+    return {
+        "validation_events": choice.cases,
+        "ladder": [_as_json(step) for step in choice.steps],
+        "step": choice.name,
+        "gate": None if gate is None else _as_json(gate),
+        "setup": asdict(choice.setup),
+        "ladder_seconds": round(seconds, 3),
+    }
+
+
+def _as_json(step: Step) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(step).items()
+    }
