@@ -1,0 +1,184 @@
+"""The space of the texts is adapted to a site's events when that is proven to pay, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, ModelVersion
+from llmrec_plugin.services import promotion, training
+from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.build import build
+from llmrec_plugin.services.recommendations import recommend
+from tests.hostapp.models import Brand, Product
+
+pytestmark = pytest.mark.django_db
+
+FAMILIES = ["oak", "pine", "wool", "glass", "steel", "clay", "paper", "silk"]
+THINGS = ["box", "cup", "bowl", "frame", "stool", "tray", "vase", "lamp", "shelf", "hook"]
+USERS, LENGTH = 260, 12
+
+
+def shop() -> dict[tuple[int, int], Product]:
+    """Eighty products: the family is told by most words of a text, the thing by one."""
+    brand = Brand.objects.create(name="Acme")
+    products = {
+        (family, thing): Product(
+            title=f"{FAMILIES[family]} {THINGS[thing]}",
+            description=f"{FAMILIES[family]} ware, {FAMILIES[family]} work, all {FAMILIES[family]}",
+            brand=brand,
+            price=5,
+            in_stock=True,
+            created=timezone.now(),
+        )
+        for family in range(len(FAMILIES))
+        for thing in range(len(THINGS))
+    }
+    Product.objects.bulk_create(products.values())
+    build("product")
+    IndexVersion.objects.update(floor=None)
+    return products
+
+
+def live(products: dict[tuple[int, int], Product], following: Callable[[int], int]) -> None:
+    """Users take one thing after the other, the next from the family that `following` gives."""
+    draw = np.random.default_rng(0)
+    start = timezone.now() - timedelta(days=2)
+    events = []
+    for user in range(USERS):
+        family = int(draw.integers(len(FAMILIES)))
+        for place in range(LENGTH):
+            item = products[family, int(draw.integers(len(THINGS)))]
+            events.append(
+                Interaction(
+                    user_key=f"u{user}",
+                    document="product",
+                    object_id=str(item.pk),
+                    kind="purchase",
+                    at=start + timedelta(minutes=place * USERS + user),
+                )
+            )
+            family = following(family) % len(FAMILIES)
+    Interaction.objects.bulk_create(events)
+
+
+def next_family(family: int) -> int:
+    return family + 1
+
+
+def families_for(products: dict[tuple[int, int], Product], family: int) -> list[str]:
+    """Of what is recommended to somebody new who just bought from the family."""
+    user = f"new-{family}-{Interaction.objects.count()}"
+    Interaction.objects.create(
+        user_key=user,
+        document="product",
+        object_id=str(products[family, 0].pk),
+        kind="purchase",
+        at=timezone.now(),
+    )
+    page = recommend("for-you", document="product", user_key=user, size=8)
+    return [item.title.split()[0] for item in page.results]
+
+
+def only_texts() -> None:
+    """Likeness alone, so that the head and not the neighbours decides what is seen."""
+    Configuration(
+        recommendation_taste=1.0, recommendation_also=0.0, recommendation_popularity=0.0, diversity=0.0
+    ).save()
+
+
+def test_what_follows_what_is_learned_goes_live_and_can_be_taken_back() -> None:
+    products = shop()
+    only_texts()
+    live(products, next_family)
+    training.fit("product", by="test", now=timezone.now() - timedelta(days=30))
+    before = families_for(products, 2)
+    assert before.count("wool") > 4
+
+    version = training.fit("product", by="test")
+    assert version.report["gate"]["taken"]
+    assert version.report["gate"]["low"] > 0
+    assert version.report["validation_events"] >= 200
+    names = [step["name"] for step in version.report["ladder"]]
+    assert names == ["popularity", "frozen", "whitening", "head", "neighbours", "prior"]
+    after = families_for(products, 2)
+    assert after.count("glass") > 5
+
+    promotion.rollback("product", by="test")
+    assert families_for(products, 2).count("wool") > 4
+
+
+def test_an_editor_can_keep_his_own_weights() -> None:
+    products = shop()
+    only_texts()
+    live(products, next_family)
+    training.fit("product", by="test")
+    assert families_for(products, 5).count("paper") > 5
+    Configuration.objects.update(learned=False)
+    assert families_for(products, 5).count("clay") > 4
+
+
+def test_events_at_random_change_nothing() -> None:
+    products = shop()
+    draw = np.random.default_rng(1)
+    live(products, lambda family: int(draw.integers(len(FAMILIES))))
+    version = training.fit("product", by="test")
+    assert not version.report["gate"]["taken"]
+    assert training.collaborative(version).adaptation is None
+
+
+def test_few_events_are_not_measured() -> None:
+    products = shop()
+    live({place: product for place, product in products.items()}, next_family)
+    Interaction.objects.exclude(user_key__in=["u1", "u2", "u3"]).delete()
+    version = training.fit("product", by="test")
+    assert version.report["gate"] is None
+    assert version.report["ladder"] == []
+    assert training.collaborative(version).adaptation is None
+
+
+def test_a_winner_stays_and_follows_the_events_until_it_is_beaten() -> None:
+    products = shop()
+    only_texts()
+    live(products, next_family)
+    first = training.collaborative(training.fit("product", by="test")).adaptation
+    again = training.fit("product", by="test")
+    second = training.collaborative(again).adaptation
+    assert first is not None
+    assert second is not None
+    assert not again.report["gate"]["taken"]
+    assert second.setup == first.setup
+    assert families_for(products, 2).count("glass") > 5
+
+
+def test_what_was_learned_with_another_encoder_is_left_alone() -> None:
+    products = shop()
+    only_texts()
+    live(products, next_family)
+    training.fit("product", by="test")
+    live_version = Deployment.objects.latest("id").index_version
+    IndexVersion.objects.filter(pk=live_version.pk).update(encoder_id="another")
+    # The vectors are still there; only the identity says that the head does not fit them.
+    assert families_for(products, 2).count("wool") > 4
+    assert training.collaborative(ModelVersion.objects.latest("id")).adaptation is not None
+
+
+def test_arrays_survive_storing() -> None:
+    products = shop()
+    only_texts()
+    live(products, next_family)
+    adaptation = training.collaborative(training.fit("product", by="test")).adaptation
+    assert adaptation is not None
+    again = Adaptation.from_arrays(adaptation.to_arrays())
+    assert again is not None
+    assert again.setup == adaptation.setup
+    assert again.encoder_id == adaptation.encoder_id
+    assert (again.head is None) == (adaptation.head is None)
+    if again.head is not None and adaptation.head is not None:
+        assert again.head.adapted == pytest.approx(adaptation.head.adapted)
+        assert again.head.whitening.matrix == pytest.approx(adaptation.head.whitening.matrix)
+    assert Adaptation.from_arrays({}) is None
