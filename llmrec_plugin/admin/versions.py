@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -135,7 +135,42 @@ def _is_live(version: IndexVersion) -> bool:
 class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ["id", "document", "events_until", "created_at"]
     list_filter = ["document"]
-    fields = ["document", "events_until", "created_at", "artefact", "report_text"]
+    fields = ["document", "events_until", "created_at", "artefact", "choice", "report_text"]
+
+    @admin.display(description=_("how it was chosen"))
+    def choice(self, version: ModelVersion) -> SafeString | str:
+        """Each step of the ladder with its proof, and the verdict."""
+        report = version.report
+        gate = report.get("gate")
+        if gate is None:
+            return str(_("Too few events to compare settings: the configured weights count."))
+        rows = format_html_join(
+            "",
+            "<tr><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (
+                (
+                    step["name"],
+                    f"{step['value']:.4f}",
+                    f"{step['gain']:+.4f}",
+                    f"{step['low']:+.4f}",
+                    _("taken") if step["taken"] else step["reason"] or _("not proven"),
+                )
+                for step in report["ladder"]
+            ),
+        )
+        verdict = (
+            _("On %(count)d events that nothing was learned from it beats what answered before.")
+            if gate["taken"]
+            else _("On %(count)d events that nothing was learned from it does not beat what answered before.")
+        ) % {"count": report["validation_events"]}
+        head = format_html_join(
+            "",
+            "<th scope=col>{}</th>",
+            ([title] for title in (_("step"), "NDCG@10", _("gain"), _("at least"), _("result"))),
+        )
+        return format_html(
+            "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table><p>{}</p>", head, rows, verdict
+        )
 
     @admin.display(description=_("report"))
     def report_text(self, version: ModelVersion) -> SafeString:

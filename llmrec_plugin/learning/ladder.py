@@ -252,8 +252,9 @@ def _gate(state: _Climb, incumbent: Setup) -> Step:
 
 
 def _half_of_users(cases: Sequence[Case], rng: np.random.Generator) -> NDArray[np.bool_]:
-    users = {case.user: bool(rng.integers(2)) for case in cases}
-    return np.array([users[case.user] for case in cases], np.bool_)
+    users = list(dict.fromkeys(case.user for case in cases))
+    half = {users[place] for place in rng.permutation(len(users))[::2].tolist()}
+    return np.array([case.user in half for case in cases], np.bool_)
 
 
 def _climb_text(state: _Climb, progress: Progress | None) -> tuple[HeadSettings | None, float, Text]:

@@ -133,7 +133,7 @@ def test_events_at_random_change_nothing() -> None:
 
 def test_few_events_are_not_measured() -> None:
     products = shop()
-    live({place: product for place, product in products.items()}, next_family)
+    live(products, next_family)
     Interaction.objects.exclude(user_key__in=["u1", "u2", "u3"]).delete()
     version = training.fit("product", by="test")
     assert version.report["gate"] is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
 
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.management.output import Output
@@ -27,8 +29,34 @@ def _train(options: Options, output: Output) -> bool:
             f"{label}: model version {version.pk} from {version.report.get('events', 0)} interactions "
             f"({version.report.get('method', 'popularity')})"
         )
+        _tell_choice(version.report, output)
     output.finish(reports)
     return True
+
+
+def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
+    """Each step with its proof, and whether the highest one took the place of what answered before."""
+    gate = report.get("gate")
+    if gate is None:
+        return
+    output.table(
+        ("step", "NDCG@10", "gain", "at least", ""),
+        [
+            (
+                step["name"],
+                f"{step['value']:.4f}",
+                f"{step['gain']:+.4f}",
+                f"{step['low']:+.4f}",
+                "taken" if step["taken"] else step["reason"] or "not proven",
+            )
+            for step in report["ladder"]
+        ],
+    )
+    verdict = "replaces" if gate["taken"] else "does not beat"
+    output.line(
+        f'On {report["validation_events"]} held-back events "{report["step"]}" {verdict} what answered '
+        f"before (gain {gate['gain']:+.4f}, at least {gate['low']:+.4f})."
+    )
 
 
 def _promote_arguments(parser: ArgumentParser) -> None:
