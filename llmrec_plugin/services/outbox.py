@@ -265,7 +265,7 @@ OVERTAKEN = Failure(
 def postpone(entry: OutboxEntry, failure: Failure, *, attempts: int) -> None:
     """Set the entry, unsaved, to wait for its next attempt; one that was only overtaken does not wait."""
     entry.attempts = attempts + 1
-    entry.last_error, entry.outage = failure.message, failure.outage
+    entry.last_error, entry.outage = failure.message.replace("\0", " "), failure.outage
     wait = min(BACK_OFF_FIRST * 2 ** min(attempts, 16), BACK_OFF_MOST)
     entry.not_before = None if failure is OVERTAKEN and not attempts else timezone.now() + wait
     entry.lease_owner, entry.lease_until = "", None
