@@ -23,9 +23,11 @@ def measure(queries: Sequence[str], work: Path) -> dict[str, Any]:
     """CLIENTS clients with one connection each, every query another one."""
     with stack.web(work, workers=WEB_WORKERS) as (port, processes):
         _run(port, queries, seconds=8)  # until each process has its encoder
+        before = _cpu(processes)
         started = time.monotonic()
         times, failed = _run(port, queries[::-1], seconds=SECONDS)
         seconds = time.monotonic() - started
+        spent = {name: at - before[name] for name, at in _cpu(processes).items()}
         memory = stack.memory(processes)
     return {
         "clients": float(CLIENTS),
@@ -34,8 +36,14 @@ def measure(queries: Sequence[str], work: Path) -> dict[str, Any]:
         "p50 ms": float(np.percentile(times, 50)),
         "p95 ms": float(np.percentile(times, 95)),
         "failed or degraded": float(failed),
+        **{f"CPU ms/request {name}": value * 1e3 / len(times) for name, value in spent.items()},
         **{f"{name} of a web process": value / WEB_WORKERS for name, value in memory.items()},
     }
+
+
+def _cpu(web: Sequence[int]) -> dict[str, float]:
+    groups = {"web": list(web)} | {name: [pid] for name, pid in stack.server_pids().items()}
+    return {name: stack.cpu_seconds(pids) for name, pids in groups.items()}
 
 
 def _run(port: int, queries: Sequence[str], *, seconds: float) -> tuple[list[float], int]:

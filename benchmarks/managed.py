@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from elasticsearch import Elasticsearch
 
-from benchmarks import bare, data, freshness, host, load, stack
+from benchmarks import bare, data, freshness, host, load, sizes, stack
 from benchmarks.latency import queries_of
 
 ITEMS = int(os.environ.get("LLMREC_BENCH_ITEMS", "20000"))
@@ -36,9 +36,10 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "reindex": lambda: _reindex(items, client),
         "endpoint": lambda: _endpoint(queries, client),
-        "refill": _refill,
         "gunicorn": lambda: load.measure(many, work),
         "save to searchable": lambda: freshness.measure(client, _index(), [t for _, t, _ in items], work),
+        "refill": _refill,
+        "bytes": lambda: sizes.measure(client, _index()),
         "same results": lambda: _same_results(queries[WARM:], folder),
     }
     results: dict[str, Any] = {"items": ITEMS}
@@ -67,6 +68,7 @@ def _reindex(items: Rows, client: Elasticsearch) -> dict[str, float]:
     bare.create(client, model.dimensions)
     build.build("item")  # an empty index, so that only items are timed below
     seconds = {"service": 0.0, "bare": 0.0}
+    cpu = {"service": 0.0, "bare": 0.0}
     step = len(items) // STEPS
     for turn, start in enumerate(range(0, len(items), step)):
         chunk = items[start : start + step]
@@ -80,13 +82,16 @@ def _reindex(items: Rows, client: Elasticsearch) -> dict[str, float]:
 
         pair: list[tuple[str, Callable[[], object]]] = [("service", indexing.drain), ("bare", by_hand)]
         for name, call in pair if turn % 2 else pair[::-1]:
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             call()
             seconds[name] += time.perf_counter() - started
+            cpu[name] += time.process_time() - busy
     return {
         "service items/s": len(items) / seconds["service"],
         "bare items/s": len(items) / seconds["bare"],
         "ratio": seconds["service"] / seconds["bare"],
+        "service CPU ms/item": cpu["service"] * 1e3 / len(items),
+        "bare CPU ms/item": cpu["bare"] * 1e3 / len(items),
     }
 
 

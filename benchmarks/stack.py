@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests import servers
@@ -56,6 +56,30 @@ def memory(pids: Iterable[int]) -> dict[str, float]:
             if name in ("Rss", "Pss"):
                 sums["resident MB" if name == "Rss" else "proportional MB"] += int(rest.split()[0]) / 1024
     return sums
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Of these processes and all below them, those that ended included."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(after_name[1])
+            ticks[int(folder.name)] = sum(map(int, after_name[11:15]))
+    wanted = set(pids)
+    while below := {pid for pid, parent in parents.items() if parent in wanted} - wanted:
+        wanted |= below
+    return sum(ticks.get(pid, 0) for pid in wanted) / os.sysconf("SC_CLK_TCK")
+
+
+def server_pids() -> dict[str, int]:
+    """Of the servers that run."""
+    running = {
+        "Elasticsearch": servers.elasticsearch(ELASTICSEARCH).process,
+        "PostgreSQL": servers.postgresql().process,
+    }
+    return {name: process.pid for name, process in running.items() if process is not None}
 
 
 def children(parent: int) -> list[int]:
