@@ -107,6 +107,12 @@ def audit_indexes() -> None:
         audit_index.delay(label)
 
 
+@shared_task(name="llmrec_plugin.refill_lost", base=LongWork)
+def refill_lost() -> None:
+    """Put back what the site's own writes took from the indexes that documents are attached to."""
+    indexing.refill_lost()
+
+
 @shared_task(name="llmrec_plugin.fit_model", base=LongWork, ignore_result=False)
 def fit_model(label: str) -> int:
     """Learn anew from the interactions; returns the model version."""
