@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 CODE := llmrec_plugin project workers tests benchmarks fixtures manage.py
 ADDRESS ?= 127.0.0.1:8000
+REDIS_PORT ?= 6390
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run setup test test-fast test-core lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,6 +39,10 @@ demo: demo-data ## Shop and school with real data: load, index, show, serve (DEM
 run: $(VENV)/.runtime ## Serve the demo site as it stands
 	$(MANAGE) runserver $(ADDRESS)
 
+serve-all: $(VENV)/.development ## Serve it with Redis, a worker and beat (Procfile); needs redis-server
+	@mkdir -p .llmrec
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ADDRESS=$(ADDRESS) REDIS_PORT=$(REDIS_PORT) CELERY_BROKER_URL=redis://127.0.0.1:$(REDIS_PORT)/0 CACHE_URL=redis://127.0.0.1:$(REDIS_PORT)/1 $(BIN)/honcho start
+
 test: $(VENV)/.development ## Every test, with a real browser where there is one
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
@@ -46,6 +51,11 @@ test-fast: $(VENV)/.development ## The tests that need no model, browser or kill
 
 test-core: $(VENV)/.development ## The pure core, every branch of it
 	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related receivers build audit interactions privacy importing search search_promotion training status) $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
+
+test-postgresql: $(VENV)/.development ## What reads and writes rows, on PostgreSQL
+	$(BIN)/python -m pytest -q --ds=tests.settings_postgresql -m "not model and not crash" $(ON_POSTGRESQL)
 
 lint: $(VENV)/.development ## Format, lint, layers and spelling
 	$(BIN)/ruff format --check $(CODE)

@@ -14,10 +14,10 @@ ITEMS = 20_000
 QUERIES = 300
 
 
-def _queries(items: list[tuple[str, str, str]], rng: np.random.Generator) -> list[str]:
+def queries_of(items: list[tuple[str, str, str]], rng: np.random.Generator, count: int) -> list[str]:
     """Two to four consecutive words of random titles, all different, as visitors type them."""
     queries: dict[str, None] = {}
-    while len(queries) < QUERIES:
+    while len(queries) < count:
         words = items[rng.integers(len(items))][1].split()
         length = int(rng.integers(2, 5))
         start = int(rng.integers(0, max(1, len(words) - length)))
@@ -43,7 +43,7 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     version = live_pair("item").index_version
     encoder_now, backend, weights = encoder_of(version), get_backend(), registry.get("item").weights()
     service, bare = [], []
-    for position, query in enumerate(_queries(items, np.random.default_rng(7))):
+    for position, query in enumerate(queries_of(items, np.random.default_rng(7), QUERIES)):
         words = TextQuery(words=query_words(query), weights=weights)
 
         def parts(query: str = query, words: TextQuery = words) -> None:

@@ -32,7 +32,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 
 @register("llmrec")
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E004."""
+    """E001 to E005."""
     try:
         settings = get_settings()
     except ConfigurationError as error:
@@ -55,6 +55,8 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
         all_placements()
     except ConfigurationError as error:
         found.append(_error(4, str(error), 'Mend LLMREC["PLACEMENTS"].'))
+    if settings.SCHEDULE:
+        found.extend(_schedule())
     return found
 
 
@@ -91,6 +93,16 @@ def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
             hint = "Give each a label of its own: their events would overwrite each other."
             found.append(_error(25, f'{count} interaction sources have the label "{label}".', hint))
     return found
+
+
+def _schedule() -> Iterator[CheckMessage]:
+    """Only asked where there is something to check: it imports Celery."""
+    from llmrec_plugin import schedule
+
+    try:
+        schedule.entries()
+    except ConfigurationError as error:
+        yield _error(5, str(error), 'Mend LLMREC["SCHEDULE"].')
 
 
 def _error(number: int, message: str, hint: str, obj: object = None) -> CheckMessage:

@@ -62,6 +62,11 @@ class Settings:
     TASKS: str = "auto"
     """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
     and beat drain."""
+    SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
+    """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
+    a celery schedule, or None for never}. Tasks: drain_outbox, audit_indexes, fit_models, apply_retention."""
+    TRAINING_MIN_EVENTS: int = 100
+    """A scheduled training is left out while fewer events came in since the last one."""
 
     @property
     def data_dir(self) -> Path:
@@ -83,7 +88,16 @@ _POSITIVE = (
     "DRAIN_BATCH",
     "LEASE_SECONDS",
     "VERSION_GRACE_SECONDS",
+    "TRAINING_MIN_EVENTS",
 )
+DEFAULT_SCHEDULE: Mapping[str, int | str] = {
+    "drain_outbox": 30,
+    "audit_indexes": "17 3 * * *",
+    "fit_models": "47 3 * * *",
+    "apply_retention": "37 4 * * *",
+}
+"""Task -> seconds, or minute, hour, day of month, month and weekday. Times of day rather than long intervals:
+a beat that is started anew every day would never reach the end of one."""
 
 
 @lru_cache(maxsize=1)
@@ -120,11 +134,25 @@ def _validate(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise ConfigurationError(f'LLMREC["{name}"] is {value!r}; it must be a whole number above 0.')
-    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS"):
+    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS", "SCHEDULE"):
         if not isinstance(getattr(settings, name), Mapping):
             raise ConfigurationError(f'LLMREC["{name}"] must be a dict.')
     if isinstance(settings.LANGUAGES, str) or not settings.LANGUAGES:
         raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
+    for task, when in settings.SCHEDULE.items():
+        _validate_schedule(task, when)
+
+
+def _validate_schedule(task: str, when: object) -> None:
+    """What Celery has to say about a crontab is asked where the schedule is made: llmrec_plugin.schedule."""
+    if task not in DEFAULT_SCHEDULE:
+        near = difflib.get_close_matches(str(task), DEFAULT_SCHEDULE, n=1, cutoff=0.0)
+        raise ConfigurationError(
+            f'LLMREC["SCHEDULE"] names an unknown task "{task}". Did you mean "{near[0]}"? '
+            f"Known: {', '.join(DEFAULT_SCHEDULE)}."
+        )
+    if isinstance(when, bool) or (isinstance(when, int | float) and when <= 0):
+        raise ConfigurationError(f'LLMREC["SCHEDULE"]["{task}"] is {when!r}; seconds are a number above 0.')
 
 
 @receiver(setting_changed)

@@ -1,41 +1,133 @@
-"""The services as Celery tasks: labels as arguments, one call each, no logic."""
+"""The services as Celery tasks: labels as arguments, one call each, no logic.
+
+A task is acknowledged when it is done, so one whose process dies is done by another. That is safe for each of
+them: they continue, repeat without harm, or find the lock of one that is still at work and leave it alone.
+"""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery import shared_task
+from celery import Task, shared_task
 
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import LeaseLost
 from llmrec_plugin.services import indexing, privacy, promotion, training
 
+if TYPE_CHECKING:
+    BaseTask = Task[..., Any]
+else:
+    BaseTask = Task
 
-@shared_task(name="llmrec_plugin.drain_outbox", ignore_result=True)
+DRAIN_BATCHES = 8
+"""Batches per message: what is left goes with the next, which any worker may take."""
+SHORT, LONG = 15 * 60, 12 * 3600
+"""Seconds that a task may take at most."""
+TIDY_UP = 60
+"""Seconds from the soft limit, an exception that releases claims, to the hard one, the end of the process."""
+
+
+class Work(BaseTask):
+    """A task that its worker may end at any moment: on SIGTERM it gives back what it has claimed."""
+
+    acks_late = True
+    reject_on_worker_lost = True
+    ignore_result = True
+    soft_time_limit = SHORT
+    time_limit = SHORT + TIDY_UP
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with _ended_by_sigterm():
+            return super().__call__(*args, **kwargs)
+
+
+class LongWork(Work):
+    """Its message may come back while it runs; a lock of the database then keeps the second one out."""
+
+    soft_time_limit = LONG
+    time_limit = LONG + TIDY_UP
+    throws = (LeaseLost,)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Children of Celery's worker would die where they stand; elsewhere the process has a handler."""
+    in_child = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not in_child:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@shared_task(name="llmrec_plugin.drain_outbox", base=Work)
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""
-    indexing.drain()
+    most = DRAIN_BATCHES * get_settings().DRAIN_BATCH
+    if indexing.drain(limit=most).entries >= most:
+        drain_outbox.delay()
     promotion.sweep_if_due()
 
 
-@shared_task(name="llmrec_plugin.build_index")
-def build_index(label: str) -> str:
-    """Returns the name of the index that answers now."""
-    return indexing.build(label, by="task").index_version.name
+@shared_task(name="llmrec_plugin.build_index", base=LongWork, bind=True, ignore_result=False, max_retries=3)
+def build_index(self: LongWork, label: str) -> str:
+    """Returns the name of the index that answers now. A worker that died holds its lock a little longer."""
+    try:
+        return indexing.build(label, by="task").index_version.name
+    except LeaseLost as error:
+        raise self.retry(exc=error, countdown=get_settings().LEASE_SECONDS) from error
 
 
-@shared_task(name="llmrec_plugin.audit_index")
+@shared_task(name="llmrec_plugin.audit_index", base=LongWork, ignore_result=False)
 def audit_index(label: str) -> dict[str, Any]:
     """Find and mend differences between the site and its indexes."""
     return asdict(indexing.audit(label, repair=True))
 
 
-@shared_task(name="llmrec_plugin.fit_model")
+@shared_task(name="llmrec_plugin.audit_indexes", base=Work)
+def audit_indexes() -> None:
+    """Find and mend differences of every document."""
+    for label in registry.labels():
+        audit_index.delay(label)
+
+
+@shared_task(name="llmrec_plugin.refill_lost", base=LongWork)
+def refill_lost() -> None:
+    """Put back what the site's own writes took from the indexes that documents are attached to."""
+    indexing.refill_lost()
+
+
+@shared_task(name="llmrec_plugin.fit_model", base=LongWork, ignore_result=False)
 def fit_model(label: str) -> int:
     """Learn anew from the interactions; returns the model version."""
     return training.fit(label, by="task").pk
 
 
-@shared_task(name="llmrec_plugin.apply_retention")
+@shared_task(name="llmrec_plugin.fit_models", base=Work)
+def fit_models() -> None:
+    """Learn anew for every document that enough happened with since."""
+    for label in registry.labels():
+        if training.is_due(label):
+            fit_model.delay(label)
+
+
+@shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)
 def apply_retention() -> dict[str, Any]:
     """Delete events that are older than the site keeps them."""
     return asdict(privacy.apply_retention())

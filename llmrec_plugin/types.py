@@ -76,6 +76,8 @@ class IndexedDocument:
     digest: str
     revision: int
     """Drawn after the change was seen; an engine refuses a write that is not newer."""
+    seen: Seen | None = None
+    """Attached indexes: the site's document before the row was read; None: there was none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,46 @@ class Removal:
 
     key: str
     revision: int
+    seen: Seen | None = None
+    """As of `IndexedDocument`."""
+
+
+class Seen(NamedTuple):
+    """A document of the site's own index at one moment: a write holds only if nobody wrote it since."""
+
+    physical: str
+    """Name of the index itself; aliases move."""
+    seq_no: int
+    primary_term: int
+    digest: str = ""
+    """Of what the index version holds of it; empty: nothing."""
+
+
+def _same(value: str) -> str:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedIndex:
+    """An Elasticsearch index that the site makes, fills and owns; it gains vectors, and nothing else changes.
+
+    AttachedIndex("products", text_fields=["title^3", "description"], filters={"brand": "brand.id"})
+    """
+
+    index: str
+    """Its name or alias."""
+    text_fields: Sequence[str] = ()
+    """What words are looked for in, by the analysers of the index, each with its weight as in "title^3";
+    empty: fields called as the document's text fields, with their weights."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Filter field of the document -> field of the index, where they are not called the same."""
+    key: Callable[[str], str | None] = _same
+    """From the `_id` in the index to the primary key as text; None: it is no item of this document."""
+    id: Callable[[str], str] = _same
+    """From the primary key as text to the `_id`."""
+
+    def field_of(self, name: str) -> str:
+        return self.filters.get(name, name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +137,8 @@ class IndexSchema:
     dimensions: int
     encoder_id: str
     analysis_id: str
+    attached: AttachedIndex | None = None
+    """The site's index that the vectors live in; None: an index of our own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +148,12 @@ class WriteReport:
     """Refused because the index holds the same or a newer revision."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """key -> why; all other items of the call are in."""
+    overtaken: frozenset[str] = field(default=frozenset(), compare=False)
+    """Which ones were skipped, where the engine tells."""
+    absent: frozenset[str] = field(default=frozenset(), compare=False)
+    """Attached indexes: items that the site has not put into its index, so far."""
+    seen: Mapping[str, Seen] = field(default_factory=dict, compare=False)
+    """Attached indexes: the documents as the call left them."""
 
 
 # -- what is asked ----------------------------------------------------------------------------
@@ -140,6 +190,8 @@ class TextQuery:
     """One tuple per word, holding its alternative terms (its stem in each language)."""
     weights: Mapping[str, float]
     """By text field; every text field of the schema is named."""
+    text: str = ""
+    """As it was typed, for an index whose own analysers read it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

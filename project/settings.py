@@ -5,7 +5,7 @@ DEBUG (default 1), DJANGO_SECRET_KEY (needed with DEBUG=0), ALLOWED_HOSTS and CS
 (comma-separated), HTTPS (default 1 with DEBUG=0: answer over TLS alone, which a proxy in front ends), PROXIES
 (how many are in front), DEMO (default as DEBUG; allows to look at the site as one of its sample customers),
 DATABASE_URL or DATABASE_PATH (SQLite), ELASTICSEARCH_URL, _USER, _PASSWORD, _API_KEY, _CA_CERTS, _SHARDS,
-LLMREC_DATA_DIR, LLMREC_ENCODER, SHOP_ENCODER, DEMO_FIXTURES (folder that load_demo reads),
+LLMREC_DATA_DIR, LLMREC_ENCODER, SHOP_ENCODER, STATIC_ROOT, DEMO_FIXTURES (folder that load_demo reads),
 CELERY_BROKER_URL (then tasks go to Celery), CACHE_URL (a Redis for the cache; without it each process has
 its own).
 """
@@ -96,7 +96,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
 LOCALE_PATHS = [BASE_DIR / "project" / "locale"]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static-collected"
+STATIC_ROOT = os.environ.get("STATIC_ROOT", str(BASE_DIR / "static-collected"))
 if not DEBUG:  # names with hashes, compressed, for ever in the browser's cache
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "tests only"
@@ -51,14 +53,30 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {
-    "default": {
+
+
+def _database(place: str) -> dict[str, Any]:
+    """A file of SQLite, or a database of PostgreSQL by its url."""
+    url = urlsplit(place)
+    if url.scheme == "postgresql":
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": url.path.lstrip("/"),
+            "USER": url.username,
+            "HOST": url.hostname,
+            "PORT": url.port,
+        }
+    return {
         "ENGINE": "django.db.backends.sqlite3",
-        # Crash and concurrency tests start processes of their own on this file.
-        "NAME": os.environ.get("LLMREC_TEST_DB", ":memory:"),
+        "NAME": place,
         "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
     }
-}
+
+
+# Tests of crashes and concurrency start processes of their own on this database.
+DATABASES = {"default": _database(os.environ.get("LLMREC_TEST_DB", ":memory:"))}
+# The host site's models, without migrations, point to users: PostgreSQL wants their tables made together.
+MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes"))
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
     IndexedDocument,
     IndexSchema,
     Removal,
+    Seen,
     Vector,
     WriteReport,
 )
@@ -74,3 +76,32 @@ class SearchBackend(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise BackendUnavailable, saying why, unless the engine can be used now."""
+
+    def attached(self, schema: IndexSchema) -> AttachedBackend:
+        """The engine at work inside `schema.attached`, an index of the site's own."""
+        raise ConfigurationError(
+            f'{schema.attached} cannot be attached to with LLMREC["BACKEND"] = {type(self).__module__!r}: '
+            'set it to "llmrec_plugin.backends.elasticsearch".'
+        )
+
+
+class AttachedBackend(SearchBackend):
+    """The same verbs inside one index that the site owns, for one schema.
+
+    "Index" means what one index version keeps there beside the site's own fields. The site's documents are
+    never made, deleted or given other values; the site may replace or delete them and the whole index at
+    any time, and nothing asks it not to.
+    """
+
+    @abstractmethod
+    def observe(self, name: str, keys: Sequence[str]) -> dict[str, Seen]:
+        """Those of the site's documents that there are now. Asked for before the rows are read: what is
+        written later is refused if anybody wrote the document in between."""
+
+    @abstractmethod
+    def unfilled(self, name: str) -> Iterator[str]:
+        """Keys of the site's documents that hold nothing of this index, in bounded memory."""
+
+    @abstractmethod
+    def carried(self, name: str, put: IndexedDocument) -> dict[str, Any]:
+        """The fields that `write` would set, for a site that writes them along with its own."""

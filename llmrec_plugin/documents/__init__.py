@@ -13,8 +13,10 @@ from llmrec_plugin.documents.imported import ImportedItemDocument
 from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserDocument
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
+from llmrec_plugin.types import AttachedIndex
 
 __all__ = [
+    "AttachedIndex",
     "ImportedItemDocument",
     "InteractionSource",
     "Registry",

@@ -22,7 +22,7 @@ from llmrec_plugin.documents.paths import (
 )
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.types import Document, FilterKind, FilterValue
+from llmrec_plugin.types import AttachedIndex, Document, FilterKind, FilterValue
 
 M = TypeVar("M", bound=Model)
 
@@ -51,6 +51,9 @@ class SearchDocument(Generic[M]):
     related: Mapping[type[Model], str | Sequence[str]] = {}
     """Other models whose changes change an item, with the lookup from the item to them: those that methods
     read. What a path of text_fields or filter_fields crosses is followed without being named."""
+    attached: AttachedIndex | None = None
+    """An Elasticsearch index that the site makes and fills: it gains vectors, and words are looked for in its
+    own fields by its own analysers. None: an index of our own."""
     encoder: str | EncoderSpec | None = None
     """An encoder of its own; None: LLMREC["ENCODER"]."""
     encoder_options: Mapping[str, Any] | None = None

@@ -90,9 +90,9 @@ def temporal_cases(
     drawn at random. Events before the window are history, and so are those within it once they are past.
     """
     found: dict[int, list[Case]] = defaultdict(list)
-    for place, case in _walk(events):
-        if window.start <= place < window.stop and case.target not in case.history:
-            found[case.user].append(case)
+    for place, user, item, past in _walk(events):
+        if window.start <= place < window.stop and item not in past:
+            found[user].append(Case(user, item, tuple(past)))
     drawn: list[Case] = []
     for cases in found.values():
         chosen = list(range(len(cases)))
@@ -109,19 +109,20 @@ def temporal_cases(
 def last_out_cases(events: Events) -> tuple[Events, list[Case]]:
     """What is left to learn from without the last event of each user that has two or more, and those."""
     last: dict[int, tuple[int, Case]] = {}
-    for place, case in _walk(events):
-        if case.history and case.target not in case.history:
-            last[case.user] = place, case
-        else:
-            last.pop(case.user, None)
+    count = dict(zip(*np.unique(events.users, return_counts=True), strict=True))
+    for place, user, item, past in _walk(events):
+        count[user] -= 1
+        if not count[user] and past and item not in past:
+            last[user] = place, Case(user, item, tuple(past))
     kept = np.ones(len(events), np.bool_)
     kept[[place for place, _ in last.values()]] = False
     train = Events(events.users[kept], events.items[kept], events.times[kept])
     return train, [case for _, case in last.values()]
 
 
-def _walk(events: Events) -> Iterator[tuple[int, Case]]:
-    """Every event with what its user had taken strictly earlier."""
+def _walk(events: Events) -> Iterator[tuple[int, int, int, list[int]]]:
+    """Place, user and item of every event, with what its user had taken strictly earlier: a list that goes
+    on growing, so that a long log is not copied at each of its events."""
     past: dict[int, list[int]] = defaultdict(list)
     now: dict[int, tuple[float, list[int]]] = {}
     """Items of the user's latest moment: of one basket no item is known before the others."""
@@ -131,8 +132,9 @@ def _walk(events: Events) -> Iterator[tuple[int, Case]]:
         if time > moment:
             past[user] += basket
             basket = []
-        yield place, Case(user, item, tuple(past[user]))
-        now[user] = time, [*basket, item]
+        yield place, user, item, past[user]
+        basket.append(item)
+        now[user] = time, basket
 
 
 def histories(events: Events) -> list[list[int]]:

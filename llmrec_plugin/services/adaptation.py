@@ -20,7 +20,7 @@ from llmrec_plugin.learning.neighbours import UserItem
 from llmrec_plugin.learning.scoring import Shares
 from llmrec_plugin.learning.whitening import Whitening
 from llmrec_plugin.models import Embedding, IndexVersion
-from llmrec_plugin.types import Matrix
+from llmrec_plugin.types import Matrix, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ def adapt(
     *,
     incumbent: Adaptation | None,
     configured: Shares,
+    progress: Progress | None = None,
 ) -> tuple[Adaptation | None, dict[str, Any]]:
     """What the events of `log`, on rows of `keys`, carry, and the report of how it was chosen.
 
@@ -102,6 +103,7 @@ def adapt(
         valid=split.valid,
         user_item=lambda part: _user_item(part, len(vectors)),
         rng=np.random.default_rng(SEED),
+        progress=progress,
     )
     adapted = None
     if choice.gate is not None and (choice.gate.taken or incumbent is not None):

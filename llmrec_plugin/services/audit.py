@@ -11,14 +11,13 @@ from typing import Any
 from django.db import router
 from django.db.models import Model
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import leases, outbox
 from llmrec_plugin.services.drain import drain
 from llmrec_plugin.services.ledger import Finding, Ledger, Pair
-from llmrec_plugin.services.live import live_pair, schema_of
+from llmrec_plugin.services.live import engine_of, live_pair, schema_of
 from llmrec_plugin.services.projection import prepared, projected
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -128,7 +127,7 @@ def _within(pairs: Iterator[Pair], only: set[str] | None) -> Iterator[Pair]:
 
 def _indexed(version: IndexVersion) -> Iterator[Pair]:
     try:
-        yield from get_backend().digests(version.name)
+        yield from engine_of(version).digests(version.name)
     except NotFound:  # the engine lost the whole index: every item is missing
         return
 
@@ -191,7 +190,7 @@ def _pending(document: SearchDocument[Any], keys: set[str]) -> set[str]:
 def _repair(label: str, versions: Sequence[IndexVersion], findings: set[Finding]) -> int:
     """Have the indexes written anew where they differ, now; returns how many items are right again."""
     for version in versions:
-        get_backend().create_index(version.name, schema_of(version))
+        engine_of(version).create_index(version.name, schema_of(version))
     _append(label, findings)
     drain()
     keys = _keys(findings)

@@ -14,14 +14,14 @@ from typing import Any
 
 from django.db import router, transaction
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import IndexVersion, OutboxEntry
 from llmrec_plugin.services import embedding, outbox
-from llmrec_plugin.services.outbox import OVERTAKEN, Failure
+from llmrec_plugin.services.live import attached_engine_of, engine_of
+from llmrec_plugin.services.outbox import ABSENT, OVERTAKEN, Failure
 from llmrec_plugin.services.projection import analysed, indexed_document, prepared
-from llmrec_plugin.types import Document, IndexedDocument, Removal
+from llmrec_plugin.types import Document, IndexedDocument, Removal, Seen, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.indexing")
 
@@ -38,6 +38,8 @@ class Item:
     terms: dict[str, str] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
     """Index version -> why it was not written there."""
+    seen: dict[int, Seen] = field(default_factory=dict)
+    """Attached index version -> the site's document, from before the row was read."""
     lost: bool = False
     """Others took all its entries over, or settled them: theirs is the newer look."""
 
@@ -49,6 +51,11 @@ class Item:
     def written(self) -> bool:
         """It reached at least one index."""
         return not self.lost and len(self.failures) < len(self.targets)
+
+    @property
+    def is_second_look(self) -> bool:
+        """No entry of it tells of a change, or of one that could not be written."""
+        return not self.for_all and not any(entry.attempts for entry in self.entries)
 
     def fail(self, failure: Failure) -> None:
         """It could be written nowhere."""
@@ -70,8 +77,9 @@ def process(label: str, items: Sequence[Item], revision: int) -> Counts:
     if not wanted:
         return Counts()
     try:
+        _observe(wanted)
         _read(registry.get(label), wanted)
-        return _index(label, [item for item in wanted if not item.failures], revision)
+        return _index(label, [item for item in wanted if len(item.failures) < len(item.targets)], revision)
     except Exception as error:  # whatever the site's code raises: other documents go on
         failure = as_failure(label, error, outage=True)
         for item in wanted:
@@ -91,6 +99,26 @@ def _target(label: str, items: Sequence[Item]) -> None:
     for item in items:
         pinned = {entry.index_version_id for entry in item.entries}
         item.targets = [version for version in versions if item.for_all or version.pk in pinned]
+
+
+def _observe(items: Sequence[Item]) -> None:
+    """Look at the documents of attached indexes before the rows: a write then holds only if the site did
+    not write the document in between, which says that the row may have changed, too."""
+    for version in {version.pk: version for item in items for version in item.targets}.values():
+        engine = attached_engine_of(version)
+        if engine is None:
+            continue
+        concerned = [item for item in items if version in item.targets]
+        try:
+            found = engine.observe(version.name, [item.key for item in concerned])
+        except Exception as error:  # one index must not hold up the others
+            failure = as_failure(version.document, error, outage=True)
+            for item in concerned:
+                item.failures[version.pk] = failure
+            continue
+        for item in concerned:
+            if item.key in found:
+                item.seen[version.pk] = found[item.key]
 
 
 def _read(document: SearchDocument[Any], items: Sequence[Item]) -> None:
@@ -162,7 +190,7 @@ def _write(version: IndexVersion, items: Sequence[Item], embedded: embedding.Emb
     if not attempted:
         return
     try:
-        report = get_backend().write(version.name, puts, deletes)
+        report = engine_of(version).write(version.name, puts, deletes)
     except Exception as error:  # one index must not hold up the others
         if not IndexVersion.objects.filter(pk=version.pk, state=IndexVersion.State.DROPPED).exists():
             failure = as_failure(version.document, error, outage=True)
@@ -170,10 +198,28 @@ def _write(version: IndexVersion, items: Sequence[Item], embedded: embedding.Emb
                 item.failures[version.pk] = failure
         return
     for item in attempted:
-        if item.key in report.failed:
-            item.failures[version.pk] = Failure(report.failed[item.key])
-        elif report.skipped:
-            item.failures[version.pk] = OVERTAKEN
+        reason = _outcome(item.key, report)
+        if reason is not None:
+            item.failures[version.pk] = reason
+        if item.key in report.seen:
+            _see(item, report.seen[item.key])
+
+
+def _outcome(key: str, report: WriteReport) -> Failure | None:
+    if key in report.failed:
+        return Failure(report.failed[key])
+    if key in report.absent:
+        return ABSENT
+    if report.skipped and (key in report.overtaken or not report.overtaken):
+        return OVERTAKEN
+    return None
+
+
+def _see(item: Item, written: Seen) -> None:
+    """Versions in the same document follow each other: what one wrote must not refuse the next."""
+    for version, seen in item.seen.items():
+        if seen.physical == written.physical:
+            item.seen[version] = written._replace(digest=seen.digest)
 
 
 def _changes(
@@ -182,16 +228,18 @@ def _changes(
     puts: list[IndexedDocument] = []
     deletes: list[Removal] = []
     for item in items:
-        document = item.document
+        document, seen = item.document, item.seen.get(version.pk)
+        if version.pk in item.failures:
+            continue
         if document is None:
-            deletes.append(Removal(key=item.key, revision=revision))
+            deletes.append(Removal(key=item.key, revision=revision, seen=seen))
         elif document.fingerprint in embedded.vectors:
             vector = embedded.vectors[document.fingerprint]
-            puts.append(
-                indexed_document(
-                    document, terms=item.terms, version=version, vector=vector, revision=revision
-                )
+            put = indexed_document(
+                document, terms=item.terms, version=version, vector=vector, revision=revision, seen=seen
             )
+            if not (item.is_second_look and seen is not None and seen.digest == put.digest):
+                puts.append(put)
         else:
             item.failures[version.pk] = embedded.failures[document.fingerprint]
     return puts, deletes

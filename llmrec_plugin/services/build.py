@@ -12,8 +12,6 @@ from django.db import router, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from llmrec_plugin.analysis.tokens import analysis_id
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
@@ -22,8 +20,8 @@ from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
 from llmrec_plugin.services.calibration import measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
-from llmrec_plugin.services.live import live_pair, schema_of
-from llmrec_plugin.services.projection import sample
+from llmrec_plugin.services.live import engine_of, live_pair, schema_of
+from llmrec_plugin.services.projection import analysis_of, declared_schema, sample
 from llmrec_plugin.types import Progress
 
 POLL_SECONDS = 0.2
@@ -94,7 +92,7 @@ def build(
         outbox.release_dead()
         encoder = load_encoder(document.encoder_spec())
         version, created = _version_for(document, encoder, rebuild=rebuild)
-        get_backend().create_index(version.name, schema_of(version))
+        engine_of(version).create_index(version.name, schema_of(version))
         if version.state == IndexVersion.State.BUILDING:
             _mark_items(document, version, lease)
         else:
@@ -102,7 +100,7 @@ def build(
         waiting = Q(index_version=version) | Q(index_version=None)
         outbox.retry(OutboxEntry.objects.filter(waiting, document=label, attempts__gt=0))
         report = _fill(version, lease, progress)
-        get_backend().refresh(version.name)
+        engine_of(version).refresh(version.name)
         if version.state == IndexVersion.State.BUILDING:
             floor = measure_floor(document, version, encoder)
             lease.beat()
@@ -127,8 +125,8 @@ def _version_for(
     spec = document.encoder_spec()
     identity = _Identity(
         encoder_id=encoder.id,
-        analysis_id=analysis_id(),
-        schema={"text_fields": list(document.schema_fields()), "filters": document.filter_kinds()},
+        analysis_id=analysis_of(document),
+        schema=declared_schema(document),
     )
     versions = IndexVersion.objects.filter(document=document.label)
     started = versions.filter(state=IndexVersion.State.BUILDING).first()

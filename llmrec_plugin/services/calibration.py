@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.ranking.calibration import similarity_floor
+from llmrec_plugin.services.live import engine_of
 from llmrec_plugin.services.projection import sample
 from llmrec_plugin.types import EngineQuery
 
@@ -47,7 +47,7 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
     best = [
         hits[0].score
         for vector in encoder.encode_query(queries)
-        if (hits := get_backend().search(version.name, EngineQuery(vector=vector, limit=1)).vector)
+        if (hits := engine_of(version).search(version.name, EngineQuery(vector=vector, limit=1)).vector)
     ]
     return similarity_floor(np.asarray(best, dtype=np.float32), matches)
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import IndexBatch, IndexVersion, OutboxEntry
 from llmrec_plugin.services import outbox
 from llmrec_plugin.services.batch import Counts, Item, as_failure, process
-from llmrec_plugin.services.outbox import Failure
+from llmrec_plugin.services.outbox import ABSENT, ABSENT_ATTEMPTS, SECOND_LOOK, Failure
 from llmrec_plugin.types import Progress
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -155,10 +156,14 @@ def _group(entries: Iterable[OutboxEntry]) -> dict[str, list[Item]]:
 def _settle(item: Item, done: Entries, kept: Entries, new: Entries) -> None:
     """What waits for the item from now on: nothing, one entry for all indexes, or one per failed index."""
     pinned = {entry.index_version_id: entry for entry in item.entries}
-    waiting: list[tuple[int | None, Failure]] = list(item.failures.items())
-    if item.for_all and item.failures and len(item.failures) == len(item.targets):
-        waiting = [(None, waiting[0][1])]
     attempts = max(entry.attempts for entry in item.entries)
+    waiting: list[tuple[int | None, Failure]] = [
+        (version, failure)
+        for version, failure in item.failures.items()
+        if failure is not ABSENT or attempts + 1 < ABSENT_ATTEMPTS
+    ]
+    if item.for_all and waiting and len(waiting) == len(item.targets):
+        waiting = [(None, waiting[0][1])]
     keepers: Entries = []
     for version_id, failure in waiting:
         entry = pinned.get(version_id) or OutboxEntry(
@@ -169,3 +174,20 @@ def _settle(item: Item, done: Entries, kept: Entries, new: Entries) -> None:
     kept += [entry for entry in keepers if entry.pk is not None]
     new += [entry for entry in keepers if entry.pk is None]
     done += [entry for entry in item.entries if not any(entry is keeper for keeper in keepers)]
+    new += _second_looks(item)
+
+
+def _second_looks(item: Item) -> Entries:
+    """A site that writes its own documents may do so after us, and then our part of it is gone."""
+    if not item.for_all or item.document is None:
+        return []
+    return [
+        OutboxEntry(
+            document=item.entries[0].document,
+            object_id=item.key,
+            index_version=version,
+            not_before=timezone.now() + SECOND_LOOK,
+        )
+        for version in item.targets
+        if version.schema.get("attached") and version.pk not in item.failures
+    ]

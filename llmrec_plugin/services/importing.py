@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,8 @@ MAX_IMAGE = 500
 MAX_QUERY = 500
 MAX_QUERY_ID = 100
 GRADES = range(4)
+_UNSTORABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000|[\ud800-\udfff]")
+"""In JSON that escapes nothing but controls, quotes and backslashes."""
 
 Parsed = TypeVar("Parsed")
 
@@ -185,6 +188,8 @@ def _count_lines(path: Path) -> int:
 
 
 def _decoded(raw: bytes) -> str:
+    if b"\0" in raw:
+        raise InvalidRequest(f"This is no text: there is a NUL at byte {raw.index(0)}.")
     try:
         return raw.decode("utf-8").strip()
     except UnicodeDecodeError as error:
@@ -198,6 +203,8 @@ def _json(line: str) -> Mapping[str, Any]:
         raise InvalidRequest(f"This is no JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"A line holds one JSON object, not a {type(value).__name__}.")
+    if "\\u" in line and _UNSTORABLE.search(json.dumps(value, ensure_ascii=False)):
+        raise InvalidRequest("PostgreSQL stores neither NUL (\\u0000) nor half a surrogate pair.")
     return value
 
 

@@ -4,13 +4,14 @@
     Product.objects.filter(brand=brand).update(price=0)
     indexing.mark(Product.objects.filter(brand=brand))
 
-The work is in the neighbours: outbox (the backlog), drain, build and audit.
+The work is in the neighbours: outbox (the backlog), drain, build, audit and refill.
 """
 
 from llmrec_plugin.services.audit import AuditReport, audit
 from llmrec_plugin.services.build import BuildReport, Estimate, build, estimate
 from llmrec_plugin.services.drain import DrainReport, drain
 from llmrec_plugin.services.outbox import mark, mark_keys, marked, retry
+from llmrec_plugin.services.refill import RefillReport, refill_lost
 from llmrec_plugin.types import Progress
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "DrainReport",
     "Estimate",
     "Progress",
+    "RefillReport",
     "audit",
     "build",
     "drain",
@@ -26,5 +28,6 @@ __all__ = [
     "mark",
     "mark_keys",
     "marked",
+    "refill_lost",
     "retry",
 ]

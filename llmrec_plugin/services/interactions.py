@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
@@ -225,6 +226,9 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
         )
     if not event.object_id or len(event.object_id) > MAX_OBJECT_ID:
         raise InvalidRequest(f"An item id has 1 to {MAX_OBJECT_ID} characters.", parameter="object_id")
+    for parameter, text in (("object_id", event.object_id), ("external_id", event.external_id or "")):
+        if not is_storable(text):
+            raise InvalidRequest("An id is a text without NUL and broken characters.", parameter=parameter)
     if event.kind not in KINDS:
         raise InvalidRequest(
             f'"{event.kind}" is no kind of event. Known: {", ".join(KINDS)}.', parameter="kind"

@@ -262,11 +262,23 @@ OVERTAKEN = Failure(
 )
 
 
+ABSENT = Failure(
+    "The site's own index holds no document of this item yet. It is tried again for some minutes; whatever "
+    "comes later is found by `manage.py llmrec audit --repair`."
+)
+ABSENT_FIRST = timedelta(seconds=1)
+ABSENT_ATTEMPTS = 9
+"""Each twice as long after the one before: 8 minutes in all."""
+SECOND_LOOK = timedelta(seconds=1)
+"""How long after a write to look whether the site wrote its document anew."""
+
+
 def postpone(entry: OutboxEntry, failure: Failure, *, attempts: int) -> None:
     """Set the entry, unsaved, to wait for its next attempt; one that was only overtaken does not wait."""
     entry.attempts = attempts + 1
-    entry.last_error, entry.outage = failure.message, failure.outage
-    wait = min(BACK_OFF_FIRST * 2 ** min(attempts, 16), BACK_OFF_MOST)
+    entry.last_error, entry.outage = failure.message.replace("\0", " "), failure.outage
+    first = ABSENT_FIRST if failure is ABSENT else BACK_OFF_FIRST
+    wait = min(first * 2 ** min(attempts, 16), BACK_OFF_MOST)
     entry.not_before = None if failure is OVERTAKEN and not attempts else timezone.now() + wait
     entry.lease_owner, entry.lease_until = "", None
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 
+from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction, ModelVersion
@@ -86,6 +87,8 @@ def check_user_key(user_key: str) -> None:
             f"A user key has 1 to {MAX_USER_KEY} characters, this one has {len(user_key)}.",
             parameter="user_key",
         )
+    if not is_storable(user_key):
+        raise InvalidRequest("A user key is a text without NUL and broken characters.", parameter="user_key")
 
 
 def export_user(user_key: str) -> dict[str, Any]:

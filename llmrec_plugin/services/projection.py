@@ -9,13 +9,27 @@ from typing import Any
 
 from django.db.models import Model
 
-from llmrec_plugin.analysis.tokens import index_terms
+from llmrec_plugin.analysis.tokens import analysis_id, index_terms
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.types import Document, IndexedDocument, Vector
+from llmrec_plugin.types import Document, IndexedDocument, Seen, Vector
 
 SAMPLE_RUNS = 8
+
+
+ANALYSED_BY_THE_SITE = "site"
+
+
+def analysis_of(document: SearchDocument[Any]) -> str:
+    """Identity of the text analysis of its index; an attached one is analysed by the site."""
+    return analysis_id() if document.attached is None else ANALYSED_BY_THE_SITE
+
+
+def declared_schema(document: SearchDocument[Any]) -> dict[str, Any]:
+    """What an index version made now would hold, as `IndexVersion.schema` keeps it."""
+    schema = {"text_fields": list(document.schema_fields()), "filters": document.filter_kinds()}
+    return schema if document.attached is None else {**schema, "attached": document.attached.index}
 
 
 def prepared(document: SearchDocument[Any], row: Model) -> Document | None:
@@ -44,17 +58,24 @@ def analysed(document: Document) -> dict[str, str]:
 
 
 def indexed_document(
-    document: Document, *, terms: Mapping[str, str], version: IndexVersion, vector: Vector, revision: int
+    document: Document,
+    *,
+    terms: Mapping[str, str],
+    version: IndexVersion,
+    vector: Vector,
+    revision: int,
+    seen: Seen | None = None,
 ) -> IndexedDocument:
     """The document as that index stores it."""
-    seen = projected(document, version=version)
+    shown = projected(document, version=version)
     return IndexedDocument(
-        key=seen.key,
-        terms={name: terms.get(name, "") for name in seen.text},
-        filters=seen.filters,
+        key=shown.key,
+        terms={name: terms.get(name, "") for name in shown.text},
+        filters=shown.filters,
         vector=vector,
-        digest=seen.digest,
+        digest=shown.digest,
         revision=revision,
+        seen=seen,
     )
 
 

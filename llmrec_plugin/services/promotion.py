@@ -22,11 +22,13 @@ from llmrec_plugin.models import (
     OutboxEntry,
 )
 from llmrec_plugin.services import outbox
-from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.live import engine_of, live_pair
 
 logger = logging.getLogger("llmrec_plugin.promotion")
 
 BATCHES_KEPT = timedelta(days=30)
+LEFTOVERS_SOUGHT = timedelta(days=30)
+"""In an index of the site's own nothing lists what is left of us: it is looked for by name."""
 SWEEP_EVERY = timedelta(hours=1)
 
 
@@ -142,16 +144,23 @@ def drop(version: IndexVersion) -> bool:
             transaction.set_rollback(True, using=outbox.alias())
             return False
         OutboxEntry.objects.filter(index_version=version).delete()
-    _drop_index(version.name)
+    _drop_index(version)
     logger.info("dropped document=%s index_version=%d", version.document, version.pk)
     return True
 
 
-def _drop_index(name: str) -> None:
+def _drop_index(version: IndexVersion) -> None:
     try:
-        get_backend().drop_index(name)
-    except BackendUnavailable as error:  # the next sweep finds it again
-        logger.warning("index left behind name=%s error=%s", name, error)
+        engine_of(version).drop_index(version.name)
+    except (BackendUnavailable, ConfigurationError) as error:  # the next sweep finds it again
+        logger.warning("index left behind name=%s error=%s", version.name, error)
+
+
+def _still_holds_items(version: IndexVersion) -> bool:
+    try:
+        return engine_of(version).count(version.name) > 0
+    except (BackendUnavailable, ConfigurationError, NotFound):
+        return False
 
 
 def _remove_leftovers(now: datetime) -> None:
@@ -160,9 +169,12 @@ def _remove_leftovers(now: datetime) -> None:
         names = get_backend().index_names()
     except BackendUnavailable:
         names = []
-    gone = IndexVersion.objects.filter(state=IndexVersion.State.DROPPED, name__in=names)
-    for name in gone.values_list("name", flat=True):
-        _drop_index(name)
+    gone = IndexVersion.objects.filter(state=IndexVersion.State.DROPPED)
+    for version in gone.filter(name__in=names):
+        _drop_index(version)
+    for version in gone.filter(dropped_at__gte=now - LEFTOVERS_SOUGHT, schema__has_key="attached"):
+        if _still_holds_items(version):
+            _drop_index(version)
     used: dict[str, set[str]] = {}
     for label, encoder_id, state in IndexVersion.objects.values_list("document", "encoder_id", "state"):
         encoders = used.setdefault(label, set())

@@ -41,7 +41,7 @@ class AnalysedQuery:
 
 def analyse(text: str, *, version: IndexVersion, with_vector: bool) -> AnalysedQuery:
     """The query of a visitor; a text of blanks alone is empty."""
-    text = " ".join(text[:MAX_LENGTH].split())
+    text = " ".join(text[:MAX_LENGTH].replace("\0", " ").split())  # PostgreSQL stores no NUL
     if not text:
         return AnalysedQuery(text="")
     vector = encode_query(text, version=version) if with_vector else None

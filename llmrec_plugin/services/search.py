@@ -11,7 +11,6 @@ from typing import Any
 
 from django.utils import timezone
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
@@ -21,7 +20,7 @@ from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Stage, Taste
 from llmrec_plugin.ranking.vectors import cosines_to
 from llmrec_plugin.services import filters, pages, popularity, profiles, queries, reasons, training
-from llmrec_plugin.services.live import LivePair
+from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
@@ -82,7 +81,7 @@ def search(request: SearchRequest) -> ResultPage:
         sort=request.sort,
     )
     try:
-        found = get_backend().search(pair.index_version.name, engine_query)
+        found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document.label, error)
         ranked = _last_resort(document, pair, configuration, user, query, engine_query)
@@ -139,7 +138,8 @@ def _text_query(
         return None
     weights = document.weights()
     fields: Sequence[str] = pair.index_version.schema["text_fields"]
-    return TextQuery(words=query.words, weights={name: weights.get(name, 1.0) for name in fields})
+    named = {name: weights.get(name, 1.0) for name in fields}
+    return TextQuery(words=query.words, weights=named, text=query.text)
 
 
 def _ranked(

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
@@ -20,7 +19,7 @@ from llmrec_plugin.ranking.stages import Diversity
 from llmrec_plugin.services import popularity, profiles, queries, reasons, training
 from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.interactions import ANONYMOUS
-from llmrec_plugin.services.live import LivePair
+from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.placements import Placement
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.training import Collaborative
@@ -87,7 +86,7 @@ class Scene:
         """The items nearest to the vector, and what is degraded."""
         query = EngineQuery(vector=vector, limit=self.limit, exclude=frozenset(exclude))
         try:
-            return list(get_backend().search(pair.index_version.name, query).vector), ()
+            return list(engine_of(pair.index_version).search(pair.index_version.name, query).vector), ()
         except (BackendUnavailable, NotFound):
             return [], ("engine",)
 

@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.analysis.tokens import analysis_id
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import IndexVersion, OutboxEntry
-from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.live import LivePair, engine_of, live_pair
+from llmrec_plugin.services.projection import analysis_of, declared_schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ def _live(label: str) -> LivePair | None:
 
 def _count(version: IndexVersion) -> int | None:
     try:
-        return get_backend().count(version.name)
+        return engine_of(version).count(version.name)
     except (BackendUnavailable, NotFound):
         return None
 
@@ -189,12 +189,12 @@ def _count(version: IndexVersion) -> int | None:
 def _differences(document: SearchDocument[Any], version: IndexVersion) -> tuple[str, ...]:
     """What a new build would make otherwise; encoders are compared by name and options, unloaded."""
     spec = document.encoder_spec()
-    schema = {"text_fields": list(document.schema_fields()), "filters": dict(document.filter_kinds())}
+    schema = declared_schema(document)
     compared = {
         _("encoder"): (spec.name, dict(spec.options))
         != (version.encoder_name, dict(version.encoder_options)),
-        _("text analysis"): version.analysis_id != analysis_id(),
-        _("fields"): schema != {name: version.schema.get(name) for name in schema},
+        _("text analysis"): version.analysis_id != analysis_of(document),
+        _("fields"): schema != version.schema,
     }
     return tuple(name for name, differs in compared.items() if differs)
 

@@ -17,13 +17,15 @@ from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.exceptions import NotBuilt
 from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
-from llmrec_plugin.services import caching, privacy, promotion
+from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.types import Progress
@@ -114,44 +116,73 @@ def fit(
 ) -> ModelVersion:
     """Learn from the consented interactions up to `now` and make the result live with the live index.
 
-    Raises NotBuilt when no index is live. Any number of events will do, none included.
+    Raises NotBuilt when no index is live, LeaseLost while another training of the document runs. Any number
+    of events will do, none included.
     """
     started = time.perf_counter()
     now = now or timezone.now()
     report_step = progress or (lambda done, total: None)
     pair = live_pair(label)  # before any work is done
-    data = _training_data(label, now=now)
-    report_step(1, STEPS)
-    learned, method = _learn(data)
-    adaptation, ladder = adapt(
-        pair.index_version,
-        data.keys,
-        data.log,
-        incumbent=collaborative(pair.model_version).adaptation,
-        configured=Configuration.current().shares(),
-    )
-    learned = replace(learned, adaptation=adaptation)
-    report_step(2, STEPS)
-    content = _to_bytes(learned)
-    report_step(3, STEPS)
-    report = {
-        "events": data.events,
-        "users": data.users,
-        "items": len(data.keys),
-        "method": method,
-        "kind": learned.kind,
-        **ladder,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    with leases.hold(f"train:{label}") as lease:
+        data = _training_data(label, now=now)
+        report_step(1, STEPS)
+        lease.beat()
+        learned, method = _learn(data)
+        report_step(2, STEPS)
+        adaptation, ladder = adapt(
+            pair.index_version,
+            data.keys,
+            data.log,
+            incumbent=collaborative(pair.model_version).adaptation,
+            configured=Configuration.current().shares(),
+            progress=lambda done, total: lease.beat(),
+        )
+        learned = replace(learned, adaptation=adaptation)
+        report_step(3, STEPS)
+        content = _to_bytes(learned)
+        report = {
+            "events": data.events,
+            "users": data.users,
+            "items": len(data.keys),
+            "method": method,
+            "kind": learned.kind,
+            **ladder,
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        lease.beat()
+        version = _publish(label, content, report, until=data.until, by=by)
+    report_step(4, STEPS)
+    return version
+
+
+def _publish(
+    label: str, content: bytes, report: dict[str, Any], *, until: datetime | None, by: str
+) -> ModelVersion:
     sha256 = hashlib.sha256(content).hexdigest()
     with transaction.atomic():
         artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
         version = ModelVersion.objects.create(
-            document=label, artefact=artefact, events_until=data.until, report=report
+            document=label, artefact=artefact, events_until=until, report=report
         )
         promotion.promote(live_pair(label).index_version, model_version=version, by=by, reason="trained")
-    report_step(4, STEPS)
     return version
+
+
+def is_due(label: str) -> bool:
+    """Whether a scheduled training is worth it: an index is live, and since the last one
+    LLMREC["TRAINING_MIN_EVENTS"] events came in, or a user whom the live model knows was erased."""
+    try:
+        live = live_pair(label).model_version
+    except NotBuilt:
+        return False
+    if live is not None and live.report.get("erased"):
+        return True
+    fresh = privacy.consented(Interaction.objects.filter(document=label))
+    newest = ModelVersion.objects.filter(document=label).order_by("-id").first()
+    if newest is not None:
+        fresh = fresh.filter(received_at__gt=newest.created_at)
+    least = get_settings().TRAINING_MIN_EVENTS
+    return fresh.order_by()[:least].count() >= least
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llmrec_plugin.backends import get_backend
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.services.live import engine_of
 from llmrec_plugin.types import Vector
 
 
@@ -18,7 +18,7 @@ def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
-    backend = get_backend()
+    backend = engine_of(version)
     if backend.supports_vector_reads:
         try:
             return backend.vectors(version.name, wanted)

@@ -77,7 +77,8 @@ def test_every_kind_of_difference_is_found_and_mended(lamps: list[Product]) -> N
     Product.objects.filter(pk=gone.pk)._raw_delete("default")
     expected = (keys(missing), keys(changed, refiltered), keys(gone))
     assert differences(audit("product")) == expected
-    IndexBatch.objects.create(pk=newer)  # revisions go on from the removal written above
+    while IndexBatch.objects.create().pk < newer:
+        pass  # revisions go on from the removal written above
     report = audit("product", repair=True)
     assert differences(report) == expected
     assert report.repaired == 4

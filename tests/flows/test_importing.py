@@ -97,6 +97,9 @@ def test_an_item_that_comes_again_is_replaced(tmp_path: Path) -> None:
         ("{broken", "JSON"),
         ("[1, 2]", "object"),
         (b"\xff\xfe", "UTF-8"),
+        (b"\x00", "NUL"),
+        (book("1", "a NUL\0"), "NUL"),
+        (book("1", "half \ud800"), "half"),
         ({"document": "book", "text": {"title": "x"}}, "id"),
         (book("x" * 256), "id"),
         (book("1", filters={"a": {"b": 1}}), "filters"),
@@ -117,6 +120,12 @@ def test_a_bad_line_is_named_and_the_rest_goes_on(tmp_path: Path, line: Any, wor
     ((number, why),) = report.errors
     assert number == 2
     assert word in why
+
+
+@pytest.mark.usefixtures("books")
+def test_a_text_about_escapes_is_a_text(tmp_path: Path) -> None:
+    file = lines(tmp_path / "items.jsonl", book("1", r"\u0000 and \ud800 \\"), book("2", "\u8336"))
+    assert importing.import_items(file) == importing.ImportReport(stored=2, skipped=0)
 
 
 @pytest.mark.usefixtures("books")

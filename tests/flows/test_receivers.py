@@ -316,16 +316,23 @@ def shop(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     """A second database that holds the shop, while the backlog is in the default one."""
-    connections.databases["shop"] = {
-        **connections.databases[DEFAULT_DB_ALIAS],
-        "NAME": str(tmp_path_factory.mktemp("shop") / "shop.sqlite3"),
-    }
+    default = connections[DEFAULT_DB_ALIAS]
+    is_server = default.vendor == "postgresql"
+    name = "llmrec_shop" if is_server else str(tmp_path_factory.mktemp("shop") / "shop.sqlite3")
+    connections.databases["shop"] = {**connections.databases[DEFAULT_DB_ALIAS], "NAME": name}
     with override_settings(DATABASE_ROUTERS=[ShopRouter()]):
-        with django_db_blocker.unblock(), connections["shop"].schema_editor() as editor:
-            for model in (Brand, Category, Product):
-                editor.create_model(model)
+        with django_db_blocker.unblock():
+            if is_server:
+                with default._nodb_cursor() as cursor:
+                    cursor.execute(f"CREATE DATABASE {name}")
+            with connections["shop"].schema_editor() as editor:
+                for model in (Brand, Category, Product):
+                    editor.create_model(model)
         yield
     connections["shop"].close()
+    if is_server:
+        with django_db_blocker.unblock(), default._nodb_cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
     del connections["shop"]
     del connections.databases["shop"]
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch
 
 from llmrec_plugin.backends import base
+from llmrec_plugin.backends.elasticsearch.attached import AttachedBackend
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
 from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
 from llmrec_plugin.backends.elasticsearch.options import read_options
 from llmrec_plugin.backends.elasticsearch.queries import digest_body
 from llmrec_plugin.backends.elasticsearch.searching import Index, answer
 from llmrec_plugin.backends.elasticsearch.terms import Samples
+from llmrec_plugin.backends.elasticsearch.walking import walk
 from llmrec_plugin.backends.elasticsearch.writing import Target, apply
 from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, LlmrecError, NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -38,8 +40,6 @@ _ALIAS_SUFFIX = "@Write"
 index that is gone fails where Elasticsearch would have made one."""
 _TOMBSTONE_SECONDS = 3_600
 _LEASES_OUTLIVED = 4
-_PAGE = 2_000
-_KEEP_ALIVE = "5m"
 
 
 class SearchBackend(base.SearchBackend):
@@ -123,27 +123,8 @@ class SearchBackend(base.SearchBackend):
     def digests(self, name: str) -> Iterator[tuple[str, str]]:
         """As of the call, writes included that no search has seen yet."""
         self.refresh(name)
-        client = self._patient()
-        with translated(name):
-            opened = client.open_point_in_time(
-                index=self._physical(name), keep_alive=_KEEP_ALIVE, allow_partial_search_results=False
-            )
-        context = opened["id"]
-        body: dict[str, Any] = digest_body(_PAGE)
-        try:
-            while True:
-                body["pit"] = {"id": context, "keep_alive": _KEEP_ALIVE}
-                with translated(name):
-                    page = client.search(body=body)
-                context = page.get("pit_id", context)
-                hits = page["hits"]["hits"]
-                if not hits:
-                    return
-                yield from ((hit["fields"]["key"][0], hit["fields"]["digest"][0]) for hit in hits)
-                body["search_after"] = hits[-1]["sort"]
-        finally:
-            with suppress(LlmrecError), translated(name):
-                client.close_point_in_time(id=context)
+        for hit in walk(self._patient(), self._physical(name), digest_body(), name=name):
+            yield hit["fields"]["key"][0], hit["fields"]["digest"][0]
 
     def refresh(self, name: str) -> None:
         check_name(name)
@@ -161,6 +142,9 @@ class SearchBackend(base.SearchBackend):
                 f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the indexes "
                 f"{self._physical(self._prefix)}-*: see GET _cluster/allocation/explain."
             )
+
+    def attached(self, schema: IndexSchema) -> AttachedBackend:
+        return AttachedBackend(schema, self._settings, self._connection, check=self.check)
 
     def _patient(self) -> Elasticsearch:
         """The client for what may take longer than a visitor waits."""

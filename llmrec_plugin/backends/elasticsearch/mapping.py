@@ -42,7 +42,7 @@ def index_body(
     schema: IndexSchema, options: Options, *, alias: str, tombstone_seconds: int
 ) -> dict[str, Any]:
     """The body that makes the index; raises ConfigurationError for a quantisation that cannot be."""
-    _check_quantization(schema, options)
+    check_quantization(schema, options)
     return {
         "aliases": {alias: {"is_write_index": True}},
         "settings": _settings(options, tombstone_seconds),
@@ -94,7 +94,7 @@ def _mappings(schema: IndexSchema, options: Options) -> dict[str, Any]:
     }
 
 
-def _check_quantization(schema: IndexSchema, options: Options) -> None:
+def check_quantization(schema: IndexSchema, options: Options) -> None:
     dimensions, quantization = schema.dimensions, options.quantization
     if dimensions > _MOST_DIMENSIONS:
         raise ConfigurationError(

@@ -103,15 +103,9 @@ def sample_body(size: int) -> Body:
     }
 
 
-def digest_body(size: int) -> Body:
-    """One page of a walk over all items, in the order that costs least."""
-    return {
-        **_LEAN,
-        "query": {"match_all": {}},
-        "size": size,
-        "sort": ["_shard_doc"],
-        "docvalue_fields": [KEY, DIGEST],
-    }
+def digest_body() -> Body:
+    """For a walk over all items."""
+    return {**_LEAN, "query": {"match_all": {}}, "docvalue_fields": [KEY, DIGEST]}
 
 
 def candidates(k: int) -> int:
@@ -157,10 +151,10 @@ def _filter(item: Filter) -> Body:
     path = filter_path(item.field)
     if isinstance(item, Terms):
         return {"terms": {path: list(item.values)}}
-    return {"range": {path: _bounds(item)}} if _bounds(item) else {"exists": {"field": path}}
+    return {"range": {path: bounds_of(item)}} if bounds_of(item) else {"exists": {"field": path}}
 
 
-def _bounds(item: Range) -> Body:
+def bounds_of(item: Range) -> Body:
     """One bound a side: of two, Elasticsearch would take the one that is named last."""
     bounds: Body = {}
     if item.gte is not None and (item.gt is None or item.gte > item.gt):

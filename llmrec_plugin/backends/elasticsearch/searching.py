@@ -61,7 +61,7 @@ class Index:
         return responses
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     key: str
     score: float
     fields: Mapping[str, Sequence[Any]]
@@ -77,14 +77,14 @@ def answer(index: Index, query: EngineQuery) -> EngineResult:
     if wanted is not None and query.text is not None:
         bodies.append(queries.text_body(wanted.words, query.text.weights, query))
     if with_vector:
-        bodies.append(_vector_body(index, query, _first_k(query)))
+        bodies.append(_vector_body(index, query, first_k(query)))
     responses = index.ask(*bodies) if bodies else []
     text = _text_leg(index, query, wanted, responses[0]) if wanted is not None else []
     vector = _vector_leg(index, query, responses[-1]) if with_vector else []
     candidates = {found.key: found for leg in (vector, text) for found in leg}
     return EngineResult(
-        text=_hits(text),
-        vector=_hits(vector),
+        text=hits_of(text),
+        vector=hits_of(vector),
         total=len(candidates),
         facets={name: _facet_of(candidates.values(), name, index.schema) for name in query.facets},
     )
@@ -128,13 +128,13 @@ def _sample(index: Index) -> Sample:
     (response,) = index.ask(queries.sample_body(SAMPLED), parts=(*_PARTS, "responses.hits.hits._source"))
     documents = [
         [token for text in hit["_source"].get("text", {}).values() for token in text.split()]
-        for hit in _rows(response)
+        for hit in rows_of(response)
     ]
-    return sample_of(_total(response), documents)
+    return sample_of(total_of(response), documents)
 
 
-def _text_leg(index: Index, query: EngineQuery, wanted: Wanted, response: Mapping[str, Any]) -> list[_Found]:
-    found = [_Found(key, float(score), fields) for (score, key), fields in _sorted_rows(response)]
+def _text_leg(index: Index, query: EngineQuery, wanted: Wanted, response: Mapping[str, Any]) -> list[Found]:
+    found = [Found(key, float(score), fields) for (score, key), fields in _sorted_rows(response)]
     if found or not wanted.otherwise or query.text is None:
         return found
     weights = query.text.weights
@@ -142,12 +142,12 @@ def _text_leg(index: Index, query: EngineQuery, wanted: Wanted, response: Mappin
         queries.existence_body(wanted.words, weights),
         queries.text_body(wanted.otherwise, weights, query),
     )
-    if _total(existing):
+    if total_of(existing):
         return []
-    return [_Found(key, float(score), fields) for (score, key), fields in _sorted_rows(response)]
+    return [Found(key, float(score), fields) for (score, key), fields in _sorted_rows(response)]
 
 
-def _first_k(query: EngineQuery) -> int:
+def first_k(query: EngineQuery) -> int:
     return min(query.limit + _SPARE, MOST_HITS)
 
 
@@ -155,9 +155,9 @@ def _vector_body(index: Index, query: EngineQuery, k: int) -> Body:
     return queries.vector_body(query, k, rescored=index.rescored)
 
 
-def _vector_leg(index: Index, query: EngineQuery, response: Mapping[str, Any]) -> list[_Found]:
+def _vector_leg(index: Index, query: EngineQuery, response: Mapping[str, Any]) -> list[Found]:
     """The nearest by exact cosine, ties by key; asks again where a tie goes on beyond what was fetched."""
-    k = _first_k(query)
+    k = first_k(query)
     found = _neighbours(response)
     while len(found) == k < MOST_HITS and found[query.limit - 1].score <= found[-1].score:
         k = min(4 * k, MOST_HITS)
@@ -168,22 +168,22 @@ def _vector_leg(index: Index, query: EngineQuery, response: Mapping[str, Any]) -
     return found[: query.limit]
 
 
-def _neighbours(response: Mapping[str, Any]) -> list[_Found]:
+def _neighbours(response: Mapping[str, Any]) -> list[Found]:
     """Elasticsearch's score of a dot product is (1 + cosine) / 2."""
-    found = [_Found(key, _cosine(float(score)), fields) for (score, key), fields in _sorted_rows(response)]
-    return sorted(found, key=_best_first)
+    found = [Found(key, cosine(float(score)), fields) for (score, key), fields in _sorted_rows(response)]
+    return sorted(found, key=best_first)
 
 
-def _cosine(score: float) -> float:
+def cosine(score: float) -> float:
     return min(1.0, max(-1.0, round(2.0 * score - 1.0, _DECIMALS)))
 
 
-def _best_first(found: _Found) -> tuple[float, str]:
+def best_first(found: Found) -> tuple[float, str]:
     return -found.score, found.key
 
 
-def _hits(found: Iterable[_Found]) -> tuple[Hit, ...]:
-    return tuple(Hit(one.key, one.score) for one in sorted(found, key=_best_first))
+def hits_of(found: Iterable[Found]) -> tuple[Hit, ...]:
+    return tuple(Hit(one.key, one.score) for one in sorted(found, key=best_first))
 
 
 def _listing(index: Index, query: EngineQuery) -> EngineResult:
@@ -192,10 +192,10 @@ def _listing(index: Index, query: EngineQuery) -> EngineResult:
     counted = response.get("aggregations", {})
     return EngineResult(
         listing=tuple(Hit(key, float(-place)) for place, key in enumerate(keys)),
-        total=_total(response),
+        total=total_of(response),
         facets={
             name: {
-                _value(bucket["key"], index.schema.filters[name]): int(bucket["doc_count"])
+                value_of(bucket["key"], index.schema.filters[name]): int(bucket["doc_count"])
                 for bucket in counted[queries.counts_name(place)]["buckets"]
             }
             for place, name in enumerate(query.facets)
@@ -203,22 +203,22 @@ def _listing(index: Index, query: EngineQuery) -> EngineResult:
     )
 
 
-def _facet_of(candidates: Iterable[_Found], name: str, schema: IndexSchema) -> dict[Scalar, int]:
+def _facet_of(candidates: Iterable[Found], name: str, schema: IndexSchema) -> dict[Scalar, int]:
     """Most frequent value first."""
     kind, path = schema.filters[name], filter_path(name)
     counts: Counter[Scalar] = Counter()
     for found in candidates:
-        counts.update({_value(value, kind) for value in found.fields.get(path, ())})
+        counts.update({value_of(value, kind) for value in found.fields.get(path, ())})
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def _value(value: Any, kind: FilterKind) -> Scalar:
+def value_of(value: Any, kind: FilterKind) -> Scalar:
     if kind == "boolean":
         return bool(value)
     return str(value) if kind == "keyword" else float(value)
 
 
-def _rows(response: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def rows_of(response: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     rows: Sequence[Mapping[str, Any]] = response.get("hits", {}).get("hits", ())
     return rows
 
@@ -227,8 +227,8 @@ def _sorted_rows(
     response: Mapping[str, Any],
 ) -> Iterable[tuple[Sequence[Any], Mapping[str, Sequence[Any]]]]:
     """(values it was sorted by, values of the facets' fields) of each hit."""
-    return ((row["sort"], row.get("fields", {})) for row in _rows(response))
+    return ((row["sort"], row.get("fields", {})) for row in rows_of(response))
 
 
-def _total(response: Mapping[str, Any]) -> int:
+def total_of(response: Mapping[str, Any]) -> int:
     return int(response["hits"]["total"]["value"])

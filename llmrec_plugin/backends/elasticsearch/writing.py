@@ -23,14 +23,14 @@ from llmrec_plugin.backends.elasticsearch.queries import vector_values
 from llmrec_plugin.backends.elasticsearch.terms import encode_terms
 from llmrec_plugin.backends.validation import check_document, unit_vectors
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
-from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Vector, WriteReport
+from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Seen, Vector, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
 
 MOST_ACTIONS = 1_000
 """Of a bulk request, however small they are."""
 
-_LONGEST_KEY = 512
+LONGEST_KEY = 512
 """Bytes of an `_id`."""
 _FIRST_PAUSE = 0.5
 """Seconds before the first repetition; each further one waits twice as long."""
@@ -52,30 +52,50 @@ class Target:
     alias: str
     schema: IndexSchema
     options: Options
+    parts: tuple[str, ...] = _PARTS
+    """Of the answer to a bulk request."""
 
 
-class _Action(NamedTuple):
+class Action(NamedTuple):
     key: str
     payload: bytes
     """Lines of the bulk request."""
 
 
 @dataclass
-class _Tally:
+class Tally:
     written: int = 0
     skipped: int = 0
+    overtaken: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """Only where `Target.parts` asks for it."""
+
+    def report(self) -> WriteReport:
+        return WriteReport(
+            written=self.written,
+            skipped=self.skipped,
+            failed=self.failed,
+            overtaken=frozenset(self.overtaken),
+            absent=frozenset(self.absent),
+            seen=self.seen,
+        )
 
 
 def apply(target: Target, puts: Sequence[IndexedDocument], deletes: Sequence[Removal]) -> WriteReport:
     """Raises InvalidVector before anything is sent."""
     vectors = unit_vectors(puts, target.schema.dimensions)
-    tally = _Tally()
-    actions = _actions(target.schema, puts, vectors, deletes, tally)
+    tally = Tally()
+    send(target, _actions(target.schema, puts, vectors, deletes, tally), tally)
+    return tally.report()
+
+
+def send(target: Target, actions: Iterable[Action], tally: Tally) -> None:
+    """In requests of bounded size, until each action is in, refused or skipped."""
     with translated(target.name):
         for chunk in _chunks(actions, target.options.chunk_bytes):
             _send(target, chunk, tally)
-    return WriteReport(written=tally.written, skipped=tally.skipped, failed=tally.failed)
 
 
 def _actions(
@@ -83,16 +103,16 @@ def _actions(
     puts: Sequence[IndexedDocument],
     vectors: Iterable[Vector],
     deletes: Sequence[Removal],
-    tally: _Tally,
-) -> Iterator[_Action]:
+    tally: Tally,
+) -> Iterator[Action]:
     for put, vector in zip(puts, vectors, strict=True):
         try:
             filters = check_document(put, schema)
         except ValueError as error:
             tally.failed[put.key] = str(error)
             continue
-        if not _is_id(put.key):
-            tally.failed[put.key] = f"a key has 1 to {_LONGEST_KEY} bytes in Elasticsearch"
+        if not is_id(put.key):
+            tally.failed[put.key] = f"a key has 1 to {LONGEST_KEY} bytes in Elasticsearch"
             continue
         document = {
             KEY: put.key,
@@ -101,17 +121,17 @@ def _actions(
             "filter": {name_of(name): values for name, values in filters.items()},
             VECTOR: vector_values(vector),
         }
-        yield _Action(put.key, _line(_guarded("index", put.key, put.revision)) + b"\n" + _line(document))
+        yield Action(put.key, line(_guarded("index", put.key, put.revision)) + b"\n" + line(document))
     for removal in deletes:
-        if _is_id(removal.key):
-            yield _Action(removal.key, _line(_guarded("delete", removal.key, removal.revision)))
+        if is_id(removal.key):
+            yield Action(removal.key, line(_guarded("delete", removal.key, removal.revision)))
         else:
             tally.written += 1  # nothing of that key can be in the index
 
 
-def _is_id(key: str) -> bool:
+def is_id(key: str) -> bool:
     try:
-        return 0 < len(key.encode()) <= _LONGEST_KEY
+        return 0 < len(key.encode()) <= LONGEST_KEY
     except UnicodeEncodeError:
         return False
 
@@ -120,13 +140,13 @@ def _guarded(verb: str, key: str, revision: int) -> Mapping[str, Any]:
     return {verb: {"_id": key, "version": revision, "version_type": "external"}}
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
+def line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _chunks(actions: Iterable[_Action], most_bytes: int) -> Iterator[list[_Action]]:
+def _chunks(actions: Iterable[Action], most_bytes: int) -> Iterator[list[Action]]:
     """Requests of bounded size; an action that is larger goes alone."""
-    chunk: list[_Action] = []
+    chunk: list[Action] = []
     size = 0
     for action in actions:
         if chunk and (size + len(action.payload) > most_bytes or len(chunk) == MOST_ACTIONS):
@@ -138,7 +158,7 @@ def _chunks(actions: Iterable[_Action], most_bytes: int) -> Iterator[list[_Actio
         yield chunk
 
 
-def _send(target: Target, actions: list[_Action], tally: _Tally) -> None:
+def _send(target: Target, actions: list[Action], tally: Tally) -> None:
     """Until each action is in, refused or skipped; those that the cluster has no time for come again."""
     for pause in (*_pauses(target.options.retries), None):
         try:
@@ -164,7 +184,7 @@ def _pauses(retries: int) -> list[float]:
     return [_FIRST_PAUSE * 2**turn for turn in range(retries)]
 
 
-def _send_apart(target: Target, actions: list[_Action], tally: _Tally, error: ApiError) -> None:
+def _send_apart(target: Target, actions: list[Action], tally: Tally, error: ApiError) -> None:
     """In halves, down to the one action that the cluster does not take."""
     if len(actions) == 1:
         tally.failed[actions[0].key] = str(failure(error.status_code, error.body, target.name))
@@ -175,8 +195,8 @@ def _send_apart(target: Target, actions: list[_Action], tally: _Tally, error: Ap
 
 
 def _attempt(
-    target: Target, actions: list[_Action], tally: _Tally
-) -> tuple[list[_Action], BackendUnavailable | NotFound | None]:
+    target: Target, actions: list[Action], tally: Tally
+) -> tuple[list[Action], BackendUnavailable | NotFound | None]:
     """One request; returns the actions to repeat, and why."""
     client = target.client.options(
         request_timeout=target.options.write_timeout, retry_on_status=(), max_retries=target.options.retries
@@ -187,17 +207,22 @@ def _attempt(
         operations=payloads,
         require_alias=True,
         refresh=target.options.refresh,
-        filter_path=list(_PARTS),
+        filter_path=list(target.parts),
     )
-    busy: list[_Action] = []
+    busy: list[Action] = []
     why: BackendUnavailable | NotFound | None = None
     for action, item in zip(actions, answer.body["items"], strict=True):
         (outcome,) = item.values()
         status, error = int(outcome["status"]), outcome.get("error")
         if error is None:  # a delete of what is not there has the status 404, and is remembered
             tally.written += 1
+            if "_seq_no" in outcome:
+                tally.seen[action.key] = Seen(outcome["_index"], outcome["_seq_no"], outcome["_primary_term"])
         elif status == _CONFLICT:
             tally.skipped += 1
+            tally.overtaken.add(action.key)
+        elif error["type"] == "document_missing_exception":
+            tally.absent.add(action.key)
         elif status in BUSY:
             busy.append(action)
             why = failure(status, outcome, target.name)

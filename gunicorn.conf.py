@@ -1,0 +1,21 @@
+"""How the site is served: `gunicorn project.wsgi` reads this file.
+
+Environment: PORT (8000), WEB_WORKERS (processes, 2), WEB_THREADS (per process, 4).
+"""
+
+from __future__ import annotations
+
+import os
+
+bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+# A query is encoded on one core, so it is processes that serve more visitors at once; threads wait for the
+# database and the search engine.
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
+# project/wsgi.py loads the encoders in the background. In a master that is about to fork, that would leave
+# its children with locks that nobody releases; so each worker imports the site for itself.
+preload_app = False
+timeout = 60
+graceful_timeout = 30
+# Longer than proxies keep their connections open, or they would now and then send into a closed one.
+keepalive = 75

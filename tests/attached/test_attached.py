@@ -1,0 +1,289 @@
+"""An index that the site owns and fills gains vectors, and nothing else of it ever changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from llmrec_plugin.exceptions import ConfigurationError, NotFound
+from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
+from llmrec_plugin.services import indexing, outbox, promotion
+from llmrec_plugin.services.audit import audit
+from llmrec_plugin.services.build import build
+from llmrec_plugin.services.live import attached_engine_of, live_pair
+from llmrec_plugin.services.projection import analysed, indexed_document, prepared
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
+from tests.attached.site import AttachedProduct, Site
+from tests.hostapp.models import Brand, Product
+
+pytestmark = pytest.mark.django_db
+
+TITLES = ("Wooden desk lamp", "Steel desk", "Paper lantern", "Oak chair", "Glass vase")
+
+
+both = pytest.mark.parametrize("server", ["8.19.9", "9.2.8"], indirect=True)
+
+
+def stocked(site: Site) -> list[Product]:
+    """Products of the site, in its index; the plugin has not been asked to do anything yet."""
+    ikea = Brand.objects.create(name="Ikea")
+    products = []
+    for place, title in enumerate(TITLES):
+        made = Product.objects.create(
+            title=title, price=10 * place, in_stock=place % 2 == 0, brand=ikea if place else None
+        )
+        made.created = datetime(2026, 1, 1 + place, 12, tzinfo=UTC)
+        made.save()
+        products.append(made)
+    OutboxEntry.objects.all().delete()
+    site.put(*products)
+    return products
+
+
+def find(text: str = "", **values: Any) -> ResultPage:
+    return search(SearchRequest(document="attached", text=text, **values))
+
+
+def titles(page: ResultPage) -> list[str]:
+    return [item.title for item in page.results]
+
+
+def filled(version: IndexVersion | None = None) -> set[str]:
+    """Keys of the documents that hold something of the version."""
+    version = version or live_pair("attached").index_version
+    engine = attached_engine_of(version)
+    assert engine is not None
+    return {key for key, _ in engine.digests(version.name)}
+
+
+def keys(*products: Product) -> set[str]:
+    return {str(product.pk) for product in products}
+
+
+def look_again() -> indexing.DrainReport:
+    """As if the wait before second looks and attempts were over."""
+    OutboxEntry.objects.filter(not_before__isnull=False).update(not_before=timezone.now())
+    return indexing.drain()
+
+
+@both
+def test_a_build_adds_vectors_and_leaves_the_sites_documents_as_they_were(site: Site) -> None:
+    products = stocked(site)
+    before = [site.source(product) for product in products]
+    report = build("attached")
+    assert (report.written, report.failed) == (len(products), 0)
+    assert filled() == keys(*products)
+    assert [site.source(product) for product in products] == before
+    found = audit("attached")
+    assert (found.checked, found.missing, found.stale, found.orphaned) == (len(products), (), (), ())
+
+
+@both
+def test_words_meaning_filters_and_facets_come_from_the_sites_own_fields(site: Site) -> None:
+    products = stocked(site)
+    build("attached")
+    page = find("wooden desk lamp", facets=("maker", "available"))
+    assert titles(page)[0] == "Wooden desk lamp"
+    assert page.results[0].contributions.keys() == {"text", "vector"}
+    assert dict(page.facets["maker"]) == {str(products[1].brand_id): page.total - 1}
+    assert sum(count for _, count in page.facets["available"]) == page.total
+    maker = Terms(field="maker", values=(str(products[1].brand_id),))
+    assert "Wooden desk lamp" not in titles(find("desk", filters=(maker,)))
+    cheap = find(filters=(Range(field="price", lte=20),), sort="-price", facets=("since",))
+    assert titles(cheap) == ["Paper lantern", "Steel desk", "Wooden desk lamp"]
+    millis = {round(float(value) * 1000) for value, _ in cheap.facets["since"]}
+    assert millis == {int(product.created.timestamp() * 1000) for product in products[:3]}
+    late = Range(field="since", gt=products[1].created.timestamp())
+    assert set(titles(find(filters=(late,)))) == set(TITLES[2:])
+    exact = Terms(field="since", values=(products[2].created.timestamp(),))
+    assert titles(find(filters=(exact,))) == ["Paper lantern"]
+
+
+def test_a_save_that_the_site_has_written_is_brought_up_to_date(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    build("attached")
+    lamp.title = "Floor light"
+    lamp.save()
+    site.put(lamp)
+    assert indexing.drain().written == 1
+    assert titles(find("floor light"))[0] == "Floor light"
+    assert not audit("attached").stale
+
+
+def test_a_document_that_the_site_writes_late_is_waited_for(site: Site) -> None:
+    stocked(site)
+    build("attached")
+    torch = Product.objects.create(title="Torch")
+    assert indexing.drain().failed == 1
+    entry = OutboxEntry.objects.get()
+    assert entry.last_error == outbox.ABSENT.message
+    assert entry.not_before is not None
+    assert entry.not_before < timezone.now() + timedelta(seconds=5)
+    site.put(torch)
+    assert look_again().encoded == 0
+    assert str(torch.pk) in filled()
+
+
+def test_a_document_that_never_comes_is_left_to_the_audit_and_never_made(site: Site) -> None:
+    stocked(site)
+    build("attached")
+    torch = Product.objects.create(title="Torch")
+    indexing.drain()
+    for _ in range(outbox.ABSENT_ATTEMPTS):
+        look_again()
+    assert not OutboxEntry.objects.exists()
+    assert audit("attached").missing == (str(torch.pk),)
+    assert site.client.count(index=site.index)["count"] == len(TITLES)
+
+
+@both
+def test_a_second_look_mends_what_the_site_wrote_over(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    build("attached")
+    look_again()
+    lamp.save()
+    indexing.drain()
+    site.put(lamp)  # after us
+    assert str(lamp.pk) not in filled()
+    report = look_again()
+    assert (report.encoded, report.failed) == (0, 0)
+    assert str(lamp.pk) in filled()
+    assert not OutboxEntry.objects.exists()
+
+
+def test_a_second_look_that_finds_all_well_writes_nothing(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    build("attached")
+    lamp.save()
+    indexing.drain()
+    before = site.client.get(index=site.index, id=f"product-{lamp.pk}")["_seq_no"]
+    look_again()
+    assert site.client.get(index=site.index, id=f"product-{lamp.pk}")["_seq_no"] == before
+    assert not OutboxEntry.objects.exists()
+
+
+def test_a_write_that_the_site_overtook_is_refused(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    version = build("attached").index_version
+    engine = attached_engine_of(version)
+    assert engine is not None
+    seen = engine.observe(version.name, [str(lamp.pk)])
+    site.put(lamp)
+    found = prepared(AttachedProduct(), lamp)
+    assert found is not None
+    put = indexed_document(
+        found,
+        terms=analysed(found),
+        version=version,
+        vector=Embedding.objects.first().as_array(),  # type: ignore[union-attr]
+        revision=10_000,
+        seen=seen[str(lamp.pk)],
+    )
+    report = engine.write(version.name, [put])
+    assert (report.written, report.overtaken) == (0, frozenset({str(lamp.pk)}))
+    assert str(lamp.pk) not in filled()
+
+
+def test_what_may_not_be_found_loses_its_vector_and_stays_in_the_sites_index(site: Site) -> None:
+    lamp, *others = stocked(site)
+    build("attached")
+    lamp.is_draft = True
+    lamp.save()
+    assert indexing.drain().removed == 1
+    assert filled() == keys(*others)
+    assert site.source(lamp)["title"] == lamp.title
+
+
+def test_an_item_that_is_gone_everywhere_leaves_nothing_to_do(site: Site) -> None:
+    lamp, *others = stocked(site)
+    build("attached")
+    site.delete(lamp)
+    lamp.delete()
+    report = indexing.drain()
+    assert (report.removed, report.failed) == (1, 0)
+    assert filled() == keys(*others)
+
+
+@both
+def test_a_new_generation_goes_live_and_back_and_the_old_one_is_emptied_after_its_grace_time(
+    site: Site,
+) -> None:
+    products = stocked(site)
+    first = build("attached").index_version
+    second = build("attached", rebuild=True).index_version
+    torch = Product.objects.create(title="Torch")
+    site.put(torch)
+    assert indexing.drain().failed == 0
+    assert filled(first) == filled(second) == keys(*products, torch)
+    assert titles(find("torch"))[0] == "Torch"
+    promotion.rollback("attached", by="ada")
+    page = find("torch")
+    assert titles(page)[0] == "Torch"
+    assert page.results[0].contributions.keys() == {"text", "vector"}
+    promotion.promote(second, by="ada")
+    promotion.sweep(now=timezone.now() + timedelta(days=2))
+    assert filled(first) == set()
+    assert filled(second) == keys(*products, torch)
+    assert site.source(torch)["title"] == "Torch"
+
+
+def test_a_generation_that_could_not_be_emptied_is_found_again(site: Site) -> None:
+    stocked(site)
+    first = build("attached").index_version
+    build("attached", rebuild=True)
+    IndexVersion.objects.filter(pk=first.pk).update(
+        state=IndexVersion.State.DROPPED, dropped_at=timezone.now()
+    )
+    promotion.sweep()
+    assert filled(first) == set()
+
+
+@both
+def test_an_index_that_the_site_made_anew_still_answers_by_words(site: Site) -> None:
+    products = stocked(site)
+    build("attached")
+    site.rebuild(*products)
+    page = find("desk lamp")
+    assert titles(page)[0] == "Wooden desk lamp"
+    assert filled() == set()
+
+
+@both
+def test_a_late_write_never_makes_the_index_in_the_sites_place(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    version = build("attached").index_version
+    engine = attached_engine_of(version)
+    assert engine is not None
+    seen = engine.observe(version.name, [str(lamp.pk)])[str(lamp.pk)]
+    site.client.indices.delete(index=site.index)
+    with pytest.raises(NotFound):
+        engine.write(version.name, [], [Removal(key=str(lamp.pk), revision=9, seen=seen)])
+    assert not site.client.indices.exists(index=site.index)
+
+
+def test_a_missing_index_is_the_sites_to_make(site: Site) -> None:
+    site.clean()
+    with pytest.raises(NotFound, match="the site makes it"):
+        build("attached")
+    assert not site.client.indices.exists(index=site.index)
+
+
+def test_a_field_that_the_index_does_not_have_is_named(site: Site) -> None:
+    site.clean()
+    site.client.indices.create(index=site.index, mappings={"properties": {"title": {"type": "text"}}})
+    with pytest.raises(ConfigurationError, match="description"):
+        build("attached")
+
+
+def test_an_excluded_item_is_not_found(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    version = build("attached").index_version
+    engine = attached_engine_of(version)
+    vector = Embedding.objects.get(object_id=str(lamp.pk)).as_array()
+    assert engine is not None
+    query = EngineQuery(vector=vector, exclude=frozenset({str(lamp.pk)}))
+    assert str(lamp.pk) not in {hit.key for hit in engine.search(version.name, query).vector}

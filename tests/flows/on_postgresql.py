@@ -1,0 +1,170 @@
+"""Scenarios of several real processes on one PostgreSQL database, run as a script.
+
+    python -m tests.flows.on_postgresql migrations  from an empty database, back to nothing and forward again
+    python -m tests.flows.on_postgresql claims      two claims at once, the first not yet committed
+    python -m tests.flows.on_postgresql drainers 4  one drainer, then four, and four while items are saved
+
+LLMREC_TEST_DB names the empty database. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+ITEMS = 240
+BATCH = 10
+PAUSE = 0.08
+"""Seconds that the encoder takes for a batch, as a model server would; the others need not wait for it."""
+
+
+def main(scenario: str, *arguments: str) -> None:
+    if scenario == "migrations":
+        settings.MIGRATION_MODULES = {}
+    settings.LLMREC = {
+        **settings.LLMREC,
+        "DRAIN_BATCH": BATCH,
+        "ENCODER": "tests.flows.pausing_encoder",
+        "ENCODER_OPTIONS": {"seconds": PAUSE},
+    }
+    django.setup()
+    scenarios: dict[str, Callable[..., dict[str, Any]]] = {
+        "migrations": migrations,
+        "claims": claims,
+        "drainers": drainers,
+    }
+    print(json.dumps(scenarios[scenario](*map(int, arguments))))
+
+
+def migrations() -> dict[str, Any]:
+    call_command("migrate", verbosity=0)
+    first = tables()
+    call_command("migrate", "llmrec_plugin", "zero", verbosity=0)
+    none = tables()
+    call_command("migrate", verbosity=0)
+    call_command("makemigrations", "llmrec_plugin", check=True, dry_run=True, verbosity=0)
+    return {"first": len(first), "none": none, "again": tables() == first}
+
+
+def tables() -> list[str]:
+    from django.db import connection
+
+    return sorted(name for name in connection.introspection.table_names() if name.startswith("llmrec_"))
+
+
+def claims() -> dict[str, Any]:
+    from django.db import connection, transaction
+
+    from llmrec_plugin.models import OutboxEntry
+    from llmrec_plugin.services import outbox
+
+    migrate()
+    OutboxEntry.objects.bulk_create(OutboxEntry(document="product", object_id=str(n)) for n in range(30))
+    second: list[int] = []
+
+    def claim() -> None:
+        second.extend(entry.pk for entry in outbox.claim(20))
+        connection.close()
+
+    with transaction.atomic():
+        first = [entry.pk for entry in outbox.claim(20)]
+        started = time.monotonic()
+        other = Thread(target=claim)
+        other.start()
+        other.join(timeout=30)
+        waited = time.monotonic() - started
+        returned = not other.is_alive()
+    other.join()
+    return {"first": first, "second": second, "returned": returned, "waited": waited}
+
+
+def drainers(number: int) -> dict[str, Any]:
+    """The times are of the same work; each process says how many entries it had."""
+    from llmrec_plugin.services import indexing
+    from llmrec_plugin.services.build import build
+    from tests.flows import processes
+    from tests.hostapp.models import Brand, Category, Product
+
+    migrate()
+    rng = random.Random(number)
+    brands = [Brand.objects.create(name=name) for name in processes.WORDS[:4]]
+    Category.objects.create(name=processes.WORDS[4])
+    Product.objects.bulk_create(
+        Product(title=processes.title(rng), brand=rng.choice(brands)) for _ in range(ITEMS)
+    )
+    build("product")
+    alone, _ = timed(1)
+    together, shares = timed(number)
+    saver = processes.fork(lambda: processes.save_until_told(rng.randrange(2**32)))
+    stopped = time.monotonic() + 3
+    crowd = [processes.fork(lambda: drain_until(stopped)) for _ in range(number)]
+    ended = [os.waitpid(child, 0)[1] for child in crowd]
+    saved = processes.stop(saver)
+    processes.settle()
+    report = indexing.audit("product")
+    return {
+        "alone": alone,
+        "together": together,
+        "shares": shares,
+        "entries": ITEMS,
+        "drainers_failed": sum(status != 0 for status in ended),
+        "saver_lived_and_left": saved,
+        "items": report.checked,
+        "missing": report.missing,
+        "stale": report.stale,
+        "orphaned": report.orphaned,
+        "failing": report.failing,
+        "pending": report.pending,
+        **processes.counts(),
+    }
+
+
+def timed(number: int) -> tuple[float, list[int]]:
+    """Seconds that so many processes need for all items with new texts, and the entries that each had."""
+    from django.db.models import F, Value
+    from django.db.models.functions import Concat
+
+    from llmrec_plugin.services import indexing
+    from tests.flows.processes import fork
+    from tests.hostapp.models import Product
+
+    Product.objects.update(title=Concat(F("title"), Value(f" for {number}")))
+    indexing.mark(Product.objects.all())
+    reader, writer = os.pipe()
+    started = time.monotonic()
+
+    def work() -> None:
+        os.write(writer, f"{indexing.drain().entries}\n".encode())
+
+    children = [fork(work) for _ in range(number)]
+    for child in children:
+        os.waitpid(child, 0)
+    took = time.monotonic() - started
+    os.close(writer)
+    with os.fdopen(reader) as answers:
+        return took, [int(line) for line in answers]
+
+
+def drain_until(deadline: float) -> None:
+    from llmrec_plugin.services import indexing
+
+    while time.monotonic() < deadline:
+        indexing.drain(limit=BATCH)
+
+
+def migrate() -> None:
+    call_command("migrate", run_syncdb=True, verbosity=0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
