@@ -20,6 +20,7 @@ RUNS = {
     "latency-e5": ("latency", E5),
     "build-minilm": ("build", MINILM),
     "build-e5": ("build", E5),
+    "adaptation-minilm": ("adaptation", MINILM),
     "elasticsearch-minilm": ("managed", MINILM),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
@@ -153,7 +156,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
                     f"{step['value']:.4f}",
                     f"{step['gain']:+.4f}",
                     f"{step['low']:+.4f}",
-                    _("taken") if step["taken"] else step["reason"] or _("not proven"),
+                    _result(step),
                 )
                 for step in report["ladder"]
             ),
@@ -175,6 +178,14 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("report"))
     def report_text(self, version: ModelVersion) -> SafeString:
         return pretty_json(version.report)
+
+
+def _result(step: Mapping[str, Any]) -> str:
+    if step["taken"]:
+        return str(_("taken"))
+    if step["reason"] == "new-items":
+        return str(_("new items would be ranked worse"))
+    return str(_("not proven"))
 
 
 @admin.register(Deployment)

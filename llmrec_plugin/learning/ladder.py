@@ -54,7 +54,7 @@ class Step:
     """Lower bound of the paired gain over the rung that stood before."""
     taken: bool
     reason: str = ""
-    """Why it was not taken although it won."""
+    """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ class _Climb:
                 gain=gain.difference,
                 low=gain.low,
                 taken=taken,
-                reason="" if spares_new else "new items among themselves are ranked worse",
+                reason="" if spares_new else "new-items",
             )
         )
         if taken:

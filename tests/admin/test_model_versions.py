@@ -33,8 +33,11 @@ def test_each_step_is_shown_with_its_proof_and_the_verdict(admin_client: Client)
 
 
 def test_a_candidate_that_did_not_win_says_so(admin_client: Client) -> None:
-    report = {"ladder": [REFUSED], "gate": REFUSED, "validation_events": 300, "step": "popularity"}
-    assert "it does not beat what answered before" in page_of(admin_client, report)
+    costly = {**REFUSED, "reason": "new-items"}
+    report = {"ladder": [costly], "gate": REFUSED, "validation_events": 300, "step": "popularity"}
+    page = page_of(admin_client, report)
+    assert "it does not beat what answered before" in page
+    assert "new items would be ranked worse" in page
 
 
 def test_without_enough_events_the_configured_weights_count(admin_client: Client) -> None:

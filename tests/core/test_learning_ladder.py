@@ -178,7 +178,7 @@ def climbing(cold_value: float) -> _Climb:
 def test_a_winner_that_new_items_pay_for_is_refused_and_the_reason_told() -> None:
     state = climbing(cold_value=0.5)
     assert not state.try_step("head", np.ones(100), cold=0.4)
-    assert "new items" in state.steps[-1].reason
+    assert state.steps[-1].reason == "new-items"
     assert state.try_step("head", np.ones(100), cold=0.49)
     assert state.steps[-1].reason == ""
 

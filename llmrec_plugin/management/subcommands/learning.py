@@ -47,7 +47,7 @@ def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
                 f"{step['value']:.4f}",
                 f"{step['gain']:+.4f}",
                 f"{step['low']:+.4f}",
-                "taken" if step["taken"] else step["reason"] or "not proven",
+                _result(step),
             )
             for step in report["ladder"]
         ],
@@ -57,6 +57,12 @@ def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
         f'On {report["validation_events"]} held-back events "{report["step"]}" {verdict} what answered '
         f"before (gain {gate['gain']:+.4f}, at least {gate['low']:+.4f})."
     )
+
+
+def _result(step: Mapping[str, Any]) -> str:
+    if step["taken"]:
+        return "taken"
+    return "new items would be ranked worse" if step["reason"] == "new-items" else "not proven"
 
 
 def _promote_arguments(parser: ArgumentParser) -> None:
