@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import data
@@ -25,7 +26,7 @@ from llmrec_plugin.evaluation.protocol import (
     temporal_split,
 )
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.ladder import Setup, climb, fit_text, recent
+from llmrec_plugin.learning.ladder import Setup, climb, counted, fit_text, recent
 from llmrec_plugin.learning.neighbours import ease, item_knn
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.learning.scoring import Collaborative, Linear, Shares, constant, scaled
@@ -142,14 +143,17 @@ def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[s
     matrix = _user_item(known, len(vectors))
     counts = np.bincount(known.items, minlength=len(vectors))
     neighbours = Collaborative(ease(matrix))
-    prior = popularity_prior(counts)
+    prior = popularity_prior(counted(known.items, choice.setup.popularity, len(vectors)))
+    plain = popularity_prior(counts)
     head = fit_text(choice.setup.head, known, vectors) if choice.setup.head else None
     gamma = choice.setup.gamma
     text = Linear(head.directions(vectors) if head else vectors, vectors, gamma)
     seconds = time.perf_counter() - started
 
-    def served(shares: Shares, by: Linear) -> Callable[[Sequence[Sequence[int]]], Matrix]:
-        return lambda taken: scaled(by(taken), neighbours(taken), prior).fused(shares)
+    def served(
+        shares: Shares, by: Linear, popular: NDArray[np.float32]
+    ) -> Callable[[Sequence[Sequence[int]]], Matrix]:
+        return lambda taken: scaled(by(taken), neighbours(taken), popular).fused(shares)
 
     latest = np.bincount(known.items[-max(1, len(known) // 10) :], minlength=len(vectors))
     methods = {
@@ -159,8 +163,8 @@ def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[s
         "ease": neighbours,
         "text-frozen": Linear(vectors, vectors, 0.8),
         "text-head": text,
-        "configured": served(CONFIGURED, Linear(vectors, vectors, 1.0)),
-        "served": served(choice.setup.shares, text),
+        "configured": served(CONFIGURED, Linear(vectors, vectors, 1.0), plain),
+        "served": served(choice.setup.shares, text, prior),
     }
     cases = temporal_cases(events, split.test, rng=np.random.default_rng(0))
     table: dict[str, dict[str, float]] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.types import Matrix, Progress
 
 METRIC = "NDCG@10"
-CONFIDENCE = 0.95
+CONFIDENCE = 0.98
+"""Of each step; five of them are tried, so that luck takes one in a twentieth of all trainings at most."""
 LEAST_CASES = 200
 """Validation events below which no step but the safest is worth a look."""
 CASES = 3_000
@@ -35,11 +37,18 @@ RUNGS = 6
 GAMMAS = (0.6, 0.8, 1.0)
 RIDGES = (1e-4, 1e-3, 1e-2)
 MIXES = (0.3, 1.0, 3.0)
+
 SHARES = tuple(
     Shares(taste=taste / 10, also=also / 10, popularity=(10 - taste - also) / 10)
     for taste, also in product(range(11), repeat=2)
     if taste + also <= 10
 )
+
+
+Popularity: TypeAlias = Literal["all-time", "recent"]
+KINDS: tuple[Popularity, ...] = ("all-time", "recent")
+RECENT_SHARE = 0.1
+"""The latest events that recent popularity counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,8 @@ class Setup:
     """What a past item counts of what the next younger one does."""
     head: HeadSettings | None = None
     """None: likeness by the frozen vectors."""
+    popularity: Popularity = "all-time"
+    """Which events an item is called popular for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +128,7 @@ class _Climb:
     vectors: Matrix
     whitening: Whitening
     neighbours: Collaborative
-    prior: NDArray[np.float32]
+    priors: dict[Popularity, NDArray[np.float32]]
     cold: NDArray[np.bool_]
     rng: np.random.Generator
     values: NDArray[np.float64]
@@ -134,12 +145,14 @@ class _Climb:
         ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self.batches()]
         return accuracy(np.concatenate(ranks))[METRIC]
 
-    def by_shares(self, text: Text, wanted: Sequence[Shares]) -> dict[Shares, NDArray[np.float64]]:
+    def by_shares(
+        self, text: Text, prior: NDArray[np.float32], wanted: Sequence[Shares]
+    ) -> dict[Shares, NDArray[np.float64]]:
         """NDCG@10 per case, for each division; a batch of cases is scored once for all of them."""
         found: dict[Shares, list[NDArray[np.float64]]] = {shares: [] for shares in wanted}
         for batch in self.batches():
             taken = recent(batch)
-            sources = scaled(text(taken), self.neighbours(taken), self.prior)
+            sources = scaled(text(taken), self.neighbours(taken), prior)
             for shares, parts in found.items():
                 parts.append(accuracy(expected_ranks(sources.fused(shares), batch))[METRIC])
         return {shares: np.concatenate(parts) for shares, parts in found.items()}
@@ -216,7 +229,7 @@ def climb(
         vectors=vectors,
         whitening=fit_whitening(vectors),
         neighbours=Collaborative(fit_neighbours(user_item(learned))[0]),
-        prior=popularity_prior(counts),
+        priors={kind: popularity_prior(counted(learned.items, kind, len(vectors))) for kind in KINDS},
         cold=counts == 0,
         rng=rng,
         values=np.empty(0),
@@ -224,11 +237,14 @@ def climb(
         cold_value=float("nan"),
         steps=[],
     )
-    state.values = state.measure(constant(state.prior))
+    by_kind = {kind: state.measure(constant(prior)) for kind, prior in state.priors.items()}
+    popularity = max(KINDS, key=lambda kind: state.worth(by_kind[kind]))
+    state.values = by_kind[popularity]
     lowest = Step(name="popularity", value=float(state.values.mean()), gain=0.0, low=0.0, taken=True)
     state.steps.append(lowest)
     settings, gamma, text = _climb_text(state, progress)
-    setup = Setup(head=settings, gamma=gamma, shares=_climb_shares(state, text))
+    shares, popularity = _climb_shares(state, text, popularity)
+    setup = Setup(head=settings, gamma=gamma, shares=shares, popularity=popularity)
     gate = _gate(state, incumbent)
     return Choice(
         setup=setup if gate.taken else incumbent, steps=tuple(state.steps), gate=gate, cases=len(cases)
@@ -241,7 +257,8 @@ def _gate(state: _Climb, incumbent: Setup) -> Step:
     if incumbent.head is not None:
         head = fit_text(incumbent.head, state.events, state.vectors)
         text = Linear(head.directions(state.vectors), state.vectors, head.gamma)
-    gain = state.gain(state.values, state.by_shares(text, [incumbent.shares])[incumbent.shares])
+    prior = state.priors[incumbent.popularity]
+    gain = state.gain(state.values, state.by_shares(text, prior, [incumbent.shares])[incumbent.shares])
     return Step(
         name="served",
         value=float(state.values.mean()),
@@ -308,15 +325,26 @@ def _heads(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
             yield settings, fit_head(sums, state.whitening, gamma=gamma, ridge=ridge, mix=mix)
 
 
-def _climb_shares(state: _Climb, text: Text) -> Shares:
-    """The neighbours beside the text, then the prior beside both."""
-    values = state.by_shares(text, SHARES)
+def _climb_shares(state: _Climb, text: Text, popularity: Popularity) -> tuple[Shares, Popularity]:
+    """The neighbours beside the text, then the better prior beside both."""
     current = Shares(taste=1.0) if any(step.taken for step in state.steps[1:]) else Shares(popularity=1.0)
+    values = {
+        (shares, kind): found
+        for kind, prior in state.priors.items()
+        for shares, found in state.by_shares(text, prior, SHARES).items()
+    }
     for name, allowed in (
-        ("neighbours", [one for one in SHARES if one.popularity == 0]),
-        ("prior", list(SHARES)),
+        ("neighbours", [one for one in values if one[0].popularity == 0 and one[1] == popularity]),
+        ("prior", list(values)),
     ):
         best = max(allowed, key=lambda one: state.worth(values[one]))
         if state.try_step(name, values[best]):
-            current = best
-    return current
+            current, popularity = best
+    return current, popularity
+
+
+def counted(items: NDArray[np.int64], kind: Popularity, size: int) -> NDArray[np.int64]:
+    """Events by item, of all or of the latest tenth; `items` in order of time."""
+    if kind == "recent":
+        items = items[len(items) - max(1, round(len(items) * RECENT_SHARE)) :] if len(items) else items
+    return np.bincount(items, minlength=size)

@@ -69,6 +69,7 @@ def _setup(plain: Mapping[str, Any]) -> Setup:
     return Setup(
         shares=Shares(**plain["shares"]),
         gamma=plain["gamma"],
+        popularity=plain["popularity"],
         head=None if settings is None else HeadSettings(**settings),
     )
 

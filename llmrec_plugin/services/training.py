@@ -21,6 +21,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import NotBuilt
+from llmrec_plugin.learning.ladder import counted
 from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
@@ -137,7 +138,7 @@ def fit(
             configured=Configuration.current().shares(),
             progress=lambda done, total: lease.beat(),
         )
-        learned = replace(learned, adaptation=adaptation)
+        learned = replace(learned, adaptation=adaptation, prior=_prior(learned, data, adaptation))
         report_step(3, STEPS)
         content = _to_bytes(learned)
         report = {
@@ -153,6 +154,13 @@ def fit(
         version = _publish(label, content, report, until=data.until, by=by)
     report_step(4, STEPS)
     return version
+
+
+def _prior(learned: Collaborative, data: _TrainingData, adaptation: Adaptation | None) -> NDArray[np.float32]:
+    """Popularity by the events that were found to tell most."""
+    if adaptation is None or adaptation.setup.popularity == "all-time":
+        return learned.prior
+    return popularity_prior(counted(data.log.items, "recent", len(data.keys)))
 
 
 def _publish(
