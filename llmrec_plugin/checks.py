@@ -22,11 +22,13 @@ from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
 from llmrec_plugin.services.placements import all_placements
-from llmrec_plugin.types import KINDS, FilterKind
+from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "cursor", "explain"}
 """Of the search endpoint; a filter field of the same name could not be asked for."""
+_WEIGHTED = re.compile(r"[^\s^]+(\^[0-9]+(\.[0-9]+)?)?")
+_NOT_ATTACHING = {"llmrec_plugin.backends.embedded", "llmrec_plugin.backends.memory"}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 
 
@@ -62,7 +64,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026, E028 and W001."""
+    """E010 to E019, E026, E028, E030 to E034 and W001."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -75,8 +77,9 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             hint = f'Give one of them another label: label = "{label}-2".'
             found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
     for document in documents:
-        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language):
+        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language, _attached):
             found.extend(check(document))
+    found.extend(_shared_indexes(documents))
     return found
 
 
@@ -221,6 +224,48 @@ def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]
     encoder: object = document.encoder
     if not isinstance(encoder, str | EncoderSpec | None):
         yield _error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
+
+
+def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    owner, attached = type(document), document.attached
+    if attached is None:
+        return
+    if not isinstance(attached, AttachedIndex) or not isinstance(attached.index, str) or not attached.index:
+        hint = 'Write attached = AttachedIndex("products", text_fields=["title^3", "description"]).'
+        yield _error(30, "attached names no index.", hint, owner)
+        return
+    if any(character in attached.index for character in "*,?"):
+        yield _error(30, f'attached names "{attached.index}", a pattern.', "Name one index or alias.", owner)
+    if get_settings().BACKEND in _NOT_ATTACHING:
+        hint = 'Set LLMREC["BACKEND"] = "llmrec_plugin.backends.elasticsearch", or remove `attached`.'
+        message = f'"{attached.index}" is an index of Elasticsearch, and LLMREC["BACKEND"] is another engine.'
+        yield _error(31, message, hint, owner)
+    if isinstance(attached.text_fields, str):
+        hint = f'Write a list: text_fields=["{attached.text_fields}"].'
+        yield _error(32, "AttachedIndex.text_fields is one string.", hint, owner)
+        return
+    for text in attached.text_fields:
+        if not isinstance(text, str) or not _WEIGHTED.fullmatch(text):
+            hint = 'Name a field of the index, with its weight as in "title^3".'
+            yield _error(32, f"AttachedIndex.text_fields names {text!r}.", hint, owner)
+    for name in attached.filters:
+        if not isinstance(document.filter_fields, str) and name not in document.filter_paths():
+            hint = "Its keys are names in filter_fields, its values fields of the index."
+            yield _error(33, f'AttachedIndex.filters names "{name}", which is no filter field.', hint, owner)
+
+
+def _shared_indexes(documents: Iterable[SearchDocument[Any]]) -> Iterator[CheckMessage]:
+    """Where neither document says which `_id`s are its own, each takes the other's items for its own."""
+    first: dict[str, SearchDocument[Any]] = {}
+    for document in documents:
+        attached = document.attached
+        if not isinstance(attached, AttachedIndex) or attached.key is not AttachedIndex("").key:
+            continue
+        other = first.setdefault(attached.index, document)
+        if not document.covers(other.model):
+            names = f"{type(other).__name__} and {type(document).__name__}"
+            hint = "Give AttachedIndex a key= that returns None for an `_id` of the other, and an id=."
+            yield _error(34, f'{names} are attached to one index, "{attached.index}".', hint, type(document))
 
 
 def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:

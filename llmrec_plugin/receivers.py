@@ -27,7 +27,7 @@ logger = logging.getLogger("llmrec_plugin.receivers")
 
 DISPATCH_DELAY = 0.5
 """Seconds that a task waits, and for which no second one is sent: later changes are in its backlog, too."""
-BROKER_TIMEOUT = 1.0
+BROKER_TIMEOUT = 0.5
 BROKER_PAUSE = 30.0
 """Seconds without an attempt after the broker did not answer; what waits is left to the schedule."""
 

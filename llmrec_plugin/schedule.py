@@ -23,6 +23,7 @@ from llmrec_plugin.exceptions import ConfigurationError
 PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {
     "drain_outbox": "index",
+    "refill_lost": "index",
     "build_index": "index",
     "audit_index": "index",
     "audit_indexes": "index",

@@ -19,4 +19,10 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.25},
     }
 }
-LLMREC = {**LLMREC, "TASKS": "celery", "DRAIN_BATCH": 16}
+LLMREC = {
+    **LLMREC,
+    "ENCODER": "tests.flows.steady_encoder",
+    "ENCODER_OPTIONS": {},
+    "TASKS": "celery",
+    "DRAIN_BATCH": 16,
+}

@@ -16,4 +16,5 @@ app.conf.task_default_queue = "default"
 app.conf.task_queues = tuple(Queue(name) for name in ("index", "train", "default"))
 app.conf.task_routes = task_routes()
 app.conf.beat_schedule = beat_schedule()
+app.conf.worker_consumer = "workers.consumer:LastingConsumer"
 app.autodiscover_tasks()

@@ -7,7 +7,6 @@ A site sets its own rates, or None for no limit, in REST_FRAMEWORK["DEFAULT_THRO
 from __future__ import annotations
 
 import hashlib
-import logging
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -15,7 +14,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-logger = logging.getLogger(__name__)
+from llmrec_plugin.services import caching
 
 
 class VisitorThrottle(SimpleRateThrottle):
@@ -34,12 +33,8 @@ class VisitorThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": hashlib.sha256(who.encode()).hexdigest()}
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        try:
-            return bool(super().allow_request(request, view))
-        except Exception as error:
-            # Each cache has exceptions of its own; none of them is a reason to turn visitors away.
-            logger.warning("throttle scope=%s skipped: %s", self.scope, type(error).__name__)
-            return True
+        count = super().allow_request
+        return caching.attempt(lambda: bool(count(request, view)), otherwise=True)
 
 
 class ReadThrottle(VisitorThrottle):

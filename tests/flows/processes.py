@@ -118,7 +118,7 @@ def title(rng: random.Random) -> str:
     return " ".join(rng.choices(WORDS, k=4))
 
 
-def save_until_told(seed: int) -> None:
+def save_until_told(seed: int, *, pause: float = 0.002) -> None:
     """Every kind of change that a site makes, some in transactions that are undone."""
     from django.db import transaction
 
@@ -154,7 +154,7 @@ def save_until_told(seed: int) -> None:
                 item.title = "never to be seen"
                 item.save()
                 transaction.set_rollback(True)
-        time.sleep(0.002)
+        time.sleep(pause)
 
 
 def drain_for_ever() -> None:

@@ -1,0 +1,85 @@
+"""Real Celery workers and a real Redis: killed, stopped, frozen and back, while a site saves and searches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import servers
+
+pytestmark = pytest.mark.crash
+
+
+def run_scenario(folder: Path, *arguments: str) -> dict[str, Any]:
+    with servers.obtained():
+        servers.new_redis().discard()
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.flows.worker_processes", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+            "LLMREC_TEST_DB": str(folder / "site.sqlite3"),
+            "LLMREC_TEST_DATA": str(folder / "indexes"),
+            "LLMREC_TEST_REDIS": "redis://127.0.0.1:0",  # the scenario starts its own
+        },
+    )
+    assert process.returncode == 0, process.stderr
+    report: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return report
+
+
+def assert_nothing_differs(report: dict[str, Any]) -> None:
+    assert not any(report["differences"].values()), report
+    assert report["waiting"] == 0
+    # what is indexed, listed and embedded are the site's items, each once
+    for count in ("indexed", "listed", "distinct", "vectors"):
+        assert report[count] == report["items"] > 20, report
+
+
+def test_twenty_kills_of_processes_that_drain_lose_nothing(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "killed", "20")
+    assert report["killed"] == 20
+    assert report["saver_lived_and_left"]
+    assert_nothing_differs(report)
+
+
+def test_two_workers_and_a_rebuild_race_saves_and_deletes_and_lose_nothing(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "racing")
+    assert report["built"] == 2
+    assert report["savers_lived_and_left"]
+    assert_nothing_differs(report)
+
+
+def test_without_redis_saves_and_searches_go_on_and_afterwards_nothing_is_missing(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "outage")
+    for phase in ("before", "gone", "frozen", "back"):
+        assert report[phase]["statuses"] == [200]
+        # A frozen broker costs one save half a second, a frozen cache one request in two seconds a quarter;
+        # what is usual stays within what a loaded machine adds.
+        assert report[phase]["slowest_save"] < 3.0, report
+        assert report[phase]["slowest_search"] < 3.0, report
+        assert report[phase]["usual_save"] < 5 * report["before"]["usual_save"] + 0.05, report
+        assert report[phase]["usual_search"] < 5 * report["before"]["usual_search"] + 0.05, report
+    assert_nothing_differs(report)
+
+
+def test_a_worker_that_is_told_to_stop_finishes_or_gives_back_what_it_claimed(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "asked")
+    assert report == {"requeued": True, "status": 0, "finished": True, "left": 0}
+
+
+def test_the_schedule_in_the_database_is_written_once_and_edits_are_kept(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "beat")
+    assert report["written"] == report["rows"] > 3
+    assert report["runs"] > 0
+    assert (report["every"], report["enabled"]) == (1, False)
