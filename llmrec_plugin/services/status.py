@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -16,7 +15,8 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
-from llmrec_plugin.models import IndexVersion, OutboxEntry
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services.backlog import Backlog, waiting
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
 
@@ -112,14 +112,14 @@ def collect() -> Status:
     """The state now; loads no encoder."""
     settings = get_settings()
     backend_error = _backend_error()
-    waiting = _backlog()
+    backlogs = waiting()
     building = dict(
         IndexVersion.objects.filter(state=IndexVersion.State.BUILDING).values_list("document", "name")
     )
     documents = tuple(
         _document_status(
             document,
-            waiting=waiting.get(document.label, {}),
+            backlog=backlogs.get(document.label, Backlog()),
             building=building.get(document.label, ""),
             reachable=not backend_error,
         )
@@ -138,19 +138,8 @@ def _backend_error() -> str:
     return ""
 
 
-def _backlog() -> dict[str, dict[str, Any]]:
-    rows = (
-        OutboxEntry.objects.order_by()
-        .values("document")
-        .annotate(
-            backlog=Count("pk"), failing=Count("pk", filter=Q(attempts__gt=0)), oldest=Min("created_at")
-        )
-    )
-    return {row["document"]: dict(row) for row in rows}
-
-
 def _document_status(
-    document: SearchDocument[Any], *, waiting: dict[str, Any], building: str, reachable: bool
+    document: SearchDocument[Any], *, backlog: Backlog, building: str, reachable: bool
 ) -> DocumentStatus:
     pair = _live(document.label)
     version = pair.index_version if pair else None
@@ -165,9 +154,9 @@ def _document_status(
         trained_at=model.created_at if model else None,
         retraining_due=bool(model and model.report.get("erased")),
         items=_count(version) if version and reachable else None,
-        backlog=waiting.get("backlog", 0),
-        failing=waiting.get("failing", 0),
-        oldest=waiting.get("oldest"),
+        backlog=backlog.entries,
+        failing=backlog.failing,
+        oldest=backlog.oldest,
         stale=_differences(document, version) if version else (),
     )
 
