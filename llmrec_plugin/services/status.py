@@ -16,6 +16,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services import health
 from llmrec_plugin.services.backlog import Backlog, waiting
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
@@ -85,6 +86,18 @@ class Status:
     backend_error: str
     """Why the engine cannot be used; empty: it can."""
     documents: tuple[DocumentStatus, ...]
+    services: tuple[health.Part, ...] = ()
+    """The cache, and the broker where there is one."""
+    workers: tuple[str, ...] | None = None
+    """That answered; None: tasks do not go to workers."""
+
+    @property
+    def ills(self) -> tuple[str, ...]:
+        """Sentences on what the documents have in common; empty: all is well."""
+        found = [f"{part.name}: {part.detail}" for part in self.services if part.code != health.OK]
+        if self.workers == ():
+            found.append(_("No worker answers: start one, or changes wait in the backlog."))
+        return tuple(found)
 
     @property
     def ready(self) -> bool:
@@ -94,12 +107,19 @@ class Status:
     @property
     def healthy(self) -> bool:
         """Ready, and nothing asks for attention."""
-        return self.ready and not any(document.ills for document in self.documents)
+        return self.ready and not self.ills and not any(document.ills for document in self.documents)
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""
         state = self.backend_error or _("works")
         yield _("Engine %(name)s: %(state)s") % {"name": self.backend, "state": state}
+        for part in self.services:
+            if part.code == health.OK:
+                yield f"{part.name}: {_('works')}"
+        if self.workers is not None:
+            yield _("Workers: %(names)s") % {"names": ", ".join(self.workers) or "–"}
+        for ill in self.ills:
+            yield f"! {ill}"
         if not self.enabled:
             yield _('Switched off by LLMREC["ENABLED"]: plain word search only.')
         for document in self.documents:
@@ -126,7 +146,12 @@ def collect() -> Status:
         for document in registry
     )
     return Status(
-        enabled=settings.ENABLED, backend=settings.BACKEND, backend_error=backend_error, documents=documents
+        enabled=settings.ENABLED,
+        backend=settings.BACKEND,
+        backend_error=backend_error,
+        documents=documents,
+        services=tuple(health.services()),
+        workers=health.workers() if health.uses_celery() else None,
     )
 
 
