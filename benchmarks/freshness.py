@@ -18,6 +18,8 @@ PER_SECOND = 50
 SECONDS = 40
 POLL = 0.05
 PATIENCE = 120.0
+PREFIX = "new-"
+"""Of the keys of what is saved here."""
 
 
 def measure(client: Elasticsearch, index: str, titles: list[str], work: Path) -> dict[str, Any]:
@@ -27,8 +29,8 @@ def measure(client: Elasticsearch, index: str, titles: list[str], work: Path) ->
         seen: dict[str, float] = {}
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(client, index, saved, seen, done))
-        _save_one("warm-up", titles[0])  # the worker loads its encoder
-        _wait_for(client, index, "warm-up")
+        _save_one(f"{PREFIX}first", titles[0])  # the worker loads its encoder
+        _wait_for(client, index, f"{PREFIX}first")
         watcher.start()
         rate = _save(titles, saved)
         deadline = time.monotonic() + PATIENCE
@@ -53,7 +55,7 @@ def _save(titles: list[str], saved: dict[str, float]) -> float:
     started = time.monotonic()
     for number in range(PER_SECOND * SECONDS):
         time.sleep(max(0.0, started + number / PER_SECOND - time.monotonic()))
-        key = f"new-{number}"
+        key = f"{PREFIX}{number}"
         _save_one(key, f"{titles[number % len(titles)]} {number}")
         saved[key] = time.monotonic()
     return len(saved) / (time.monotonic() - started)

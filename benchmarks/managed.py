@@ -150,6 +150,17 @@ def _refill() -> dict[str, float]:
     return {"items/s": report.written / seconds, "seconds": seconds, "texts encoded": float(report.encoded)}
 
 
+def _forget_saved() -> None:
+    """What was saved to be found is copies of products, which nobody judged."""
+    from llmrec_plugin.backends import get_backend
+    from llmrec_plugin.models import ImportedItem
+    from llmrec_plugin.services import indexing
+
+    ImportedItem.objects.filter(id__startswith=freshness.PREFIX).delete()
+    indexing.drain()
+    get_backend().refresh(_index())
+
+
 def _same_results(queries: Sequence[str], folder: Path) -> dict[str, float]:
     """Of both engines over the same vectors: the first ten they share, and quality on judged queries."""
     from django.conf import settings as django_settings
@@ -165,6 +176,7 @@ def _same_results(queries: Sequence[str], folder: Path) -> dict[str, float]:
         assert not page.degraded
         return [item.id for item in page.results]
 
+    _forget_saved()
     grades = data.chorus(folder).grades
     managed, judged = [top(query) for query in queries], [top(query) for query in grades]
     embedded = {name: value for name, value in django_settings.LLMREC.items() if "BACKEND" not in name}

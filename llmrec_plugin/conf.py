@@ -68,7 +68,6 @@ class Settings:
     apply_retention."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
-
     METRICS_TOKEN: str = ""
     """By which Prometheus may read `metrics/` (Authorization: Bearer …); staff may in any case."""
 

@@ -19,7 +19,7 @@ from celery import Task, shared_task
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import indexing, privacy, promotion, training
+from llmrec_plugin.services import indexing, outbox, privacy, promotion, training
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -82,6 +82,8 @@ def drain_outbox() -> None:
     most = DRAIN_BATCHES * get_settings().DRAIN_BATCH
     if indexing.drain(limit=most).entries >= most:
         drain_outbox.delay()
+    elif outbox.is_due_soon() and not drain_outbox.request.is_eager:
+        drain_outbox.apply_async(countdown=outbox.SECOND_LOOK.total_seconds())
     promotion.sweep_if_due()
 
 

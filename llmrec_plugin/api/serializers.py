@@ -275,5 +275,11 @@ class ExportSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="LlmrecHealth")
 class HealthSerializer(serializers.Serializer[Any]):
-    status = serializers.CharField(help_text='"ok"; otherwise the answer is a problem document.')
+    status = serializers.CharField(
+        help_text='"ok", or "degraded" where a part is ill and searches are answered without it; '
+        "where they cannot be, the answer is a problem document."
+    )
     checks = serializers.DictField(child=serializers.CharField(), help_text='"ok" or what is ill, by part.')
+    details = serializers.DictField(
+        child=serializers.CharField(), required=False, help_text="What is wrong, in words; only for staff."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from llmrec_plugin.api import health, interactions, me, openapi, views
+from llmrec_plugin.api import health, interactions, me, metrics, openapi, views
 
 app_name = "llmrec"
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("me/consent/", me.ConsentView.as_view(), name="me-consent"),
     path("health/live/", health.LiveView.as_view(), name="health-live"),
     path("health/ready/", health.ReadyView.as_view(), name="health-ready"),
+    path("metrics/", metrics.MetricsView.as_view(), name="metrics"),
     path("schema/", openapi.SchemaView.as_view(), name="schema"),
     path("docs/", openapi.DocsView.as_view(), name="docs"),
 ]

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from django.db import DatabaseError
 from django.utils import timezone
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import IndexBatch, IndexVersion, OutboxEntry
 from llmrec_plugin.services import outbox
@@ -113,6 +114,9 @@ def _process_claimed(claimed: Entries) -> DrainReport:
         "drained batch=%d entries=%d written=%d removed=%d encoded=%d failed=%d took_ms=%d",
         revision, report.entries, report.written, report.removed, report.encoded, report.failed, took_ms,
     )  # fmt: skip
+    monitoring.drain_seconds.observe(took_ms / 1000)
+    for outcome in ("written", "removed", "failed"):
+        monitoring.drained_items.add(getattr(report, outcome), outcome=outcome)
     return report
 
 

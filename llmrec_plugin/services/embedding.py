@@ -9,6 +9,7 @@ from django.db import connections, router
 from django.db.models import Min
 from django.utils import timezone
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import EncoderUnavailable, InvalidVector, LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion
@@ -46,7 +47,10 @@ def embed(documents: Sequence[Document], *, version: IndexVersion) -> Embedded:
     missing = {mark: text for mark, text in passages.items() if mark not in result.vectors}
     result.reused = sum(document.fingerprint in result.vectors for document in documents)
     if missing:
-        vectors, result.failures = _encode(encoder_of(version), missing)
+        encoder = encoder_of(version)
+        with monitoring.encode_seconds.time(document=version.document, kind="items"):
+            vectors, result.failures = _encode(encoder, missing)
+        monitoring.encoded_items.add(len(missing), document=version.document)
         result.vectors |= vectors
         result.encoded = len(missing)
     return result

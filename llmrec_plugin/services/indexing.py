@@ -4,11 +4,12 @@
     Product.objects.filter(brand=brand).update(price=0)
     indexing.mark(Product.objects.filter(brand=brand))
 
-The work is in the neighbours: outbox (the backlog), drain, build, audit and refill.
+The work is in the neighbours: outbox (the backlog), drain, build, audit, refill and carrying.
 """
 
 from llmrec_plugin.services.audit import AuditReport, audit
 from llmrec_plugin.services.build import BuildReport, Estimate, build, estimate
+from llmrec_plugin.services.carrying import carried
 from llmrec_plugin.services.drain import DrainReport, drain
 from llmrec_plugin.services.outbox import mark, mark_keys, marked, retry
 from llmrec_plugin.services.refill import RefillReport, refill_lost
@@ -23,6 +24,7 @@ __all__ = [
     "RefillReport",
     "audit",
     "build",
+    "carried",
     "drain",
     "estimate",
     "mark",

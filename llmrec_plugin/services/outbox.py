@@ -273,6 +273,15 @@ SECOND_LOOK = timedelta(seconds=1)
 """How long after a write to look whether the site wrote its document anew."""
 
 
+def is_due_soon() -> bool:
+    """Something of an attached index waits for a moment only: a second look, or a document that the site is
+    about to write. Whoever drained should do so again after SECOND_LOOK."""
+    if not any(document.attached for document in registry):
+        return False
+    now = timezone.now()
+    return OutboxEntry.objects.filter(_free(now), not_before__lte=now + 2 * SECOND_LOOK).exists()
+
+
 def postpone(entry: OutboxEntry, failure: Failure, *, attempts: int) -> None:
     """Set the entry, unsaved, to wait for its next attempt; one that was only overtaken does not wait."""
     entry.attempts = attempts + 1

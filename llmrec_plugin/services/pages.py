@@ -13,6 +13,7 @@ from typing import Any
 from django.core import signing
 from django.utils import timezone
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.analysis.highlight import highlight
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.conf import get_settings
@@ -83,7 +84,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     more = len(kept) > len(rows)
     if ranked.user.remembered or more:
         _keep(ranked, kept, request_id=request_id, shown=len(rows), total=page_total, started=started)
-    return ResultPage(
+    page = ResultPage(
         results=_results(ranked.document, rows, ranked.context, ranked.words),
         total=page_total,
         request_id=str(request_id),
@@ -91,6 +92,11 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
         degraded=ranked.degraded,
         next=_cursor(request_id, len(rows), page_size, ranked.text) if more else None,
     )
+    label, placement = ranked.document.label, ranked.placement
+    monitoring.list_seconds.observe(time.perf_counter() - started, document=label, placement=placement)
+    for part in ranked.degraded:
+        monitoring.degraded_lists.add(document=label, placement=placement, part=part)
+    return page
 
 
 def next_page(cursor: str, *, user_key: str | None) -> ResultPage:

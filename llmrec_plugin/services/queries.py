@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
@@ -23,6 +24,8 @@ MAX_LENGTH = 500
 VECTOR_SECONDS = 3600
 PAUSE_SECONDS = 5
 """After a failure the encoder is left alone for so long, lest each visitor waits for its timeout."""
+ILL_SECONDS = 600
+"""A failure is told for so long, unless the encoder is seen to work before."""
 
 _vectors: caching.LatestUsed[tuple[str, str], Vector] = caching.LatestUsed(1024)
 
@@ -56,18 +59,25 @@ def encode_query(text: str, *, version: IndexVersion) -> Vector | None:
     """
     known = _vectors.get((version.encoder_id, text))
     if known is not None:
+        monitoring.query_vectors.add(source="process")
         return known
     key = caching.cache_key("query", version.encoder_id, text)
-    pause = _pause_key(version)
-    found = caching.read([key, pause])
+    pause, ill = _pause_key(version), _ill_key(version)
+    found = caching.read([key, pause, ill])
     if key in found:
         vector: Vector | None = np.frombuffer(found[key], dtype="<f4").astype(np.float32, copy=False)
+        source = "cache"
     elif pause in found:
-        return None
+        vector, source = None, "none"
     else:
-        vector = _encoded(lambda encoder: encoder.encode_query([text]), version)
+        with monitoring.encode_seconds.time(document=version.document, kind="query"):
+            vector = _encoded(lambda encoder: encoder.encode_query([text]), version)
+        source = "none" if vector is None else "encoder"
         if vector is not None:
             caching.write(key, vector.astype("<f4").tobytes(), seconds=VECTOR_SECONDS)
+            if ill in found:
+                caching.write(ill, "", seconds=0)
+    monitoring.query_vectors.add(source=source)
     if vector is not None:
         _vectors.put((version.encoder_id, text), vector)
     return vector
@@ -84,6 +94,16 @@ def _pause_key(version: IndexVersion) -> str:
     return caching.cache_key("encoder-pause", version.encoder_id)
 
 
+def _ill_key(version: IndexVersion) -> str:
+    return caching.cache_key("encoder-ill", version.encoder_id)
+
+
+def known_ills(versions: Iterable[IndexVersion]) -> dict[str, str]:
+    """Encoder id -> type of its latest error, of those that failed of late in any process."""
+    keys = {_ill_key(version): version.encoder_id for version in versions}
+    return {keys[key]: error for key, error in caching.read(list(keys)).items() if error}
+
+
 def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vector | None:
     try:
         vector: Vector = encode(encoder_of(version))[0]
@@ -96,5 +116,6 @@ def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vect
             error,
         )
         caching.write(_pause_key(version), 1, seconds=PAUSE_SECONDS)
+        caching.write(_ill_key(version), type(error).__name__, seconds=ILL_SECONDS)
         return None
     return vector

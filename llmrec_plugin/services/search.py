@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
@@ -81,7 +82,8 @@ def search(request: SearchRequest) -> ResultPage:
         sort=request.sort,
     )
     try:
-        found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
+        with monitoring.engine_seconds.time(document=document.label):
+            found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document.label, error)
         ranked = _last_resort(document, pair, configuration, user, query, engine_query)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -16,7 +15,9 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
-from llmrec_plugin.models import IndexVersion, OutboxEntry
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services import health
+from llmrec_plugin.services.backlog import Backlog, waiting
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
 
@@ -85,6 +86,18 @@ class Status:
     backend_error: str
     """Why the engine cannot be used; empty: it can."""
     documents: tuple[DocumentStatus, ...]
+    services: tuple[health.Part, ...] = ()
+    """The cache, and the broker where there is one."""
+    workers: tuple[str, ...] | None = None
+    """That answered; None: tasks do not go to workers."""
+
+    @property
+    def ills(self) -> tuple[str, ...]:
+        """Sentences on what the documents have in common; empty: all is well."""
+        found = [f"{part.name}: {part.detail}" for part in self.services if part.code != health.OK]
+        if self.workers == ():
+            found.append(_("No worker answers: start one, or changes wait in the backlog."))
+        return tuple(found)
 
     @property
     def ready(self) -> bool:
@@ -94,12 +107,19 @@ class Status:
     @property
     def healthy(self) -> bool:
         """Ready, and nothing asks for attention."""
-        return self.ready and not any(document.ills for document in self.documents)
+        return self.ready and not self.ills and not any(document.ills for document in self.documents)
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""
         state = self.backend_error or _("works")
         yield _("Engine %(name)s: %(state)s") % {"name": self.backend, "state": state}
+        for part in self.services:
+            if part.code == health.OK:
+                yield f"{part.name}: {_('works')}"
+        if self.workers is not None:
+            yield _("Workers: %(names)s") % {"names": ", ".join(self.workers) or "–"}
+        for ill in self.ills:
+            yield f"! {ill}"
         if not self.enabled:
             yield _('Switched off by LLMREC["ENABLED"]: plain word search only.')
         for document in self.documents:
@@ -112,21 +132,26 @@ def collect() -> Status:
     """The state now; loads no encoder."""
     settings = get_settings()
     backend_error = _backend_error()
-    waiting = _backlog()
+    backlogs = waiting()
     building = dict(
         IndexVersion.objects.filter(state=IndexVersion.State.BUILDING).values_list("document", "name")
     )
     documents = tuple(
         _document_status(
             document,
-            waiting=waiting.get(document.label, {}),
+            backlog=backlogs.get(document.label, Backlog()),
             building=building.get(document.label, ""),
             reachable=not backend_error,
         )
         for document in registry
     )
     return Status(
-        enabled=settings.ENABLED, backend=settings.BACKEND, backend_error=backend_error, documents=documents
+        enabled=settings.ENABLED,
+        backend=settings.BACKEND,
+        backend_error=backend_error,
+        documents=documents,
+        services=tuple(health.services()),
+        workers=health.workers() if health.uses_celery() else None,
     )
 
 
@@ -138,19 +163,8 @@ def _backend_error() -> str:
     return ""
 
 
-def _backlog() -> dict[str, dict[str, Any]]:
-    rows = (
-        OutboxEntry.objects.order_by()
-        .values("document")
-        .annotate(
-            backlog=Count("pk"), failing=Count("pk", filter=Q(attempts__gt=0)), oldest=Min("created_at")
-        )
-    )
-    return {row["document"]: dict(row) for row in rows}
-
-
 def _document_status(
-    document: SearchDocument[Any], *, waiting: dict[str, Any], building: str, reachable: bool
+    document: SearchDocument[Any], *, backlog: Backlog, building: str, reachable: bool
 ) -> DocumentStatus:
     pair = _live(document.label)
     version = pair.index_version if pair else None
@@ -165,9 +179,9 @@ def _document_status(
         trained_at=model.created_at if model else None,
         retraining_due=bool(model and model.report.get("erased")),
         items=_count(version) if version and reachable else None,
-        backlog=waiting.get("backlog", 0),
-        failing=waiting.get("failing", 0),
-        oldest=waiting.get("oldest"),
+        backlog=backlog.entries,
+        failing=backlog.failing,
+        oldest=backlog.oldest,
         stale=_differences(document, version) if version else (),
     )
 

@@ -149,8 +149,10 @@ def test_a_second_look_mends_what_the_site_wrote_over(site: Site) -> None:
     indexing.drain()
     site.put(lamp)  # after us
     assert str(lamp.pk) not in filled()
+    assert outbox.is_due_soon()
     report = look_again()
     assert (report.encoded, report.failed) == (0, 0)
+    assert not outbox.is_due_soon()
     assert str(lamp.pk) in filled()
     assert not OutboxEntry.objects.exists()
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend
 from llmrec_plugin.exceptions import BackendUnavailable
-from llmrec_plugin.types import EngineQuery, Removal
+from llmrec_plugin.types import AttachedIndex, EngineQuery, Removal
 from tests import servers
 from tests.contracts.backend_model import SCHEMA, document, unit, words
 from tests.server_programs import Missing
@@ -23,8 +25,13 @@ llmrec:
   indices:
     - names: ["llmrec-*"]
       privileges: [manage, read, write]
+attached:
+  cluster: [monitor]
+  indices:
+    - names: ["goods*"]
+      privileges: [view_index_metadata, manage, read, index]
 """
-"""All that the engine needs to be allowed."""
+"""All that the engine needs to be allowed, in indexes of its own and in one that it is attached to."""
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +51,10 @@ def secured() -> Iterator[servers.Server]:
         make_certificate(server.folder / "config")
     try:
         (server.folder / "config" / "roles.yml").write_text(ROLE)
-        servers.run_beside(
-            server, "elasticsearch-users", "useradd", "site", "-p", "secret-word", "-r", "llmrec"
-        )
+        for user, role in (("site", "llmrec"), ("guest", "attached")):
+            servers.run_beside(
+                server, "elasticsearch-users", "useradd", user, "-p", "secret-word", "-r", role
+            )
         server.start()
         yield server
     finally:
@@ -89,3 +97,27 @@ def test_a_role_for_our_indexes_alone_is_enough_and_nothing_less_gets_in(secured
     SearchBackend(
         {"hosts": secured.url, "verify_certs": False, "basic_auth": ("site", "secret-word")}
     ).check()
+
+
+@pytest.mark.crash
+def test_a_role_for_the_sites_index_is_enough_to_attach_to_it(secured: servers.Server) -> None:
+    ca_certs = str(secured.folder / "config" / "http.crt")
+    login = {"ca_certs": ca_certs, "basic_auth": ("guest", "secret-word"), "request_timeout": 30}
+    with Elasticsearch(secured.url, **login) as site:  # type: ignore[arg-type]
+        site.indices.create(index="goods", mappings={"properties": {"title": {"type": "text"}}})
+        site.index(index="goods", id="1", document={"title": "red"})
+    schema = replace(
+        SCHEMA, text_fields=("title",), filters={}, attached=AttachedIndex("goods", text_fields=["title"])
+    )
+    server = SearchBackend({"hosts": secured.url, "refresh": True, **login})
+    server.check()
+    engine = server.attached(schema)
+    engine.create_index(NAME, schema)
+    seen = engine.observe(NAME, ["1"])["1"]
+    put = replace(document("1", vector=unit(1)), terms={}, filters={}, seen=seen)
+    assert engine.write(NAME, [put]).written == 1
+    query = EngineQuery(text=replace(words("red"), weights={"title": 1.0}, text="red"), vector=unit(1))
+    assert engine.search(NAME, query).total == 1
+    assert (list(engine.digests(NAME)), list(engine.unfilled(NAME))) == ([("1", put.digest)], [])
+    engine.drop_index(NAME)
+    assert engine.count(NAME) == 0

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Iterator
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import IndexVersion, ModelVersion, OutboxEntry
-from llmrec_plugin.services import indexing, privacy, status, training
+from llmrec_plugin.services import health, indexing, privacy, status, training
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.status import DocumentStatus
 from tests.flows.serving import did, open_shop
 from tests.hostapp.models import Course
+from tests.servers import Server, new_redis, obtained, redis
 
 pytestmark = pytest.mark.django_db
 
@@ -139,3 +146,47 @@ def test_a_trained_model_is_shown_with_its_age() -> None:
 def test_a_site_without_documents_is_told_how_to_begin() -> None:
     current = status.Status(enabled=True, backend="x", backend_error="", documents=())
     assert "search_documents.py" in "\n".join(current.lines())
+
+
+@pytest.fixture
+def frozen_redis() -> Iterator[Server]:
+    """It takes connections, as the system does that for it, and never says a word."""
+    with obtained():
+        server = new_redis()
+    server.start()
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    yield server
+    os.kill(server.process.pid, signal.SIGCONT)
+    server.discard()
+
+
+def test_a_frozen_broker_and_cache_are_told_in_seconds(
+    frozen_redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything()
+    monkeypatch.setattr(current_app.conf, "broker_url", frozen_redis.url)
+    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": frozen_redis.url}
+    started = time.monotonic()
+    with override_settings(CACHES={"default": cache}, LLMREC={**settings.LLMREC, "TASKS": "celery"}):
+        current = status.collect()
+    assert time.monotonic() - started < 30
+    assert {part.name: part.code for part in current.services} == {"broker": ANY, "cache": "timeout"}
+    assert all(part.code != health.OK for part in current.services)
+    assert current.workers == ()
+    assert current.ready
+    assert not current.healthy
+    text = "\n".join(current.lines())
+    assert "! cache: " in text
+    assert "! broker: " in text
+    assert "No worker answers" in text
+    assert "15 items" in text
+
+
+def test_a_broker_that_answers_without_workers_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_url", redis().url)
+    with override_settings(LLMREC={**settings.LLMREC, "TASKS": "celery"}):
+        current = status.collect()
+    assert [(part.name, part.code) for part in current.services] == [("cache", "ok"), ("broker", "ok")]
+    assert current.workers == ()
+    assert "broker: works" in "\n".join(current.lines())
