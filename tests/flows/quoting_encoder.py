@@ -1,4 +1,4 @@
-"""The hashing encoder, which quotes what it refuses: queries on Zanzibar, and items with the word "poison"."""
+"""The hashing encoder that quotes what it refuses: queries on Zanzibar, items with the word "poison"."""
 
 from __future__ import annotations
 
