@@ -57,6 +57,11 @@ class Item:
         """No entry of it tells of a change, or of one that could not be written."""
         return not self.for_all and not any(entry.attempts for entry in self.entries)
 
+    @property
+    def needs_terms(self) -> bool:
+        """An index of ours wants its text analysed; one of the site's own has it already."""
+        return not all(version.schema.get("attached") for version in self.targets)
+
     def fail(self, failure: Failure) -> None:
         """It could be written nowhere."""
         self.failures = {version.pk: failure for version in self.targets}
@@ -129,7 +134,8 @@ def _read(document: SearchDocument[Any], items: Sequence[Item]) -> None:
             continue
         try:
             item.document = prepared(document, row)
-            item.terms = analysed(item.document) if item.document is not None else {}
+            if item.document is not None and item.needs_terms:
+                item.terms = analysed(item.document)
         except Exception as error:  # one item's fault is not the others'
             item.fail(as_failure(document.label, error))
 

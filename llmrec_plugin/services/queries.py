@@ -13,7 +13,7 @@ from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services import caching
+from llmrec_plugin.services import caching, embedding
 from llmrec_plugin.services.live import encoder_of
 from llmrec_plugin.types import Matrix, Vector
 
@@ -71,7 +71,7 @@ def encode_query(text: str, *, version: IndexVersion) -> Vector | None:
         vector, source = None, "none"
     else:
         with monitoring.encode_seconds.time(document=version.document, kind="query"):
-            vector = _encoded(lambda encoder: encoder.encode_query([text]), version)
+            vector = _encoded(lambda encoder: encoder.encode_query([text]), version, hide=text)
         source = "none" if vector is None else "encoder"
         if vector is not None:
             caching.write(key, vector.astype("<f4").tobytes(), seconds=VECTOR_SECONDS)
@@ -87,7 +87,7 @@ def encode_document(passage: str, *, version: IndexVersion) -> Vector | None:
     """The text of an item that the index does not hold yet; None: the encoder cannot be used now."""
     if _pause_key(version) in caching.read([_pause_key(version)]):
         return None
-    return _encoded(lambda encoder: encoder.encode_document([passage]), version)
+    return _encoded(lambda encoder: encoder.encode_document([passage]), version, hide=passage)
 
 
 def _pause_key(version: IndexVersion) -> str:
@@ -104,16 +104,15 @@ def known_ills(versions: Iterable[IndexVersion]) -> dict[str, str]:
     return {keys[key]: error for key, error in caching.read(list(keys)).items() if error}
 
 
-def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion) -> Vector | None:
+def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion, *, hide: str) -> Vector | None:
     try:
         vector: Vector = encode(encoder_of(version))[0]
     except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
         logger.error(
-            "encoder unusable document=%s index=%s error=%s: %s",
+            "encoder unusable document=%s index=%s error=%s",
             version.document,
             version.name,
-            type(error).__name__,
-            error,
+            embedding.describe(error, hide=hide),
         )
         caching.write(_pause_key(version), 1, seconds=PAUSE_SECONDS)
         caching.write(_ill_key(version), type(error).__name__, seconds=ILL_SECONDS)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
 
+from llmrec_plugin.backends import get_backend
 from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.audit import audit
@@ -53,6 +56,17 @@ def test_all_that_was_lost_comes_back_without_encoding(
     found = audit("attached")
     assert (found.missing, found.stale, found.orphaned) == ((), (), ())
     assert titles(find("desk lamp"))[0] == "Wooden desk lamp"
+
+
+def test_what_was_just_refilled_is_not_lost(site: Site) -> None:
+    products = stocked(site)
+    build("attached")
+    site.put(*products)
+    options = {**django_settings.LLMREC["BACKEND_OPTIONS"], "refresh": False}
+    with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": options}):
+        assert refill_lost().lost == len(TITLES)
+        assert refill_lost().lost == 0
+        get_backend()._connection.close()  # type: ignore[attr-defined]
 
 
 def test_every_generation_that_is_kept_is_refilled(site: Site) -> None:

@@ -186,6 +186,8 @@ class AttachedBackend(base.AttachedBackend):
             yield hit["fields"][fields.key][0], hit["fields"][fields.digest][0]
 
     def unfilled(self, name: str) -> Iterator[str]:
+        """As of the call, or what was just refilled would be taken for lost."""
+        self.refresh(name)
         body = unfilled_body(self._fields(name))
         for hit in walk(self._patient(), self._site.index, body, name=self._site.index):
             key = self._site.key(hit["_id"])

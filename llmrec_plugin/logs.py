@@ -1,0 +1,30 @@
+"""Lines of the log as JSON objects, with the `key=value` parts of messages as fields of their own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+
+_FIELD = re.compile(r"(?<!\S)([a-z_]\w*)=(\S+)")
+
+
+class JsonFormatter(logging.Formatter):
+    """For LOGGING["formatters"]: {"json": {"()": "llmrec_plugin.logs.JsonFormatter"}}."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+            "process": record.process,
+        }
+        fields = dict(_FIELD.findall(message))
+        if fields:
+            entry["fields"] = fields
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
