@@ -64,8 +64,8 @@ class Settings:
     and beat drain."""
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
-    a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, audit_indexes, fit_models,
-    apply_retention."""
+    a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
+    audit_indexes, fit_models, apply_retention."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
     METRICS_TOKEN: str = ""
@@ -96,6 +96,7 @@ _POSITIVE = (
 DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "drain_outbox": 30,
     "refill_lost": 300,
+    "refresh_profiles": 60,
     "audit_indexes": "17 3 * * *",
     "fit_models": "47 3 * * *",
     "apply_retention": "37 4 * * *",

@@ -18,10 +18,10 @@ from django.db import transaction
 from django.db.models import ManyToManyField, Model, signals
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
+from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
 from llmrec_plugin.documents.paths import FieldPath, Hop
 from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.services import indexing, interactions, outbox
+from llmrec_plugin.services import indexing, interactions, outbox, people, profiles
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 
@@ -41,6 +41,13 @@ def connect() -> None:
         for model in _family(source.model):
             _connect(signals.post_save, follower.on_save, model, f"source:{source.label}")
             _connect(signals.post_delete, follower.on_delete, model, f"source:{source.label}")
+    for user_document in registry.user_documents:
+        handler = PeopleFollower(user_document).on_change
+        for model in _family(user_document.model):
+            for name in ("post_save", "post_delete"):
+                _connect(getattr(signals, name), handler, model, f"people:{name}")
+    people.acted.connect(follow_events, dispatch_uid="llmrec_plugin.follow_events")
+    people.changed.connect(dispatch_people, dispatch_uid="llmrec_plugin.dispatch_people")
     outbox.marked.connect(dispatch, dispatch_uid="llmrec_plugin.dispatch")
 
 
@@ -207,6 +214,42 @@ class SourceFollower:
             interactions.follow(self.source, keys)
 
 
+class PeopleFollower:
+    """Marks the user whose row was saved or deleted. What it shows of related rows is read at the next
+    request: a text that no worker has encoded yet is encoded there."""
+
+    def __init__(self, document: UserDocument[Any]) -> None:
+        self.document = document
+
+    def on_change(self, sender: type[Model], *, instance: Model, **kwargs: object) -> None:
+        try:
+            key = self.document.get_user_key(instance)
+        except Exception as error:  # the site's own code must not fail its save here
+            logger.warning("a user is not followed error=%s", type(error).__name__)
+            return
+        people.mark([key])
+
+
+def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
+    """Where workers cache tastes ahead; without them the next request does it for itself."""
+    if _place() == "celery":
+        people.mark(user_keys)
+
+
+def dispatch_people(**kwargs: object) -> None:
+    """Have users refreshed, where LLMREC["TASKS"] says."""
+    place = _place()
+    if place == "process":
+        try:
+            profiles.refresh()
+        except Exception:  # the mark waits, and a request can do without
+            logger.exception("refreshing users failed")
+    elif place == "celery":
+        from llmrec_plugin.tasks import refresh_profiles
+
+        _send(refresh_profiles, people_pause)
+
+
 def dispatch(**kwargs: object) -> None:
     """Have the backlog drained, where LLMREC["TASKS"] says."""
     place = _place()
@@ -268,13 +311,20 @@ class _Pause:
 pause = _Pause()
 
 
+people_pause = _Pause()
+
+
 def _send_task() -> None:
-    """One task for all changes of the next moment; a broker that is down costs a second, once in a while."""
+    from llmrec_plugin.tasks import drain_outbox
+
+    _send(drain_outbox, pause)
+
+
+def _send(task: Any, pause: _Pause) -> None:
+    """One task for all changes of the next moment; a broker that is down costs a moment, once in a while."""
     if not pause.begin(DISPATCH_DELAY):
         return
     from celery import current_app
-
-    from llmrec_plugin.tasks import drain_outbox
 
     options = {
         **current_app.conf.broker_transport_options,
@@ -286,11 +336,7 @@ def _send_task() -> None:
         with current_app.connection_for_write(
             connect_timeout=BROKER_TIMEOUT, transport_options=options
         ) as broker:
-            drain_outbox.apply_async(
-                countdown=DISPATCH_DELAY,
-                retry=False,
-                connection=broker,  # type: ignore[call-arg]  # missing from the stubs
-            )
+            task.apply_async(countdown=DISPATCH_DELAY, retry=False, connection=broker)
     except Exception as error:  # whatever the transport raises: the backlog is drained by the schedule
         pause.prolong(BROKER_PAUSE)
         logger.warning("broker does not answer error=%s", type(error).__name__)

@@ -24,6 +24,7 @@ PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {
     "drain_outbox": "index",
     "refill_lost": "index",
+    "refresh_profiles": "index",
     "build_index": "index",
     "audit_index": "index",
     "audit_indexes": "index",

@@ -19,7 +19,7 @@ from celery import Task, shared_task
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import indexing, outbox, privacy, promotion, training
+from llmrec_plugin.services import indexing, outbox, privacy, profiles, promotion, training
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -113,6 +113,12 @@ def audit_indexes() -> None:
 def refill_lost() -> None:
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     indexing.refill_lost()
+
+
+@shared_task(name="llmrec_plugin.refresh_profiles", base=Work)
+def refresh_profiles() -> None:
+    """Encode what users say about themselves, and cache the tastes of those who did something."""
+    profiles.refresh()
 
 
 @shared_task(name="llmrec_plugin.fit_model", base=LongWork, ignore_result=False)

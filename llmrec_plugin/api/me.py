@@ -71,7 +71,7 @@ class ExportView(ApiView):
     def get(self, request: Request) -> Response:
         key = visitors.current_user_key(request)
         data: dict[str, Any] = (
-            {"user": None, "consent": None, "interactions": [], "impressions": []}
+            {"user": None, "consent": None, "interactions": [], "impressions": [], "embeddings": []}
             if key is None
             else privacy.export_user(key)
         )

@@ -271,6 +271,7 @@ class ExportSerializer(serializers.Serializer[Any]):
     consent = serializers.DictField(allow_null=True)
     interactions = serializers.ListField(child=serializers.DictField())
     impressions = serializers.ListField(child=serializers.DictField())
+    embeddings = serializers.ListField(child=serializers.DictField())
 
 
 @extend_schema_serializer(component_name="LlmrecHealth")

@@ -289,4 +289,34 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['document', 'object_id'], name='llmrec_outbox_object'), models.Index(fields=['lease_until', 'not_before'], name='llmrec_outbox_claim'), models.Index(condition=models.Q(('index_version__isnull', False)), fields=['index_version'], name='llmrec_outbox_version')],
             },
         ),
+        migrations.CreateModel(
+            name='UserChange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('user_key', models.CharField(max_length=100, verbose_name='user')),
+                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+            ],
+            options={
+                'verbose_name': 'change of a user',
+                'verbose_name_plural': 'changes of users',
+                'ordering': ['id'],
+                'indexes': [models.Index(fields=['user_key'], name='llmrec_user_change_user')],
+            },
+        ),
+        migrations.CreateModel(
+            name='UserEmbedding',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('user_key', models.CharField(max_length=100, verbose_name='user')),
+                ('encoder_id', models.CharField(max_length=64, verbose_name='encoder')),
+                ('fingerprint', models.CharField(max_length=64, verbose_name='fingerprint')),
+                ('vector', models.BinaryField(help_text='Little-endian float32.', verbose_name='vector')),
+                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated')),
+            ],
+            options={
+                'verbose_name': 'embedding of a user',
+                'verbose_name_plural': 'embeddings of users',
+                'constraints': [models.UniqueConstraint(fields=('user_key', 'encoder_id'), name='llmrec_user_embedding_unique')],
+            },
+        ),
     ]

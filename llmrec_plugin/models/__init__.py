@@ -1,7 +1,7 @@
 """All tables of the app, one module per aggregate."""
 
 from llmrec_plugin.models.configuration import Configuration
-from llmrec_plugin.models.embeddings import Embedding
+from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
@@ -22,4 +22,6 @@ __all__ = [
     "ModelVersion",
     "OutboxEntry",
     "Status",
+    "UserChange",
+    "UserEmbedding",
 ]

@@ -35,3 +35,44 @@ class Embedding(models.Model):
     def as_array(self) -> Vector:
         """Unit vector, shape (dimensions,)."""
         return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
+
+
+class UserEmbedding(models.Model):
+    """What a user says about himself as a vector of one encoder; `fingerprint` is the hash of that text."""
+
+    user_key = models.CharField(_("user"), max_length=100)
+    encoder_id = models.CharField(_("encoder"), max_length=64)
+    fingerprint = models.CharField(_("fingerprint"), max_length=64)
+    vector = models.BinaryField(_("vector"), help_text=_("Little-endian float32."))
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("embedding of a user")
+        verbose_name_plural = _("embeddings of users")
+        constraints = [
+            models.UniqueConstraint(fields=["user_key", "encoder_id"], name="llmrec_user_embedding_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.encoder_id
+
+    def as_array(self) -> Vector:
+        """Unit vector, shape (dimensions,)."""
+        return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
+
+
+class UserChange(models.Model):
+    """A user of whom something new is known. Rows are only appended and deleted, so that no request waits for
+    another; those of one user are one piece of work."""
+
+    user_key = models.CharField(_("user"), max_length=100)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("change of a user")
+        verbose_name_plural = _("changes of users")
+        ordering = ["id"]
+        indexes = [models.Index(fields=["user_key"], name="llmrec_user_change_user")]
+
+    def __str__(self) -> str:
+        return str(self.pk)

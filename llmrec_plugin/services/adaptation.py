@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,14 @@ class Adaptation:
     setup: Setup
     head: Head | None
     """None: the frozen vectors stand."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that a taste is turned by."""
+        parts = [json.dumps(asdict(self.setup), sort_keys=True).encode()]
+        if self.head is not None:
+            parts += [self.head.whitening.mean.tobytes(), self.head.adapted.tobytes()]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """For safetensors."""

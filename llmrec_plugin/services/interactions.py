@@ -18,7 +18,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction
-from llmrec_plugin.services import privacy
+from llmrec_plugin.services import people, privacy
 from llmrec_plugin.types import KINDS, Event, Kind, Progress
 
 ANONYMOUS = "anon:"
@@ -190,7 +190,15 @@ def merge(anonymous_key: str, user_key: str) -> int:
             impressions.delete()
             return 0
         impressions.update(user_key=user_key)
-        return interactions.update(user_key=user_key)
+        moved = interactions.update(user_key=user_key)
+        if moved:
+            people.forget([anonymous_key])
+            _announce([user_key])
+        return moved
+
+
+def _announce(user_keys: Iterable[str]) -> None:
+    people.acted.send_robust(sender=Interaction, user_keys=list(dict.fromkeys(user_keys)))
 
 
 def history(user_key: str, *, document: str, limit: int) -> list[Event]:
@@ -331,4 +339,6 @@ def _insert(rows: Sequence[Interaction]) -> tuple[int, int]:
             seen.add(row.external_id)
         fresh.append(row)
     Interaction.objects.bulk_create(fresh, ignore_conflicts=bool(named))
+    if fresh:
+        _announce(row.user_key for row in fresh)
     return len(fresh), len(rows) - len(fresh)

@@ -15,12 +15,23 @@ from django.utils import timezone
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import Consent, Impression, Interaction, ModelVersion
+from llmrec_plugin.models import (
+    Consent,
+    Impression,
+    IndexVersion,
+    Interaction,
+    ModelVersion,
+    UserChange,
+    UserEmbedding,
+)
+from llmrec_plugin.services import people
 
 logger = logging.getLogger(__name__)
 
 MAX_USER_KEY = 100
 STRIP_BATCH = 200
+MARKS_KEPT = timedelta(days=1)
+"""Of users whom nobody refreshed, as where no worker runs: then requests do it when they need to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +84,15 @@ def consent_of(user_key: str) -> bool | None:
 
 
 def set_consent(user_key: str, *, granted: bool) -> None:
-    """Record the user's choice. A refusal stops all use at once and keeps what is stored until
-    `erase_user` or retention removes it."""
+    """Record the user's choice. A refusal stops all use at once, drops what was derived of him and keeps his
+    events until `erase_user` or retention removes them."""
     check_user_key(user_key)
-    Consent.objects.update_or_create(user_key=user_key, defaults={"granted": granted})
+    with transaction.atomic():
+        Consent.objects.update_or_create(user_key=user_key, defaults={"granted": granted})
+        if granted:
+            people.mark([user_key])
+        else:
+            people.forget([user_key])
     logger.info("consent granted=%s", granted)
 
 
@@ -119,6 +135,14 @@ def export_user(user_key: str) -> dict[str, Any]:
                 "request_id", "document", "placement", "query", "ranking", "shown", "total", "at"
             )
         ],
+        "embeddings": [
+            {
+                "encoder": row.encoder_id,
+                "updated_at": row.updated_at.isoformat(),
+                "vector": row.as_array().tolist(),
+            }
+            for row in UserEmbedding.objects.filter(user_key=user_key).order_by("encoder_id")
+        ],
     }
 
 
@@ -146,6 +170,7 @@ def erase_user(user_key: str) -> EraseReport:
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
         impressions, _ = Impression.objects.filter(user_key=user_key).delete()
         consents, _ = Consent.objects.filter(user_key=user_key).delete()
+        people.forget([user_key])
     logger.info(
         "erased interactions=%d impressions=%d model_versions=%d", interactions, impressions, len(versions)
     )
@@ -187,6 +212,9 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     expired = Impression.objects.filter(at__lt=now - timedelta(seconds=settings.PAGE_LIFETIME_SECONDS))
     old, _ = Impression.objects.filter(at__lt=oldest).delete()
     transient, _ = expired.filter(extra__transient=True).delete()
+    used = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED).values("encoder_id")
+    UserEmbedding.objects.exclude(encoder_id__in=used).delete()
+    UserChange.objects.filter(at__lt=now - MARKS_KEPT).delete()
     stripped = sum(_strip(chunk) for chunk in _chunks(expired.exclude(extra={})))
     logger.info(
         "retention interactions=%d impressions=%d pages_stripped=%d", interactions, old + transient, stripped

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.models import Configuration
+from llmrec_plugin.exceptions import NotBuilt, NotFound
+from llmrec_plugin.models import Configuration, IndexVersion, Interaction, UserChange
 from llmrec_plugin.ranking.profile import Profile, build_profile, item_weights
-from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.services import caching, interactions, people, privacy, stated, training
 from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import Event, Vector
+
+BATCH = 200
+TASTE_SECONDS = 600
+"""How long a taste is cached; new events and another configuration replace it at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +95,96 @@ def liked(user: KnownUser, *, configuration: Configuration, now: datetime) -> di
     )
     largest = max(weights.values(), default=0.0)
     return {key: weight / largest for key, weight in weights.items() if weight > 0}
+
+
+def cached_taste(
+    user: KnownUser,
+    version: IndexVersion,
+    *,
+    configuration: Configuration,
+    now: datetime,
+    adaptation: Adaptation | None = None,
+) -> Profile | None:
+    """As `taste_of`, from the site's cache as long as his events and what they are read by are the same.
+
+    Time makes no difference: every event fades alike.
+    """
+    key = people.taste_key(user.key, document=version.document, encoder_id=version.encoder_id)
+    state = _state(user, configuration, adaptation)
+    known = caching.read([key]).get(key)
+    if known is not None and known["state"] == state:
+        return _unpacked(known)
+    vectors = vectors_of(version, (event.key for event in user.events))
+    profile = taste_of(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
+    if profile is not None:
+        caching.write(key, {"state": state, **_packed(profile)}, seconds=TASTE_SECONDS)
+    return profile
+
+
+def _state(user: KnownUser, configuration: Configuration, adaptation: Adaptation | None) -> str:
+    """Changes with whatever the taste is made from, the vectors of the items excepted."""
+    events = [(event.key, event.kind, event.at.isoformat(), event.value) for event in user.events]
+    weights = sorted(configuration.kind_weights.items())
+    made_from = [events, configuration.half_life_days, weights, adaptation.fingerprint if adaptation else ""]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+
+
+def _packed(profile: Profile) -> dict[str, Any]:
+    return {
+        "keys": list(profile.keys),
+        "disliked": sorted(profile.disliked),
+        "parts": profile.parts.astype("<f4").tobytes(),
+    }
+
+
+def _unpacked(packed: Mapping[str, Any]) -> Profile:
+    parts = np.frombuffer(packed["parts"], dtype="<f4").astype(np.float32, copy=False)
+    return Profile(
+        keys=tuple(packed["keys"]),
+        parts=parts.reshape(len(packed["keys"]), -1),
+        disliked=frozenset(packed["disliked"]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshReport:
+    """Sums of a refresh."""
+
+    users: int = 0
+    """Looked at, each once, however often he was marked."""
+    encoded: int = 0
+    """Texts that an encoder read."""
+
+
+def refresh() -> RefreshReport:
+    """Encode what the marked users say of themselves, and cache the tastes that their events show.
+
+    Any number of processes may do so at once. Raises what loading an encoder raises; then the marks stay.
+    """
+    report = RefreshReport()
+    while marks := dict(UserChange.objects.order_by("id").values_list("id", "user_key")[:BATCH]):
+        report = _refresh(list(dict.fromkeys(marks.values())), report)
+        UserChange.objects.filter(pk__in=marks).delete()
+    if keys := stated.outdated(BATCH):
+        report = _refresh(keys, report)
+    return report
+
+
+def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:
+    encoded = stated.refresh(user_keys)
+    configuration = Configuration.current()
+    rows = Interaction.objects.filter(user_key__in=user_keys).order_by()
+    for key, label in rows.values_list("user_key", "document").distinct():
+        user = know(key, document=label, history=configuration.history_length)
+        if not user.events:
+            continue
+        with suppress(NotBuilt, NotFound):
+            pair = live_pair(label)
+            cached_taste(
+                user,
+                pair.index_version,
+                configuration=configuration,
+                now=timezone.now(),
+                adaptation=training.adaptation_of(pair, configuration),
+            )
+    return replace(report, users=report.users + len(user_keys), encoded=report.encoded + encoded)

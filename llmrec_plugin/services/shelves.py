@@ -9,16 +9,15 @@ from functools import cached_property, partial
 from typing import Any
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.stages import Diversity
-from llmrec_plugin.services import popularity, profiles, queries, reasons, training
+from llmrec_plugin.services import popularity, profiles, queries, reasons, stated, training
 from llmrec_plugin.services.adaptation import Adaptation
-from llmrec_plugin.services.interactions import ANONYMOUS
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.placements import Placement
 from llmrec_plugin.services.profiles import KnownUser
@@ -54,13 +53,9 @@ class Scene:
     def learned(self) -> Collaborative:
         return training.collaborative(self.pair.model_version if self.pair else None)
 
-    @property
+    @cached_property
     def adaptation(self) -> Adaptation | None:
-        """What the site's events taught of its texts, where it was learned with the encoder that answers."""
-        learned = self.learned.adaptation
-        if learned is None or self.pair is None or not self.configuration.learned:
-            return None
-        return learned if learned.encoder_id == self.pair.index_version.encoder_id else None
+        return training.adaptation_of(self.pair, self.configuration) if self.pair else None
 
     @property
     def limit(self) -> int:
@@ -168,28 +163,14 @@ def _profile(scene: Scene) -> tuple[Profile | None, tuple[str, ...]]:
     user = scene.user
     if not user.consented or scene.pair is None:
         return None, ()
+    version = scene.pair.index_version
     if user.events:
-        vectors = scene.vectors(event.key for event in user.events)
-        profile = profiles.taste_of(
-            user, vectors, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
+        profile = profiles.cached_taste(
+            user, version, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
         )
         return profile, ()
-    words = _words_about(user.key)
-    if not words:
-        return None, ()
-    vector = queries.encode_query(words, version=scene.pair.index_version)
-    return (None, ("vector",)) if vector is None else (stated_profile(vector), ())
-
-
-def _words_about(user_key: str) -> str:
-    if user_key.startswith(ANONYMOUS):
-        return ""
-    texts = []
-    for document in registry.user_documents:
-        found = document.find(user_key)
-        if found is not None:
-            texts.append(document.prepare(found).strip())
-    return "\n".join(text for text in texts if text)
+    vector, degraded = stated.vector_of(user.key, version=version)
+    return (None if vector is None else stated_profile(vector)), degraded
 
 
 def _strongest(also: Mapping[str, Mapping[str, float]], hidden: Collection[str], *, limit: int) -> list[str]:

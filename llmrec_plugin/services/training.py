@@ -28,7 +28,7 @@ from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, Mode
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
-from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.live import LivePair, live_pair
 from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
@@ -106,6 +106,15 @@ def collaborative(model_version: ModelVersion | None) -> Collaborative:
         known = _from_bytes(bytes(content))
         _loaded.put(sha256, known)
     return known
+
+
+def adaptation_of(pair: LivePair, configuration: Configuration) -> Adaptation | None:
+    """What the events taught of the texts, where it was learned with the encoder that answers, and editors
+    do not count their own weights instead."""
+    learned = collaborative(pair.model_version).adaptation if configuration.learned else None
+    if learned is None or learned.encoder_id != pair.index_version.encoder_id:
+        return None
+    return learned
 
 
 def fit(

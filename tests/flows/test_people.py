@@ -1,0 +1,98 @@
+"""What users say of themselves: encoded before a request needs it, kept with consent only, and forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+
+from llmrec_plugin.models import UserChange, UserEmbedding
+from llmrec_plugin.services import people, privacy, profiles, stated
+from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.recommendations import recommend
+from tests.flows.serving import did, open_shop
+from tests.hostapp.models import Learner
+
+pytestmark = pytest.mark.django_db
+
+
+def learner(interests: str) -> Learner:
+    return Learner.objects.create(user=User.objects.create(username=interests), interests=interests)
+
+
+def key_of(learner: Learner) -> str:
+    return str(learner.user_id)
+
+
+def never(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("a request encoded the words of a user")
+
+
+def test_changes_of_one_user_are_one_piece_of_work() -> None:
+    open_shop()
+    gardener = learner("garden hose")
+    for _ in range(5):
+        gardener.save()
+    assert UserChange.objects.count() == 6
+    report = profiles.refresh()
+    assert (report.users, report.encoded) == (1, 1)
+    assert not UserChange.objects.exists()
+
+
+def test_a_request_does_not_encode_what_was_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_shop()
+    gardener = learner("garden hose")
+    profiles.refresh()
+    monkeypatch.setattr("llmrec_plugin.services.queries.encode_query", never)
+    vector, degraded = stated.vector_of(key_of(gardener), version=live_pair("product").index_version)
+    assert vector is not None
+    assert degraded == ()
+
+
+def test_without_a_worker_the_first_request_encodes_the_new_text_and_keeps_it() -> None:
+    open_shop()
+    gardener = learner("garden hose")
+    profiles.refresh()
+    former = UserEmbedding.objects.get().fingerprint
+    gardener.interests = "office chair"
+    gardener.save()
+    recommend("for-you", user_key=key_of(gardener), document="product")
+    assert UserEmbedding.objects.get().fingerprint != former
+
+
+def test_of_a_user_without_consent_nothing_is_kept() -> None:
+    open_shop()
+    gardener = learner("garden hose")
+    profiles.refresh()
+    privacy.set_consent(key_of(gardener), granted=False)
+    assert not UserEmbedding.objects.exists()
+    gardener.save()
+    profiles.refresh()
+    assert not UserEmbedding.objects.exists()
+
+
+def test_erasure_and_export_cover_the_vector_and_the_cached_taste() -> None:
+    products = open_shop()
+    gardener = learner("garden hose")
+    key = key_of(gardener)
+    did(key, "purchase", [products["steel garden hose"]])
+    people.mark([key])
+    profiles.refresh()
+    version = live_pair("product").index_version
+    taste = people.taste_key(key, document="product", encoder_id=version.encoder_id)
+    assert cache.get(taste)["keys"] == [str(products["steel garden hose"].pk)]
+    assert len(privacy.export_user(key)["embeddings"][0]["vector"]) == version.dimensions
+    privacy.erase_user(key)
+    assert cache.get(taste) is None
+    assert not UserEmbedding.objects.exists()
+
+
+def test_a_deleted_user_document_takes_its_vector_along() -> None:
+    open_shop()
+    gardener = learner("garden hose")
+    profiles.refresh()
+    gardener.delete()
+    profiles.refresh()
+    assert not UserEmbedding.objects.exists()
