@@ -8,11 +8,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
+from llmrec_plugin import receivers
 from llmrec_plugin.models import UserChange, UserEmbedding
-from llmrec_plugin.services import people, privacy, profiles, stated
+from llmrec_plugin.services import interactions, people, privacy, profiles, stated
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
 from tests.flows.serving import did, open_shop
+from tests.flows.test_receivers import broker, messages, tasks_in
 from tests.hostapp.models import Learner
 
 pytestmark = pytest.mark.django_db
@@ -96,3 +98,17 @@ def test_a_deleted_user_document_takes_its_vector_along() -> None:
     gardener.delete()
     profiles.refresh()
     assert not UserEmbedding.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_workers_run_events_send_one_task_for_many() -> None:
+    products = open_shop()
+    receivers.people_pause.end()
+    with tasks_in("celery"), broker("memory://"):
+        messages()
+        for product in products.values():
+            interactions.record(user_key="7", document="product", object_id=product.pk, kind="view")
+        assert messages().count("llmrec_plugin.refresh_profiles") == 1
+    receivers.people_pause.end()
+    assert set(UserChange.objects.values_list("user_key", flat=True)) == {"7"}
+    assert profiles.refresh().users == 1

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,10 +82,12 @@ class Celery:
         return {int(pid) for pid in path.read_text().split()}
 
     def end(self, number: int = signal.SIGKILL) -> int:
-        """Signal the group and wait for the end; returns the exit status."""
+        """Signal the group, wait for the end and drop the log; returns the exit status."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-        return self.process.wait(PATIENCE)
+        status = self.process.wait(PATIENCE)
+        shutil.rmtree(self.log.parent, ignore_errors=True)
+        return status
 
 
 @contextmanager
