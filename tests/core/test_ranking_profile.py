@@ -60,6 +60,31 @@ def test_after_one_half_life_an_event_counts_half() -> None:
     )
 
 
+def test_with_recency_each_older_event_counts_less_whatever_the_time_between() -> None:
+    events = [event("a", days=0.003), event("b", days=0.002), event("a", days=0.001)]
+    given_weights = item_weights(
+        reversed(events), now=NOW, half_life=1000 * MONTH, kind_weights=KIND_WEIGHTS, recency=0.5
+    )
+    assert given_weights == pytest.approx({"a": 1.0 + 0.25, "b": 0.5}, rel=1e-4)
+
+
+def test_what_a_site_learned_turns_the_taste_and_the_parts_still_sum_to_it() -> None:
+    """Whoever took what lies east wants what lies north."""
+    quarter = np.array([[0, 1], [-1, 0]], np.float32)
+    turned = build_profile(
+        [event("east", "purchase"), event("north")],
+        VECTORS,
+        now=NOW,
+        half_life=MONTH,
+        kind_weights=KIND_WEIGHTS,
+        turn=lambda rows: rows @ quarter,
+    )
+    assert turned is not None
+    assert turned.vector == pytest.approx(np.array([-1, 4]) / 17**0.5, abs=1e-6)
+    assert turned.keys == ("east", "north")
+    assert turned.attribute(NORTH[None, :]) == pytest.approx(np.array([[4, 0]]) / 17**0.5, abs=1e-6)
+
+
 def test_an_event_dated_in_the_future_counts_as_now() -> None:
     assert weights(event("a", days=-5)) == weights(event("a"))
 
