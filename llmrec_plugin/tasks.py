@@ -9,12 +9,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Task, shared_task
+from django.db import DatabaseError
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -68,6 +69,10 @@ def _ended_by_sigterm() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _exit)
     try:
         yield
+    except SystemExit:  # it may have come between a claim and the code that knows of it
+        with suppress(DatabaseError):
+            outbox.release_own()
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

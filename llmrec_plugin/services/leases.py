@@ -82,7 +82,12 @@ def term() -> timedelta:
 
 def new_owner() -> str:
     """A name for one claim by this process, at most 64 characters."""
-    return f"{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return own_prefix() + secrets.token_hex(4)
+
+
+def own_prefix() -> str:
+    """What the names of all claims by this process begin with."""
+    return f"{_machine()}:{os.getpid()}:"
 
 
 def is_dead(owner: str) -> bool:

@@ -236,6 +236,12 @@ def release(entries: Sequence[OutboxEntry]) -> None:
     OutboxEntry.objects.filter(lease_owner__in=owners).update(lease_owner="", lease_until=None)
 
 
+def release_own() -> int:
+    """Give back whatever this process has claimed; for one that ends, wherever it stands."""
+    own = OutboxEntry.objects.filter(lease_owner__startswith=leases.own_prefix())
+    return own.update(lease_owner="", lease_until=None)
+
+
 def release_dead() -> int:
     """Free what was claimed by processes of this machine that died, without waiting for their leases."""
     leased = OutboxEntry.objects.filter(lease_until__isnull=False).order_by()
