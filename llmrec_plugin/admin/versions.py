@@ -134,6 +134,16 @@ def _is_live(version: IndexVersion) -> bool:
     return bool(version.pk == getattr(version, "live_id", None))  # annotated in get_queryset
 
 
+_STEPS = {
+    "popularity": _("popularity alone"),
+    "frozen": _("texts as the encoder reads them"),
+    "whitening": _("texts, what they share left out"),
+    "head": _("texts, turned by the events"),
+    "neighbours": _("with what people take together"),
+    "prior": _("with popularity, too"),
+}
+
+
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ["id", "document", "events_until", "created_at"]
@@ -152,7 +162,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "<tr><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (
-                    step["name"],
+                    str(_STEPS.get(step["name"], step["name"])),
                     f"{step['value']:.4f}",
                     f"{step['gain']:+.4f}",
                     f"{step['low']:+.4f}",

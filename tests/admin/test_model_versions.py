@@ -26,6 +26,7 @@ def page_of(client: Client, report: dict[str, Any]) -> str:
 def test_each_step_is_shown_with_its_proof_and_the_verdict(admin_client: Client) -> None:
     report = {"ladder": [STEP, REFUSED], "gate": STEP, "validation_events": 512, "step": "head"}
     page = page_of(admin_client, report)
+    assert "texts, turned by the events" in page
     assert "0.1234" in page
     assert "+0.0110" in page
     assert "not proven" in page
