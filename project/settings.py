@@ -7,7 +7,7 @@ DEBUG (default 1), DJANGO_SECRET_KEY (needed with DEBUG=0), ALLOWED_HOSTS and CS
 DATABASE_URL or DATABASE_PATH (SQLite), ELASTICSEARCH_URL, _USER, _PASSWORD, _API_KEY, _CA_CERTS, _SHARDS,
 LLMREC_DATA_DIR, LLMREC_ENCODER, SHOP_ENCODER, STATIC_ROOT, DEMO_FIXTURES (folder that load_demo reads),
 CELERY_BROKER_URL (then tasks go to Celery), CACHE_URL (a Redis for the cache; without it each process has
-its own).
+its own), METRICS_TOKEN (what Prometheus sends to read api/metrics/).
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ SHOP_ENCODER = os.environ.get("SHOP_ENCODER", "sentence-transformers/all-MiniLM-
 LLMREC = {
     "ENCODER": os.environ.get("LLMREC_ENCODER", "intfloat/multilingual-e5-small"),
     "DATA_DIR": os.environ.get("LLMREC_DATA_DIR", ""),
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     **environment.search_engine(),
     "PLACEMENTS": {"because-you-viewed": {"anchor": ["view", "click"]}},
 }

@@ -25,6 +25,7 @@ SECRETS = {
     "REDIS_PASSWORD": "redis-pw",
     "ELASTIC_PASSWORD": "elastic-pw",
     "ELASTICSEARCH_PASSWORD": "site-pw",
+    "METRICS_TOKEN": "metrics-token",
 }
 SECURED = {
     "xpack.security.enabled": "true",
