@@ -282,7 +282,7 @@ class TestRefusals:
     def test_a_walk_over_the_items_goes_page_by_page_and_tells_when_its_place_is_lost(
         self, engine: Callable[..., SearchBackend], door: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("llmrec_plugin.backends.elasticsearch.engine._PAGE", 2)
+        monkeypatch.setattr("llmrec_plugin.backends.elasticsearch.walking.PAGE", 2)
         backend = engine()
         backend.write(NAME, [document(str(n)) for n in range(5)])
         assert sorted(dict(backend.digests(NAME))) == ["0", "1", "2", "3", "4"]
