@@ -9,15 +9,27 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.types import Vector
 
 
-class Embedding(models.Model):
-    """The vector of one item by one encoder; `fingerprint` is the hash of the text it came from."""
+class StoredVector(models.Model):
+    """The vector of one text by one encoder; `fingerprint` is the hash of that text."""
 
-    document = models.CharField(_("document"), max_length=100)
-    object_id = models.CharField(_("object"), max_length=255)
     encoder_id = models.CharField(_("encoder"), max_length=64)
     fingerprint = models.CharField(_("fingerprint"), max_length=64)
     vector = models.BinaryField(_("vector"), help_text=_("Little-endian float32."))
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        abstract = True
+
+    def as_array(self) -> Vector:
+        """Unit vector, shape (dimensions,)."""
+        return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
+
+
+class Embedding(StoredVector):
+    """The vector of one item."""
+
+    document = models.CharField(_("document"), max_length=100)
+    object_id = models.CharField(_("object"), max_length=255)
 
     class Meta:
         verbose_name = _("embedding")
@@ -32,19 +44,11 @@ class Embedding(models.Model):
     def __str__(self) -> str:
         return f"{self.document} {self.object_id}"
 
-    def as_array(self) -> Vector:
-        """Unit vector, shape (dimensions,)."""
-        return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
 
-
-class UserEmbedding(models.Model):
-    """What a user says about himself as a vector of one encoder; `fingerprint` is the hash of that text."""
+class UserEmbedding(StoredVector):
+    """The vector of what a user says about himself."""
 
     user_key = models.CharField(_("user"), max_length=100)
-    encoder_id = models.CharField(_("encoder"), max_length=64)
-    fingerprint = models.CharField(_("fingerprint"), max_length=64)
-    vector = models.BinaryField(_("vector"), help_text=_("Little-endian float32."))
-    updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     class Meta:
         verbose_name = _("embedding of a user")
@@ -55,10 +59,6 @@ class UserEmbedding(models.Model):
 
     def __str__(self) -> str:
         return self.encoder_id
-
-    def as_array(self) -> Vector:
-        """Unit vector, shape (dimensions,)."""
-        return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
 
 
 class UserChange(models.Model):

@@ -15,13 +15,14 @@ from elasticsearch import Elasticsearch
 from llmrec_plugin.backends.elasticsearch import attached_queries as queries
 from llmrec_plugin.backends.elasticsearch.attached_queries import Fields
 from llmrec_plugin.backends.elasticsearch.client import failure, translated
-from llmrec_plugin.backends.elasticsearch.queries import MOST_HITS, Body, counts_name
+from llmrec_plugin.backends.elasticsearch.queries import Body, counts_name
 from llmrec_plugin.backends.elasticsearch.searching import (
     Found,
     best_first,
     cosine,
     first_k,
     hits_of,
+    nearest,
     rows_of,
     total_of,
     value_of,
@@ -100,16 +101,11 @@ def _vector_body(place: Place, query: EngineQuery, k: int) -> Body:
 
 
 def _vector_leg(place: Place, query: EngineQuery, response: Mapping[str, Any]) -> list[Found]:
-    """The nearest by exact cosine, ties by key; asks again where a tie goes on beyond what was fetched."""
-    k = first_k(query)
-    found = _neighbours(place, response)
-    while len(found) == k < MOST_HITS and found[query.limit - 1].score <= found[-1].score:
-        k = min(4 * k, MOST_HITS)
-        (response,) = place.ask(_vector_body(place, query, k))
-        found = _neighbours(place, response)
-    if query.floor is not None:
-        found = [one for one in found if one.score >= query.floor]
-    return found[: query.limit]
+    return nearest(
+        query,
+        _neighbours(place, response),
+        lambda k: _neighbours(place, *place.ask(_vector_body(place, query, k))),
+    )
 
 
 def _neighbours(place: Place, response: Mapping[str, Any]) -> list[Found]:

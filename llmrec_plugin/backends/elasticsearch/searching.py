@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -156,13 +156,17 @@ def _vector_body(index: Index, query: EngineQuery, k: int) -> Body:
 
 
 def _vector_leg(index: Index, query: EngineQuery, response: Mapping[str, Any]) -> list[Found]:
+    return nearest(
+        query, _neighbours(response), lambda k: _neighbours(*index.ask(_vector_body(index, query, k)))
+    )
+
+
+def nearest(query: EngineQuery, found: list[Found], ask: Callable[[int], list[Found]]) -> list[Found]:
     """The nearest by exact cosine, ties by key; asks again where a tie goes on beyond what was fetched."""
     k = first_k(query)
-    found = _neighbours(response)
     while len(found) == k < MOST_HITS and found[query.limit - 1].score <= found[-1].score:
         k = min(4 * k, MOST_HITS)
-        (response,) = index.ask(_vector_body(index, query, k))
-        found = _neighbours(response)
+        found = ask(k)
     if query.floor is not None:
         found = [one for one in found if one.score >= query.floor]
     return found[: query.limit]
