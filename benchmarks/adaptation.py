@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from benchmarks import data
 from llmrec_plugin.evaluation.lists import accuracy, coverage
@@ -26,8 +25,8 @@ from llmrec_plugin.evaluation.protocol import (
     temporal_split,
 )
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.ladder import Setup, climb, counted, fit_text, recent
-from llmrec_plugin.learning.neighbours import ease, item_knn
+from llmrec_plugin.learning.ladder import Setup, climb, counted, fit_text, likeness, recent
+from llmrec_plugin.learning.neighbours import ease, item_knn, taken
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.learning.scoring import Collaborative, Linear, Shares, constant, scaled
 from llmrec_plugin.types import Matrix
@@ -111,15 +110,6 @@ def courses(folder: Path) -> Site:
 SITES: dict[str, Callable[[Path], Site]] = {"industrial": industrial, "retail": retail, "courses": courses}
 
 
-def _user_item(events: Events, items: int) -> Any:
-    matrix = sparse.csr_array(
-        (np.ones(len(events), np.float32), (events.users, events.items)),
-        shape=(int(events.users.max()) + 1, items),
-    )
-    matrix.data[:] = 1.0
-    return matrix
-
-
 def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[str, Any]:
     """NDCG@10 on the last window of each method, and the differences with their intervals.
 
@@ -136,29 +126,26 @@ def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[s
         incumbent=Setup(shares=CONFIGURED),
         train=split.train,
         valid=split.valid,
-        user_item=lambda part: _user_item(part, len(vectors)),
         rng=np.random.default_rng(0),
     )
     known = events.part(slice(0, split.test.start))
-    matrix = _user_item(known, len(vectors))
+    matrix = taken(known.users, known.items, catalogue=len(vectors))
     counts = np.bincount(known.items, minlength=len(vectors))
     neighbours = Collaborative(ease(matrix))
     prior = popularity_prior(counted(known.items, choice.setup.popularity, len(vectors)))
     plain = popularity_prior(counts)
-    head = fit_text(choice.setup.head, known, vectors) if choice.setup.head else None
-    gamma = choice.setup.gamma
-    text = Linear(head.directions(vectors) if head else vectors, vectors, gamma)
+    head = fit_text(choice.setup, known, vectors)
+    text = likeness(head, vectors, gamma=choice.setup.gamma)
     seconds = time.perf_counter() - started
 
     def served(
         shares: Shares, by: Linear, popular: NDArray[np.float32]
     ) -> Callable[[Sequence[Sequence[int]]], Matrix]:
-        return lambda taken: scaled(by(taken), neighbours(taken), popular).fused(shares)
+        return lambda past: scaled(by(past), neighbours(past), popular).fused(shares)
 
-    latest = np.bincount(known.items[-max(1, len(known) // 10) :], minlength=len(vectors))
     methods = {
         "popularity": constant(counts),
-        "recent popularity": constant(latest),
+        "recent popularity": constant(counted(known.items, "recent", len(vectors))),
         "item-knn": Collaborative(item_knn(matrix)),
         "ease": neighbours,
         "text-frozen": Linear(vectors, vectors, 0.8),

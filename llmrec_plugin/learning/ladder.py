@@ -18,7 +18,7 @@ from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks, histories, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.learning.head import HISTORY, Head, collect, fit_head, identity_head
-from llmrec_plugin.learning.neighbours import UserItem, fit_neighbours
+from llmrec_plugin.learning.neighbours import fit_neighbours, taken
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Shares, constant, scaled
 from llmrec_plugin.learning.whitening import Whitening, fit_whitening
@@ -70,7 +70,6 @@ class Step:
 class HeadSettings:
     """How a head is fitted."""
 
-    gamma: float
     ridge: float | None = None
     """None: the whitening alone, nothing is learned from events."""
     mix: float = 1.0
@@ -105,18 +104,27 @@ class Choice:
         return next((step.name for step in reversed(self.steps) if step.taken), "")
 
 
-def fit_text(settings: HeadSettings, events: Events, vectors: Matrix) -> Head:
-    """The head of these settings from all events given; the same events give the same head."""
+def fit_text(setup: Setup, events: Events, vectors: Matrix) -> Head | None:
+    """The head of this setup from all events given, None where it has none; the same events give the same
+    head."""
+    if setup.head is None:
+        return None
     whitening = fit_whitening(vectors)
-    if settings.ridge is None:
-        return identity_head(whitening, gamma=settings.gamma)
+    if setup.head.ridge is None:
+        return identity_head(whitening, gamma=setup.gamma)
     sums = collect(
-        histories(events), whitening.apply(vectors), gamma=settings.gamma, rng=np.random.default_rng(SEED)
+        histories(events), whitening.apply(vectors), gamma=setup.gamma, rng=np.random.default_rng(SEED)
     )
-    return fit_head(sums, whitening, gamma=settings.gamma, ridge=settings.ridge, mix=settings.mix)
+    return fit_head(sums, whitening, gamma=setup.gamma, ridge=setup.head.ridge, mix=setup.head.mix)
 
 
-Text = Callable[[Histories], Matrix]
+def likeness(head: Head | None, vectors: Matrix, *, gamma: float) -> Linear:
+    """Scores by the texts alone, as the head turns them."""
+    return Linear(vectors if head is None else head.directions(vectors), vectors, gamma)
+
+
+Text: TypeAlias = Callable[[Histories], Matrix]
+Mixture: TypeAlias = tuple[Shares, Popularity]
 
 
 @dataclass(eq=False)
@@ -145,17 +153,16 @@ class _Climb:
         ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self.batches()]
         return accuracy(np.concatenate(ranks))[METRIC]
 
-    def by_shares(
-        self, text: Text, prior: NDArray[np.float32], wanted: Sequence[Shares]
-    ) -> dict[Shares, NDArray[np.float64]]:
-        """NDCG@10 per case, for each division; a batch of cases is scored once for all of them."""
-        found: dict[Shares, list[NDArray[np.float64]]] = {shares: [] for shares in wanted}
+    def by_mixture(self, text: Text, wanted: Sequence[Mixture]) -> dict[Mixture, NDArray[np.float64]]:
+        """NDCG@10 per case, for each mixture; a batch of cases is scored once for all of them."""
+        found: dict[Mixture, list[NDArray[np.float64]]] = {mixture: [] for mixture in wanted}
         for batch in self.batches():
-            taken = recent(batch)
-            sources = scaled(text(taken), self.neighbours(taken), prior)
-            for shares, parts in found.items():
-                parts.append(accuracy(expected_ranks(sources.fused(shares), batch))[METRIC])
-        return {shares: np.concatenate(parts) for shares, parts in found.items()}
+            history = recent(batch)
+            likes, also = text(history), self.neighbours(history)
+            sources = {kind: scaled(likes, also, prior) for kind, prior in self.priors.items()}
+            for (shares, kind), parts in found.items():
+                parts.append(accuracy(expected_ranks(sources[kind].fused(shares), batch))[METRIC])
+        return {mixture: np.concatenate(parts) for mixture, parts in found.items()}
 
     def batches(self) -> Iterator[Sequence[Case]]:
         for start in range(0, len(self.cases), BATCH):
@@ -209,28 +216,28 @@ def climb(
     incumbent: Setup,
     train: slice,
     valid: slice,
-    user_item: Callable[[Events], UserItem],
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> Choice:
     """Learn from `train`, choose on `valid`; what comes after is not looked at.
 
-    `vectors`: shape (items, d), unit rows. `user_item` makes the sparse matrix of some events. What is
-    served now, the `incumbent`, stays unless the highest rung beats it.
+    `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
+    rung beats it.
     """
     learned = events.part(train)
     cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=CASES)
     if len(cases) < LEAST_CASES:
         return Choice(setup=incumbent, steps=(), cases=len(cases))
-    counts = np.bincount(learned.items, minlength=len(vectors))
+    priors = {kind: popularity_prior(counted(learned.items, kind, len(vectors))) for kind in KINDS}
+    matrix = taken(learned.users, learned.items, catalogue=len(vectors))
     state = _Climb(
         events=learned,
         cases=cases,
         vectors=vectors,
         whitening=fit_whitening(vectors),
-        neighbours=Collaborative(fit_neighbours(user_item(learned))[0]),
-        priors={kind: popularity_prior(counted(learned.items, kind, len(vectors))) for kind in KINDS},
-        cold=counts == 0,
+        neighbours=Collaborative(fit_neighbours(matrix)[0]),
+        priors=priors,
+        cold=np.bincount(learned.items, minlength=len(vectors)) == 0,
         rng=rng,
         values=np.empty(0),
         chooses=_half_of_users(cases, rng),
@@ -242,9 +249,9 @@ def climb(
     state.values = by_kind[popularity]
     lowest = Step(name="popularity", value=float(state.values.mean()), gain=0.0, low=0.0, taken=True)
     state.steps.append(lowest)
-    settings, gamma, text = _climb_text(state, progress)
+    settings, text = _climb_text(state, progress)
     shares, popularity = _climb_shares(state, text, popularity)
-    setup = Setup(head=settings, gamma=gamma, shares=shares, popularity=popularity)
+    setup = Setup(head=settings, gamma=text.gamma, shares=shares, popularity=popularity)
     gate = _gate(state, incumbent)
     return Choice(
         setup=setup if gate.taken else incumbent, steps=tuple(state.steps), gate=gate, cases=len(cases)
@@ -253,12 +260,10 @@ def climb(
 
 def _gate(state: _Climb, incumbent: Setup) -> Step:
     """The highest rung against what is served now, fitted on the same events."""
-    text: Text = Linear(state.vectors, state.vectors, incumbent.gamma)
-    if incumbent.head is not None:
-        head = fit_text(incumbent.head, state.events, state.vectors)
-        text = Linear(head.directions(state.vectors), state.vectors, head.gamma)
-    prior = state.priors[incumbent.popularity]
-    gain = state.gain(state.values, state.by_shares(text, prior, [incumbent.shares])[incumbent.shares])
+    head = fit_text(incumbent, state.events, state.vectors)
+    text = likeness(head, state.vectors, gamma=incumbent.gamma)
+    mixture = incumbent.shares, incumbent.popularity
+    gain = state.gain(state.values, state.by_mixture(text, [mixture])[mixture])
     return Step(
         name="served",
         value=float(state.values.mean()),
@@ -274,65 +279,56 @@ def _half_of_users(cases: Sequence[Case], rng: np.random.Generator) -> NDArray[n
     return np.array([case.user in half for case in cases], np.bool_)
 
 
-def _climb_text(state: _Climb, progress: Progress | None) -> tuple[HeadSettings | None, float, Text]:
+def _climb_text(state: _Climb, progress: Progress | None) -> tuple[HeadSettings | None, Linear]:
     """Frozen vectors, then whitened ones, then the best head of the grid.
 
     A text model may be the better one and still lose to popularity: the fusion gets the better.
     """
-    frozen = {gamma: Linear(state.vectors, state.vectors, gamma) for gamma in GAMMAS}
-    measured = {gamma: state.measure(score) for gamma, score in frozen.items()}
-    gamma = max(GAMMAS, key=lambda one: state.worth(measured[one]))
-    state.cold_value = state.cold_mean(frozen[gamma])
-    state.try_step("frozen", measured[gamma])
-    settings: HeadSettings | None = None
-    text: Text = frozen[gamma]
-    best = measured[gamma]
+    best, settings, text = _best_of(state, ((None, None, gamma) for gamma in GAMMAS))
+    state.cold_value = state.cold_mean(text)
+    state.try_step("frozen", best)
     for name, tried in (("whitening", _whitened(state)), ("head", _heads(state))):
         values, one, score = _best_of(state, tried)
         state.try_step(name, values, cold=state.cold_mean(score))
         if not state.steps[-1].reason and state.gain(values, best).low > 0:
-            settings, gamma, text, best = one, one.gamma, score, values
+            best, settings, text = values, one, score
         if progress is not None:
             progress(len(state.steps), RUNGS)
-    return settings, gamma, text
+    return settings, text
 
 
 def _best_of(
-    state: _Climb, tried: Iterator[tuple[HeadSettings, Head]]
-) -> tuple[NDArray[np.float64], HeadSettings, Text]:
+    state: _Climb, tried: Iterator[tuple[HeadSettings | None, Head | None, float]]
+) -> tuple[NDArray[np.float64], HeadSettings | None, Linear]:
     """One at a time: the directions of all items of each are as large as the catalogue's vectors."""
 
-    def measured() -> Iterator[tuple[NDArray[np.float64], HeadSettings, Text]]:
-        for settings, head in tried:
-            score = Linear(head.directions(state.vectors), state.vectors, head.gamma)
+    def measured() -> Iterator[tuple[NDArray[np.float64], HeadSettings | None, Linear]]:
+        for settings, head, gamma in tried:
+            score = likeness(head, state.vectors, gamma=gamma)
             yield state.measure(score), settings, score
 
     return max(measured(), key=lambda rival: state.worth(rival[0]))
 
 
-def _whitened(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
+def _whitened(state: _Climb) -> Iterator[tuple[HeadSettings, Head, float]]:
     for gamma in GAMMAS:
-        yield HeadSettings(gamma=gamma), identity_head(state.whitening, gamma=gamma)
+        yield HeadSettings(), identity_head(state.whitening, gamma=gamma), gamma
 
 
-def _heads(state: _Climb) -> Iterator[tuple[HeadSettings, Head]]:
+def _heads(state: _Climb) -> Iterator[tuple[HeadSettings, Head, float]]:
     whitened = state.whitening.apply(state.vectors)
-    taken = histories(state.events)
+    known = histories(state.events)
     for gamma in GAMMAS:
-        sums = collect(taken, whitened, gamma=gamma, rng=np.random.default_rng(SEED))
+        sums = collect(known, whitened, gamma=gamma, rng=np.random.default_rng(SEED))
         for ridge, mix in product(RIDGES, MIXES):
-            settings = HeadSettings(gamma=gamma, ridge=ridge, mix=mix)
-            yield settings, fit_head(sums, state.whitening, gamma=gamma, ridge=ridge, mix=mix)
+            head = fit_head(sums, state.whitening, gamma=gamma, ridge=ridge, mix=mix)
+            yield HeadSettings(ridge=ridge, mix=mix), head, gamma
 
 
 def _climb_shares(state: _Climb, text: Text, popularity: Popularity) -> tuple[Shares, Popularity]:
     """The neighbours beside the text, then the better prior beside both."""
     current = Shares(taste=1.0) if any(step.taken for step in state.steps[1:]) else Shares(popularity=1.0)
-    values = {
-        (shares, kind): found
-        for kind, prior in state.priors.items()
-        for shares, found in state.by_shares(text, prior, SHARES).items()
-    }
+    values = state.by_mixture(text, [(shares, kind) for kind in KINDS for shares in SHARES])
     for name, allowed in (
         ("neighbours", [one for one in values if one[0].popularity == 0 and one[1] == popularity]),
         ("prior", list(values)),

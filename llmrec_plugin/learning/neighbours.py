@@ -47,6 +47,16 @@ class Neighbours:
         )
 
 
+def taken(users: NDArray[np.integer], items: NDArray[np.integer], *, catalogue: int) -> UserItem:
+    """The matrix of who took what at all, from one entry per event; shape (largest user + 1, catalogue)."""
+    from scipy import sparse
+
+    shape = (int(users.max()) + 1 if len(users) else 0, catalogue)
+    matrix = sparse.csr_array((np.ones(len(users), np.float32), (users, items)), shape=shape)
+    matrix.data[:] = 1.0  # several events of a pair were summed up
+    return matrix
+
+
 def fit_neighbours(user_item: UserItem, *, top: int = 50) -> tuple[Neighbours, Method]:
     """The better method that the size of the catalogue allows, and which one that was."""
     if user_item.shape[1] <= MOST_ITEMS_FOR_EASE:

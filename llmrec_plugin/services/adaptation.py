@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from llmrec_plugin.evaluation.protocol import Events, temporal_split
 from llmrec_plugin.learning.head import Head
 from llmrec_plugin.learning.ladder import Choice, HeadSettings, Setup, Step, climb, fit_text
-from llmrec_plugin.learning.neighbours import UserItem
 from llmrec_plugin.learning.scoring import Shares
 from llmrec_plugin.learning.whitening import Whitening
 from llmrec_plugin.models import Embedding, IndexVersion
@@ -112,14 +111,12 @@ def adapt(
         incumbent=incumbent.setup if incumbent else Setup(shares=configured),
         train=split.train,
         valid=split.valid,
-        user_item=lambda part: _user_item(part, len(vectors)),
         rng=np.random.default_rng(SEED),
         progress=progress,
     )
     adapted = None
     if choice.gate is not None and (choice.gate.taken or incumbent is not None):
-        settings = choice.setup.head
-        head = fit_text(settings, events, vectors) if settings else None
+        head = fit_text(choice.setup, events, vectors)
         adapted = Adaptation(encoder_id=version.encoder_id, setup=choice.setup, head=head)
     return adapted, _report(choice, seconds=time.perf_counter() - started)
 
@@ -141,17 +138,6 @@ def _on_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tupl
     moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
     kept = moved >= 0
     return vectors, Events(log.users[kept], moved[kept], log.times[kept])
-
-
-def _user_item(events: Events, items: int) -> UserItem:
-    from scipy import sparse
-
-    users = int(events.users.max()) + 1 if len(events) else 0
-    matrix = sparse.csr_array(
-        (np.ones(len(events), np.float32), (events.users, events.items)), shape=(users, items)
-    )
-    matrix.data[:] = 1.0
-    return matrix
 
 
 def _report(choice: Choice, *, seconds: float) -> dict[str, Any]:

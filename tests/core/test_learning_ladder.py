@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from llmrec_plugin.evaluation.protocol import Case, Events, temporal_split
 from llmrec_plugin.learning.head import user_states
@@ -17,7 +16,8 @@ from llmrec_plugin.learning.ladder import (
     counted,
     fit_text,
 )
-from llmrec_plugin.learning.neighbours import UserItem, ease
+from llmrec_plugin.learning.neighbours import ease
+from llmrec_plugin.learning.neighbours import taken as took
 from llmrec_plugin.learning.scoring import Collaborative, Shares, scaled
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
@@ -32,12 +32,6 @@ def rng(seed: int = 0) -> np.random.Generator:
 def catalogue() -> Matrix:
     rows = rng(1).normal(size=(ITEMS, D))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def user_item(events: Events) -> UserItem:
-    matrix = sparse.csr_array((np.ones(len(events)), (events.users, events.items)), shape=(USERS, ITEMS))
-    matrix.data[:] = 1
-    return matrix
 
 
 def world(step: Matrix, *, seed: int = 2) -> Events:
@@ -65,9 +59,7 @@ SERVED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
 
 def choose(events: Events, vectors: Matrix, *, incumbent: Setup = SERVED) -> Choice:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
-    return climb(
-        events, vectors, incumbent=incumbent, train=train, valid=valid, user_item=user_item, rng=rng()
-    )
+    return climb(events, vectors, incumbent=incumbent, train=train, valid=valid, rng=rng())
 
 
 def taken(choice: Choice) -> list[str]:
@@ -147,7 +139,6 @@ def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
         incumbent=Setup(shares=Shares(popularity=1.0)),
         train=slice(0, int(count * 0.87)),
         valid=slice(int(count * 0.87), count),
-        user_item=user_item,
         rng=rng(),
     )
     assert choice.setup.popularity == "recent"
@@ -174,7 +165,6 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
             incumbent=SERVED,
             train=train,
             valid=valid,
-            user_item=user_item,
             rng=rng(),
             progress=lambda done, total: told.append((done, total)),
         )
@@ -192,7 +182,7 @@ def climbing(cold_value: float) -> _Climb:
         cases=[Case(number, 1, (0,)) for number in range(100)],
         vectors=vectors,
         whitening=fit_whitening(vectors),
-        neighbours=Collaborative(ease(user_item(Events.of([0], [0], [0])))),
+        neighbours=Collaborative(ease(took(np.array([0]), np.array([0]), catalogue=ITEMS))),
         priors={"all-time": np.zeros(ITEMS, np.float32)},
         cold=np.zeros(ITEMS, np.bool_),
         rng=rng(),
@@ -234,13 +224,17 @@ def test_enough_new_items_are_measured_among_themselves() -> None:
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
     vectors = catalogue()
     events = world(odds(vectors @ vectors.T, sharpness=9.0))
-    whitened = fit_text(HeadSettings(gamma=0.8), events, vectors)
+    only_whitened = Setup(shares=SERVED.shares, gamma=0.8, head=HeadSettings())
+    whitened = fit_text(only_whitened, events, vectors)
+    assert whitened is not None
     assert whitened.adapted == pytest.approx(fit_whitening(vectors).matrix)
-    settings = HeadSettings(gamma=0.8, ridge=0.01, mix=0.3)
-    assert fit_text(settings, events, vectors).adapted == pytest.approx(
-        fit_text(settings, events, vectors).adapted
-    )
-    assert not np.allclose(fit_text(settings, events, vectors).adapted, whitened.adapted)
+    learned = Setup(shares=SERVED.shares, gamma=0.8, head=HeadSettings(ridge=0.01, mix=0.3))
+    first, second = fit_text(learned, events, vectors), fit_text(learned, events, vectors)
+    assert first is not None
+    assert second is not None
+    assert first.adapted == pytest.approx(second.adapted)
+    assert not np.allclose(first.adapted, whitened.adapted)
+    assert fit_text(SERVED, events, vectors) is None
 
 
 def test_sources_are_scaled_by_their_range_and_what_tells_nothing_is_zero() -> None:
