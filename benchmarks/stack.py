@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +32,7 @@ def web(work: Path, *, workers: int) -> Iterator[tuple[int, list[int]]]:
     environment = {"PORT": str(port), "WEB_WORKERS": str(workers)}
     command = [_program("gunicorn"), "--config", str(config), "benchmarks.site.wsgi"]
     with _running(command, environment, work / "web.log") as master:
-        _wait_until(lambda: _answers(port) and len(children(master)) == workers, work / "web.log")
+        _wait_until(lambda: servers.site_answers(port) and len(children(master)) == workers, work / "web.log")
         yield port, children(master)
 
 
@@ -111,14 +110,6 @@ def _running(command: list[str], environment: dict[str, str], log: Path) -> Iter
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health/live/", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _wait_until(condition: Callable[[], bool], log: Path) -> None:

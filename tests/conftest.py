@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import override_settings
+
+from tests import servers
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +22,16 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
         cache.clear()
         yield tmp_path
     cache.clear()
+
+
+@pytest.fixture
+def frozen_redis() -> Iterator[servers.Server]:
+    """It takes connections, as the system does that for it, and never says a word."""
+    with servers.obtained():
+        server = servers.new_redis()
+    server.start()
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    yield server
+    os.kill(server.process.pid, signal.SIGCONT)
+    server.discard()

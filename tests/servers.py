@@ -231,6 +231,15 @@ _running: dict[str, Server] = {}
 _missing: dict[str, str] = {}
 
 
+def site_answers(port: int) -> bool:
+    """Whether a web server of a site of ours answers there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health/live/", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def _shared(name: str, make: Callable[[], Server]) -> Server:
     if name not in _running and name not in _missing:
         try:

@@ -15,12 +15,12 @@ from django.utils import timezone
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
-from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable, NotBuilt
+from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
 from llmrec_plugin.services.calibration import measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
-from llmrec_plugin.services.live import engine_of, live_pair, schema_of
+from llmrec_plugin.services.live import engine_of, find_live_pair, schema_of
 from llmrec_plugin.services.projection import analysis_of, declared_schema, sample
 from llmrec_plugin.types import Progress
 
@@ -158,10 +158,8 @@ def _live_first(versions: Any, label: str) -> list[IndexVersion]:
 
 
 def _is_live(version: IndexVersion) -> bool:
-    try:
-        return live_pair(version.document).index_version.pk == version.pk
-    except NotBuilt:
-        return False
+    pair = find_live_pair(version.document)
+    return pair is not None and pair.index_version.pk == version.pk
 
 
 def _with_options(version: IndexVersion, spec: EncoderSpec) -> IndexVersion:

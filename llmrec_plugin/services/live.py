@@ -37,6 +37,14 @@ def live_pair(label: str) -> LivePair:
     return LivePair(index_version=deployment.index_version, model_version=deployment.model_version)
 
 
+def find_live_pair(label: str) -> LivePair | None:
+    """As `live_pair`, None where no index is live yet."""
+    try:
+        return live_pair(label)
+    except NotBuilt:
+        return None
+
+
 def encoder_of(index_version: IndexVersion) -> Encoder:
     """The encoder that made the vectors of this index; raises EncoderMismatch if it is another one now,
     EncoderUnavailable if it cannot be had."""

@@ -14,7 +14,7 @@ import numpy as np
 from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.exceptions import NotBuilt, NotFound
+from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, UserChange
 from llmrec_plugin.ranking.profile import Profile, build_profile, item_weights
 from llmrec_plugin.services import caching, interactions, people, privacy, stated, training
@@ -178,7 +178,7 @@ def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:
         user = know(key, document=label, history=configuration.history_length)
         if not user.events:
             continue
-        with suppress(NotBuilt, NotFound):
+        with suppress(NotFound):  # no longer declared, or not built
             pair = live_pair(label)
             cached_taste(
                 user,

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError, NotBuilt, NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError, NotFound
 from llmrec_plugin.models import (
     Deployment,
     Embedding,
@@ -22,7 +22,7 @@ from llmrec_plugin.models import (
     OutboxEntry,
 )
 from llmrec_plugin.services import outbox
-from llmrec_plugin.services.live import engine_of, live_pair
+from llmrec_plugin.services.live import engine_of, find_live_pair, live_pair
 
 logger = logging.getLogger("llmrec_plugin.promotion")
 
@@ -85,10 +85,8 @@ def rollback(label: str, *, by: str) -> Deployment:
 
 
 def _live_model(label: str) -> ModelVersion | None:
-    try:
-        return live_pair(label).model_version
-    except NotBuilt:
-        return None
+    pair = find_live_pair(label)
+    return pair.model_version if pair else None
 
 
 def _lock_ready(version: IndexVersion) -> bool:

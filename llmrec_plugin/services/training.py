@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.exceptions import NotBuilt
 from llmrec_plugin.learning.ladder import counted
 from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
 from llmrec_plugin.learning.prior import popularity_prior
@@ -28,7 +27,7 @@ from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, Mode
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
-from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.live import LivePair, find_live_pair, live_pair
 from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
@@ -188,10 +187,10 @@ def _publish(
 def is_due(label: str) -> bool:
     """Whether a scheduled training is worth it: an index is live, and since the last one
     LLMREC["TRAINING_MIN_EVENTS"] events came in, or a user whom the live model knows was erased."""
-    try:
-        live = live_pair(label).model_version
-    except NotBuilt:
+    pair = find_live_pair(label)
+    if pair is None:
         return False
+    live = pair.model_version
     if live is not None and live.report.get("erased"):
         return True
     fresh = privacy.consented(Interaction.objects.filter(document=label))

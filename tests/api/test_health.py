@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from rest_framework.test import APIClient
 from llmrec_plugin.models import Deployment, IndexBatch, IndexVersion, OutboxEntry
 from llmrec_plugin.services import health, queries
 from tests.api.conftest import Site, assert_problem
-from tests.servers import Server, new_redis, obtained
+from tests.servers import Server
 
 LABELS = ("course", "product")
 WELL = {
@@ -142,19 +139,6 @@ class TestBacklog:
         IndexBatch.objects.create()
         assert self.checks(api)["workers"] == "ok"
         assert "broker" in checks
-
-
-@pytest.fixture
-def frozen_redis() -> Iterator[Server]:
-    """It takes connections, as the system does that for it, and never says a word."""
-    with obtained():
-        server = new_redis()
-    server.start()
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    yield server
-    os.kill(server.process.pid, signal.SIGCONT)
-    server.discard()
 
 
 def test_a_cache_that_says_nothing_holds_up_no_answer(site: Site, frozen_redis: Server) -> None:

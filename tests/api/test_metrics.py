@@ -27,7 +27,7 @@ from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services import indexing
 from tests.api.conftest import Site, assert_problem
 from tests.hostapp.models import Product
-from tests.servers import free_port
+from tests.servers import free_port, site_answers
 
 TOKEN = "a long secret"
 
@@ -191,7 +191,7 @@ def web_server(folder: Path, workers: int) -> Iterator[str]:
     )
     try:
         deadline = time.monotonic() + 60
-        while "Booting worker" not in (folder / "web.log").read_text() or not _answers(port):
+        while "Booting worker" not in (folder / "web.log").read_text() or not site_answers(port):
             assert process.poll() is None, (folder / "web.log").read_text()
             assert time.monotonic() < deadline, (folder / "web.log").read_text()
             time.sleep(0.1)
@@ -200,14 +200,6 @@ def web_server(folder: Path, workers: int) -> Iterator[str]:
         process.terminate()
         process.wait()
         log.close()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health/live/", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def get(url: str, **headers: str) -> tuple[int, str]:

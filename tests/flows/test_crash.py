@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.flows import scenarios
+
 
 def run_scenario(folder: Path, *arguments: str) -> dict[str, Any]:
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.flows.processes", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "LLMREC_TEST_DB": str(folder / "site.sqlite3"),
-            "LLMREC_TEST_DATA": str(folder / "indexes"),
-        },
-    )
-    assert process.returncode == 0, process.stderr
-    report: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return report
+    return scenarios.run("processes", folder, *arguments)
 
 
 @pytest.mark.crash

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from unittest.mock import ANY
 
@@ -22,7 +19,7 @@ from llmrec_plugin.services.build import build
 from llmrec_plugin.services.status import DocumentStatus
 from tests.flows.serving import did, open_shop
 from tests.hostapp.models import Course
-from tests.servers import Server, new_redis, obtained, redis
+from tests.servers import Server, redis
 
 pytestmark = pytest.mark.django_db
 
@@ -146,19 +143,6 @@ def test_a_trained_model_is_shown_with_its_age() -> None:
 def test_a_site_without_documents_is_told_how_to_begin() -> None:
     current = status.Status(enabled=True, backend="x", backend_error="", documents=())
     assert "search_documents.py" in "\n".join(current.lines())
-
-
-@pytest.fixture
-def frozen_redis() -> Iterator[Server]:
-    """It takes connections, as the system does that for it, and never says a word."""
-    with obtained():
-        server = new_redis()
-    server.start()
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    yield server
-    os.kill(server.process.pid, signal.SIGCONT)
-    server.discard()
 
 
 def test_a_frozen_broker_and_cache_are_told_in_seconds(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import servers
+from tests.flows import scenarios
 
 pytestmark = pytest.mark.crash
 
@@ -19,23 +16,14 @@ pytestmark = pytest.mark.crash
 def run_scenario(folder: Path, *arguments: str) -> dict[str, Any]:
     with servers.obtained():
         servers.new_redis().discard()
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.flows.worker_processes", *arguments],
-        capture_output=True,
-        text=True,
+    return scenarios.run(
+        "worker_processes",
+        folder,
+        *arguments,
+        settings="tests.worker_settings",
         timeout=600,
-        check=False,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
-            "LLMREC_TEST_DB": str(folder / "site.sqlite3"),
-            "LLMREC_TEST_DATA": str(folder / "indexes"),
-            "LLMREC_TEST_REDIS": "redis://127.0.0.1:0",  # the scenario starts its own
-        },
+        LLMREC_TEST_REDIS="redis://127.0.0.1:0",  # the scenario starts its own
     )
-    assert process.returncode == 0, process.stderr
-    report: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return report
 
 
 def assert_nothing_differs(report: dict[str, Any]) -> None:
