@@ -119,7 +119,10 @@ def title(rng: random.Random) -> str:
 
 
 def save_until_told(seed: int, *, pause: float = 0.002) -> None:
-    """Every kind of change that a site makes, some in transactions that are undone."""
+    """Every kind of change that a site makes, some in transactions that are undone.
+
+    Ends with its parent as well: it would hold the pipe open that whoever started that one reads.
+    """
     from django.db import transaction
 
     from llmrec_plugin.services import indexing
@@ -128,7 +131,8 @@ def save_until_told(seed: int, *, pause: float = 0.002) -> None:
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
     rng = random.Random(seed)
-    while not told:
+    parent = os.getppid()
+    while not told and os.getppid() == parent:
         item = Product.objects.order_by("?").first()
         brand = Brand.objects.order_by("?").first()
         chance = rng.random()
