@@ -50,7 +50,7 @@ test-fast: $(VENV)/.development ## The tests that need no model, browser or kill
 	$(BIN)/python -m pytest -m "not model and not browser and not crash"
 
 test-core: $(VENV)/.development ## The pure core, every branch of it
-	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov=llmrec_plugin.experiments --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related receivers build audit interactions privacy importing search search_promotion training status) $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
 

@@ -3,6 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import llmrec_plugin.models.configuration
+import llmrec_plugin.models.experiments
 import uuid
 from django.db import migrations, models
 
@@ -188,7 +189,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'interaction',
                 'verbose_name_plural': 'interactions',
                 'ordering': ['-id'],
-                'indexes': [models.Index(fields=['user_key', 'document', '-at'], name='llmrec_interaction_user'), models.Index(fields=['document', '-at'], name='llmrec_interaction_recent')],
+                'indexes': [models.Index(fields=['user_key', 'document', '-at'], name='llmrec_interaction_user'), models.Index(fields=['document', '-at'], name='llmrec_interaction_recent'), models.Index(condition=models.Q(('request_id__isnull', False)), fields=['request_id'], name='llmrec_interaction_request')],
             },
         ),
         migrations.CreateModel(
@@ -224,6 +225,68 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Experiment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, verbose_name='name')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('placement', models.CharField(default='search', help_text='"search" or the placement\'s name.', max_length=50, verbose_name='placement')),
+                ('method', models.CharField(choices=[('split', 'A/B: each visitor sees one arm'), ('interleaving', 'interleaving: both lists in one, clicks decide')], default='split', max_length=12, verbose_name='method')),
+                ('metric', models.CharField(choices=[('clicks', 'lists that lead to a click'), ('conversion', 'visitors who buy or enrol')], default='clicks', max_length=10, verbose_name='what decides')),
+                ('lift', models.FloatField(default=0.1, help_text='Relative to the control: 0.1 is a tenth more or less. Smaller ones need more visitors.', validators=[django.core.validators.MinValueValidator(0.005), django.core.validators.MaxValueValidator(10.0)], verbose_name='change worth finding')),
+                ('state', models.CharField(choices=[('draft', 'draft'), ('running', 'running'), ('stopped', 'stopped')], default='draft', max_length=7, verbose_name='state')),
+                ('salt', models.CharField(default=llmrec_plugin.models.experiments.new_salt, editable=False, max_length=32)),
+                ('expected_rate', models.FloatField(blank=True, editable=False, help_text='Of the control, at the start.', null=True, verbose_name='expected rate')),
+                ('planned_visitors', models.PositiveIntegerField(blank=True, editable=False, null=True, verbose_name='visitors needed per arm')),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                ('started_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='started')),
+                ('started_by', models.CharField(blank=True, default='', editable=False, max_length=150, verbose_name='started by')),
+                ('stopped_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='stopped')),
+                ('stopped_by', models.CharField(blank=True, default='', editable=False, max_length=150, verbose_name='stopped by')),
+                ('adopted', models.CharField(blank=True, default='', editable=False, help_text='Name of the arm.', max_length=50, verbose_name='adopted')),
+            ],
+            options={
+                'verbose_name': 'experiment',
+                'verbose_name_plural': 'experiments',
+                'ordering': ['-id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'running')), fields=('document', 'placement'), name='llmrec_one_running_experiment', violation_error_message='Another experiment is running on this list: stop it first.')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Arm',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=50, verbose_name='name')),
+                ('is_control', models.BooleanField(default=False, help_text='What is live now; the others are compared with it.', verbose_name='control')),
+                ('share', models.PositiveSmallIntegerField(default=1, help_text='Beside the shares of the other arms: 1 and 1 are halves, 9 and 1 nine tenths and one.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='share of visitors')),
+                ('overrides', models.JSONField(blank=True, default=dict, help_text='What differs from the live configuration, as {"text_weight": 0.3}.', verbose_name='configuration')),
+                ('placement', models.CharField(blank=True, default='', help_text='Name of the placement whose list is shown in place of the one that is asked for.', max_length=50, verbose_name='placement instead')),
+                ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='arms', to='llmrec_plugin.experiment', verbose_name='experiment')),
+                ('index_version', models.ForeignKey(blank=True, help_text='A ready one, with its encoder; empty: the live one.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='arms', to='llmrec_plugin.indexversion', verbose_name='index version')),
+                ('model_version', models.ForeignKey(blank=True, help_text='Empty: the live one.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='arms', to='llmrec_plugin.modelversion', verbose_name='model version')),
+            ],
+            options={
+                'verbose_name': 'arm',
+                'verbose_name_plural': 'arms',
+                'ordering': ['id'],
+                'constraints': [models.UniqueConstraint(fields=('experiment', 'name'), name='llmrec_arm_name'), models.UniqueConstraint(condition=models.Q(('is_control', True)), fields=('experiment',), name='llmrec_one_control')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Enrolment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('user_key', models.CharField(max_length=100, verbose_name='user')),
+                ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='enrolments', to='llmrec_plugin.experiment')),
+                ('arm', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='enrolments', to='llmrec_plugin.arm')),
+            ],
+            options={
+                'verbose_name': 'enrolment',
+                'verbose_name_plural': 'enrolments',
+                'constraints': [models.UniqueConstraint(fields=('user_key', 'experiment'), name='llmrec_enrolment_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='Impression',
             fields=[
                 ('request_id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False, verbose_name='request')),
@@ -240,12 +303,15 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
                 ('index_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='llmrec_plugin.indexversion', verbose_name='index version')),
                 ('model_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='llmrec_plugin.modelversion', verbose_name='model version')),
+                ('arm', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='impressions', to='llmrec_plugin.arm', verbose_name='arm')),
+                ('arm_error', models.CharField(blank=True, default='', max_length=200, verbose_name='why the control answered instead')),
+                ('teams', models.TextField(blank=True, default='', editable=False, help_text='Interleaving: for each place of the ranking 0, the control put it there, or 1, the arm.')),
             ],
             options={
                 'verbose_name': 'impression',
                 'verbose_name_plural': 'impressions',
                 'ordering': ['-at'],
-                'indexes': [models.Index(fields=['user_key'], name='llmrec_impression_user'), models.Index(fields=['at'], name='llmrec_impression_at')],
+                'indexes': [models.Index(fields=['user_key'], name='llmrec_impression_user'), models.Index(fields=['at'], name='llmrec_impression_at'), models.Index(condition=models.Q(('arm__isnull', False)), fields=['arm', 'user_key'], name='llmrec_impression_arm')],
             },
         ),
         migrations.CreateModel(

@@ -2,15 +2,19 @@
 
 from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
+from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
 
 __all__ = [
+    "Arm",
     "Configuration",
     "Consent",
     "Deployment",
     "Embedding",
+    "Enrolment",
+    "Experiment",
     "ImportedItem",
     "Impression",
     "IndexBatch",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -157,6 +159,18 @@ class Configuration(models.Model):
             also=self.recommendation_also,
             popularity=self.recommendation_popularity,
         )
+
+    @classmethod
+    def tunable(cls) -> list[str]:
+        """Names of the fields that an editor, or an arm of an experiment, may turn."""
+        return [field.name for field in cls._meta.fields if field.editable and not field.primary_key]
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Configuration:
+        """A copy in which these fields differ; neither is saved by it."""
+        changed = copy(self)
+        for name, value in overrides.items():
+            setattr(changed, name, value)
+        return changed
 
     @classmethod
     def current(cls) -> Configuration:

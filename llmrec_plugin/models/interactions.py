@@ -6,6 +6,7 @@ import uuid
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -46,6 +47,11 @@ class Interaction(models.Model):
         indexes = [
             models.Index(fields=["user_key", "document", "-at"], name="llmrec_interaction_user"),
             models.Index(fields=["document", "-at"], name="llmrec_interaction_recent"),
+            models.Index(
+                fields=["request_id"],
+                condition=Q(request_id__isnull=False),
+                name="llmrec_interaction_request",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -80,6 +86,26 @@ class Impression(models.Model):
     model_version = models.ForeignKey(
         "llmrec_plugin.ModelVersion", verbose_name=_("model version"), null=True, on_delete=models.SET_NULL
     )
+    arm = models.ForeignKey(
+        "llmrec_plugin.Arm",
+        verbose_name=_("arm"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        db_index=False,
+        related_name="impressions",
+    )
+    arm_error = models.CharField(
+        _("why the control answered instead"), max_length=200, blank=True, default=""
+    )
+    teams = models.TextField(
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_(
+            "Interleaving: for each place of the ranking 0, the control put it there, or 1, the arm."
+        ),
+    )
     took_ms = models.PositiveIntegerField(_("milliseconds"), default=0)
     at = models.DateTimeField(_("at"), auto_now_add=True)
 
@@ -90,6 +116,9 @@ class Impression(models.Model):
         indexes = [
             models.Index(fields=["user_key"], name="llmrec_impression_user"),
             models.Index(fields=["at"], name="llmrec_impression_at"),
+            models.Index(
+                fields=["arm", "user_key"], condition=Q(arm__isnull=False), name="llmrec_impression_arm"
+            ),
         ]
 
     def __str__(self) -> str:

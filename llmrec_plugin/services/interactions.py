@@ -18,7 +18,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction
-from llmrec_plugin.services import people, privacy
+from llmrec_plugin.services import people, privacy, running
 from llmrec_plugin.types import KINDS, Event, Kind, Progress
 
 ANONYMOUS = "anon:"
@@ -189,6 +189,7 @@ def merge(anonymous_key: str, user_key: str) -> int:
             interactions.delete()
             impressions.delete()
             return 0
+        running.keep_arms(anonymous_key, user_key)
         impressions.update(user_key=user_key)
         moved = interactions.update(user_key=user_key)
         if moved:

@@ -52,6 +52,12 @@ class RankedList:
     facets: Facets = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
     pair: LivePair | None = None
+    arm: int | None = None
+    """Of an experiment; None: it is not part of one."""
+    arm_error: str = ""
+    """Why the control answered in the arm's place."""
+    teams: Mapping[str, int] = field(default_factory=dict)
+    """Interleaving: key -> 0, the control put it there, or 1."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +241,9 @@ def _keep(
         degraded=list(ranked.degraded),
         index_version=ranked.pair.index_version if ranked.pair else None,
         model_version=ranked.pair.model_version if ranked.pair else None,
+        arm_id=ranked.arm if ranked.user.remembered else None,
+        arm_error=ranked.arm_error if ranked.user.remembered else "",
+        teams="".join(str(ranked.teams[item.key]) for item in items) if ranked.teams else "",
         took_ms=round((time.perf_counter() - started) * 1000),
     )
 

@@ -56,7 +56,8 @@ def _counted(label: str, configuration: Configuration) -> tuple[tuple[str, float
         )
         return tuple((row["object_id"], row["users"] / rows[0]["users"]) for row in rows)
 
-    return caching.remembered(caching.cache_key("popular", label), count, seconds=CACHE_SECONDS)
+    key = caching.cache_key("popular", label, ",".join(sorted(_positive_kinds(configuration))))
+    return caching.remembered(key, count, seconds=CACHE_SECONDS)
 
 
 def trending(
@@ -72,7 +73,7 @@ def trending(
     The part that comes from the last seven days is `trending`, older parts are `popularity`.
     """
     rows = caching.remembered(
-        caching.cache_key("trending", label, str(configuration.updated_at)),
+        caching.cache_key("trending", label, _trend_of(configuration)),
         lambda: _decayed(label, configuration, now=now or timezone.now()),
         seconds=CACHE_SECONDS,
     )
@@ -88,6 +89,11 @@ def trending(
         if key not in hidden
     )
     return items[:limit]
+
+
+def _trend_of(configuration: Configuration) -> str:
+    """What of the configuration the trend depends on; arms of an experiment may differ in it."""
+    return f"{configuration.trending_half_life_days} {sorted(_positive_kinds(configuration).items())}"
 
 
 def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list[tuple[str, float, float]]:

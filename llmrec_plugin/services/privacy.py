@@ -17,6 +17,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import (
     Consent,
+    Enrolment,
     Impression,
     IndexVersion,
     Interaction,
@@ -93,6 +94,7 @@ def set_consent(user_key: str, *, granted: bool) -> None:
             people.mark([user_key])
         else:
             people.forget([user_key])
+            Enrolment.objects.filter(user_key=user_key).delete()
     logger.info("consent granted=%s", granted)
 
 
@@ -132,8 +134,12 @@ def export_user(user_key: str) -> dict[str, Any]:
         "impressions": [
             _plain(row)
             for row in impressions.values(
-                "request_id", "document", "placement", "query", "ranking", "shown", "total", "at"
+                "request_id", "document", "placement", "query", "ranking", "shown", "total", "arm", "at"
             )
+        ],
+        "enrolments": [
+            _plain(row)
+            for row in Enrolment.objects.filter(user_key=user_key).order_by("id").values("experiment", "arm")
         ],
         "embeddings": [
             {
@@ -169,6 +175,7 @@ def erase_user(user_key: str) -> EraseReport:
         versions = _mark_for_retraining(user_key)
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
         impressions, _ = Impression.objects.filter(user_key=user_key).delete()
+        Enrolment.objects.filter(user_key=user_key).delete()
         consents, _ = Consent.objects.filter(user_key=user_key).delete()
         people.forget([user_key])
     logger.info(

@@ -15,6 +15,7 @@ from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError, Not
 from llmrec_plugin.models import (
     Deployment,
     Embedding,
+    Experiment,
     IndexBatch,
     IndexVersion,
     Lease,
@@ -106,7 +107,8 @@ def sweep(*, now: datetime | None = None) -> list[IndexVersion]:
     dropped = []
     for version in IndexVersion.objects.filter(state=IndexVersion.State.READY).order_by("id"):
         replaced = replaced_at(version)
-        if replaced is not None and replaced + grace <= now and drop(version):
+        due = replaced is not None and replaced + grace <= now
+        if due and not _in_experiment(version) and drop(version):
             dropped.append(version)
     _remove_leftovers(now)
     return dropped
@@ -129,6 +131,10 @@ def replaced_at(version: IndexVersion) -> datetime | None:
     )
     successor = later.exclude(index_version=version).order_by("id").first()
     return successor.at if successor else None
+
+
+def _in_experiment(version: IndexVersion) -> bool:
+    return version.arms.filter(experiment__state=Experiment.State.RUNNING).exists()
 
 
 def drop(version: IndexVersion) -> bool:

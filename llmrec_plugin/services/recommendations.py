@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 from django.utils import timezone
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
-from llmrec_plugin.models import Configuration
-from llmrec_plugin.services import interactions, pages, profiles, shelves
+from llmrec_plugin.services import arms, interactions, pages, profiles, shelves
+from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.placements import Placement, get_placement
@@ -78,33 +79,54 @@ def _page(
     started = time.perf_counter()
     size = slot.size if size is None else size
     pages.check_page_size(size, parameter="size")
+    ranked = arms.answer(
+        partial(_listed, slot, label, user_key, item, needs_index),
+        document=label,
+        placement=slot.name,
+        user_key=user_key,
+    )
+    return pages.first_page(ranked, page_size=size, started=started)
+
+
+def _listed(
+    slot: Placement,
+    label: str,
+    user_key: str | None,
+    item: str | None,
+    needs_index: bool,
+    variant: Variant,
+) -> RankedList:
+    """The whole list that the variant answers with, under the name of the slot that was asked for."""
+    name = slot.name
+    if variant.placement:
+        slot = get_placement(variant.placement)
     document = registry.get(label)
-    configuration = Configuration.current()
+    configuration = variant.configuration
     history = configuration.history_length if slot.type in ("for-you", "because-you-viewed") else 0
     user = profiles.know(user_key, document=label, history=history)
     hidden: frozenset[str] = frozenset()
     if user.consented:
         hidden = interactions.taken_keys(user.key, document=label, kinds=(*slot.hide, "dismiss"))
+    live = _pair(label, needed=needs_index)
     scene = Scene(
         slot=slot,
         document=document,
-        pair=_pair(label, needed=needs_index),
+        pair=variant.pair_of(live) if live else None,
         configuration=configuration,
         user=user,
         hidden=hidden,
         now=timezone.now(),
     )
     shelf = shelves.fill(scene, item=item)
-    ranked = RankedList(
+    return RankedList(
         document=document,
-        placement=slot.name,
+        placement=name,
         items=shelf.items,
         context=shelf.context,
         user=user,
         degraded=shelf.degraded,
         pair=scene.pair,
     )
-    return pages.first_page(ranked, page_size=size, started=started)
 
 
 def _pair(label: str, *, needed: bool) -> LivePair | None:

@@ -20,7 +20,8 @@ from llmrec_plugin.ranking import fusion
 from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Stage, Taste
 from llmrec_plugin.ranking.vectors import cosines_to
-from llmrec_plugin.services import filters, pages, popularity, profiles, queries, reasons, training
+from llmrec_plugin.services import arms, filters, pages, popularity, profiles, queries, reasons, training
+from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.profiles import KnownUser
@@ -54,13 +55,22 @@ def search(request: SearchRequest) -> ResultPage:
     degrades the list: see `ResultPage.degraded`.
     """
     started = time.perf_counter()
+    ranked = arms.answer(
+        partial(_listed, request), document=request.document, placement=PLACEMENT, user_key=request.user_key
+    )
+    return pages.first_page(ranked, page_size=request.page_size, started=started)
+
+
+def _listed(request: SearchRequest, variant: Variant) -> RankedList:
+    """The whole list that the variant answers with."""
     document = registry.get(request.document)
     strength = _checked_strength(request)
-    pair = serving_pair(document.label)
+    live = serving_pair(document.label)
+    pair = variant.pair_of(live)
     request_filters = filters.checked(request.filters, pair.index_version)
     filters.check_facets(request.facets, pair.index_version)
     filters.check_sort(request.sort, pair.index_version)
-    configuration = Configuration.current()
+    configuration = variant.configuration
     strength *= configuration.taste_weight
     user = profiles.know(
         request.user_key,
@@ -70,7 +80,7 @@ def search(request: SearchRequest) -> ResultPage:
     query = queries.analyse(
         request.text, version=pair.index_version, with_vector=_wants_vector(configuration)
     )
-    if query.vector is not None:
+    if query.vector is not None and pair.index_version == live.index_version:
         has_encoded(pair)
     engine_query = EngineQuery(
         text=_text_query(query, document, pair, configuration),
@@ -86,23 +96,21 @@ def search(request: SearchRequest) -> ResultPage:
             found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document.label, error)
-        ranked = _last_resort(document, pair, configuration, user, query, engine_query)
-    else:
-        items = _ranked(found, query, pair, configuration, user, strength=strength, now=timezone.now())
-        ranked = RankedList(
-            document=document,
-            placement=PLACEMENT,
-            items=items,
-            context=reasons.context_of(items, sources=user.kinds(configuration)),
-            user=user,
-            total=found.total,
-            text=query.text,
-            words=query.words,
-            facets=_sorted_facets(found.facets),
-            degraded=query.degraded,
-            pair=pair,
-        )
-    return pages.first_page(ranked, page_size=request.page_size, started=started)
+        return _last_resort(document, pair, configuration, user, query, engine_query)
+    items = _ranked(found, query, pair, configuration, user, strength=strength, now=timezone.now())
+    return RankedList(
+        document=document,
+        placement=PLACEMENT,
+        items=items,
+        context=reasons.context_of(items, sources=user.kinds(configuration)),
+        user=user,
+        total=found.total,
+        text=query.text,
+        words=query.words,
+        facets=_sorted_facets(found.facets),
+        degraded=query.degraded,
+        pair=pair,
+    )
 
 
 def next_page(cursor: str, *, user_key: str | None) -> ResultPage:

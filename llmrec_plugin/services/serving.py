@@ -80,6 +80,14 @@ def serving_pair(label: str) -> LivePair:
     return former
 
 
+def is_loaded(version: IndexVersion) -> bool:
+    """Whether the encoder of this index is in memory; if not, it is loaded in the background from now on."""
+    if version.encoder_id in _memory.loaded:
+        return True
+    _load(version)
+    return False
+
+
 def has_encoded(pair: LivePair) -> None:
     """Note that the encoder of this pair is in memory and works."""
     _memory.loaded.add(pair.index_version.encoder_id)

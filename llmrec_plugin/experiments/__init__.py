@@ -1,0 +1,1 @@
+"""Experiments as arithmetic: who sees which arm, how two lists become one, and what the outcome proves."""
