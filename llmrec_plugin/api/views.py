@@ -33,8 +33,7 @@ class ListView(ApiView):
     """What the views that answer with a ranked list have in common."""
 
     def user_key(self) -> str | None:
-        """Crawlers are nobody, whatever key they carry."""
-        return None if visitors.is_crawler(self.request) else visitors.current_user_key(self.request)
+        return visitors.list_user_key(self.request)
 
     def read(self, serializer_class: type[PageParameters], values: Mapping[str, list[str]]) -> dict[str, Any]:
         """The validated parameters among `values`; of a repeated one the last counts."""

@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.services import interactions
+from llmrec_plugin.services import interactions, running
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -66,6 +66,20 @@ def visitor_key(request: HttpRequest) -> str | None:
         if token and (name := _verified(token)):
             return interactions.ANONYMOUS + name
     return None
+
+
+def list_user_key(request: HttpRequest) -> str | None:
+    """As `current_user_key`, for a request that is answered with a list; crawlers are nobody.
+
+    While an experiment shows visitors different lists, a new visitor whom one may remember without asking
+    gets a key here, so that he sees the same again; the answer must go through `give_key`.
+    """
+    if is_crawler(request):
+        return None
+    key = current_user_key(request)
+    if key is None and newcomers_are_remembered() and running.needs_keys():
+        return ensure_user_key(request)
+    return key
 
 
 def ensure_user_key(request: HttpRequest) -> str | None:

@@ -129,11 +129,11 @@ def half_width(error: float, *, progress: float = 1.0, confidence: float = CONFI
     """Half of a normal mixture confidence sequence: the true difference lies within it at all looks together
     with the asked confidence, in the limit of many visitors.
 
-    error * sqrt((1 + 1 / r) (ln(1 + r) + 2 ln(1 / alpha))), r = tau² / error²: Robbins' mixture, as in Johari,
-    Koomen, Pekelis and Walsh, "Always valid inference: continuous monitoring of A/B tests", Operations
-    Research 70, 2022. `progress` is the part of the planned evidence that is there; r grows with it, and is
-    such that the sequence is narrowest at 1 (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
-    central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024).
+    error * sqrt((1 + 1 / r) (ln(1 + r) + 2 ln(1 / alpha))), r = tau² / error²: Robbins' mixture, as in
+    Johari, Koomen, Pekelis and Walsh, "Always valid inference: continuous monitoring of A/B tests",
+    Operations Research 70, 2022. `progress` is the part of the planned evidence that is there; r grows with
+    it, such that the sequence is narrowest at 1 (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas,
+    "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024).
     """
     alpha = 1 - confidence
     ratio = progress * (-2 * math.log(alpha) + math.log(-2 * math.log(alpha)) + 1)
@@ -170,9 +170,10 @@ class Preference:
 def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Preference:
     """The sign test of interleaving, with bounds that may be looked at whenever one likes.
 
-    The bounds are all shares at which the mixture martingale B(wins + 1, losses + 1) / (p^wins (1 - p)^losses)
-    stays below 1 / (1 - confidence): Ville's inequality; Robbins, "Statistical methods related to the law of
-    the iterated logarithm", Annals of Mathematical Statistics 41, 1970.
+    The bounds are all shares p at which the mixture martingale
+    B(wins + 1, losses + 1) / (p^wins (1 - p)^losses) stays below 1 / (1 - confidence), by Ville's inequality:
+    Robbins, "Statistical methods related to the law of the iterated logarithm", Annals of Mathematical
+    Statistics 41, 1970.
     """
     seen = wins + losses
     if not seen:

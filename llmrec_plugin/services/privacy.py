@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Min, QuerySet
@@ -28,6 +28,8 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services import people
 
 logger = logging.getLogger(__name__)
+
+R = TypeVar("R", Interaction, Impression)
 
 MAX_USER_KEY = 100
 STRIP_BATCH = 200
@@ -69,14 +71,15 @@ def consenting(user_keys: Iterable[str]) -> set[str]:
     return {key for key in keys if chosen.get(key, mode == "opt-out")}
 
 
-def consented(interactions: QuerySet[Interaction]) -> QuerySet[Interaction]:
-    """The part of `interactions` that may be learned from."""
+def consented(rows: QuerySet[R]) -> QuerySet[R]:
+    """The part of these interactions or impressions that may be learned from; lists of nobody in particular
+    are kept where nobody is asked first."""
     mode = get_settings().CONSENT
     if mode == "off":
-        return interactions.none()
+        return rows.none()
     if mode == "opt-in":
-        return interactions.filter(user_key__in=Consent.objects.filter(granted=True).values("user_key"))
-    return interactions.exclude(user_key__in=Consent.objects.filter(granted=False).values("user_key"))
+        return rows.filter(user_key__in=Consent.objects.filter(granted=True).values("user_key"))
+    return rows.exclude(user_key__in=Consent.objects.filter(granted=False).values("user_key"))
 
 
 def consent_of(user_key: str) -> bool | None:

@@ -61,13 +61,22 @@ def on_list(document: str, placement: str) -> RunningExperiment | None:
     )
 
 
+def needs_keys() -> bool:
+    """Whether lists differ by visitor, so that a new one needs a key to see the same again."""
+    return any(not one.interleaving for one in experiments())
+
+
 def changed() -> None:
-    """To be called whenever an experiment starts or stops: in this process it counts from the commit on."""
-    transaction.on_commit(lambda: caching.forget([_KEY]))
+    """To be called whenever an experiment starts or stops.
+
+    At once, for what this transaction still reads, and after it, for what others have read meanwhile.
+    """
+    caching.forget([_KEY])
+    transaction.on_commit(lambda: caching.forget([_KEY]), robust=True)
 
 
 def takes_part(experiment: RunningExperiment, user_key: str | None) -> bool:
-    """Whether the user's clicks could be counted, for only then there is something to learn; one query at most.
+    """Whether the user's clicks could be counted, for only then is something learned; one query at most.
 
     Lists of nobody in particular can be interleaved, since one list is compared with itself; a split needs
     a key by which the same visitor sees the same arm again.

@@ -16,7 +16,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from llmrec_plugin.analysis.text import html_to_text
-from llmrec_plugin.api.visitors import current_user_key, give_key
+from llmrec_plugin.api.visitors import give_key, list_user_key
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidCursor, NotBuilt
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as searching
@@ -35,14 +35,16 @@ ROW = 6
 @cache_control(private=True)
 def home(request: HttpRequest) -> HttpResponse:
     """Lists of the shop and of the school; what is personal comes first."""
-    user_key = current_user_key(request)
+    user_key = list_user_key(request)
     halves = [
         {"title": _("Shop"), "document": SHOP, "sections": _home_sections(SHOP, user_key)},
         {"title": _("School"), "document": SCHOOL, "sections": _home_sections(SCHOOL, user_key)},
     ]
     if hasattr(request.user, "learner"):
         halves.reverse()
-    return render(request, "storefront/home.html", {"halves": halves})
+    response = render(request, "storefront/home.html", {"halves": halves})
+    give_key(request, response)
+    return response
 
 
 def _home_sections(document: str, user_key: str | None) -> Sections:
@@ -80,11 +82,13 @@ def search(request: HttpRequest) -> HttpResponse:
             context.update(_result_context(request, form, page))
     else:
         status = 400
-    return render(request, "storefront/search.html", context, status=status)
+    response = render(request, "storefront/search.html", context, status=status)
+    give_key(request, response)
+    return response
 
 
 def _results(request: HttpRequest, form: SearchForm) -> ResultPage:
-    user_key = current_user_key(request)
+    user_key = list_user_key(request)
     if cursor := request.GET.get("cursor"):
         return searching.next_page(cursor, user_key=user_key)
     document = form.cleaned_data["document"]
@@ -184,7 +188,7 @@ def _item_page(
 ) -> HttpResponse:
     """Note the visit, then show the item with what resembles it and what others took with it."""
     note(request, document, item.pk, "view")
-    user_key, key = current_user_key(request), str(item.pk)
+    user_key, key = list_user_key(request), str(item.pk)
     sections = Sections()
     sections.add(
         "similar", _("Similar"), partial(recommendations.similar, document, key, user_key=user_key, size=ROW)

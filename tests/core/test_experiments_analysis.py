@@ -1,4 +1,4 @@
-"""Known answers, false alarms at the stated rate however often one looks, and planted changes that are found."""
+"""Known answers, false alarms at the stated rate however often one looks, planted changes found."""
 
 from __future__ import annotations
 

@@ -1,0 +1,165 @@
+"""The life of an experiment: planned, started, stopped, its winner adopted; each step says who took it."""
+
+from __future__ import annotations
+
+import logging
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import ConfigurationError, NotFound
+from llmrec_plugin.experiments.analysis import visitors_needed
+from llmrec_plugin.models import Arm, Configuration, Experiment, IndexVersion
+from llmrec_plugin.models.experiments import check_overrides
+from llmrec_plugin.services import experiment_report, promotion, running
+from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.placements import all_placements, get_placement
+
+logger = logging.getLogger(__name__)
+
+SEARCH = "search"
+ABOUT_AN_ITEM = ("similar", "also")
+"""Lists that the services make without a placement of that name."""
+
+
+def lists() -> list[str]:
+    """Names of all lists that an experiment can be about."""
+    return list(dict.fromkeys([SEARCH, *ABOUT_AN_ITEM, *all_placements()]))
+
+
+def check(experiment: Experiment) -> list[Arm]:
+    """The arms, the control first; raises ConfigurationError, with the cure, for what cannot be started."""
+    try:
+        registry.get(experiment.document)
+        if experiment.placement not in (SEARCH, *ABOUT_AN_ITEM):
+            get_placement(experiment.placement)
+    except NotFound as error:
+        raise ConfigurationError(str(error)) from error
+    arms = sorted(experiment.arms.select_related("index_version", "model_version"), key=_control_first)
+    controls = sum(arm.is_control for arm in arms)
+    if controls != 1 or len(arms) < 2:
+        raise ConfigurationError(
+            f'"{experiment}" needs one control and one or more other arms; it has {controls} and '
+            f"{len(arms) - controls}."
+        )
+    if experiment.method == Experiment.Method.INTERLEAVING and len(arms) > 2:
+        raise ConfigurationError(f'Interleaving compares two arms, "{experiment}" has {len(arms)}.')
+    for arm in arms:
+        _check_arm(experiment, arm)
+    return arms
+
+
+def _control_first(arm: Arm) -> tuple[bool, int]:
+    return not arm.is_control, arm.pk
+
+
+def _check_arm(experiment: Experiment, arm: Arm) -> None:
+    where = f'The arm "{arm}"'
+    try:
+        arm.clean()
+        check_overrides(arm.overrides)
+        if arm.placement:
+            get_placement(arm.placement)
+    except (ValidationError, NotFound) as error:
+        messages = error.messages if isinstance(error, ValidationError) else [str(error)]
+        raise ConfigurationError(f"{where}: {' '.join(messages)}") from error
+    if arm.placement and experiment.placement in (SEARCH, *ABOUT_AN_ITEM):
+        raise ConfigurationError(f'{where} names a placement, but "{experiment.placement}" is none.')
+    for version in (arm.index_version, arm.model_version):
+        if version is not None and version.document != experiment.document:
+            raise ConfigurationError(f'{where}: "{version}" belongs to "{version.document}".')
+    if arm.index_version is not None and arm.index_version.state != IndexVersion.State.READY:
+        raise ConfigurationError(f'{where}: the index "{arm.index_version}" is not ready.')
+
+
+def start(experiment: Experiment, *, by: str) -> Experiment:
+    """From the next request on visitors see its arms.
+
+    Raises ConfigurationError where it cannot be: something in it is wrong, it is no draft any more, or
+    another one is running on the same list.
+    """
+    arms = check(experiment)
+    expected = experiment_report.expected(experiment)
+    try:
+        with transaction.atomic():
+            started = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.DRAFT).update(
+                state=Experiment.State.RUNNING,
+                started_at=timezone.now(),
+                started_by=by,
+                expected_rate=expected.rate,
+                planned_visitors=visitors_needed(
+                    rate=expected.rate,
+                    variance=expected.variance,
+                    lift=experiment.lift,
+                    confidence=experiment_report.confidence(len(arms)),
+                ),
+            )
+    except IntegrityError:
+        raise ConfigurationError(
+            f'Another experiment is running on "{experiment.placement}" of "{experiment.document}": '
+            "stop it first."
+        ) from None
+    if not started:
+        raise ConfigurationError(f'"{experiment}" was started before; make a new one to ask again.')
+    running.changed()
+    experiment.refresh_from_db()
+    logger.info("experiment started experiment=%d", experiment.pk)
+    return experiment
+
+
+def stop(experiment: Experiment, *, by: str) -> Experiment:
+    """From the next request on everybody sees what is live. Raises ConfigurationError if none is running."""
+    stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
+        state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
+    )
+    if not stopped:
+        raise ConfigurationError(f'"{experiment}" is not running.')
+    running.changed()
+    experiment.refresh_from_db()
+    logger.info("experiment stopped experiment=%d", experiment.pk)
+    return experiment
+
+
+def adopt(arm: Arm, *, by: str) -> Experiment:
+    """Make what the arm tried the rule for everybody, and stop the experiment if it is still running.
+
+    Settings go into the configuration, versions are promoted. Raises ConfigurationError, and changes
+    nothing, where that cannot be: an arm that shows another placement is adopted where placements are
+    declared.
+    """
+    experiment = arm.experiment
+    if experiment.state == Experiment.State.DRAFT:
+        raise ConfigurationError(f'"{experiment}" has not been started: there is nothing to adopt yet.')
+    if arm.placement:
+        raise ConfigurationError(
+            f'Declare "{experiment.placement}" as "{arm.placement}" is declared, and stop the experiment: '
+            "an experiment does not rewrite placements."
+        )
+    with transaction.atomic():
+        if experiment.state == Experiment.State.RUNNING:
+            stop(experiment, by=by)
+        _write_configuration(arm)
+        if arm.index_version is not None or arm.model_version is not None:
+            promotion.promote(
+                arm.index_version or live_pair(experiment.document).index_version,
+                model_version=arm.model_version,
+                by=by,
+                reason=f"experiment {experiment.pk}: {arm}",
+            )
+        experiment.adopted = arm.name
+        experiment.save(update_fields=["adopted"])
+    logger.info("experiment adopted experiment=%d arm=%d", experiment.pk, arm.pk)
+    return experiment
+
+
+def _write_configuration(arm: Arm) -> None:
+    if not arm.overrides:
+        return
+    configuration = Configuration.current().with_overrides(arm.overrides)
+    try:
+        configuration.full_clean(validate_unique=False)
+    except ValidationError as error:
+        raise ConfigurationError(" ".join(error.messages)) from error
+    configuration.save()
