@@ -204,6 +204,10 @@ class EngineQuery:
     limit: int = 200
     """Hits per leg."""
     exclude: frozenset[str] = frozenset()
+    without: tuple[tuple[Filter, ...], ...] = ()
+    """An item that passes every filter of one of these groups is left out; an empty group leaves out none."""
+    only: frozenset[str] | None = None
+    """Nothing but these items is looked at; None: all."""
     floor: float | None = None
     """Least cosine of the vector leg."""
     facets: tuple[str, ...] = ()

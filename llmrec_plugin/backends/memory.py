@@ -121,7 +121,10 @@ class SearchBackend(base.SearchBackend):
         passing = {
             key: item
             for key, item in items.items()
-            if key not in query.exclude and all(_passes(item, one) for one in query.filters)
+            if key not in query.exclude
+            and (query.only is None or key in query.only)
+            and _passes_all(item, query.filters)
+            and not any(_passes_all(item, group) for group in query.without)
         }
         if query.text is None and query.vector is None:
             return _listing(passing, query)
@@ -167,6 +170,10 @@ def _item(put: IndexedDocument, schema: IndexSchema, vector: Vector) -> _Item:
     filters = check_document(put, schema)
     counts = {name: Counter(terms.split()) for name, terms in put.terms.items()}
     return _Item(digest=put.digest, counts=counts, filters=filters, vector=vector)
+
+
+def _passes_all(item: _Item, filters: Sequence[Filter]) -> bool:
+    return all(_passes(item, one) for one in filters)
 
 
 def _passes(item: _Item, one: Filter) -> bool:

@@ -136,7 +136,12 @@ def check_query(query: EngineQuery, schema: IndexSchema) -> EngineQuery:
     if query.text is not None:
         _check_weights(query.text.weights, schema)
     vector = None if query.vector is None else unit_vector(query.vector, schema.dimensions)
-    return replace(query, vector=vector, filters=tuple(_filter(item, schema) for item in query.filters))
+    return replace(
+        query,
+        vector=vector,
+        filters=_filters(query.filters, schema),
+        without=tuple(_filters(group, schema) for group in query.without if group),
+    )
 
 
 def _check_weights(weights: Mapping[str, float], schema: IndexSchema) -> None:
@@ -150,6 +155,10 @@ def _check_weights(weights: Mapping[str, float], schema: IndexSchema) -> None:
             raise InvalidRequest(
                 f"The weight of {field!r} is {weight}; it must be 0 or more.", parameter=field
             )
+
+
+def _filters(given: Iterable[Filter], schema: IndexSchema) -> tuple[Filter, ...]:
+    return tuple(_filter(item, schema) for item in given)
 
 
 def _filter(item: Filter, schema: IndexSchema) -> Filter:

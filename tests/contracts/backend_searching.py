@@ -251,6 +251,20 @@ class SearchingContract:
         assert index.listed(exclude=out, limit=4) == ["3", "4", "5", "6"]
         assert index.search(exclude=out).total == 6
 
+    def test_only_the_items_asked_for_are_looked_at_less_what_a_group_of_filters_leaves_out(
+        self, index: Index
+    ) -> None:
+        index.write(
+            *(document(str(n), "red", brand="ab"[n % 2], price=float(n), vector=unit(1)) for n in range(9))
+        )
+        only = frozenset({"0", "1", "2", "3", "unknown"})
+        dear_b = (Terms(field="brand", values=("b",)), Range(field="price", gte=2.0))  # 3, 5, 7
+        result = index.search(text=words("red"), vector=unit(1), only=only, without=(dear_b, ()))
+        assert keys(result.text) == keys(result.vector) == ["0", "1", "2"]
+        assert index.listed(without=(dear_b,)) == ["0", "1", "2", "4", "6", "8"]
+        assert index.search(without=(dear_b,), exclude=frozenset({"0", "3"})).total == 5
+        assert index.listed(only=frozenset()) == []
+
     @pytest.mark.parametrize("share", [0.02, 0.5])
     def test_filters_hold_in_both_legs_whether_few_pass_or_many(self, index: Index, share: float) -> None:
         passing = {str(number) for number in range(int(200 * share))}
@@ -297,6 +311,7 @@ class SearchingContract:
         [
             {"filters": (Terms(field="colour", values=("red",)),)},
             {"filters": (Terms(field="price", values=("cheap",)),)},
+            {"without": ((Terms(field="colour", values=("red",)),),)},
             {"filters": (Terms(field="in_stock", values=("yes",)),)},
             {"filters": (Range(field="price", gte=float("nan")),)},
             {"filters": (Terms(field="brand", values=tuple(map(str, range(1001)))),)},
@@ -312,6 +327,7 @@ class SearchingContract:
         ids=[
             "unknown filter",
             "no number",
+            "unknown filter of a group",
             "no boolean",
             "NaN",
             "too many values",

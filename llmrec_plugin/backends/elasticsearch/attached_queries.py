@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from llmrec_plugin.backends.elasticsearch.queries import (
     Body,
     bounds_of,
     candidates,
+    clauses,
     counts_name,
     vector_values,
 )
@@ -124,12 +125,19 @@ def _by_key(fields: Fields) -> Body:
 
 def _selection(fields: Fields, query: EngineQuery) -> Body:
     """Clauses of a bool query; the same ones in every leg, so they cannot disagree."""
-    selection: Body = {}
-    if query.filters:
-        selection["filter"] = [_filter(fields, item) for item in query.filters]
+    wanted = [_filter(fields, item) for item in query.filters]
+    if query.only is not None:
+        wanted.append(_ids(fields, query.only))
+    unwanted: list[Body] = [
+        {"bool": {"filter": [_filter(fields, item) for item in group]}} for group in query.without
+    ]
     if query.exclude:
-        selection["must_not"] = [{"ids": {"values": [fields.id(key) for key in sorted(query.exclude)]}}]
-    return selection
+        unwanted.append(_ids(fields, query.exclude))
+    return clauses(wanted, unwanted)
+
+
+def _ids(fields: Fields, keys: Iterable[str]) -> Body:
+    return {"ids": {"values": [fields.id(key) for key in sorted(keys)]}}
 
 
 def _filter(fields: Fields, item: Filter) -> Body:

@@ -139,12 +139,20 @@ def boosts(weights: Mapping[str, float]) -> dict[str, float]:
 
 def _selection(query: EngineQuery) -> Body:
     """Clauses of a bool query; the same ones in every leg, so they cannot disagree."""
-    selection: Body = {}
-    if query.filters:
-        selection["filter"] = [_filter(item) for item in query.filters]
+    wanted = [_filter(item) for item in query.filters]
+    if query.only is not None:
+        wanted.append({"terms": {KEY: sorted(query.only)}})
+    unwanted: list[Body] = [
+        {"bool": {"filter": [_filter(item) for item in group]}} for group in query.without
+    ]
     if query.exclude:
-        selection["must_not"] = [{"terms": {KEY: sorted(query.exclude)}}]
-    return selection
+        unwanted.append({"terms": {KEY: sorted(query.exclude)}})
+    return clauses(wanted, unwanted)
+
+
+def clauses(wanted: list[Body], unwanted: list[Body]) -> Body:
+    """Of a bool query, those that say something."""
+    return {name: found for name, found in (("filter", wanted), ("must_not", unwanted)) if found}
 
 
 def _filter(item: Filter) -> Body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from llmrec_plugin.backends.embedded.columns import Column, Mask
 from llmrec_plugin.backends.embedded.lookups import Ids, ids_of
 from llmrec_plugin.backends.embedded.matrix import MatrixView
 from llmrec_plugin.backends.embedded.schema import Layout, State
-from llmrec_plugin.types import EngineQuery
+from llmrec_plugin.types import EngineQuery, Filter
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,34 @@ class Selection:
 
 
 def select(snapshot: Snapshot, query: EngineQuery) -> Selection:
+    out = _left_out(snapshot, query)
+    inside = [_passing(snapshot, query.filters)] if query.filters else []
+    if query.only is not None:
+        inside.append(_mask_of(snapshot, query.only))
+    if inside:
+        mask = np.logical_and.reduce(inside)
+        if out is not None:
+            mask &= ~out
+        return Selection(mask, int(np.count_nonzero(mask)))
+    if out is None:
+        return Selection(None, snapshot.state.live)
+    return Selection(~out, snapshot.state.live - int(np.count_nonzero(out)))
+
+
+def _left_out(snapshot: Snapshot, query: EngineQuery) -> Mask | None:
+    """Items that can be found and are not wanted; None: there are none."""
+    groups = [_passing(snapshot, group) for group in query.without]
+    if query.exclude:
+        groups.append(_mask_of(snapshot, query.exclude))
+    return np.logical_or.reduce(groups) if groups else None
+
+
+def _passing(snapshot: Snapshot, filters: Sequence[Filter]) -> Mask:
     size = snapshot.state.next_id
-    excluded = ids_of(snapshot.connection, query.exclude) if query.exclude else np.empty(0, np.int64)
-    if not query.filters:
-        if not len(excluded):
-            return Selection(None, snapshot.state.live)
-        mask = np.ones(size, np.bool_)
-        mask[excluded] = False
-        return Selection(mask, snapshot.state.live - len(excluded))
-    mask = np.logical_and.reduce([snapshot.column(item.field).passing(item, size) for item in query.filters])
-    mask[excluded] = False
-    return Selection(mask, int(np.count_nonzero(mask)))
+    return np.logical_and.reduce([snapshot.column(item.field).passing(item, size) for item in filters])
+
+
+def _mask_of(snapshot: Snapshot, keys: Iterable[str]) -> Mask:
+    mask = np.zeros(snapshot.state.next_id, np.bool_)
+    mask[ids_of(snapshot.connection, keys)] = True
+    return mask
