@@ -204,7 +204,7 @@ class EngineQuery:
     limit: int = 200
     """Hits per leg."""
     exclude: frozenset[str] = frozenset()
-    without: tuple[tuple[Filter, ...], ...] = ()
+    unless: tuple[tuple[Filter, ...], ...] = ()
     """An item that passes every filter of one of these groups is left out; an empty group leaves out none."""
     only: frozenset[str] | None = None
     """Nothing but these items is looked at; None: all."""
@@ -244,7 +244,8 @@ class RankedItem(NamedTuple):
 
     Contribution names: text, vector, taste:<key> (the part a past item of the user has in it),
     taste (the rest), also:<key> (people who took that item took this one too), popularity,
-    trending, freshness, diversity (never positive).
+    average (of what nobody chose yet), trending, freshness, diversity and tail (never positive; what is
+    added to a list that is too short), rule:<id> (what an editor decided).
     """
 
     key: str

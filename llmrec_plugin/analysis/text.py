@@ -60,9 +60,24 @@ _AROUND_BREAK = re.compile(r" ?\n ?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
+SHOWN = 100
+"""Characters of a wrong value that an error repeats."""
+
+
 def is_storable(text: str) -> bool:
     """False for what a database may refuse: NUL, and half a surrogate pair."""
     return not _UNSTORABLE.search(text)
+
+
+def shown(text: str) -> str:
+    """`text` as an error may repeat it."""
+    text = encodable(text)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def encodable(text: str) -> str:
+    """`text` without the lone surrogates that JSON lets in and UTF-8 does not let out."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def html_to_text(value: str) -> str:

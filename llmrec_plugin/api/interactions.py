@@ -11,10 +11,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from llmrec_plugin.analysis.text import encodable, shown
 from llmrec_plugin.api import problems, visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
-from llmrec_plugin.api.parameters import encodable, refuse_unknown, shown, single_document
+from llmrec_plugin.api.parameters import refuse_unknown, single_document
 from llmrec_plugin.api.serializers import MOST_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
 from llmrec_plugin.services import interactions

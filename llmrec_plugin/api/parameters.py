@@ -7,11 +7,9 @@ from collections.abc import Iterable
 
 from django.http import QueryDict
 
+from llmrec_plugin.analysis.text import SHOWN, shown
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
-
-SHOWN = 100
-"""Characters of a wrong value that an error repeats."""
 
 
 def given(query: QueryDict) -> dict[str, list[str]]:
@@ -45,14 +43,3 @@ def single_document(label: str) -> str:
             parameter="document",
         )
     return known[0]
-
-
-def shown(text: str) -> str:
-    """`text` as an error may repeat it."""
-    text = encodable(text)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
-def encodable(text: str) -> str:
-    """`text` without the lone surrogates that JSON lets in and UTF-8 does not let out."""
-    return text.encode("utf-8", "replace").decode()

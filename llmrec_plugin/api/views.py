@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from llmrec_plugin.api import filters, visitors
+from llmrec_plugin.api import visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import FilterSchema, documented
 from llmrec_plugin.api.parameters import given, refuse_unknown, single_document
@@ -23,7 +23,7 @@ from llmrec_plugin.api.serializers import (
 )
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
-from llmrec_plugin.services import recommendations, search
+from llmrec_plugin.services import filter_texts, recommendations, search
 from llmrec_plugin.types import FilterKind, ResultPage, SearchRequest
 
 SIMILAR_SIZE = 12
@@ -63,7 +63,7 @@ class ListView(ApiView):
             "total": page.total,
             "facets": {
                 field: [
-                    {"value": filters.facet_value(value, (kinds or {}).get(field)), "count": count}
+                    {"value": filter_texts.facet_value(value, (kinds or {}).get(field)), "count": count}
                     for value, count in counts
                 ]
                 for field, counts in page.facets.items()
@@ -120,7 +120,7 @@ class SearchView(ListView):
     ) -> SearchRequest:
         own = SearchParameters().fields
         wanted = {name: texts for name, texts in values.items() if name not in own}
-        refuse_unknown(wanted, [*own, *filters.parameter_names(kinds)])
+        refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
         if parameters["sort"] and parameters["q"]:
             raise InvalidRequest(
                 'A search is ordered by relevance; "sort" is for lists without "q".', parameter="sort"
@@ -129,7 +129,7 @@ class SearchView(ListView):
             document=label,
             text=parameters["q"],
             user_key=self.user_key(),
-            filters=filters.parse_filters(wanted, kinds),
+            filters=filter_texts.parse_filters(wanted, kinds),
             facets=tuple(parameters["facets"]),
             page_size=parameters["page_size"],
             personalize=parameters["personalize"],

@@ -124,7 +124,7 @@ class SearchBackend(base.SearchBackend):
             if key not in query.exclude
             and (query.only is None or key in query.only)
             and _passes_all(item, query.filters)
-            and not any(_passes_all(item, group) for group in query.without)
+            and not any(_passes_all(item, group) for group in query.unless)
         }
         if query.text is None and query.vector is None:
             return _listing(passing, query)

@@ -140,7 +140,7 @@ def check_query(query: EngineQuery, schema: IndexSchema) -> EngineQuery:
         query,
         vector=vector,
         filters=_filters(query.filters, schema),
-        without=tuple(_filters(group, schema) for group in query.without if group),
+        unless=tuple(_filters(group, schema) for group in query.unless if group),
     )
 
 

@@ -5,6 +5,7 @@ from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
+from llmrec_plugin.models.rules import Rule
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ModelArtefact",
     "ModelVersion",
     "OutboxEntry",
+    "Rule",
     "Status",
     "UserChange",
     "UserEmbedding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from copy import copy
 from typing import Any
@@ -130,6 +131,8 @@ class Configuration(models.Model):
         help_text=_("Items that words, and meaning, each put forward for ranking."),
     )
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    edition = models.CharField(max_length=16, default="", editable=False)
+    """Another one after each change of rules or placements; empty: there have never been any."""
 
     class Meta:
         verbose_name = _("configuration")
@@ -140,6 +143,7 @@ class Configuration(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.pk = 1
+        self.edition = _new_edition()  # what was read before may be older than what stands there now
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
@@ -176,3 +180,15 @@ class Configuration(models.Model):
     def current(cls) -> Configuration:
         """The row as it stands now, or the defaults where nobody has saved one; one query."""
         return cls.objects.filter(pk=1).first() or cls(pk=1)
+
+    @classmethod
+    def begin_edition(cls, *, using: str) -> None:
+        """Have every process read rules and placements again, from its next request on."""
+        row = cls.objects.using(using).filter(pk=1)
+        if not row.update(edition=_new_edition()):
+            cls().save(using=using)
+
+
+def _new_edition() -> str:
+    """Never the same again, so that no process takes what it has read before for it."""
+    return secrets.token_hex(8)

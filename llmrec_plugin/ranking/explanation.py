@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from llmrec_plugin.types import RankedItem
 
-Code: TypeAlias = Literal["text", "vector", "taste", "also", "popularity", "trending", "freshness"]
+Code: TypeAlias = Literal["text", "vector", "taste", "also", "popularity", "trending", "freshness", "rule"]
 
 LEAST_SHARE = 0.15
 MOST_REASONS = 2
@@ -19,7 +19,7 @@ class Reason:
 
     code: Code
     source: str | None
-    """Key of the past item that the cause goes back to."""
+    """Key of the past item that the cause goes back to, of a rule its number."""
     share: float
     """Of all that speaks for the item, 0..1."""
 

@@ -95,8 +95,13 @@ def _checked_range(wanted: Range, kind: FilterKind) -> Range:
     return Range(field=wanted.field, **given)
 
 
+def values_of(value: FilterValue) -> tuple[Scalar, ...]:
+    """The single values of one field of an item."""
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
 def _matches(wanted: Filter, value: FilterValue) -> bool:
-    held = value if isinstance(value, tuple) else () if value is None else (value,)
+    held = values_of(value)
     if isinstance(wanted, Terms):
         return any(item in wanted.values for item in held)
     return any(_within(float(item), wanted) for item in held if isinstance(item, int | float))

@@ -20,6 +20,7 @@ _PLAIN = {
     "popularity": _("Popular with everybody"),
     "trending": _("Popular this week"),
     "freshness": _("New here"),
+    "rule": _("Our pick"),
 }
 _BECAUSE = {
     "view": _("Because you viewed “%(title)s”"),
@@ -108,6 +109,8 @@ def causes(item: RankedItem, context: Context) -> list[Reason]:
 
 def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
     if reason.code == "popularity":
+        if "trending" in item.contributions:  # the older part of a trend, which is no fame
+            return False
         return item.contributions["popularity"] >= context.popular_from
     if reason.code == "freshness":
         return item.contributions["freshness"] >= context.fresh_from
@@ -119,7 +122,7 @@ def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
 
 def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
     """Keys of the items whose titles the sentences name."""
-    keys = {reason.source for reason in reasons if reason.source is not None}
+    keys = {reason.source for reason in reasons if reason.source is not None and reason.code != "rule"}
     if context.anchor and any(reason.code == "vector" for reason in reasons):
         keys.add(context.anchor)
     return keys

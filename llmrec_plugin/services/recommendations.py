@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
-from llmrec_plugin.services import arms, interactions, pages, profiles, shelves
+from llmrec_plugin.services import arms, interactions, pages, profiles, rules, shelves
 from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.placements import Placement, get_placement
+from llmrec_plugin.services.rules import Occasion
 from llmrec_plugin.services.serving import serving_pair
 from llmrec_plugin.services.shelves import Scene
 from llmrec_plugin.types import ResultPage
@@ -108,20 +109,31 @@ def _listed(
     if user.consented:
         hidden = interactions.taken_keys(user.key, document=label, kinds=(*slot.hide, "dismiss"))
     live = _pair(label, needed=needs_index)
-    scene = Scene(
-        slot=slot,
+    pair = variant.pair_of(live) if live else None
+    occasion = Occasion(
         document=document,
-        pair=variant.pair_of(live) if live else None,
-        configuration=configuration,
+        version=pair.index_version if pair else None,
+        placement=name,
         user=user,
         hidden=hidden,
         now=timezone.now(),
+    )
+    ruling = rules.ruling(occasion, configuration)
+    scene = Scene(
+        slot=slot,
+        document=document,
+        pair=pair,
+        configuration=configuration,
+        user=user,
+        hidden=hidden | ruling.hidden,
+        ruling=ruling,
+        now=occasion.now,
     )
     shelf = shelves.fill(scene, item=item)
     return RankedList(
         document=document,
         placement=name,
-        items=shelf.items,
+        items=ruling.apply(shelf.items).items,
         context=shelf.context,
         user=user,
         degraded=shelf.degraded,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -20,12 +21,24 @@ from llmrec_plugin.ranking import fusion
 from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Stage, Taste
 from llmrec_plugin.ranking.vectors import cosines_to
-from llmrec_plugin.services import arms, filters, pages, popularity, profiles, queries, reasons, training
+from llmrec_plugin.services import (
+    arms,
+    filters,
+    matching,
+    pages,
+    popularity,
+    profiles,
+    queries,
+    reasons,
+    rules,
+    training,
+)
 from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
+from llmrec_plugin.services.rules import Occasion, Ruling
 from llmrec_plugin.services.serving import has_encoded, serving_pair
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import (
@@ -82,35 +95,25 @@ def _listed(request: SearchRequest, variant: Variant) -> RankedList:
     )
     if query.vector is not None and pair.index_version == live.index_version:
         has_encoded(pair)
-    engine_query = EngineQuery(
-        text=_text_query(query, document, pair, configuration),
-        vector=query.vector,
+    occasion = Occasion(
+        document=document,
+        version=pair.index_version,
+        placement=PLACEMENT,
+        user=user,
+        now=timezone.now(),
+        text=query.text,
         filters=request_filters,
-        limit=configuration.candidates if query.text else LISTED_ITEMS,
-        floor=pair.index_version.floor if configuration.use_floor else None,
-        facets=tuple(dict.fromkeys(request.facets)),
-        sort=request.sort,
+        ordered=bool(request.sort),
     )
+    ruling = rules.ruling(occasion, configuration)
+    engine_query = _engine_query(request, query, ruling, pair, configuration)
     try:
         with monitoring.engine_seconds.time(document=document.label):
             found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document.label, error)
-        return _last_resort(document, pair, configuration, user, query, engine_query)
-    items = _ranked(found, query, pair, configuration, user, strength=strength, now=timezone.now())
-    return RankedList(
-        document=document,
-        placement=PLACEMENT,
-        items=items,
-        context=reasons.context_of(items, sources=user.kinds(configuration)),
-        user=user,
-        total=found.total,
-        text=query.text,
-        words=query.words,
-        facets=_sorted_facets(found.facets),
-        degraded=query.degraded,
-        pair=pair,
-    )
+        return _last_resort(pair, configuration, query, ruling)
+    return _found_list(found, query, ruling, pair, configuration, strength=strength)
 
 
 def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
@@ -140,6 +143,26 @@ def _wants_vector(configuration: Configuration) -> bool:
     return get_settings().ENABLED and configuration.text_weight < 1.0
 
 
+def _engine_query(
+    request: SearchRequest,
+    query: AnalysedQuery,
+    ruling: Ruling,
+    pair: LivePair,
+    configuration: Configuration,
+) -> EngineQuery:
+    return EngineQuery(
+        text=_text_query(query, ruling.occasion.document, pair, configuration),
+        vector=query.vector,
+        filters=ruling.occasion.filters,
+        limit=configuration.candidates if query.text else LISTED_ITEMS,
+        exclude=ruling.hidden,
+        unless=ruling.unless,
+        floor=pair.index_version.floor if configuration.use_floor else None,
+        facets=tuple(dict.fromkeys(request.facets)),
+        sort=request.sort,
+    )
+
+
 def _text_query(
     query: AnalysedQuery, document: SearchDocument[Any], pair: LivePair, configuration: Configuration
 ) -> TextQuery | None:
@@ -150,6 +173,34 @@ def _text_query(
     fields: Sequence[str] = pair.index_version.schema["text_fields"]
     named = {name: weights.get(name, 1.0) for name in fields}
     return TextQuery(words=query.words, weights=named, text=query.text)
+
+
+def _found_list(
+    found: EngineResult,
+    query: AnalysedQuery,
+    ruling: Ruling,
+    pair: LivePair,
+    configuration: Configuration,
+    *,
+    strength: float,
+) -> RankedList:
+    user, now = ruling.occasion.user, ruling.occasion.now
+    ruled = ruling.apply(_ranked(found, query, pair, configuration, user, strength=strength, now=now))
+    if found.listing:  # its total and counts are of all that pass the filters, pinned items among them
+        ruled = replace(ruled, added=())
+    return RankedList(
+        document=ruling.occasion.document,
+        placement=PLACEMENT,
+        items=ruled.items,
+        context=reasons.context_of(ruled.items, sources=user.kinds(configuration)),
+        user=user,
+        total=found.total + len(ruled.added) - ruled.gone,
+        text=query.text,
+        words=query.words,
+        facets=_sorted_facets(ruled.counted(found.facets)),
+        degraded=query.degraded,
+        pair=pair,
+    )
 
 
 def _ranked(
@@ -199,48 +250,38 @@ def _fuse(configuration: Configuration, legs: Mapping[str, Sequence[Hit]]) -> An
 
 
 def _last_resort(
-    document: SearchDocument[Any],
     pair: LivePair,
     configuration: Configuration,
-    user: KnownUser,
     query: AnalysedQuery,
-    engine_query: EngineQuery,
+    ruling: Ruling,
 ) -> RankedList:
     """Popular, then new items, while the engine does not answer; filters hold all the same."""
+    document = ruling.occasion.document
     learned = training.collaborative(pair.model_version)
-    items = popularity.chain(
-        popularity.popular(document.label, learned, configuration, limit=FALLBACK_ITEMS),
-        partial(popularity.latest, document, limit=FALLBACK_ITEMS),
+    items: Sequence[RankedItem] = popularity.chain(
+        popularity.popular(
+            document.label, learned, configuration, limit=FALLBACK_ITEMS, hidden=ruling.hidden
+        ),
+        partial(popularity.latest, document, limit=FALLBACK_ITEMS, hidden=ruling.hidden),
         limit=FALLBACK_ITEMS,
     )
-    if engine_query.filters:
-        items = _passing(items, document, engine_query)
+    wanted, unless = ruling.occasion.filters, ruling.unless
+    if wanted or unless:
+        keys = [item.key for item in items]
+        passing = matching.passing_rows(document, keys, wanted=wanted, unless=unless)
+        items = [item for item in items if item.key in passing]
+    items = ruling.apply(items).items
     return RankedList(
         document=document,
         placement=PLACEMENT,
         items=items,
         context=reasons.context_of(items),
-        user=user,
+        user=ruling.occasion.user,
         text=query.text,
         words=query.words,
         degraded=(*query.degraded, "engine"),
         pair=pair,
     )
-
-
-def _passing(
-    items: Sequence[RankedItem], document: SearchDocument[Any], query: EngineQuery
-) -> list[RankedItem]:
-    passing = set()
-    for key, obj in document.in_bulk([item.key for item in items]).items():
-        try:
-            prepared = document.prepare(obj)
-        except Exception as error:  # the site's own code; such an item is in no index either
-            logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
-            continue
-        if prepared is not None and filters.matches(query.filters, prepared.filters):
-            passing.add(key)
-    return [item for item in items if item.key in passing]
 
 
 def _sorted_facets(

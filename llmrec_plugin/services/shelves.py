@@ -16,19 +16,22 @@ from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.stages import Diversity
-from llmrec_plugin.services import popularity, profiles, queries, reasons, stated, training
+from llmrec_plugin.services import matching, popularity, profiles, queries, reasons, stated, training
 from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.placements import Placement
 from llmrec_plugin.services.profiles import KnownUser
+from llmrec_plugin.services.rules import Ruling
 from llmrec_plugin.services.training import Collaborative
 from llmrec_plugin.services.vectors import vectors_of
-from llmrec_plugin.types import EngineQuery, Hit, RankedItem, Vector
+from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
 
 ABOUT_AN_ITEM = ("similar", "also")
 """Types of lists that need the item they are about."""
 ANCHORS_TRIED = 10
 """Latest items of the user that are looked through for one that still exists."""
+CONFINED = 5
+"""A list of which not all items may be shown is looked through so many times as far."""
 POPULAR_CANDIDATES = 50
 DIVERSIFIED_PLACES = 50
 NEWEST_WEIGHT = 0.5
@@ -47,6 +50,7 @@ class Scene:
     user: KnownUser
     hidden: frozenset[str]
     """Items that the user does not see here."""
+    ruling: Ruling
     now: datetime
 
     @cached_property
@@ -61,25 +65,65 @@ class Scene:
     def limit(self) -> int:
         return self.configuration.candidates
 
+    @property
+    def wanted(self) -> tuple[Filter, ...]:
+        """What the list is confined to."""
+        return self.ruling.occasion.filters
+
     def popular(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
-        return popularity.popular(
-            self.document.label,
-            self.learned,
-            self.configuration,
-            limit=self.limit,
-            hidden=self.hidden if hidden is None else hidden,
+        return self.passing(
+            popularity.popular(
+                self.document.label,
+                self.learned,
+                self.configuration,
+                limit=self.reach,
+                hidden=self.hidden if hidden is None else hidden,
+            )
         )
 
     def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
-        return popularity.latest(
-            self.document, limit=self.limit, hidden=self.hidden if hidden is None else hidden
+        return self.passing(
+            popularity.latest(
+                self.document, limit=self.reach, hidden=self.hidden if hidden is None else hidden
+            )
+        )
+
+    def trending(self) -> list[RankedItem]:
+        return self.passing(
+            popularity.trending(
+                self.document.label, self.configuration, limit=self.reach, hidden=self.hidden, now=self.now
+            )
+        )
+
+    @property
+    def reach(self) -> int:
+        """How far to look in a list of which not all may pass."""
+        return self.limit * CONFINED if self.wanted or self.ruling.unless else self.limit
+
+    def passing(self, items: list[RankedItem]) -> list[RankedItem]:
+        """Those that the list may show, `limit` at most."""
+        if self.wanted or self.ruling.unless:
+            passing = self.passing_keys([item.key for item in items])
+            items = [item for item in items if item.key in passing]
+        return items[: self.limit]
+
+    def passing_keys(self, keys: Sequence[str]) -> set[str]:
+        version = self.pair.index_version if self.pair else None
+        return matching.passing(
+            self.document, keys, wanted=self.wanted, unless=self.ruling.unless, version=version
         )
 
     def nearest(
         self, pair: LivePair, vector: Vector, *, exclude: Collection[str]
     ) -> tuple[list[Hit], tuple[str, ...]]:
         """The items nearest to the vector, and what is degraded."""
-        query = EngineQuery(vector=vector, limit=self.limit, exclude=frozenset(exclude))
+        query = EngineQuery(
+            vector=vector,
+            filters=self.wanted,
+            unless=self.ruling.unless,
+            limit=self.limit,
+            exclude=frozenset(exclude),
+        )
         try:
             return list(engine_of(pair.index_version).search(pair.index_version.name, query).vector), ()
         except (BackendUnavailable, NotFound):
@@ -119,10 +163,7 @@ def _popular(scene: Scene) -> Shelf:
 
 
 def _trending(scene: Scene) -> Shelf:
-    now = popularity.trending(
-        scene.document.label, scene.configuration, limit=scene.limit, hidden=scene.hidden, now=scene.now
-    )
-    items = popularity.chain(now, scene.popular, scene.latest, limit=scene.limit)
+    items = popularity.chain(scene.trending(), scene.popular, scene.latest, limit=scene.limit)
     return Shelf(items=items, context=reasons.context_of(items))
 
 
@@ -145,7 +186,9 @@ def _for_you(scene: Scene) -> Shelf:
         degraded += missing
     also = scene.learned.also_by_source(liked)
     popular = scene.popular(hidden)
-    candidates = [hit.key for hit in near] + _strongest(also, hidden, limit=scene.limit)
+    others = _strongest(also, hidden, limit=scene.limit)
+    passing = scene.passing_keys(others)
+    candidates = [hit.key for hit in near] + [key for key in others if key in passing]
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
     ranked = _ranked_for_user(scene, candidates, profile, also, popular)
     items = popularity.chain(ranked, lambda: popular, scene.popular, scene.latest, limit=scene.limit)
@@ -274,6 +317,8 @@ def _about(
 def _neighbours(scene: Scene, anchor: str) -> list[RankedItem]:
     """What people with the anchor took as well; the strongest counts 1."""
     rows = [row for row in scene.learned.also(anchor) if row[0] not in scene.hidden and row[0] != anchor]
+    passing = scene.passing_keys([key for key, _ in rows])
+    rows = [row for row in rows if row[0] in passing]
     largest = rows[0][1] if rows else 1.0
     return [
         RankedItem(key=key, score=weight / largest, contributions={f"also:{anchor}": weight / largest})

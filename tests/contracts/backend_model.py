@@ -169,7 +169,7 @@ queries = st.builds(
     filters=st.lists(_filters, max_size=2).map(tuple),
     limit=st.sampled_from([0, 1, 3, 50]),
     exclude=st.frozensets(st.sampled_from(["1", "2", "3", "99"]), max_size=3),
-    without=st.lists(st.lists(_filters, max_size=2).map(tuple), max_size=2).map(tuple),
+    unless=st.lists(st.lists(_filters, max_size=2).map(tuple), max_size=2).map(tuple),
     only=st.one_of(st.none(), st.frozensets(st.sampled_from([str(n) for n in range(50)]), max_size=30)),
     floor=st.sampled_from([None, None, 0.0, 0.3]),
     facets=st.sampled_from([(), ("brand",), ("brand", "price", "in_stock")]),
@@ -187,7 +187,7 @@ def assert_answers(
         if one.key not in query.exclude
         and (query.only is None or one.key in query.only)
         and all(_passes(one, item) for item in query.filters)
-        and not any(group and all(_passes(one, item) for item in group) for group in query.without)
+        and not any(group and all(_passes(one, item) for item in group) for group in query.unless)
     }
     if query.text is None and query.vector is None:
         assert keys(result.listing) == _listed(passing, query)

@@ -259,10 +259,10 @@ class SearchingContract:
         )
         only = frozenset({"0", "1", "2", "3", "unknown"})
         dear_b = (Terms(field="brand", values=("b",)), Range(field="price", gte=2.0))  # 3, 5, 7
-        result = index.search(text=words("red"), vector=unit(1), only=only, without=(dear_b, ()))
+        result = index.search(text=words("red"), vector=unit(1), only=only, unless=(dear_b, ()))
         assert keys(result.text) == keys(result.vector) == ["0", "1", "2"]
-        assert index.listed(without=(dear_b,)) == ["0", "1", "2", "4", "6", "8"]
-        assert index.search(without=(dear_b,), exclude=frozenset({"0", "3"})).total == 5
+        assert index.listed(unless=(dear_b,)) == ["0", "1", "2", "4", "6", "8"]
+        assert index.search(unless=(dear_b,), exclude=frozenset({"0", "3"})).total == 5
         assert index.listed(only=frozenset()) == []
 
     @pytest.mark.parametrize("share", [0.02, 0.5])
@@ -311,7 +311,7 @@ class SearchingContract:
         [
             {"filters": (Terms(field="colour", values=("red",)),)},
             {"filters": (Terms(field="price", values=("cheap",)),)},
-            {"without": ((Terms(field="colour", values=("red",)),),)},
+            {"unless": ((Terms(field="colour", values=("red",)),),)},
             {"filters": (Terms(field="in_stock", values=("yes",)),)},
             {"filters": (Range(field="price", gte=float("nan")),)},
             {"filters": (Terms(field="brand", values=tuple(map(str, range(1001)))),)},

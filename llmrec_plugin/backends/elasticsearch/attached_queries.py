@@ -129,7 +129,7 @@ def _selection(fields: Fields, query: EngineQuery) -> Body:
     if query.only is not None:
         wanted.append(_ids(fields, query.only))
     unwanted: list[Body] = [
-        {"bool": {"filter": [_filter(fields, item) for item in group]}} for group in query.without
+        {"bool": {"filter": [_filter(fields, item) for item in group]}} for group in query.unless
     ]
     if query.exclude:
         unwanted.append(_ids(fields, query.exclude))

@@ -142,9 +142,7 @@ def _selection(query: EngineQuery) -> Body:
     wanted = [_filter(item) for item in query.filters]
     if query.only is not None:
         wanted.append({"terms": {KEY: sorted(query.only)}})
-    unwanted: list[Body] = [
-        {"bool": {"filter": [_filter(item) for item in group]}} for group in query.without
-    ]
+    unwanted: list[Body] = [{"bool": {"filter": [_filter(item) for item in group]}} for group in query.unless]
     if query.exclude:
         unwanted.append({"terms": {KEY: sorted(query.exclude)}})
     return clauses(wanted, unwanted)

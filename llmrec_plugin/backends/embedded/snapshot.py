@@ -62,7 +62,7 @@ def select(snapshot: Snapshot, query: EngineQuery) -> Selection:
 
 def _left_out(snapshot: Snapshot, query: EngineQuery) -> Mask | None:
     """Items that can be found and are not wanted; None: there are none."""
-    groups = [_passing(snapshot, group) for group in query.without]
+    groups = [_passing(snapshot, group) for group in query.unless]
     if query.exclude:
         groups.append(_mask_of(snapshot, query.exclude))
     return np.logical_or.reduce(groups) if groups else None
@@ -70,7 +70,8 @@ def _left_out(snapshot: Snapshot, query: EngineQuery) -> Mask | None:
 
 def _passing(snapshot: Snapshot, filters: Sequence[Filter]) -> Mask:
     size = snapshot.state.next_id
-    return np.logical_and.reduce([snapshot.column(item.field).passing(item, size) for item in filters])
+    mask: Mask = np.logical_and.reduce([snapshot.column(item.field).passing(item, size) for item in filters])
+    return mask
 
 
 def _mask_of(snapshot: Snapshot, keys: Iterable[str]) -> Mask:

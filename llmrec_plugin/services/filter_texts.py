@@ -1,4 +1,4 @@
-"""Query parameters by the name of a filter field, as filters of the search.
+"""Filters as people write them, in query parameters and in the admin, by the name of a filter field.
 
 category=a&category=b   one of the values        price__gte=5&price__lt=9.5   numbers and dates
 in_stock=true           true, false, 1, 0        starts=2026-09-01            that day, in UTC
@@ -6,6 +6,7 @@ in_stock=true           true, false, 1, 0        starts=2026-09-01            th
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from llmrec_plugin.api.parameters import shown
+from llmrec_plugin.analysis.text import shown
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.types import Filter, FilterKind, Range, Scalar, Terms
 
@@ -34,6 +35,17 @@ def parse_filters(values: Mapping[str, Sequence[str]], kinds: Mapping[str, Filte
             filters.append(_equal(name, texts, kinds[field]))
     filters.extend(Range(field=field, **limits) for field, limits in bounds.items())
     return tuple(filters)
+
+
+def read_filters(values: Mapping[str, Sequence[str]], kinds: Mapping[str, FilterKind]) -> tuple[Filter, ...]:
+    """As `parse_filters`; raises InvalidRequest, with the nearest name there is, for an unknown one."""
+    names = parameter_names(kinds)
+    for name in values:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            advice = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(sorted(kinds)) or 'none'}."
+            raise InvalidRequest(f'There is no filter "{shown(name)}". {advice}', parameter=name)
+    return parse_filters(values, kinds)
 
 
 def split(name: str, kinds: Mapping[str, FilterKind]) -> tuple[str, str]:

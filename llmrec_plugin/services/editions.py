@@ -1,0 +1,39 @@
+"""What editors wrote, as every process remembers it until something of it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+from llmrec_plugin.models import Configuration
+
+V = TypeVar("V")
+
+
+class Remembered(Generic[V]):
+    """A value read once per edition; shared by the threads of a process.
+
+    The edition comes with the configuration, so that knowing takes no query and a change counts from the
+    next request on in all processes.
+    """
+
+    def __init__(self, read: Callable[[], V], *, empty: V) -> None:
+        self._read = read
+        self._empty = empty
+        self._known: tuple[str, V] = ("", empty)
+        self._lock = Lock()
+
+    def at(self, configuration: Configuration) -> V:
+        """No query while the edition is the same, one otherwise."""
+        edition = configuration.edition
+        if not edition:  # nobody ever wrote anything
+            return self._empty
+        with self._lock:
+            known, value = self._known
+        if known == edition:
+            return value
+        value = self._read()
+        with self._lock:
+            self._known = (edition, value)
+        return value
