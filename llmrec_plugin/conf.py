@@ -58,16 +58,20 @@ class Settings:
     LEASE_SECONDS: int = 300
     """How long a claim or lock holds without a sign of life."""
     VERSION_GRACE_SECONDS: int = 86_400
-    """How long a replaced index version is kept for rollback."""
+    """How long a replaced index or model version is kept for rollback."""
+    MODELS_KEPT: int = 10
+    """Newest model versions of a document that are kept beside; of older ones only the report stays."""
     TASKS: str = "auto"
     """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
     and beat drain."""
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
-    audit_indexes, fit_models, apply_retention."""
+    audit_indexes, measure_drift, fit_models, apply_retention."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
+    TRAINING_SECONDS: int = 3600
+    """Time budget of a training that the schedule started; then it is stopped, and the live model stays."""
     METRICS_TOKEN: str = ""
     """By which Prometheus may read `metrics/` (Authorization: Bearer …); staff may in any case."""
 
@@ -92,12 +96,15 @@ _POSITIVE = (
     "LEASE_SECONDS",
     "VERSION_GRACE_SECONDS",
     "TRAINING_MIN_EVENTS",
+    "TRAINING_SECONDS",
+    "MODELS_KEPT",
 )
 DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "drain_outbox": 30,
     "refill_lost": 300,
     "refresh_profiles": 60,
     "audit_indexes": "17 3 * * *",
+    "measure_drift": "27 3 * * 1",
     "fit_models": "47 3 * * *",
     "apply_retention": "37 4 * * *",
 }

@@ -11,6 +11,7 @@ LlmrecError
 ├── InvalidVector               zero, non-finite or wrongly sized vectors
 ├── IndexConflict               an index of that name exists with another schema
 ├── LeaseLost                   somebody else holds the lock, or took it over
+├── TrainingStopped             a training ran into its time budget, or was told to end
 ├── BackendUnavailable          the search engine does not answer
 └── EncoderUnavailable          the text encoder cannot be loaded or does not answer
 """
@@ -71,6 +72,10 @@ class IndexConflict(LlmrecError):
 
 class LeaseLost(LlmrecError):
     code = "lease_lost"
+
+
+class TrainingStopped(LlmrecError):
+    code = "training_stopped"
 
 
 class BackendUnavailable(LlmrecError):

@@ -28,6 +28,7 @@ QUEUES: Mapping[str, str] = {
     "build_index": "index",
     "audit_index": "index",
     "audit_indexes": "index",
+    "measure_drift": "index",
     "fit_model": "train",
     "fit_models": "train",
 }

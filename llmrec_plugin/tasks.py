@@ -20,7 +20,7 @@ from django.db import DatabaseError
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import indexing, outbox, privacy, profiles, promotion, training
+from llmrec_plugin.services import drift, indexing, outbox, privacy, profiles, promotion, runs
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -126,18 +126,23 @@ def refresh_profiles() -> None:
     profiles.refresh()
 
 
-@shared_task(name="llmrec_plugin.fit_model", base=LongWork, ignore_result=False)
-def fit_model(label: str) -> int:
-    """Learn anew from the interactions; returns the model version."""
-    return training.fit(label, by="task").pk
+@shared_task(name="llmrec_plugin.fit_model", base=Work, ignore_result=False)
+def fit_model(label: str, reason: str = "") -> int:
+    """Learn anew from the interactions, in a process of its own; returns its id, 0: one is at it already."""
+    return runs.start([label], by="task", reason=reason)
 
 
-@shared_task(name="llmrec_plugin.fit_models", base=Work)
-def fit_models() -> None:
-    """Learn anew for every document that enough happened with since."""
-    for label in registry.labels():
-        if training.is_due(label):
-            fit_model.delay(label)
+@shared_task(name="llmrec_plugin.fit_models", base=Work, ignore_result=False)
+def fit_models() -> int:
+    """Learn anew, one after the other, for every document that enough happened with since."""
+    return runs.start_due(by="schedule")
+
+
+@shared_task(name="llmrec_plugin.measure_drift", base=LongWork, ignore_result=False)
+def measure_drift() -> int:
+    """Compare what people do now with what was learned; where it differs too much, learn anew at once."""
+    drift.measure_all()
+    return runs.start_due(by="drift", only_drifted=True)
 
 
 @shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)

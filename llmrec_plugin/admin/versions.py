@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
-from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.admin.promoting import PromotingAdmin
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 from llmrec_plugin.services import promotion
+from llmrec_plugin.services.live import find_live_pair
 
 
 @admin.register(IndexVersion)
-class IndexVersionAdmin(ReadOnlyAdmin):
+class IndexVersionAdmin(PromotingAdmin):
+    title = _("Make an index version live")
     list_display = [
         "name",
         "document",
@@ -93,44 +91,20 @@ class IndexVersionAdmin(ReadOnlyAdmin):
     def promote_link(self, version: IndexVersion) -> SafeString | str:
         if version.state != IndexVersion.State.READY or _is_live(version):
             return ""
-        url = reverse("admin:llmrec_plugin_indexversion_promote", args=[version.pk])
-        return format_html('<a href="{}">{}</a>', url, _("Make live …"))
+        return self.link(version)
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path(
-            "<int:pk>/promote/",
-            self.admin_site.admin_view(self.promote_view),
-            name="llmrec_plugin_indexversion_promote",
-        )
-        return [own, *super().get_urls()]
+    def promote(self, version: IndexVersion, *, by: str, reason: str) -> Deployment:
+        return promotion.promote(version, by=by, reason=reason)
 
-    def promote_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask first, then promote; the deployment records who did it."""
-        if not request.user.has_perm("llmrec_plugin.add_deployment"):
-            raise PermissionDenied
-        version = get_object_or_404(IndexVersion, pk=pk)
-        if request.method == "POST":
-            try:
-                promotion.promote(version, by=request.user.get_username(), reason="admin")
-            except LlmrecError as error:
-                self.message_user(request, str(error), messages.ERROR)
-            else:
-                self.message_user(
-                    request, _("“%s” is live from the next request on.") % version.name, messages.SUCCESS
-                )
-            return HttpResponseRedirect(reverse("admin:llmrec_plugin_indexversion_changelist"))
-        live = Deployment.objects.filter(document=version.document).select_related("index_version").first()
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Make an index version live"),
-            "version": version,
-            "live": live.index_version if live else None,
-            "opts": self.model._meta,
-        }
-        return TemplateResponse(request, "admin/llmrec_plugin/indexversion/promote.html", context)
+    def facts(self, version: IndexVersion) -> list[tuple[Any, Any]]:
+        return [(_("encoder"), version.encoder_name), (_("created"), version.created_at)]
+
+    def live_version(self, document: str) -> IndexVersion | None:
+        pair = find_live_pair(document)
+        return pair.index_version if pair else None
 
 
-def _is_live(version: IndexVersion) -> bool:
+def _is_live(version: IndexVersion | ModelVersion) -> bool:
     return bool(version.pk == getattr(version, "live_id", None))  # annotated in get_queryset
 
 
@@ -145,10 +119,75 @@ _STEPS = {
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin):
-    list_display = ["id", "document", "events_until", "created_at"]
+class ModelVersionAdmin(PromotingAdmin):
+    title = _("Make a model version live")
+    list_display = [
+        "__str__",
+        "state_now",
+        "events_until",
+        "step",
+        "beats",
+        "parent",
+        "created_at",
+        "promote_link",
+    ]
     list_filter = ["document"]
-    fields = ["document", "events_until", "created_at", "artefact", "choice", "report_text"]
+    list_select_related = ["parent"]
+    fields = [
+        "document",
+        "state_now",
+        "parent",
+        "events_since",
+        "events_until",
+        "created_at",
+        "artefact",
+        "choice",
+        "report_text",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
+        """With the live one of its document."""
+        newest = Deployment.objects.filter(document=OuterRef("document")).order_by("-id")
+        versions: QuerySet[ModelVersion] = super().get_queryset(request)
+        return versions.annotate(live_id=Subquery(newest.values("model_version_id")[:1]))
+
+    @admin.display(description=_("state"))
+    def state_now(self, version: ModelVersion) -> str:
+        if _is_live(version):
+            return str(_("live"))
+        if version.artefact_id is None:
+            return str(_("history"))
+        if version.report.get("erased"):
+            return str(_("kept for a while, knows erased users"))
+        return str(_("kept"))
+
+    @admin.display(description=_("highest step"))
+    def step(self, version: ModelVersion) -> str:
+        name = version.report.get("step", "")
+        return str(_STEPS.get(name, name)) or "–"
+
+    @admin.display(description=_("beats what was live"), boolean=True)
+    def beats(self, version: ModelVersion) -> bool | None:
+        gate = version.report.get("gate")
+        return None if gate is None else bool(gate["taken"])
+
+    @admin.display(description="")
+    def promote_link(self, version: ModelVersion) -> SafeString | str:
+        return "" if version.artefact_id is None or _is_live(version) else self.link(version)
+
+    def promote(self, version: ModelVersion, *, by: str, reason: str) -> Deployment:
+        return promotion.promote_model(version, by=by, reason=reason)
+
+    def facts(self, version: ModelVersion) -> list[tuple[Any, Any]]:
+        return [
+            (_("interactions until"), version.events_until),
+            (_("created"), version.created_at),
+            (_("how it was chosen"), self.choice(version)),
+        ]
+
+    def live_version(self, document: str) -> ModelVersion | None:
+        pair = find_live_pair(document)
+        return pair.model_version if pair else None
 
     @admin.display(description=_("how it was chosen"))
     def choice(self, version: ModelVersion) -> SafeString | str:

@@ -4,6 +4,7 @@ from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
+from llmrec_plugin.models.learning import DriftReport, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.rules import Rule
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
@@ -13,6 +14,7 @@ __all__ = [
     "Configuration",
     "Consent",
     "Deployment",
+    "DriftReport",
     "Embedding",
     "Enrolment",
     "Experiment",
@@ -28,6 +30,7 @@ __all__ = [
     "OutboxEntry",
     "Rule",
     "Status",
+    "TrainingRun",
     "UserChange",
     "UserEmbedding",
 ]

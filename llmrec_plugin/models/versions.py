@@ -69,12 +69,30 @@ class ModelArtefact(models.Model):
 
 
 class ModelVersion(models.Model):
-    """What was learned from the interactions with one document type up to a moment."""
+    """What was learned from the interactions with one document type up to a moment.
+
+    The row stays as history; the arrays go once nobody would go back to them, and `artefact` with them.
+    """
 
     document = models.CharField(_("document"), max_length=100)
     artefact = models.ForeignKey(
-        ModelArtefact, verbose_name=_("artefact"), on_delete=models.PROTECT, related_name="model_versions"
+        ModelArtefact,
+        verbose_name=_("artefact"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="model_versions",
     )
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("made from"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text=_("What was live when it was learned, and what it had to beat."),
+    )
+    events_since = models.DateTimeField(_("interactions since"), null=True, blank=True)
     events_until = models.DateTimeField(_("interactions until"), null=True, blank=True)
     report = models.JSONField(_("report"), default=dict, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

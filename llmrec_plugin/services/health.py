@@ -21,10 +21,10 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt
-from llmrec_plugin.models import IndexBatch, IndexVersion
-from llmrec_plugin.services import backlog, queries
+from llmrec_plugin.models import IndexBatch, IndexVersion, TrainingRun
+from llmrec_plugin.services import backlog, drift, queries, runs
 from llmrec_plugin.services.backlog import Backlog
-from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.live import find_live_pair, live_pair
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def parts() -> tuple[Part, ...]:
     found = [_database()]
     if found[0].code == OK:
         versions: dict[str, IndexVersion] = {}
-        found += [_engine(), *_indexes(versions), *_encoders(versions), *services(), *_backlogs()]
+        found += [_engine(), *_indexes(versions), *_encoders(versions), *services(), *_backlogs(), *_models()]
     for part in found:
         if part.code != OK:
             logger.warning("ill part=%s code=%s: %s", part.name, part.code, part.detail)
@@ -155,6 +155,21 @@ def _backlogs() -> Iterator[Part]:
             "seconds": waits.age_seconds,
         }
         yield Part(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def _models() -> Iterator[Part]:
+    """Whether learning works, and whether what was learned still holds; without either, lists go on."""
+    trainings, drifts = runs.latest(), drift.latest()
+    for label in registry.labels():
+        run, report, pair = trainings.get(label), drifts.get(label), find_live_pair(label)
+        live = pair.model_version if pair else None
+        code, detail = OK, ""
+        if report is not None and live is not None and report.model_version_id == live.pk:
+            detail = "; ".join(drift.sentences(report))
+            code = "drifting" if detail else OK
+        if run is not None and run.state == TrainingRun.State.FAILED:
+            code, detail = "training_failed", run.error
+        yield Part(name=f"model {label}", code=code, detail=detail)
 
 
 def _asked(name: str, ask: Callable[[], object]) -> Part:

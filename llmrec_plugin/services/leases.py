@@ -5,21 +5,26 @@ A cache is no place for them: the local-memory cache excludes no other process.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from django.db import DatabaseError, connections
 from django.db.models import F, Q
 from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import LeaseLost
 from llmrec_plugin.models import Lease
+
+logger = logging.getLogger(__name__)
 
 BEATS_PER_TERM = 4
 
@@ -46,14 +51,49 @@ class HeldLease:
 
 
 @contextmanager
-def hold(name: str) -> Iterator[HeldLease]:
-    """Hold the lock of that name, or raise LeaseLost that says who does."""
+def hold(name: str, *, heartbeat: bool = False) -> Iterator[HeldLease]:
+    """Hold the lock of that name, or raise LeaseLost that says who does.
+
+    With `heartbeat` a thread gives the signs of life, for work whose steps may outlast the lease.
+    """
     owner = new_owner()
     fence, now = _acquire(name, owner)
+    lease = HeldLease(name=name, owner=owner, fence=fence, now=now)
     try:
-        yield HeldLease(name=name, owner=owner, fence=fence, now=now)
+        with _beating(lease) if heartbeat else nullcontext():
+            yield lease
     finally:
         Lease.objects.filter(name=name, owner=owner).update(owner="", until=None)
+
+
+@contextmanager
+def _beating(lease: HeldLease) -> Iterator[None]:
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(term().total_seconds() / BEATS_PER_TERM):
+            try:
+                lease.beat()
+            except LeaseLost:  # the next beat of the work itself says so
+                return
+            except DatabaseError as error:
+                logger.warning("no sign of life lease=%s error=%s", lease.name, type(error).__name__)
+            finally:
+                connections.close_all()
+
+    thread = threading.Thread(target=work, name=f"llmrec-lease-{lease.name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def is_held(name: str) -> bool:
+    """Whether somebody who is not known to be dead holds the lock."""
+    lease = Lease.objects.filter(name=name, until__gte=timezone.now()).first()
+    return lease is not None and not is_dead(lease.owner)
 
 
 def _acquire(name: str, owner: str) -> tuple[int, datetime]:
@@ -87,7 +127,12 @@ def new_owner() -> str:
 
 def own_prefix() -> str:
     """What the names of all claims by this process begin with."""
-    return f"{_machine()}:{os.getpid()}:"
+    return prefix_of(os.getpid())
+
+
+def prefix_of(pid: int) -> str:
+    """The same for another process of this machine."""
+    return f"{_machine()}:{pid}:"
 
 
 def is_dead(owner: str) -> bool:

@@ -1,4 +1,4 @@
-"""The numbers of `monitoring` and the state of the backlog as one page for Prometheus."""
+"""The numbers of `monitoring` and the state of backlog and models as one page for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.models import TrainingRun
+from llmrec_plugin.services import drift, runs
 from llmrec_plugin.services.backlog import Backlog, waiting
+from llmrec_plugin.services.live import find_live_pair
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +53,48 @@ class BacklogCollector:
         yield from families.values()
 
 
+class ModelCollector:
+    """How old what was learned is, whether learning works, and how far the site has moved on since."""
+
+    def describe(self) -> list[Any]:
+        """Not to be asked when it is registered."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        try:
+            trainings, drifts = runs.latest(), drift.latest()
+            pairs = {label: find_live_pair(label) for label in registry.labels()}
+        except DatabaseError as error:
+            logger.warning("no models for the metrics error=%s", type(error).__name__)
+            return
+        age = GaugeMetricFamily("llmrec_model_age_seconds", "Since the live model.", labels=["document"])
+        failed = GaugeMetricFamily(
+            "llmrec_training_failed", "1: the last training failed.", labels=["document"]
+        )
+        area = GaugeMetricFamily(
+            "llmrec_drift_auc",
+            "How well new can be told from old; .5: not at all.",
+            labels=["document", "of"],
+        )
+        unseen = GaugeMetricFamily(
+            "llmrec_drift_unseen_share", "Events on items that nothing was learned of.", labels=["document"]
+        )
+        for label, pair in pairs.items():
+            if pair is not None and pair.model_version is not None:
+                age.add_metric([label], (timezone.now() - pair.model_version.created_at).total_seconds())
+            run = trainings.get(label)
+            failed.add_metric([label], run is not None and run.state == TrainingRun.State.FAILED)
+            measured = drifts[label].report if label in drifts else {}
+            for name in ("events", "queries"):
+                if (auc := measured.get(name, {}).get("auc")) is not None:
+                    area.add_metric([label, name], auc)
+            if (share := measured.get("unseen_share")) is not None:
+                unseen.add_metric([label], share)
+        yield from (age, failed, area, unseen)
+
+
 def exposition(accept: str) -> tuple[bytes, str]:
     """The page and its content type; raises ImportError without prometheus_client.
 
@@ -64,5 +110,6 @@ def exposition(accept: str) -> tuple[bytes, str]:
     else:
         shown.register(REGISTRY)
     shown.register(BacklogCollector())
+    shown.register(ModelCollector())
     encode, content_type = choose_encoder(accept)
     return encode(shown), content_type

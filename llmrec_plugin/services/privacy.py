@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Min, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from llmrec_plugin.analysis.text import is_storable
@@ -17,15 +17,17 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import (
     Consent,
+    DriftReport,
     Enrolment,
     Impression,
     IndexVersion,
     Interaction,
     ModelVersion,
+    TrainingRun,
     UserChange,
     UserEmbedding,
 )
-from llmrec_plugin.services import people
+from llmrec_plugin.services import model_store, people
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +51,13 @@ class EraseReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionReport:
-    """Rows deleted for their age, and ranked lists cut down to what was shown."""
+    """Rows deleted for their age, ranked lists cut down to what was shown, and models that nobody would go
+    back to."""
 
     interactions: int
     impressions: int
     pages_stripped: int
+    models: int
 
 
 def may_personalise(user_key: str | None) -> bool:
@@ -193,7 +197,10 @@ def erase_user(user_key: str) -> EraseReport:
 
 
 def _mark_for_retraining(user_key: str) -> list[int]:
-    """Count the user in `report["erased"]` of each model version made after his first event came in."""
+    """Count the user in `report["erased"]` of each model version made after his first event came in, and in
+    trainings that run: what they have read already may hold him. A version that learned from events which
+    were deleted for their age since counts as well: nobody can tell any more whose they were."""
+    oldest = timezone.now() - timedelta(days=get_settings().EVENT_RETENTION_DAYS)
     received = (
         Interaction.objects.filter(user_key=user_key)
         .values("document")
@@ -202,8 +209,10 @@ def _mark_for_retraining(user_key: str) -> list[int]:
     )
     marked: list[int] = []
     for row in received:
+        running = TrainingRun.objects.filter(document=row["document"], state=TrainingRun.State.RUNNING)
+        running.update(erased=F("erased") + 1)
         trained = ModelVersion.objects.select_for_update().filter(
-            document=row["document"], created_at__gte=row["since"]
+            Q(created_at__gte=row["since"]) | Q(events_since__lt=oldest), document=row["document"]
         )
         for version in trained:
             version.report = {**version.report, "erased": version.report.get("erased", 0) + 1}
@@ -213,8 +222,9 @@ def _mark_for_retraining(user_key: str) -> list[int]:
 
 
 def apply_retention(*, now: datetime | None = None) -> RetentionReport:
-    """Delete events and lists older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose cursors have
-    expired keep only what was shown, and nothing where the user gave no consent."""
+    """Delete events, lists and records of learning older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose
+    cursors have expired keep only what was shown, and nothing where the user gave no consent; of models
+    keep what `model_store` says."""
     now = now or timezone.now()
     settings = get_settings()
     oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -225,11 +235,16 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     used = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED).values("encoder_id")
     UserEmbedding.objects.exclude(encoder_id__in=used).delete()
     UserChange.objects.filter(at__lt=now - MARKS_KEPT).delete()
+    TrainingRun.objects.filter(finished_at__lt=oldest).delete()
+    DriftReport.objects.filter(at__lt=oldest).delete()
+    models = model_store.drop_old(now=now)
     stripped = sum(_strip(chunk) for chunk in _chunks(expired.exclude(extra={})))
     logger.info(
         "retention interactions=%d impressions=%d pages_stripped=%d", interactions, old + transient, stripped
     )
-    return RetentionReport(interactions=interactions, impressions=old + transient, pages_stripped=stripped)
+    return RetentionReport(
+        interactions=interactions, impressions=old + transient, pages_stripped=stripped, models=models
+    )
 
 
 def _chunks(impressions: QuerySet[Impression]) -> Iterator[list[Impression]]:

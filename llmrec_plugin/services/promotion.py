@@ -38,9 +38,15 @@ def promote(
 ) -> Deployment:
     """Make the pair answer from the next request on; without `model_version` the live one stays.
 
-    Raises ConfigurationError unless the index is ready and both speak of the same document.
+    Raises ConfigurationError unless the index is ready, both speak of the same document and what the model
+    learned is still kept.
     """
     label = index_version.document
+    if model_version is not None and model_version.artefact_id is None:
+        raise ConfigurationError(
+            f"What model version {model_version.pk} had learned is not kept any more "
+            f'(LLMREC["MODELS_KEPT"]): promote a newer one, or run `manage.py llmrec train`.'
+        )
     if model_version is not None and model_version.document != label:
         raise ConfigurationError(
             f'Model version {model_version.pk} was learned for "{model_version.document}", not for "{label}".'
@@ -62,14 +68,21 @@ def promote(
     return deployment
 
 
-def rollback(label: str, *, by: str) -> Deployment:
+def promote_model(model_version: ModelVersion, *, by: str, reason: str = "") -> Deployment:
+    """Make what was learned then answer with the live index; raises as `promote`, and NotBuilt."""
+    pair = live_pair(model_version.document)
+    return promote(pair.index_version, model_version=model_version, by=by, reason=reason)
+
+
+def rollback(label: str, *, by: str, reason: str = "rollback") -> Deployment:
     """Make the pair before the live one live again; a second rollback takes back the first.
 
     Raises NotFound where there is none that could answer.
     """
     live = live_pair(label)
     now_live = (live.index_version.pk, live.model_version.pk if live.model_version else None)
-    earlier = Deployment.objects.filter(document=label, index_version__state=IndexVersion.State.READY)
+    kept = Q(model_version=None) | Q(model_version__artefact__isnull=False)
+    earlier = Deployment.objects.filter(kept, document=label, index_version__state=IndexVersion.State.READY)
     for former in earlier.select_related("index_version", "model_version").order_by("-id").iterator(100):
         if (former.index_version_id, former.model_version_id) != now_live:
             with transaction.atomic(using=outbox.alias()):
@@ -80,9 +93,11 @@ def rollback(label: str, *, by: str) -> Deployment:
                     index_version=former.index_version,
                     model_version=former.model_version,
                     by=by,
-                    reason="rollback",
+                    reason=reason or "rollback",
                 )
-    raise NotFound(f'There is no earlier index of "{label}" that is still kept, so nothing to roll back to.')
+    raise NotFound(
+        f'There is no earlier version of "{label}" that is still kept, so nothing to roll back to.'
+    )
 
 
 def _live_model(label: str) -> ModelVersion | None:

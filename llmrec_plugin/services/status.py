@@ -15,8 +15,8 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
-from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services import health
+from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
+from llmrec_plugin.services import drift, health, runs
 from llmrec_plugin.services.backlog import Backlog, waiting
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
@@ -37,6 +37,12 @@ class DocumentStatus:
     trained_at: datetime | None
     retraining_due: bool
     """Somebody whose events the model learned from has been erased since."""
+    training_since: datetime | None
+    """When the training began that runs now; None: none does."""
+    training_error: str
+    """Why the last training failed, in words; empty: it did not."""
+    drift: tuple[str, ...]
+    """In what way people do other things than the live model learned from, in words."""
     items: int | None
     """That can be found; None: the engine does not answer."""
     backlog: int
@@ -74,6 +80,10 @@ class DocumentStatus:
             )
         if self.retraining_due:
             found.append(_("The model knows erased users: run `manage.py llmrec train`."))
+        if self.training_error:
+            found.append(_("The last training failed, what was live stays: %s") % self.training_error)
+        if self.drift:
+            found.append(_("Drift: %s.") % "; ".join(self.drift))
         return tuple(found)
 
 
@@ -136,9 +146,12 @@ def collect() -> Status:
     building = dict(
         IndexVersion.objects.filter(state=IndexVersion.State.BUILDING).values_list("document", "name")
     )
+    trainings, drifts = runs.latest(), drift.latest()
     documents = tuple(
         _document_status(
             document,
+            training=trainings.get(document.label),
+            measured=drifts.get(document.label),
             backlog=backlogs.get(document.label, Backlog()),
             building=building.get(document.label, ""),
             reachable=not backend_error,
@@ -164,11 +177,19 @@ def _backend_error() -> str:
 
 
 def _document_status(
-    document: SearchDocument[Any], *, backlog: Backlog, building: str, reachable: bool
+    document: SearchDocument[Any],
+    *,
+    training: TrainingRun | None,
+    measured: DriftReport | None,
+    backlog: Backlog,
+    building: str,
+    reachable: bool,
 ) -> DocumentStatus:
     pair = _live(document.label)
     version = pair.index_version if pair else None
     model = pair.model_version if pair else None
+    state = training.state if training else None
+    applies = measured is not None and model is not None and measured.model_version_id == model.pk
     return DocumentStatus(
         label=document.label,
         index_version=version.name if version else "",
@@ -178,6 +199,9 @@ def _document_status(
         model_version=model.pk if model else None,
         trained_at=model.created_at if model else None,
         retraining_due=bool(model and model.report.get("erased")),
+        training_since=training.started_at if training and state == TrainingRun.State.RUNNING else None,
+        training_error=training.error if training and state == TrainingRun.State.FAILED else "",
+        drift=tuple(drift.sentences(measured)) if measured is not None and applies else (),
         items=_count(version) if version and reachable else None,
         backlog=backlog.entries,
         failing=backlog.failing,
@@ -226,6 +250,9 @@ def _document_lines(document: DocumentStatus) -> Iterator[str]:
                 "at": timezone.localtime(document.trained_at).isoformat(" ", "minutes"),
             }
         )
+    if document.training_since is not None:
+        since = timezone.localtime(document.training_since).isoformat(" ", "minutes")
+        yield "  " + _("training since %(at)s") % {"at": since}
     if document.building:
         yield "  " + _("under construction: %(name)s") % {"name": document.building}
     if document.backlog:

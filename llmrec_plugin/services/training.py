@@ -17,7 +17,6 @@ from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.ladder import counted
@@ -27,7 +26,7 @@ from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, Mode
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
-from llmrec_plugin.services.live import LivePair, find_live_pair, live_pair
+from llmrec_plugin.services.live import LivePair, live_pair
 from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
@@ -96,7 +95,7 @@ _loaded: caching.LatestUsed[str, Collaborative] = caching.LatestUsed(8)
 
 def collaborative(model_version: ModelVersion | None) -> Collaborative:
     """What that version learned, kept in the process; one query when it is first used here."""
-    if model_version is None:
+    if model_version is None or model_version.artefact_id is None:
         return NOTHING_LEARNED
     sha256 = model_version.artefact_id
     known = _loaded.get(sha256)
@@ -132,7 +131,7 @@ def fit(
     now = now or timezone.now()
     report_step = progress or (lambda done, total: None)
     pair = live_pair(label)  # before any work is done
-    with leases.hold(f"train:{label}") as lease:
+    with leases.hold(lease_name(label), heartbeat=True) as lease:
         data = _training_data(label, now=now)
         report_step(1, STEPS)
         lease.beat()
@@ -159,9 +158,15 @@ def fit(
             "seconds": round(time.perf_counter() - started, 3),
         }
         lease.beat()
-        version = _publish(label, content, report, until=data.until, by=by)
+        lineage = {"parent": pair.model_version, "events_since": data.since, "events_until": data.until}
+        version = _publish(label, content, report, lineage=lineage, by=by)
     report_step(4, STEPS)
     return version
+
+
+def lease_name(label: str) -> str:
+    """Of the lock that one training of the document at a time holds."""
+    return f"train:{label}"
 
 
 def _prior(learned: Collaborative, data: _TrainingData, adaptation: Adaptation | None) -> NDArray[np.float32]:
@@ -172,33 +177,14 @@ def _prior(learned: Collaborative, data: _TrainingData, adaptation: Adaptation |
 
 
 def _publish(
-    label: str, content: bytes, report: dict[str, Any], *, until: datetime | None, by: str
+    label: str, content: bytes, report: dict[str, Any], *, lineage: dict[str, Any], by: str
 ) -> ModelVersion:
     sha256 = hashlib.sha256(content).hexdigest()
     with transaction.atomic():
         artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
-        version = ModelVersion.objects.create(
-            document=label, artefact=artefact, events_until=until, report=report
-        )
+        version = ModelVersion.objects.create(document=label, artefact=artefact, report=report, **lineage)
         promotion.promote(live_pair(label).index_version, model_version=version, by=by, reason="trained")
     return version
-
-
-def is_due(label: str) -> bool:
-    """Whether a scheduled training is worth it: an index is live, and since the last one
-    LLMREC["TRAINING_MIN_EVENTS"] events came in, or a user whom the live model knows was erased."""
-    pair = find_live_pair(label)
-    if pair is None:
-        return False
-    live = pair.model_version
-    if live is not None and live.report.get("erased"):
-        return True
-    fresh = privacy.consented(Interaction.objects.filter(document=label))
-    newest = ModelVersion.objects.filter(document=label).order_by("-id").first()
-    if newest is not None:
-        fresh = fresh.filter(received_at__gt=newest.created_at)
-    least = get_settings().TRAINING_MIN_EVENTS
-    return fresh.order_by()[:least].count() >= least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +195,7 @@ class _TrainingData:
     events: int
     users: int
     kind: str
+    since: datetime | None
     until: datetime | None
     log: Events
     """All events by rows of users and of `keys`."""
@@ -229,6 +216,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
     pairs: dict[tuple[str, str], float] = {}
     log: list[tuple[str, str, float]] = []
     kinds: Counter[str] = Counter()
+    since: datetime | None = None
     until: datetime | None = None
     for user, key, kind, value, at in events.iterator(chunk_size=10_000):
         if key not in visible or (kind == "rating" and value is not None and value <= INDIFFERENT_RATING):
@@ -237,6 +225,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
         pairs[user, key] = max(weight, pairs.get((user, key), 0.0))
         log.append((user, key, at.timestamp()))
         kinds[kind] += 1
+        since = at if since is None else min(at, since)
         until = at if until is None else max(at, until)
     users = {user: row for row, user in enumerate(sorted({user for user, _ in pairs}))}
     keys = tuple(sorted({key for _, key in pairs}))
@@ -258,6 +247,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
         events=kinds.total(),
         users=len(users),
         kind=main,
+        since=since,
         until=until,
         log=Events.of(
             [users[user] for user, _, _ in log], [columns[key] for _, key, _ in log], [at for *_, at in log]

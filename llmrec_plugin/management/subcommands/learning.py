@@ -15,23 +15,57 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     single_label,
 )
-from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services import promotion, training
+from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
+from llmrec_plugin.services import promotion, runs
+
+
+def _train_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--document", action="append", metavar="LABEL", help="only this document; may be repeated"
+    )
+    parser.add_argument(
+        "--due", action="store_true", help="only what enough happened with since, as the schedule does"
+    )
+    parser.add_argument("--seconds", type=int, metavar="N", help="stop each training after so long")
+    _audit_arguments(parser)
+
+
+def _audit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--by", default="command", metavar="NAME", help="who is recorded as having done it")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
 
 
 def _train(options: Options, output: Output) -> bool:
-    reports = {}
-    for label in chosen_labels(options):
-        with output.progress(f"train {label}", "steps") as progress:
-            version = training.fit(label, by="command", progress=progress)
-        reports[label] = {"model_version": version.pk, **version.report}
-        output.line(
-            f"{label}: model version {version.pk} from {version.report.get('events', 0)} interactions "
-            f"({version.report.get('method', 'popularity')})"
-        )
-        _tell_choice(version.report, output)
+    """A document that fails does not keep the others from being learned of."""
+    reports: dict[str, dict[str, Any]] = {}
+    failures: list[Exception] = []
+    for label in options["document"] or chosen_labels({"document": None}):
+        reason = runs.why_due(label) if options["due"] else options["reason"]
+        if options["due"] and not reason:
+            output.line(f"{label}: nothing to do, too little happened since the last training")
+            continue
+        try:
+            reports[label] = _train_one(label, reason, options, output)
+        except Exception as error:
+            failures.append(error)
+            output.line(f"{label}: failed, what was live stays live ({error})")
+    if failures:
+        raise failures[-1]
     output.finish(reports)
     return True
+
+
+def _train_one(label: str, reason: str, options: Options, output: Output) -> dict[str, Any]:
+    with output.progress(f"train {label}", "steps") as progress:
+        version = runs.train(
+            label, by=options["by"], reason=reason, seconds=options["seconds"], progress=progress
+        )
+    output.line(
+        f"{label}: model version {version.pk} from {version.report.get('events', 0)} interactions "
+        f"({version.report.get('method', 'popularity')})"
+    )
+    _tell_choice(version.report, output)
+    return {"model_version": version.pk, **version.report}
 
 
 def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
@@ -67,31 +101,57 @@ def _result(step: Mapping[str, Any]) -> str:
 
 def _promote_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", type=int, help="primary key of an index version (see status)")
+    parser.add_argument(
+        "--model", action="store_true", help="the id is that of a model version, for the live index"
+    )
     document_argument(parser)
+    _audit_arguments(parser)
 
 
 def _promote(options: Options, output: Output) -> bool:
-    version = IndexVersion.objects.filter(pk=options["id"]).first()
+    kind = ModelVersion if options["model"] else IndexVersion
+    version = kind.objects.filter(pk=options["id"]).first()
     if version is None or (options["document"] and version.document != options["document"]):
-        raise NotFound(f"There is no index version {options['id']}: `manage.py llmrec status` lists them.")
-    deployment = promotion.promote(version, by="command", reason="manage.py llmrec promote")
-    output.line(f"{version.document}: {version.name} is live")
-    output.finish({"document": version.document, "index_version": version.name, "deployment": deployment.pk})
+        name = kind._meta.verbose_name
+        raise NotFound(f"There is no {name} {options['id']}: `manage.py llmrec status` lists what is live.")
+    audit = {"by": options["by"], "reason": options["reason"] or "manage.py llmrec promote"}
+    if isinstance(version, ModelVersion):
+        deployment = promotion.promote_model(version, **audit)
+    else:
+        deployment = promotion.promote(version, **audit)
+    _finish(deployment, "{} is live", output)
     return True
 
 
 def _rollback(options: Options, output: Output) -> bool:
     label = single_label(options)
-    deployment = promotion.rollback(label, by="command")
-    output.line(f"{label}: back to {deployment.index_version.name}")
-    output.finish(
-        {"document": label, "index_version": deployment.index_version.name, "deployment": deployment.pk}
-    )
+    deployment = promotion.rollback(label, by=options["by"], reason=options["reason"])
+    _finish(deployment, "back to {}", output)
     return True
 
 
+def _finish(deployment: Deployment, words: str, output: Output) -> None:
+    model = f" with model version {deployment.model_version_id}" if deployment.model_version_id else ""
+    output.line(f"{deployment.document}: {words.format(deployment.index_version.name + model)}")
+    output.finish(
+        {
+            "document": deployment.document,
+            "index_version": deployment.index_version.name,
+            "model_version": deployment.model_version_id,
+            "deployment": deployment.pk,
+        }
+    )
+
+
+def _rollback_arguments(parser: ArgumentParser) -> None:
+    document_argument(parser)
+    _audit_arguments(parser)
+
+
 COMMANDS = [
-    Subcommand("train", "Learn from the interactions so far.", document_argument, _train),
-    Subcommand("promote", "Make a ready index version live.", _promote_arguments, _promote),
-    Subcommand("rollback", "Go back to what was live before.", document_argument, _rollback),
+    Subcommand("train", "Learn from the interactions so far.", _train_arguments, _train),
+    Subcommand(
+        "promote", "Make a ready index version, or a kept model version, live.", _promote_arguments, _promote
+    ),
+    Subcommand("rollback", "Go back to what was live before.", _rollback_arguments, _rollback),
 ]

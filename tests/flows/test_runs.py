@@ -1,0 +1,256 @@
+"""However a training ends, it is on record, and only a success changes what answers."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import override_settings
+from django.utils import timezone
+
+from llmrec_plugin.exceptions import ConfigurationError, InvalidVector, LeaseLost, NotFound, TrainingStopped
+from llmrec_plugin.models import Deployment, ModelArtefact, ModelVersion, TrainingRun
+from llmrec_plugin.services import leases, model_store, privacy, promotion, runs, status
+from llmrec_plugin.services.live import live_pair
+from tests.flows.serving import did, open_shop
+
+pytestmark = pytest.mark.django_db
+DEAD = leases.prefix_of(2**22 + 1)  # beyond the largest process id that Linux gives
+
+
+def product_status() -> status.DocumentStatus:
+    return next(document for document in status.collect().documents if document.label == "product")
+
+
+def break_embeddings() -> None:
+    """A vector that is no number, as a broken encoder leaves it: learning cannot go on."""
+    import numpy as np
+
+    from llmrec_plugin.models import Embedding
+
+    for row in Embedding.objects.filter(document="product"):
+        row.vector = np.full(64, np.nan, "<f4").tobytes()
+        row.save()
+
+
+def busy_shop() -> None:
+    """Enough events that settings are compared."""
+    products = list(open_shop().values())
+    for user in range(480):
+        did(f"u{user}", "view", [products[(user + place) % len(products)] for place in range(6)])
+
+
+def test_a_success_is_recorded_with_its_version_its_parent_and_its_window() -> None:
+    products = list(open_shop(copies=1).values())
+    did("1", "view", products[:3], at=timezone.now() - timedelta(days=3))
+    did("1", "view", products[:2])
+    first = runs.train("product", by="alice", reason="spring range")
+    second = runs.train("product", by="bob")
+    run = TrainingRun.objects.get(model_version=first)
+    assert (run.state, run.by, run.reason, run.error) == ("done", "alice", "spring range", "")
+    assert run.finished_at is not None
+    assert (first.parent, second.parent) == (None, first)
+    assert first.events_since is not None
+    assert first.events_until is not None
+    assert timedelta(days=2) < first.events_until - first.events_since < timedelta(days=4)
+
+
+def test_a_failure_leaves_the_live_model_alone_and_says_why() -> None:
+    busy_shop()
+    before = runs.train("product", by="test")
+    break_embeddings()
+    with pytest.raises(InvalidVector):
+        runs.train("product", by="test")
+    assert live_pair("product").model_version == before
+    assert ModelVersion.objects.count() == 1
+    run = TrainingRun.objects.latest("id")
+    assert run.state == TrainingRun.State.FAILED
+    assert run.error
+    shown = product_status()
+    assert shown.training_error == run.error
+    assert "what was live stays" in shown.ills[-1]
+    assert run.error in "\n".join(status.collect().lines())
+
+
+def test_a_later_success_clears_the_alarm() -> None:
+    open_shop(copies=1)
+    TrainingRun.objects.create(document="product", state="failed", error="no luck", owner=DEAD)
+    assert product_status().training_error == "no luck"
+    runs.train("product", by="test")
+    assert product_status().training_error == ""
+
+
+def test_one_training_of_a_document_at_a_time() -> None:
+    open_shop(copies=1)
+    TrainingRun.objects.create(document="product", by="alice", owner=leases.own_prefix())
+    with pytest.raises(LeaseLost, match="being trained by alice"):
+        runs.train("product", by="bob")
+    assert product_status().training_since is not None
+    assert "training since" in "\n".join(status.collect().lines())
+
+
+def test_a_run_whose_process_is_gone_has_failed_and_does_not_block_the_next() -> None:
+    open_shop(copies=1)
+    lost = TrainingRun.objects.create(document="product", by="task", owner=DEAD)
+    assert "ended without a word" in product_status().training_error
+    runs.train("product", by="test")
+    lost.refresh_from_db()
+    assert lost.state == TrainingRun.State.FAILED
+    assert "ended without a word" in lost.error
+    assert lost.finished_at is not None
+
+
+def test_a_run_on_another_machine_is_lost_once_its_lease_is_over() -> None:
+    open_shop(copies=1)
+    run = TrainingRun.objects.create(document="product", by="task", owner="elsewhere:4026531836:77:")
+    assert not runs.is_lost(run)
+    TrainingRun.objects.update(started_at=timezone.now() - leases.term() * 2)
+    run.refresh_from_db()
+    assert runs.is_lost(run)
+    with leases.hold("train:product"):
+        assert not runs.is_lost(run)
+
+
+def test_a_training_over_its_time_budget_is_stopped_where_it_stands() -> None:
+    open_shop(copies=1)
+    before = live_pair("product")
+    started = time.monotonic()
+    with pytest.raises(TrainingStopped, match="time budget of 1 seconds"):
+        runs.train("product", by="test", seconds=1, progress=lambda done, total: time.sleep(20))
+    assert time.monotonic() - started < 10
+    assert live_pair("product") == before
+    assert "time budget" in TrainingRun.objects.get().error
+    assert runs.train("product", by="test", seconds=60).pk  # the lock was given back
+
+
+def test_whoever_is_erased_while_it_runs_is_not_forgotten() -> None:
+    products = list(open_shop(copies=1).values())
+    did("7", "view", products[:3])
+
+    def erase(done: int, total: int) -> None:
+        if done == 2:
+            privacy.erase_user("7")
+
+    version = runs.train("product", by="test", progress=erase)
+    version.refresh_from_db()
+    assert version.report["erased"] == 1
+    assert runs.why_due("product") == "the live model knows erased users"
+
+
+def test_a_version_that_read_events_which_are_gone_for_their_age_may_know_anybody() -> None:
+    products = list(open_shop(copies=1).values())
+    did("8", "view", products[:2], at=timezone.now() - timedelta(days=800))
+    old = runs.train("product", by="test")
+    privacy.apply_retention()
+    did("7", "view", products[:2])
+    assert privacy.erase_user("7").model_versions == (old.pk,)
+
+
+def test_enough_new_events_make_a_training_due() -> None:
+    products = list(open_shop(copies=1).values())
+    did("1", "view", products[:5])
+    with override_settings(LLMREC={**settings.LLMREC, "TRAINING_MIN_EVENTS": 5}):
+        assert runs.why_due("product") == "at least 5 new interactions"
+        runs.train("product", by="test")
+        assert runs.why_due("product") == ""
+        did("1", "view", products[:4])
+        assert runs.why_due("product") == ""
+    assert runs.why_due("course") == ""  # nothing is live
+
+
+def versions(count: int) -> list[ModelVersion]:
+    products = list(open_shop().values())
+    made = []
+    for number in range(count):
+        did("1", "view", [products[number]])
+        made.append(runs.train("product", by="test"))
+    return made
+
+
+def kept() -> set[int]:
+    return set(ModelVersion.objects.filter(artefact__isnull=False).values_list("pk", flat=True))
+
+
+def test_old_versions_lose_what_they_learned_and_keep_their_history() -> None:
+    made = versions(5)
+    long_ago = timezone.now() - timedelta(days=30)
+    Deployment.objects.update(at=long_ago)
+    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 2}):
+        assert privacy.apply_retention().models == 3
+        assert privacy.apply_retention().models == 0
+    assert kept() == {made[3].pk, made[4].pk}
+    assert ModelArtefact.objects.count() == 2
+    assert ModelVersion.objects.count() == 5
+    assert made[0].report["events"] == ModelVersion.objects.get(pk=made[0].pk).report["events"] == 1
+
+
+def test_the_live_version_and_those_within_their_grace_time_are_kept_however_old() -> None:
+    made = versions(4)
+    promotion.promote_model(made[0], by="test")
+    now = timezone.now()
+    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 1}):
+        assert model_store.drop_old(now=now) == 0  # all were live a moment ago
+        assert model_store.drop_old(now=now + timedelta(days=2)) == 2
+    assert kept() == {made[0].pk, made[3].pk}
+    promotion.rollback("product", by="test")
+    assert live_pair("product").model_version == made[3]
+
+
+def test_what_is_not_kept_can_be_neither_promoted_nor_rolled_back_to() -> None:
+    first, second = versions(2)
+    ModelVersion.objects.filter(pk=first.pk).update(artefact=None)
+    first.refresh_from_db()
+    with pytest.raises(ConfigurationError, match="not kept any more"):
+        promotion.promote_model(first, by="test")
+    Deployment.objects.filter(model_version=None).delete()
+    with pytest.raises(NotFound, match="nothing to roll back to"):
+        promotion.rollback("product", by="test")
+    assert live_pair("product").model_version == second
+
+
+def test_versions_that_know_erased_users_do_not_count_among_the_kept() -> None:
+    made = versions(3)
+    ModelVersion.objects.filter(pk=made[1].pk).update(report={"erased": 1})
+    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 2}):
+        model_store.drop_old(now=timezone.now() + timedelta(days=2))
+    assert kept() == {made[0].pk, made[2].pk}
+
+
+def test_the_command_goes_on_with_other_documents_and_fails_in_the_end() -> None:
+    open_shop(copies=1)
+    out = StringIO()
+    with pytest.raises(CommandError, match="course"):
+        call_command("llmrec", "train", "--document", "course", "--document", "product", stdout=out)
+    assert "course: failed, what was live stays live" in out.getvalue()
+    assert live_pair("product").model_version is not None
+
+
+def test_the_command_trains_what_is_due_and_nothing_else() -> None:
+    products = list(open_shop(copies=1).values())
+    did("1", "view", products[:5])
+    out = StringIO()
+    call_command("llmrec", "train", "--due", stdout=out)
+    assert "product: nothing to do" in out.getvalue()
+    with override_settings(LLMREC={**settings.LLMREC, "TRAINING_MIN_EVENTS": 5}):
+        call_command("llmrec", "train", "--due", "--by", "cron", stdout=out)
+    run = TrainingRun.objects.get()
+    assert (run.by, run.reason) == ("cron", "at least 5 new interactions")
+
+
+def test_promotion_and_rollback_say_who_and_why() -> None:
+    first, second = versions(2)
+    call_command(
+        "llmrec", "promote", str(first.pk), "--model", "--by", "alice", "--reason", "odd lists", stdout=StringIO()
+    )
+    assert live_pair("product").model_version == first
+    call_command("llmrec", "rollback", "--document", "product", "--by", "bob", stdout=StringIO())
+    assert live_pair("product").model_version == second
+    newest = list(Deployment.objects.values_list("by", "reason")[:2])
+    assert newest == [("bob", "rollback"), ("alice", "odd lists")]
+    with pytest.raises(CommandError, match="no model version 999"):
+        call_command("llmrec", "promote", "999", "--model", stdout=StringIO())
