@@ -27,6 +27,8 @@ from llmrec_plugin.models import Lease
 logger = logging.getLogger(__name__)
 
 BEATS_PER_TERM = 4
+IN_USE = 75
+"""Exit status of a command that found its work being done by another process (EX_TEMPFAIL of sysexits.h)."""
 
 
 class HeldLease:
@@ -146,7 +148,15 @@ def is_dead(owner: str) -> bool:
         return True
     except OSError:
         return False
-    return False
+    return _is_zombie(int(rest))
+
+
+def _is_zombie(pid: int) -> bool:
+    """Ended, but its parent takes no notice, as the first process of many a container."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 @lru_cache(maxsize=1)

@@ -225,7 +225,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
     wanted = [label for label in labels if label not in running]
     if not wanted:
         return 0
-    seconds = get_settings().TRAINING_SECONDS
+    seconds, since = get_settings().TRAINING_SECONDS, timezone.now()
     process = subprocess.Popen(  # noqa: S603
         [
             *(sys.executable, "-m", "django", "llmrec", "train", "--seconds", str(seconds)),
@@ -237,7 +237,8 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
         start_new_session=True,
     )
     patience = (seconds + LAST_WORDS) * len(wanted)
-    threading.Thread(target=_watch, args=(process, wanted, by, patience), daemon=True).start()
+    watched = (process, wanted, by, since, patience)
+    threading.Thread(target=_watch, args=watched, daemon=True).start()
     logger.info("training started pid=%d documents=%s", process.pid, ",".join(wanted))
     return process.pid
 
@@ -260,17 +261,18 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "DJANGO_SETTINGS_MODULE": module, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _watch(process: subprocess.Popen[bytes], labels: Sequence[str], by: str, patience: float) -> None:
+def _watch(
+    process: subprocess.Popen[bytes], labels: Sequence[str], by: str, since: datetime, patience: float
+) -> None:
     """Say at once, and not when its lease is over, that the process did not come to its own end."""
-    started = timezone.now()
     try:
         status = process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         status = process.wait()
     try:
-        if status:
-            _bury(process.pid, labels, by, status, since=started)
+        if status not in (0, leases.IN_USE):
+            _bury(process.pid, labels, by, status, since=since)
     except DatabaseError:
         logger.exception("the end of a training cannot be stored pid=%d", process.pid)
     finally:

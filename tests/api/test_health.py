@@ -27,6 +27,7 @@ WELL = {
     **{f"encoder {label}": "ok" for label in LABELS},
     "cache": "ok",
     **{f"backlog {label}": "ok" for label in LABELS},
+    **{f"model {label}": "ok" for label in LABELS},
 }
 
 

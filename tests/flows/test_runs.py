@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from io import StringIO
@@ -245,7 +247,15 @@ def test_the_command_trains_what_is_due_and_nothing_else() -> None:
 def test_promotion_and_rollback_say_who_and_why() -> None:
     first, second = versions(2)
     call_command(
-        "llmrec", "promote", str(first.pk), "--model", "--by", "alice", "--reason", "odd lists", stdout=StringIO()
+        "llmrec",
+        "promote",
+        str(first.pk),
+        "--model",
+        "--by",
+        "alice",
+        "--reason",
+        "odd lists",
+        stdout=StringIO(),
     )
     assert live_pair("product").model_version == first
     call_command("llmrec", "rollback", "--document", "product", "--by", "bob", stdout=StringIO())
@@ -254,3 +264,40 @@ def test_promotion_and_rollback_say_who_and_why() -> None:
     assert newest == [("bob", "rollback"), ("alice", "odd lists")]
     with pytest.raises(CommandError, match="no model version 999"):
         call_command("llmrec", "promote", "999", "--model", stdout=StringIO())
+
+
+def end_of(*arguments: str, patience: float = 30) -> list[tuple[str, str]]:
+    """What is on record once a process that was started to train has come to its end."""
+    process = subprocess.Popen([sys.executable, "-c", *arguments])
+    runs._watch(process, ["product", "course"], "task", timezone.now(), patience)
+    return list(TrainingRun.objects.order_by("document").values_list("document", "error"))
+
+
+def test_a_process_that_ends_before_it_begins_is_on_record_for_all_it_was_to_do() -> None:
+    found = end_of("raise SystemExit(3)")
+    assert [document for document, _ in found] == ["course", "product"]
+    assert "status 3 before it began" in found[0][1]
+
+
+def test_a_process_that_found_another_at_work_is_no_failure() -> None:
+    assert end_of("raise SystemExit(75)") == []
+    open_shop(copies=1)
+    with leases.hold("train:product"), pytest.raises(CommandError) as failed:
+        call_command("llmrec", "train", "--document", "product", stdout=StringIO())
+    assert failed.value.returncode == 75
+
+
+def test_a_process_that_does_not_heed_its_time_budget_is_killed() -> None:
+    started = time.monotonic()
+    assert len(end_of("import time; time.sleep(60)", patience=0.2)) == 2
+    assert time.monotonic() - started < 30
+
+
+def test_settings_that_no_other_process_can_import_are_named() -> None:
+    open_shop(copies=1)
+    with (
+        override_settings(SETTINGS_MODULE=""),
+        pytest.raises(ConfigurationError, match="DJANGO_SETTINGS_MODULE"),
+    ):
+        runs.start(["product"], by="test")
+    assert runs.start([], by="test") == 0

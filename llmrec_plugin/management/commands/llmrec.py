@@ -7,9 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.exceptions import LeaseLost, LlmrecError
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands import SUBCOMMANDS
+from llmrec_plugin.services.leases import IN_USE
 
 
 class Command(BaseCommand):
@@ -28,7 +29,8 @@ class Command(BaseCommand):
             succeeded = SUBCOMMANDS[options["subcommand"]].run(options, output)
         except LlmrecError as error:
             output.finish({"error": {"code": error.code, "detail": str(error)}})
-            raise CommandError(str(error)) from error
+            status = IN_USE if isinstance(error, LeaseLost) else 1
+            raise CommandError(str(error), returncode=status) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the same command again to go on.", returncode=130) from None
         if not succeeded:
