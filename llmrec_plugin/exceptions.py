@@ -13,6 +13,7 @@ LlmrecError
 ├── LeaseLost                   somebody else holds the lock, or took it over
 ├── TrainingStopped             a training ran into its time budget, or was told to end
 ├── BackendUnavailable          the search engine does not answer
+├── EvaluationFailed            the process that measures broke off
 └── EncoderUnavailable          the text encoder cannot be loaded or does not answer
 """
 
@@ -84,3 +85,7 @@ class BackendUnavailable(LlmrecError):
 
 class EncoderUnavailable(LlmrecError):
     code = "encoder_unavailable"
+
+
+class EvaluationFailed(LlmrecError):
+    code = "evaluation_failed"

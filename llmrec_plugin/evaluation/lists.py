@@ -31,13 +31,19 @@ def coverage(outcome: Outcome, items: int) -> float:
     """Share of the catalogue that stands in some list; NaN without lists or items."""
     if not (outcome.shown.size and items):
         return float("nan")
-    return len(np.unique(outcome.shown)) / items
+    return len(np.unique(_filled(outcome))) / items
 
 
 def novelty(outcome: Outcome, counts: ArrayLike) -> float:
     """Mean surprise of what is shown in bits, -log2 of the share of events that an item has (Vargas and
     Castells 2011); an item without events counts as having one. NaN without lists."""
     amounts = np.maximum(np.asarray(counts, dtype=np.float64), 1.0)
-    if not outcome.shown.size:
+    filled = _filled(outcome)
+    if not filled.size:
         return float("nan")
-    return float(-np.log2(amounts[outcome.shown] / amounts.sum()).mean())
+    return float(-np.log2(amounts[filled] / amounts.sum()).mean())
+
+
+def _filled(outcome: Outcome) -> NDArray[np.int64]:
+    """Places that hold an item."""
+    return outcome.shown[outcome.shown >= 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from llmrec_plugin.types import Matrix
 
 PER_USER = 20
 MOST_CASES = 4_000
+MOST_VALID_CASES = 2_000
 BATCH = 256
 
 
@@ -95,19 +96,17 @@ def temporal_cases(
             found[user].append(Case(user, item, tuple(past)))
     drawn: list[Case] = []
     for cases in found.values():
-        chosen = list(range(len(cases)))
-        if len(cases) > per_user:
-            chosen = sorted(rng.choice(len(cases), size=per_user, replace=False).tolist())
-        drawn += [cases[number] for number in chosen]
-    if len(drawn) > most:
-        drawn = [
-            drawn[number] for number in sorted(rng.choice(len(drawn), size=most, replace=False).tolist())
-        ]
-    return drawn
+        drawn += _drawn(cases, per_user, rng)
+    return _drawn(drawn, most, rng)
 
 
 def last_out_cases(events: Events) -> tuple[Events, list[Case]]:
     """What is left to learn from without the last event of each user that has two or more, and those."""
+    kept, cases = _last_out(events)
+    return Events(events.users[kept], events.items[kept], events.times[kept]), cases
+
+
+def _last_out(events: Events) -> tuple[NDArray[np.bool_], list[Case]]:
     last: dict[int, tuple[int, Case]] = {}
     count = dict(zip(*np.unique(events.users, return_counts=True), strict=True))
     for place, user, item, past in _walk(events):
@@ -116,8 +115,66 @@ def last_out_cases(events: Events) -> tuple[Events, list[Case]]:
             last[user] = place, Case(user, item, tuple(past))
     kept = np.ones(len(events), np.bool_)
     kept[[place for place, _ in last.values()]] = False
-    train = Events(events.users[kept], events.items[kept], events.times[kept])
-    return train, [case for _, case in last.values()]
+    return kept, [case for _, case in last.values()]
+
+
+Protocol: TypeAlias = Literal["temporal", "last-out"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """What a method may know and what it is asked, first to choose its settings, then for the report."""
+
+    train: Events
+    valid: Sequence[Case]
+    known: Events
+    """All that is not held back for the test: `train` and the events that settings were chosen by."""
+    test: Sequence[Case]
+    held: NDArray[np.int64]
+    """Places, in the whole log, of the events held back."""
+
+
+def plan(
+    events: Events,
+    protocol: Protocol,
+    *,
+    rng: np.random.Generator,
+    most: int = MOST_CASES,
+    valid: float = 0.1,
+    test: float = 0.1,
+) -> Plan:
+    """The plan of a protocol, with at most `most` cases to report and `MOST_VALID_CASES` to choose by.
+
+    "temporal": the latest share `test` of the events is foreseen, the share `valid` before it chosen by.
+    "last-out": the last event of each user is foreseen, the one before it chosen by.
+    """
+    if protocol == "last-out":
+        kept, cases = _last_out(events)
+        known = Events(events.users[kept], events.items[kept], events.times[kept])
+        train, before = last_out_cases(known)
+        return Plan(
+            train=train,
+            valid=_drawn(before, MOST_VALID_CASES, rng),
+            known=known,
+            test=_drawn(cases, most, rng),
+            held=np.flatnonzero(~kept),
+        )
+    split = temporal_split(events, valid=valid, test=test)
+    known = events.part(slice(0, split.test.start))
+    return Plan(
+        train=events.part(split.train),
+        valid=temporal_cases(known, split.valid, rng=rng, most=MOST_VALID_CASES),
+        known=known,
+        test=temporal_cases(events, split.test, rng=rng, most=most),
+        held=np.arange(split.test.start, split.test.stop),
+    )
+
+
+def _drawn(cases: list[Case], most: int, rng: np.random.Generator) -> list[Case]:
+    """At most so many of them, in their order."""
+    if len(cases) <= most:
+        return cases
+    return [cases[number] for number in sorted(rng.choice(len(cases), size=most, replace=False).tolist())]
 
 
 def _walk(events: Events) -> Iterator[tuple[int, int, int, list[int]]]:
@@ -156,7 +213,7 @@ class Outcome:
     ranks: NDArray[np.float64]
     """Expected rank of each target, 1 is best; ties count half of those they tie with."""
     shown: NDArray[np.int64]
-    """Shape (cases, k): the first k items of each list."""
+    """Shape (cases, k): the first k items of each list, -1 where it is shorter."""
 
 
 def rank_cases(
@@ -174,6 +231,22 @@ def rank_cases(
         ranks=np.concatenate(ranks) if ranks else np.empty(0),
         shown=np.concatenate(shown) if shown else np.empty((0, 0), np.int64),
     )
+
+
+def list_outcome(lists: Sequence[Sequence[int]], cases: Sequence[Case], *, k: int = 10) -> Outcome:
+    """How ready lists, best first, ranked the cases; what a user took before is struck from his.
+
+    A target that a list does not hold has an infinite rank.
+    """
+    ranks = np.full(len(cases), np.inf)
+    shown = np.full((len(cases), k), -1, np.int64)
+    for row, (items, case) in enumerate(zip(lists, cases, strict=True)):
+        taken = set(case.history)
+        fresh = [item for item in items if item not in taken]
+        shown[row, : len(fresh[:k])] = fresh[:k]
+        if case.target in fresh:
+            ranks[row] = fresh.index(case.target) + 1
+    return Outcome(ranks=ranks, shown=shown)
 
 
 def expected_ranks(
@@ -208,10 +281,13 @@ def _ranks(rivals: NDArray[np.floating], cases: Sequence[Case]) -> NDArray[np.fl
 
 
 def _first(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
-    """Rows of the k best items, best first, equal ones by row number except where the cut falls."""
+    """Rows of the k best items, best first, equal ones by row number except where the cut falls; -1 for what
+    is not ranked."""
     if scores.shape[1] > k:
         best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     else:
         best = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    values = np.take_along_axis(scores, best, axis=1)
+    best = np.where(np.isneginf(values), -1, best)
+    order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1).astype(np.int64)

@@ -306,6 +306,12 @@ def _query_texts(path: Path) -> dict[str, str]:
     return texts
 
 
+def query_users(path: Path) -> dict[str, str]:
+    """Query id -> the user who asks it, of a file of queries that was read before; most name nobody."""
+    lines = [_json(_decoded(raw)) for _, raw in _lines(path)]
+    return {str(line["id"]): str(line["user"]) for line in lines if line.get("user")}
+
+
 def _label(document: object) -> str:
     labels = registry.labels()
     if document in labels:

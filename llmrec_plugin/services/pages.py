@@ -137,6 +137,12 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
     )
 
 
+def kept_keys(page: ResultPage) -> list[str]:
+    """The items of the whole list that a first page begins, best first, as far as it was kept."""
+    ranking = Impression.objects.filter(pk=page.request_id).values_list("ranking", flat=True).first()
+    return [key for key, _ in ranking] if ranking else [item.id for item in page.results]
+
+
 def _visible_rows(
     document: SearchDocument[Any], items: Sequence[RankedItem], start: int, size: int, words: Words
 ) -> tuple[list[_Row], int]:

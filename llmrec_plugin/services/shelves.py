@@ -150,6 +150,13 @@ def fill(scene: Scene, *, item: str | None = None) -> Shelf:
     return _FOR_SLOT[scene.slot.type](scene)
 
 
+def in_order(scene: Scene, keys: Sequence[str]) -> list[RankedItem]:
+    """These items as for-you would rank them, best first."""
+    profile, _ = _profile(scene)
+    liked = profiles.liked(scene.user, configuration=scene.configuration, now=scene.now)
+    return _ranked_for_user(scene, keys, profile, scene.learned.also_by_source(liked), scene.popular())
+
+
 def _existing(scene: Scene, key: str) -> tuple[str, Any]:
     found = scene.document.in_bulk([key])
     if not found:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from llmrec_plugin.management.subcommands import indexing, learning, people, querying, scheduling, transfer
+from llmrec_plugin.management.subcommands import (
+    evaluating,
+    indexing,
+    learning,
+    people,
+    querying,
+    scheduling,
+    transfer,
+)
 from llmrec_plugin.management.subcommands.base import Subcommand
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     command.name: command
-    for module in (indexing, querying, transfer, learning, people, scheduling)
+    for module in (indexing, querying, transfer, learning, evaluating, people, scheduling)
     for command in module.COMMANDS
 }

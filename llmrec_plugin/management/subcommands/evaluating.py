@@ -1,0 +1,234 @@
+"""evaluate: how good search and recommendations are, on files or on the site's own events."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.management.output import Output
+from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument
+from llmrec_plugin.services.evaluation import files
+from llmrec_plugin.services.evaluation.files import Files
+from llmrec_plugin.services.evaluation.process import Tell
+from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
+from llmrec_plugin.types import Progress
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share < 1:
+        raise ArgumentTypeError(f"{text} is no share between 0 and 1")
+    return share
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ArgumentTypeError(f"{text} is not at least 1")
+    return count
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--items", type=Path, metavar="FILE", help="JSON Lines of items, as for import")
+    parser.add_argument("--interactions", type=Path, metavar="FILE", help="JSON Lines of events to foresee")
+    parser.add_argument("--queries", type=Path, metavar="FILE", help="JSON Lines of queries, with --qrels")
+    parser.add_argument("--qrels", type=Path, metavar="FILE", help="TREC judgements of the queries")
+    parser.add_argument(
+        "--protocol",
+        choices=["temporal", "last-out"],
+        default="temporal",
+        help="what is foreseen: the latest tenth of the events (default), or the last one of each user",
+    )
+    parser.add_argument(
+        "--shares",
+        type=_share,
+        nargs=2,
+        default=(0.1, 0.1),
+        metavar=("VALID", "TEST"),
+        help="temporal: shares of the events to choose settings by and to report on (default: 0.1 0.1)",
+    )
+    parser.add_argument(
+        "--limit-events",
+        type=_count,
+        default=4_000,
+        metavar="N",
+        help="foresee at most N events, drawn at random (default: 4000)",
+    )
+    parser.add_argument(
+        "--encoder",
+        action="append",
+        metavar="NAME",
+        help="instead of LLMREC['ENCODER']; several are compared",
+    )
+    parser.add_argument("--language", default="", metavar="CODE", help="of all items (default: detected)")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad line")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the throwaway site here; a second run encodes nothing",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report here, as JSON")
+    document_argument(parser)
+
+
+def _evaluate(options: Options, output: Output) -> bool:
+    report = _on_files(options, output)
+    for table in tables(report):
+        output.line()
+        output.line(table[0])
+        output.table(table[1], table[2])
+    for line in _remarks(report):
+        output.line(line)
+    if options["output"] is not None:
+        _write(options["output"], report)
+        output.line(f"The report is in {options['output']}.")
+    output.finish(report)
+    return True
+
+
+def _on_files(options: Options, output: Output) -> dict[str, Any]:
+    if options["items"] is None:
+        raise InvalidRequest("Name the file of items: --items FILE.", parameter="items")
+    valid, test = options["shares"]
+    if valid + test >= 1:
+        raise InvalidRequest(
+            "--shares leaves no events to learn from: both together must be below 1.", parameter="shares"
+        )
+    request = files.Request(
+        files=Files(**{name: options[name] for name in ("items", "interactions", "queries", "qrels")}),
+        document=options["document"],
+        language=options["language"],
+        encoders=options["encoder"] or (),
+        options=Protocol(protocol=options["protocol"], most=options["limit_events"], valid=valid, test=test),
+        strict=options["strict"],
+        work=options["work"],
+    )
+    with _bars(output) as tell:
+        return files.evaluate(request, tell)
+
+
+@contextmanager
+def _bars(output: Output) -> Iterator[Tell]:
+    """One progress bar after the other, each gone when the next begins."""
+    with ExitStack() as stack:
+        shown: dict[str, Progress] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                stack.pop_all().close()
+                shown[what] = stack.enter_context(output.progress(what, "steps"))
+            shown[what](done, total)
+
+        yield tell
+
+
+def _write(path: Path, report: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        unfinished.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InvalidRequest(f"--output: {path} cannot be written: {error}.", parameter="output") from error
+
+
+Table = tuple[str, Sequence[str], list[list[str]]]
+
+
+def tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """(title, header, rows) of each part of the report."""
+    recommendation = report.get("recommendation")
+    if recommendation:
+        cases = recommendation["cases"]
+        yield _methods(
+            f"Recommendation, {recommendation['protocol']}: {cases['all']} of {recommendation['events']} "
+            f"events foreseen, {recommendation['items']} items, {recommendation['users']} users",
+            recommendation["methods"],
+        )
+        for name, methods in recommendation["slices"].items():
+            if cases[name]:
+                yield _methods(f"{name[0].upper()}{name[1:]}: {cases[name]} events", methods)
+        yield _paired("Recommendation, differences", recommendation["paired"])
+    search = report.get("search")
+    if search:
+        yield _methods(
+            f"Search: {search['queries']} queries, {search['judgments']} judgements", search["methods"]
+        )
+        yield _paired("Search, differences", search["paired"])
+    if "comparison" in report:
+        yield _paired("Encoders, what is served", report["comparison"])
+
+
+def _methods(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> Table:
+    metrics = list(next(iter(methods.values())))
+    rows = [[name, *(_number(values[metric]) for metric in metrics)] for name, values in methods.items()]
+    return title, ["method", *metrics], rows
+
+
+def _paired(title: str, paired: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            " ".join(
+                filter(None, [row.get("task"), row["metric"], row.get("slice") and f"({row['slice']})"])
+            ),
+            f"{row['method']} - {row['baseline']}",
+            _number(row["difference"], signed=True),
+            f"{_number(row['low'], signed=True)} to {_number(row['high'], signed=True)}",
+            _number(row["ratio"]),
+        ]
+        for row in paired
+    ]
+    return title, ["metric", "", "difference", "95 % interval", "ratio"], rows
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    if not signed and value >= 10:
+        return f"{value:.1f}"
+    return f"{value:+.4f}" if signed else f"{value:.4f}"
+
+
+def _remarks(report: Mapping[str, Any]) -> Iterator[str]:
+    for name, read in report["files"].items():
+        if read["bad_lines"]:
+            yield f"{name}: {read['bad_lines']} bad lines were left out, such as"
+            yield from (f"  line {number}: {why}" for number, why in read["errors"][:5])
+        if read["duplicates"]:
+            yield f"{name}: {read['duplicates']} lines say what an earlier one said; they count once."
+    recommendation = report.get("recommendation")
+    if recommendation:
+        left_out = recommendation["left_out"]
+        yield from (f"{count} interactions are left out: {why}." for why, count in left_out.items())
+        ladder = recommendation["ladder"]
+        gate = ladder.get("gate")
+        verdict = "too few events to climb" if gate is None else "live" if gate["taken"] else "not live"
+        yield (
+            f"Highest step of the ladder: {ladder.get('step') or 'none'} ({verdict}); "
+            f"trained in {recommendation['fit_seconds']:.1f} s."
+        )
+    encoder = report["encoder"]
+    speed = encoder["items_per_second"]
+    yield (
+        f"Encoder {encoder['name']}: {encoder['dimensions']} dimensions, "
+        + (f"{speed:.0f} items/s, " if speed is not None else "")
+        + f"{encoder['peak_mb']:.0f} MB."
+    )
+    if "choice" in report:
+        yield f"Take {report['choice']['encoder']}. {report['choice']['why']}"
+
+
+COMMANDS = [
+    Subcommand(
+        "evaluate",
+        "Measure search and recommendations on files, in a throwaway database and index.",
+        _arguments,
+        _evaluate,
+    ),
+]

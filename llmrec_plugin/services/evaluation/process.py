@@ -1,0 +1,105 @@
+"""Runs an evaluation in a process of its own, on a throwaway site: the one that asks is never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from django.conf import settings as django_settings
+
+from llmrec_plugin import exceptions
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import EvaluationFailed, InvalidRequest, LlmrecError
+
+Tell: TypeAlias = Callable[[str, int, int], None]
+TAIL = 2_000
+"""Last characters that a child said before it broke off."""
+TAKEN_OVER = ("ENCODER", "ENCODER_OPTIONS", "LANGUAGES", "DICTIONARY")
+"""Settings of the site that decide how its texts are read."""
+
+
+def run(request: Mapping[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
+    """The answer to `request`, worked out in `folder`; raises what the child raised, or EvaluationFailed."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    answer = folder / "answer.json"
+    answer.unlink(missing_ok=True)
+    _share_models(folder)
+    (folder / "request.json").write_text(
+        json.dumps({**request, "time_zone": django_settings.TIME_ZONE}, default=str), encoding="utf-8"
+    )
+    said = _wait(folder, tell)
+    if not answer.exists():
+        raise EvaluationFailed(f"The evaluation broke off. It last said: {said[-TAIL:].strip() or 'nothing'}")
+    found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" in found:
+        raise _error(found["error"])
+    return found
+
+
+def llmrec_settings(encoder: str | None) -> dict[str, Any]:
+    """LLMREC of the throwaway site: as here, with that encoder. The options of an encoder are its own."""
+    settings = get_settings()
+    taken = {name: getattr(settings, name) for name in TAKEN_OVER}
+    if encoder is not None and encoder != settings.ENCODER:
+        taken |= {"ENCODER": encoder, "ENCODER_OPTIONS": {}}
+    return taken
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Only for the eyes of its user: it may hold what people did."""
+    return tempfile.TemporaryDirectory(prefix="llmrec-evaluate-", ignore_cleanup_errors=True)
+
+
+def _share_models(folder: Path) -> None:
+    """A packaged model that the site has unpacked is not unpacked again."""
+    try:
+        models = get_settings().data_dir / "models"
+        target = folder / "data" / "models"
+        if models.is_dir() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(models, target_is_directory=True)
+    except OSError:  # a system without links unpacks it once more
+        return
+
+
+def _wait(folder: Path, tell: Tell) -> str:
+    """What the child said on its error output."""
+    environment = {
+        **os.environ,
+        "LLMREC_SANDBOX": str(folder.resolve()),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)]),
+    }
+    log = folder / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "llmrec_plugin.sandbox"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+        ) as child,
+    ):
+        try:
+            for line in child.stdout or ():
+                what, done, total = json.loads(line)
+                tell(what, done, total)
+            child.wait()
+        finally:
+            child.kill()  # does nothing to one that has ended
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def _error(told: Mapping[str, str]) -> LlmrecError:
+    """The exception that has this code."""
+    kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
+    kind = next((k for k in kinds if issubclass(k, LlmrecError) and k.code == told["code"]), LlmrecError)
+    if kind is InvalidRequest:
+        return InvalidRequest(told["detail"], parameter=told["parameter"])
+    return kind(told["detail"])

@@ -1,0 +1,154 @@
+"""What the child process does: fill the throwaway site from files, build its index, measure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmrec_plugin.evaluation.comparison import plain
+from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.models import (
+    Configuration,
+    Deployment,
+    Embedding,
+    ImportedItem,
+    Impression,
+    Interaction,
+    Judgment,
+    ModelVersion,
+)
+from llmrec_plugin.services import importing
+from llmrec_plugin.services.build import build
+from llmrec_plugin.services.evaluation import recommendation, searching
+from llmrec_plugin.services.evaluation.recommendation import Measured, Options, Tell
+from llmrec_plugin.services.importing import ImportReport
+from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.types import Progress
+
+SHOWN_ERRORS = 20
+
+
+def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """{"report": as interface files it, "by_case": what encoders are compared by, "encoder": its costs}.
+
+    The folder may be that of an earlier run: what was encoded then is not encoded again.
+    """
+    label, files = request["label"], request["files"]
+    _forget_earlier()
+    if request["configuration"]:
+        Configuration(**request["configuration"]).save()
+    read = {name: _imported(request, name, tell) for name in ("items", "interactions") if files.get(name)}
+    if files.get("embeddings"):
+        _take_over(label, Path(files["embeddings"]))
+    cost = _build(label, tell)
+    measured: dict[str, Measured] = {}
+    if files.get("qrels"):  # first: a query knows all that its user did, the other part takes events back
+        users, read["qrels"] = _judgments(request, tell)
+        measured["search"] = searching.measure(label, users, tell)
+    if files.get("interactions"):
+        measured["recommendation"] = recommendation.measure(label, Options(**request["options"]), tell)
+    return {
+        "report": plain({name: found.report for name, found in measured.items()}),
+        "by_case": plain({name: found.by_case for name, found in measured.items()}),
+        "encoder": plain(cost | {"peak_mb": _peak_mb()}),
+        "files": {name: _told(report) for name, report in read.items()},
+    }
+
+
+def _forget_earlier() -> None:
+    """All but the index and the vectors."""
+    Deployment.objects.update(model_version=None)
+    for model in (Interaction, Impression, Judgment, Configuration, ImportedItem, ModelVersion):
+        model._default_manager.all().delete()
+
+
+def _imported(request: Mapping[str, Any], name: str, tell: Tell) -> ImportReport:
+    read = importing.import_items if name == "items" else importing.import_interactions
+    path = Path(request["files"][name])
+    report = read(
+        path, document=request["label"], strict=request["strict"], progress=_part(tell, f"read {name}")
+    )
+    return _usable(report, path, parameter=name)
+
+
+def _judgments(request: Mapping[str, Any], tell: Tell) -> tuple[dict[str, str], ImportReport]:
+    path, queries = Path(request["files"]["qrels"]), Path(request["files"]["queries"])
+    report = importing.import_judgments(
+        path,
+        queries=queries,
+        document=request["label"],
+        strict=request["strict"],
+        progress=_part(tell, "read qrels"),
+    )
+    return importing.query_users(queries), _usable(report, path, parameter="qrels")
+
+
+def _usable(report: ImportReport, path: Path, *, parameter: str) -> ImportReport:
+    if report.stored:
+        return report
+    first = f" Line {report.errors[0][0]}: {report.errors[0][1]}" if report.errors else " It is empty."
+    raise InvalidRequest(f"{path.name} has no usable line.{first}", parameter=parameter)
+
+
+def _take_over(label: str, path: Path) -> None:
+    """Vectors that the site has already."""
+    with np.load(path, allow_pickle=False) as stored:
+        rows = [
+            Embedding(
+                document=label,
+                object_id=str(key),
+                encoder_id=str(stored["encoder_id"]),
+                fingerprint=str(fingerprint),
+                vector=vector.astype("<f4").tobytes(),
+            )
+            for key, fingerprint, vector in zip(
+                stored["keys"], stored["fingerprints"], stored["vectors"], strict=True
+            )
+        ]
+    Embedding.objects.bulk_create(rows, batch_size=500, ignore_conflicts=True)
+
+
+def _build(label: str, tell: Tell) -> dict[str, Any]:
+    """Raises InvalidRequest where an item could not be indexed at all."""
+    started = time.perf_counter()
+    report = build(label, progress=_part(tell, "build the index"), by="evaluate")
+    seconds = time.perf_counter() - started
+    if not report.written and not Embedding.objects.filter(document=label).exists():
+        raise InvalidRequest(
+            "No item could be indexed: their texts are empty, or the encoder refuses them.", parameter="items"
+        )
+    version = live_pair(label).index_version
+    return {
+        "name": version.encoder_name,
+        "dimensions": version.dimensions,
+        "encoded": report.encoded,
+        "items_per_second": report.encoded / seconds if report.encoded else float("nan"),
+    }
+
+
+def _part(tell: Tell, name: str) -> Progress:
+    return lambda done, total: tell(name, done, total)
+
+
+def _told(report: ImportReport) -> dict[str, Any]:
+    return {
+        "stored": report.stored,
+        "duplicates": report.skipped,
+        "bad_lines": len(report.errors),
+        "errors": [list(error) for error in report.errors[:SHOWN_ERRORS]],
+    }
+
+
+def _peak_mb() -> float:
+    """Highest resident memory of this process so far; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if os.uname().sysname != "Darwin" else 1024**2)
