@@ -31,6 +31,5 @@ def _document(declared: dict[str, Any]) -> type[ImportedItemDocument]:
     return RequestedDocument
 
 
-if "llmrec_plugin.sandbox" in settings.INSTALLED_APPS:
-    for requested in settings.REQUEST["documents"]:  # type: ignore[misc]
-        register(_document(requested))
+for requested in settings.REQUEST["documents"]:  # type: ignore[misc]
+    register(_document(requested))

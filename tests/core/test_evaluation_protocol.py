@@ -18,6 +18,8 @@ from llmrec_plugin.evaluation.protocol import (
     expected_ranks,
     histories,
     last_out_cases,
+    list_outcome,
+    plan,
     rank_cases,
     temporal_cases,
     temporal_split,
@@ -149,3 +151,40 @@ def test_what_cannot_be_measured_is_not_a_number() -> None:
     assert math.isnan(coverage(nothing, 5))
     assert math.isnan(coverage(Outcome(ranks=np.ones(1), shown=np.zeros((1, 1), np.int64)), 0))
     assert math.isnan(novelty(nothing, [1, 2]))
+
+
+def test_a_ready_list_is_read_without_what_its_user_took_and_may_miss_the_target() -> None:
+    cases = [Case(0, 2, (0,)), Case(0, 2, ()), Case(1, 5, ())]
+    outcome = list_outcome([[0, 1, 2, 3], [3, 2], [1]], cases, k=3)
+    assert outcome.ranks.tolist() == [2.0, 2.0, math.inf]
+    assert outcome.shown.tolist() == [[1, 2, 3], [3, 2, -1], [1, -1, -1]]
+    assert coverage(outcome, 4) == 0.75
+    assert accuracy(outcome.ranks)["NDCG@10"][2] == 0.0
+
+
+def test_a_list_that_is_longer_than_the_catalogue_shows_nothing_that_was_taken() -> None:
+    outcome = rank_cases(lambda cases: np.array([[3, 2, 1]], np.float32), [Case(0, 2, (0,))], k=3)
+    assert outcome.shown.tolist() == [[1, 2, -1]]
+
+
+def test_a_plan_by_time_learns_chooses_and_reports_on_one_part_after_the_other() -> None:
+    events = Events.of(np.arange(100), np.arange(100), np.arange(100))
+    found = plan(events, "temporal", rng=rng(), most=5, valid=0.2, test=0.1)
+    assert len(found.train) == 70
+    assert [case.target for case in found.valid] == list(range(70, 90))
+    assert len(found.known) == 90
+    assert len(found.test) == 5
+    assert found.held.tolist() == list(range(90, 100))
+
+
+def test_a_plan_of_last_events_chooses_by_those_before() -> None:
+    events = log((1, 10, 1.0), (2, 20, 2.0), (1, 11, 3.0), (2, 21, 3.5), (1, 12, 4.0))
+    found = plan(events, "last-out", rng=rng())
+    assert found.test == [Case(1, 12, (10, 11)), Case(2, 21, (20,))] or found.test == [
+        Case(2, 21, (20,)),
+        Case(1, 12, (10, 11)),
+    ]
+    assert found.valid == [Case(1, 11, (10,))]
+    assert found.train.items.tolist() == [10, 20]
+    assert found.known.items.tolist() == [10, 20, 11]
+    assert found.held.tolist() == [3, 4]
