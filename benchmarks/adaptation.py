@@ -6,13 +6,13 @@ import csv
 import gzip
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import data
 from llmrec_plugin.evaluation.lists import accuracy, coverage
@@ -25,10 +25,11 @@ from llmrec_plugin.evaluation.protocol import (
     temporal_split,
 )
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.ladder import Setup, climb, counted, fit_text, likeness, recent
-from llmrec_plugin.learning.neighbours import ease, item_knn, taken
-from llmrec_plugin.learning.prior import popularity_prior
-from llmrec_plugin.learning.scoring import Collaborative, Linear, Shares, constant, scaled
+from llmrec_plugin.learning.ladder import climb
+from llmrec_plugin.learning.scoring import Shares, constant
+from llmrec_plugin.learning.selection import Folds
+from llmrec_plugin.learning.setups import Setup, counted, fit_setup, recent
+from llmrec_plugin.learning.trials import FROZEN, Scores, Trials
 from llmrec_plugin.types import Matrix
 
 CONFIGURED = Shares(taste=0.3, also=0.6, popularity=0.1)
@@ -94,7 +95,11 @@ def retail(folder: Path) -> Site:
 
 
 def courses(folder: Path) -> Site:
-    """Udemy courses: slug as title."""
+    """Udemy courses: the slug, which is the title, and the categories."""
+    categories: dict[str, list[str]] = defaultdict(list)
+    for row in _rows(folder / "coco_udemy" / "course_attributes.csv.gz"):
+        if row["relation"] == "belong_to_category":
+            categories[row["course_id"]].append(row["value"])
     slugs = {row["course_id"]: row["slug"] for row in _rows(folder / "coco_udemy" / "courses.csv.gz")}
     rows = _rows(folder / "coco_udemy" / "interactions.csv.gz")
     known = sorted({row["course_id"] for row in rows} & slugs.keys())
@@ -104,7 +109,8 @@ def courses(folder: Path) -> Site:
         [float(row["timestamp"]) for row in rows],
         known,
     )
-    return [slugs[course].replace("-", " ") for course in known], events, temporal_split(events)
+    texts = [" ".join([slugs[course], *categories[course]]).replace("-", " ") for course in known]
+    return texts, events, temporal_split(events)
 
 
 SITES: dict[str, Callable[[Path], Site]] = {"industrial": industrial, "retail": retail, "courses": courses}
@@ -129,29 +135,13 @@ def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[s
         rng=np.random.default_rng(0),
     )
     known = events.part(slice(0, split.test.start))
-    matrix = taken(known.users, known.items, catalogue=len(vectors))
-    counts = np.bincount(known.items, minlength=len(vectors))
-    neighbours = Collaborative(ease(matrix))
-    prior = popularity_prior(counted(known.items, choice.setup.popularity, len(vectors)))
-    plain = popularity_prior(counts)
-    head = fit_text(choice.setup, known, vectors)
-    text = likeness(head, vectors, gamma=choice.setup.gamma)
+    served = fit_setup(choice.setup, known, vectors)
     seconds = time.perf_counter() - started
-
-    def served(
-        shares: Shares, by: Linear, popular: NDArray[np.float32]
-    ) -> Callable[[Sequence[Sequence[int]]], Matrix]:
-        return lambda past: scaled(by(past), neighbours(past), popular).fused(shares)
-
     methods = {
-        "popularity": constant(counts),
-        "recent popularity": constant(counted(known.items, "recent", len(vectors))),
-        "item-knn": Collaborative(item_knn(matrix)),
-        "ease": neighbours,
-        "text-frozen": Linear(vectors, vectors, 0.8),
-        "text-head": text,
-        "configured": served(CONFIGURED, Linear(vectors, vectors, 1.0), plain),
-        "served": served(choice.setup.shares, text, prior),
+        **_baselines(events, split, vectors),
+        "text-head": served.text,
+        "configured": fit_setup(Setup(shares=CONFIGURED), known, vectors),
+        "served": served,
     }
     cases = temporal_cases(events, split.test, rng=np.random.default_rng(0))
     table: dict[str, dict[str, float]] = {}
@@ -190,7 +180,33 @@ def run_site(folder: Path, encoder: str, site: Callable[[Path], Site]) -> dict[s
     }
 
 
-def _on_histories(method: Callable[[Sequence[Sequence[int]]], Matrix]) -> Callable[[Sequence[Case]], Matrix]:
+def _baselines(events: Events, split: Split, vectors: Matrix) -> dict[str, Scores]:
+    """Each with the settings that are best on the window before the last."""
+    valid = temporal_cases(events.part(slice(0, split.valid.stop)), split.valid, rng=np.random.default_rng(0))
+    users = [case.user for case in valid]
+    before, known = (
+        Trials(
+            events=events.part(slice(0, stop)),
+            cases=valid,
+            vectors=vectors,
+            folds=Folds.dealt(users, np.random.default_rng(0)),
+        )
+        for stop in (split.train.stop, split.valid.stop)
+    )
+    settings = before.also_settings
+    by_method = {
+        method: before.select([one for one in settings if one.neighbours.method == method], before.also).final
+        for method in ("item-knn", "ease")
+    }
+    return {
+        "popularity": constant(counted(known.events, "all-time", len(vectors))),
+        "recent popularity": constant(counted(known.events, "recent", len(vectors))),
+        **{name: known.also(chosen) for name, chosen in by_method.items()},
+        "text-frozen": known.text(before.select(FROZEN, before.text).final),
+    }
+
+
+def _on_histories(method: Scores) -> Callable[[Sequence[Case]], Matrix]:
     return lambda batch: method(recent(batch))
 
 

@@ -19,6 +19,11 @@ Method: TypeAlias = Literal["ease", "item-knn"]
 UserItem: TypeAlias = Any
 """scipy.sparse matrix or array, users x items; 1 or a weight where the user took the item."""
 
+TOP = 50
+"""Neighbours kept per item; all of them rank no better (docs/measurements.md)."""
+USUAL_RIDGE = 100.0
+USUAL_SHRINK = 50.0
+
 MOST_ITEMS_FOR_EASE = 10_000
 """The inverse of EASE holds items x items numbers (at 10,000: 0.4 GB) and takes time cubic in them."""
 
@@ -28,6 +33,16 @@ order neighbours and half the memory and time; above it double precision is used
 
 BLOCK_NUMBERS = 4_000_000
 """Size of the intermediate results, in numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourSettings:
+    """How neighbours are learned."""
+
+    method: Method = "ease"
+    """EASE gives way to item-kNN where there are too many items for it."""
+    strength: float = USUAL_RIDGE
+    """Of the regularisation of EASE, or of the shrinkage of item-kNN."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +72,26 @@ def taken(users: NDArray[np.integer], items: NDArray[np.integer], *, catalogue: 
     return matrix
 
 
-def fit_neighbours(user_item: UserItem, *, top: int = 50) -> tuple[Neighbours, Method]:
-    """The better method that the size of the catalogue allows, and which one that was."""
-    if user_item.shape[1] <= MOST_ITEMS_FOR_EASE:
-        return ease(user_item, top=top), "ease"
+USUAL = NeighbourSettings()
+
+
+def fit_neighbours(
+    user_item: UserItem, *, settings: NeighbourSettings = USUAL, top: int = TOP
+) -> tuple[Neighbours, Method]:
+    """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which."""
+    if settings.method == "item-knn":
+        return item_knn(user_item, shrink=settings.strength, top=top), "item-knn"
+    if ease_fits(user_item):
+        return ease(user_item, regularisation=settings.strength, top=top), "ease"
     return item_knn(user_item, top=top), "item-knn"
 
 
-def ease(user_item: UserItem, *, regularisation: float = 100.0, top: int = 50) -> Neighbours:
+def ease_fits(user_item: UserItem) -> bool:
+    """Whether there are few enough items for EASE."""
+    return bool(user_item.shape[1] <= MOST_ITEMS_FOR_EASE)
+
+
+def ease(user_item: UserItem, *, regularisation: float = USUAL_RIDGE, top: int = TOP) -> Neighbours:
     """Steck's closed-form linear autoencoder (2019), its `top` positive weights per item.
 
     Needs memory for one items x items matrix; see MOST_ITEMS_FOR_EASE.
@@ -75,7 +102,7 @@ def ease(user_item: UserItem, *, regularisation: float = 100.0, top: int = 50) -
     return _gathered(_ease_rows(matrix, regularisation), matrix.shape[1], top)
 
 
-def item_knn(user_item: UserItem, *, shrink: float = 50.0, top: int = 50) -> Neighbours:
+def item_knn(user_item: UserItem, *, shrink: float = USUAL_SHRINK, top: int = TOP) -> Neighbours:
     """Cosine between the items' columns, shrunk towards 0 where few users took both.
 
     Memory stays bounded: the products are formed for a few items at a time.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +30,9 @@ class Linear:
     gamma: float
 
     def __call__(self, histories: Histories) -> Matrix:
-        users = np.zeros((len(histories), self.directions.shape[1]), dtype=np.float32)
-        for row, history in enumerate(histories):
-            if history:
-                vector = _decay(len(history), self.gamma) @ self.directions[list(history)]
-                length = float(np.linalg.norm(vector))
-                users[row] = vector / length if length > 0 else 0.0
-        scores: Matrix = users @ self.items.T
+        users = decayed(histories, len(self.directions), gamma=self.gamma) @ self.directions
+        lengths = np.linalg.norm(users, axis=1, keepdims=True)
+        scores: Matrix = _divided(users, lengths) @ self.items.T
         return scores
 
 
@@ -45,14 +44,46 @@ class Collaborative:
     gamma: float = 1.0
 
     def __call__(self, histories: Histories) -> Matrix:
-        scores = np.zeros((len(histories), len(self.neighbours.indices)), dtype=np.float32)
-        for row, history in enumerate(histories):
-            weights = _decay(len(history), self.gamma)
-            for item, weight in zip(history, weights, strict=True):
-                known = self.neighbours.indices[item] >= 0
-                found = self.neighbours.indices[item][known]
-                scores[row, found] += weight * self.neighbours.weights[item][known]
+        past = decayed(histories, len(self.neighbours.indices), gamma=self.gamma)
+        scores: Matrix = (past @ self._leading).toarray()
         return scores
+
+    @cached_property
+    def _leading(self) -> Any:
+        """Sparse, items x items: from a past item to what it leads to."""
+        from scipy import sparse
+
+        known = self.neighbours.indices >= 0
+        columns, weights = self.neighbours.indices[known], self.neighbours.weights[known]
+        ends = np.concatenate([[0], known.sum(axis=1).cumsum()])
+        return sparse.csr_array((weights, columns, ends), shape=(len(known), len(known)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a unit of each source is worth: the same for every user and list."""
+
+    taste: float = 0.0
+    """Per cosine."""
+    also: float = 0.0
+    """Per weight of a neighbour."""
+    popularity: float = 0.0
+    """Per 1 of the prior."""
+
+    def fused(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Matrix:
+        """Shape as `taste` and `also`, (cases, n); `popularity`: shape (n,)."""
+        scores: Matrix = (
+            np.float32(self.taste) * taste
+            + np.float32(self.also) * also
+            + np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)
+        )
+        return scores
+
+    def divided(self, by: float) -> Weights:
+        """The same order with all scores divided; as they are where `by` is 0."""
+        if not by > 0:
+            return self
+        return Weights(taste=self.taste / by, also=self.also / by, popularity=self.popularity / by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +140,14 @@ def constant(values: NDArray[np.floating]) -> Callable[[Histories], Matrix]:
     return lambda histories: np.tile(row, (len(histories), 1))
 
 
-def _decay(length: int, gamma: float) -> NDArray[np.float32]:
-    ages = np.arange(length - 1, -1, -1, dtype=np.float32)
-    weights: NDArray[np.float32] = np.power(np.float32(gamma), ages)
-    return weights
+def decayed(histories: Histories, items: int, *, gamma: float) -> Any:
+    """Sparse, histories x items: what each past item counts, 1 for the youngest, gamma times that of the
+    next younger one for each other; repeats are summed up."""
+    from scipy import sparse
+
+    lengths = np.fromiter(map(len, histories), dtype=np.int64, count=len(histories))
+    ends = np.concatenate([[0], lengths.cumsum()])
+    columns = np.fromiter(chain.from_iterable(histories), dtype=np.int64, count=int(ends[-1]))
+    ages = np.repeat(ends[1:], lengths) - 1 - np.arange(len(columns))
+    amounts = np.power(np.float32(gamma), ages.astype(np.float32))
+    return sparse.csr_array((amounts, columns, ends), shape=(len(histories), items))

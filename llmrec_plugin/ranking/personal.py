@@ -15,11 +15,16 @@ from llmrec_plugin.types import RankedItem, Vector
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PersonalWeights:
-    """How far apart each source puts its best and its worst candidate."""
+    """How much each source counts."""
 
     taste: float
     also: float
     popularity: float
+    learned: bool = False
+    """Whether these are points per unit of a source, the same for every list, as `learning.setups` weighs
+    them. If not, each source puts its best and its worst candidate that far apart."""
+    average: float = 0.0
+    """Learned only: what an item without a prior counts as."""
 
 
 def rank_for_user(
@@ -31,7 +36,7 @@ def rank_for_user(
     prior: Mapping[str, float],
     weights: PersonalWeights,
 ) -> list[RankedItem]:
-    """The candidates, best first, each source scaled by its range over the candidates.
+    """The candidates, best first.
 
     `also` maps a candidate to the past items that lead to it and how strongly. Without a profile
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
@@ -39,9 +44,10 @@ def rank_for_user(
     """
     keys = list(dict.fromkeys(candidates))
     known = {key: prior[key] for key in keys if key in prior}
-    sources: list[AdditiveStage] = [Also(also, weights.also), Prior(_min_max(known), weights.popularity)]
+    span = 1.0 if weights.learned else None
+    sources: list[AdditiveStage] = [Also(also, weights.also, span), _prior(known, weights)]
     if profile is not None:
-        sources.insert(0, Taste(profile, vectors, weights.taste))
+        sources.insert(0, Taste(profile, vectors, weights.taste, span))
     given = [source.contributions(keys) for source in sources]
     items = []
     for key, *parts in zip(keys, *given, strict=True):
@@ -50,12 +56,16 @@ def rank_for_user(
     return best_first(items)
 
 
-def _min_max(values: Mapping[str, float]) -> dict[str, float]:
-    """Brought to 0..1; values that do not differ tell nothing and all become 0."""
+def _prior(values: Mapping[str, float], weights: PersonalWeights) -> Prior:
+    """Counted from the least popular candidate on: what all have tells nothing, and is no reason."""
     if not values:
-        return {}
+        return Prior({}, weights.popularity)
     if not all(map(math.isfinite, values.values())):
         raise InvalidVector("A popularity value is not finite.")
     lowest, highest = min(values.values()), max(values.values())
+    if weights.learned:
+        above = {key: value - lowest for key, value in values.items()}
+        return Prior(above, weights.popularity, average=weights.average - lowest)
     span = highest - lowest
-    return {key: (value - lowest) / span if span > 0 else 0.0 for key, value in values.items()}
+    scaled = {key: (value - lowest) / span if span > 0 else 0.0 for key, value in values.items()}
+    return Prior(scaled, weights.popularity)

@@ -62,7 +62,7 @@ def build_profile(
     vectors: Mapping[str, Vector],
     *,
     now: datetime,
-    half_life: timedelta,
+    half_life: timedelta | None,
     kind_weights: Mapping[str, float],
     recency: float = 1.0,
     turn: Callable[[Matrix], Matrix] | None = None,
@@ -102,25 +102,27 @@ def item_weights(
     events: Iterable[Event],
     *,
     now: datetime,
-    half_life: timedelta,
+    half_life: timedelta | None,
     kind_weights: Mapping[str, float],
     recency: float = 1.0,
 ) -> dict[str, float]:
     """How much each past item counts, negative where the user does not want it; zeros are left out.
 
-    An event counts its kind's weight, halved once per half-life that has passed; one dated in the
-    future counts as if it were now. A kind without a weight does not count. With `recency` below 1
-    an event counts that much of what the next younger one does, too, whatever the time between them.
-    The order of the events does not matter.
+    An event counts its kind's weight, halved once per half-life that has passed (None: time does not
+    matter); one dated in the future counts as if it were now. A kind without a weight does not count. With
+    `recency` below 1 an event counts that much of what the next younger one in favour of an item does, too,
+    whatever the time between them. The order of the events does not matter.
     """
-    if half_life <= timedelta(0):
+    if half_life is not None and half_life <= timedelta(0):
         raise ConfigurationError(f"The half-life of an event must be positive, not {half_life}.")
     amounts: dict[str, list[float]] = defaultdict(list)
     youngest_first = sorted(events, key=lambda event: (event.at, event.key, event.kind), reverse=True)
-    for place, event in enumerate(youngest_first):
-        age = max(now - event.at, timedelta(0)) / half_life
+    place = 0
+    for event in youngest_first:
+        age = 0.0 if half_life is None else max(now - event.at, timedelta(0)) / half_life
         amount = kind_weights.get(event.kind, 0.0) * _liking(event) * 0.5**age
         amounts[event.key].append(amount * recency**place)
+        place += amount > 0
     totals = {key: math.fsum(values) for key, values in amounts.items()}
     return {key: total for key, total in totals.items() if total}
 

@@ -47,13 +47,15 @@ class Taste(AdditiveStage):
     """Adds how much closer to the user's taste an item is than the other candidates.
 
     strength * (cosine - mean) / (highest - lowest) over the candidates, so that the list as a
-    whole gains nothing and best and worst lie `strength` apart. The largest parts are named
-    `taste:<past item>`, the rest is `taste`. An item without a vector counts as average.
+    whole gains nothing and best and worst lie `strength` apart; with a `span` given, this much cosine
+    lies `strength` apart, whatever the candidates. The largest parts are named `taste:<past item>`, the
+    rest is `taste`. An item without a vector counts as average.
     """
 
     profile: Profile
     vectors: Mapping[str, Vector]
     strength: float
+    span: float | None = None
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
         result: list[dict[str, float]] = [{} for _ in keys]
@@ -62,7 +64,7 @@ class Taste(AdditiveStage):
             return result
         shares = self.profile.attribute(matrix)
         cosines = shares.sum(axis=1)
-        span = float(cosines.max() - cosines.min())
+        span = float(np.ptp(cosines)) if self.span is None else self.span
         if span > LEAST_SPAN:
             for position, parts in zip(positions, self._named(shares, self.strength / span), strict=True):
                 result[position] = parts
@@ -85,17 +87,19 @@ class Taste(AdditiveStage):
 class Also(AdditiveStage):
     """Adds what people who took the user's items took as well, one `also:<past item>` per cause.
 
-    Best and worst candidate lie `weight` apart, where a pair that nobody took together counts 0.
+    Best and worst candidate lie `weight` apart, where a pair that nobody took together counts 0; with a
+    `span` given, this much strength counts `weight`, whatever the candidates.
     """
 
     also: Mapping[str, Mapping[str, float]]
     """candidate -> past item -> how strongly the one leads to the other; negative: away from it."""
     weight: float
+    span: float | None = None
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
         causes = [self.also.get(key, {}) for key in keys]
         totals = [0.0, *(sum(cause.values()) for cause in causes)]
-        span = max(totals) - min(totals)
+        span = max(totals) - min(totals) if self.span is None else self.span
         if not math.isfinite(sum(totals)):
             raise InvalidVector("A neighbour's weight is not finite; fit the neighbours again.")
         factor = self.weight / span if span > 0 else 0.0
@@ -108,18 +112,20 @@ class Also(AdditiveStage):
 class Prior(AdditiveStage):
     """Adds `weight` times a value known of items beforehand, such as how popular they are.
 
-    An item without a value gets the mean of the other candidates: being new is no fault.
+    An item without a value gets `average`, by default the mean of the other candidates: being new is no
+    fault.
     """
 
     values: Mapping[str, float]
     weight: float
     name: str = "popularity"
+    average: float | None = None
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
         known = [self.values[key] for key in keys if key in self.values]
         if self.weight == 0 or not known:
             return [{} for _ in keys]
-        mean = sum(known) / len(known)
+        mean = sum(known) / len(known) if self.average is None else self.average
         if not math.isfinite(mean):
             raise InvalidVector(f"A {self.name} value is not finite.")
         return [{self.name: self.weight * self.values.get(key, mean)} for key in keys]

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Events, temporal_split
 from llmrec_plugin.learning.head import Head
-from llmrec_plugin.learning.ladder import Choice, HeadSettings, Setup, Step, climb, fit_text
-from llmrec_plugin.learning.scoring import Shares
+from llmrec_plugin.learning.ladder import Choice, Step, climb
+from llmrec_plugin.learning.neighbours import NeighbourSettings
+from llmrec_plugin.learning.scoring import Shares, Weights
+from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text
 from llmrec_plugin.learning.whitening import Whitening
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.types import Matrix, Progress
@@ -74,12 +76,15 @@ class Adaptation:
 
 
 def _setup(plain: Mapping[str, Any]) -> Setup:
-    settings = plain["head"]
+    head, weights = plain["head"], plain["weights"]
     return Setup(
-        shares=Shares(**plain["shares"]),
-        gamma=plain["gamma"],
-        popularity=plain["popularity"],
-        head=None if settings is None else HeadSettings(**settings),
+        **{
+            **plain,
+            "shares": Shares(**plain["shares"]),
+            "weights": None if weights is None else Weights(**weights),
+            "head": None if head is None else HeadSettings(**head),
+            "also": NeighbourSettings(**plain["also"]),
+        }
     )
 
 

@@ -20,7 +20,7 @@ from llmrec_plugin.evaluation.protocol import Case, Events, rank_cases, temporal
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.learning.drift import LEAST, MOST, separability
-from llmrec_plugin.learning.ladder import likeness
+from llmrec_plugin.learning.setups import likeness
 from llmrec_plugin.learning.neighbours import Neighbours
 from llmrec_plugin.learning.scoring import Collaborative, scaled
 from llmrec_plugin.models import Configuration, DriftReport, Embedding, Impression, Interaction

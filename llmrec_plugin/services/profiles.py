@@ -78,23 +78,29 @@ def taste_of(
         user.events,
         vectors,
         now=now,
-        half_life=timedelta(days=configuration.half_life_days),
+        half_life=None if adaptation else timedelta(days=configuration.half_life_days),
         kind_weights=configuration.kind_weights,
         recency=adaptation.setup.gamma if adaptation else 1.0,
         turn=adaptation.head.directions if adaptation and adaptation.head else None,
     )
 
 
-def liked(user: KnownUser, *, configuration: Configuration, now: datetime) -> dict[str, float]:
-    """Past item -> how much it counts, the largest at 1; items that he does not want are left out."""
+def liked(
+    user: KnownUser, *, configuration: Configuration, now: datetime, adaptation: Adaptation | None = None
+) -> dict[str, float]:
+    """Past item -> how much its neighbours count; items that he does not want are left out.
+
+    The largest is 1. By `adaptation` an event of the weightiest kind is 1 if it is the latest.
+    """
     weights = item_weights(
         user.events,
         now=now,
-        half_life=timedelta(days=configuration.half_life_days),
+        half_life=None if adaptation else timedelta(days=configuration.half_life_days),
         kind_weights=configuration.kind_weights,
+        recency=adaptation.setup.also_gamma if adaptation else 1.0,
     )
-    largest = max(weights.values(), default=0.0)
-    return {key: weight / largest for key, weight in weights.items() if weight > 0}
+    strongest = max((configuration.kind_weights if adaptation else weights).values(), default=0.0)
+    return {key: weight / strongest for key, weight in weights.items() if weight > 0}
 
 
 def cached_taste(

@@ -182,7 +182,9 @@ def _latest(scene: Scene) -> Shelf:
 def _for_you(scene: Scene) -> Shelf:
     """Candidates by taste, by other people and by popularity, ranked together and spread out."""
     profile, degraded = _profile(scene)
-    liked = profiles.liked(scene.user, configuration=scene.configuration, now=scene.now)
+    liked = profiles.liked(
+        scene.user, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
+    )
     if profile is None and not liked:
         return replace(_for_nobody(scene), degraded=degraded)
     # What he looked at lately is known to him: it only fills a list that would be too short.
@@ -237,13 +239,23 @@ def _ranked_for_user(
 ) -> list[RankedItem]:
     vectors = scene.vectors(candidates)
     prior = scene.learned.popularity_of(candidates) or {item.key: item.score for item in popular}
-    shares = scene.adaptation.setup.shares if scene.adaptation else scene.configuration.shares()
-    weights = PersonalWeights(taste=shares.taste, also=shares.also, popularity=shares.popularity)
     ranked = rank_for_user(
-        candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
+        candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=_weights(scene)
     )
     named = [item if item.key in prior else _without_events(item) for item in ranked]
     return Diversity(vectors, scene.configuration.diversity, DIVERSIFIED_PLACES)(named)
+
+
+def _weights(scene: Scene) -> PersonalWeights:
+    learned = scene.adaptation.setup.weights if scene.adaptation else None
+    counted = learned or scene.configuration.shares()
+    return PersonalWeights(
+        taste=counted.taste,
+        also=counted.also,
+        popularity=counted.popularity,
+        learned=learned is not None,
+        average=scene.learned.average,
+    )
 
 
 def _without_events(item: RankedItem) -> RankedItem:

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.ladder import counted
-from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours
-from llmrec_plugin.learning.prior import popularity_prior
+from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours
+from llmrec_plugin.learning.setups import Setup, fit_prior
 from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, leases, privacy, promotion
@@ -31,7 +30,6 @@ from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
 """Below, what people took together is chance: popularity alone is learned."""
-NEIGHBOURS_KEPT = 50
 STEPS = 4
 
 
@@ -60,6 +58,11 @@ class Collaborative:
             sorted(zip(self.keys, self.prior.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
         )
 
+    @cached_property
+    def average(self) -> float:
+        """The popularity that an item without events counts with."""
+        return float(self.prior.mean()) if len(self.prior) else 0.0
+
     def also(self, key: str) -> list[tuple[str, float]]:
         """What people with this item took as well and how strongly, strongest first; empty for a new item."""
         position = self.positions.get(key)
@@ -83,9 +86,7 @@ class Collaborative:
 
 NOTHING_LEARNED = Collaborative(
     keys=(),
-    neighbours=Neighbours(
-        indices=np.empty((0, NEIGHBOURS_KEPT), np.int32), weights=np.empty((0, NEIGHBOURS_KEPT), np.float32)
-    ),
+    neighbours=Neighbours(indices=np.empty((0, TOP), np.int32), weights=np.empty((0, TOP), np.float32)),
     prior=np.empty(0, np.float32),
     kind="",
 )
@@ -135,8 +136,6 @@ def fit(
         data = _training_data(label, now=now)
         report_step(1, STEPS)
         lease.beat()
-        learned, method = _learn(data)
-        report_step(2, STEPS)
         adaptation, ladder = adapt(
             pair.index_version,
             data.keys,
@@ -145,7 +144,9 @@ def fit(
             configured=Configuration.current().shares(),
             progress=lambda done, total: lease.beat(),
         )
-        learned = replace(learned, adaptation=adaptation, prior=_prior(learned, data, adaptation))
+        report_step(2, STEPS)
+        lease.beat()
+        learned, method = _learn(data, adaptation)
         report_step(3, STEPS)
         content = _to_bytes(learned)
         report = {
@@ -167,13 +168,6 @@ def fit(
 def lease_name(label: str) -> str:
     """Of the lock that one training of the document at a time holds."""
     return f"train:{label}"
-
-
-def _prior(learned: Collaborative, data: _TrainingData, adaptation: Adaptation | None) -> NDArray[np.float32]:
-    """Popularity by the events that were found to tell most."""
-    if adaptation is None or adaptation.setup.popularity == "all-time":
-        return learned.prior
-    return popularity_prior(counted(data.log.items, "recent", len(data.keys)))
 
 
 def _publish(
@@ -255,17 +249,24 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
     )
 
 
-def _learn(data: _TrainingData) -> tuple[Collaborative, str]:
-    takers = (data.matrix > 0).sum(axis=0) if data.keys else np.empty(0)
-    prior = popularity_prior(np.asarray(takers, dtype=np.float64).ravel())
+def _learn(data: _TrainingData, adaptation: Adaptation | None) -> tuple[Collaborative, str]:
+    """In the way that was found to tell most; and by what method neighbours were learned."""
+    setup = adaptation.setup if adaptation else Setup()
     if data.events < LEAST_EVENTS:
-        size = (len(data.keys), NEIGHBOURS_KEPT)
+        size = (len(data.keys), TOP)
         neighbours = Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
         method = "popularity"
     else:
-        neighbours, fitted = fit_neighbours(data.matrix, top=NEIGHBOURS_KEPT)
+        neighbours, fitted = fit_neighbours(data.matrix, settings=setup.also)
         method = str(fitted)
-    return Collaborative(keys=data.keys, neighbours=neighbours, prior=prior, kind=data.kind), method
+    learned = Collaborative(
+        keys=data.keys,
+        neighbours=neighbours,
+        prior=fit_prior(data.log, setup.popularity, len(data.keys)),
+        kind=data.kind,
+        adaptation=adaptation,
+    )
+    return learned, method
 
 
 def _to_bytes(learned: Collaborative) -> bytes:

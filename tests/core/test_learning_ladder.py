@@ -7,18 +7,11 @@ import pytest
 
 from llmrec_plugin.evaluation.protocol import Case, Events, temporal_split
 from llmrec_plugin.learning.head import user_states
-from llmrec_plugin.learning.ladder import (
-    Choice,
-    HeadSettings,
-    Setup,
-    _Climb,
-    climb,
-    counted,
-    fit_text,
-)
-from llmrec_plugin.learning.neighbours import ease
-from llmrec_plugin.learning.neighbours import taken as took
-from llmrec_plugin.learning.scoring import Collaborative, Shares, scaled
+from llmrec_plugin.learning.ladder import Choice, _Climber, climb
+from llmrec_plugin.learning.scoring import Shares, Weights, scaled
+from llmrec_plugin.learning.selection import Folds
+from llmrec_plugin.learning.setups import HeadSettings, Setup, counted, fit_prior, fit_setup, fit_text
+from llmrec_plugin.learning.trials import Mixture, Trials, weights_of
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
 
@@ -93,7 +86,8 @@ def test_what_texts_do_not_tell_is_learned_from_what_people_take_together() -> N
     order = rng(4).permutation(ITEMS)
     choice = choose(world(together[order][:, order]), catalogue())
     assert "neighbours" in taken(choice)
-    assert choice.setup.shares.also > choice.setup.shares.taste
+    assert choice.setup.weights is not None
+    assert choice.setup.weights.also > 0
 
 
 def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
@@ -141,16 +135,24 @@ def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
         valid=slice(int(count * 0.87), count),
         rng=rng(),
     )
-    assert choice.setup.popularity == "recent"
+    assert choice.setup.popularity != "all-time"
     assert choice.gate is not None
     assert choice.gate.taken
 
 
-def test_recent_counts_are_those_of_the_latest_tenth() -> None:
-    items = np.array([0] * 18 + [1, 2])
-    assert counted(items, "all-time", 4).tolist() == [18, 1, 1, 0]
-    assert counted(items, "recent", 4).tolist() == [0, 1, 1, 0]
-    assert counted(items[:0], "recent", 2).tolist() == [0, 0]
+def test_recent_counts_are_those_of_the_latest_part_of_first_takings() -> None:
+    users = [*range(198), 0, 1, 2]
+    items = [0] * 180 + [1] * 18 + [2, 3, 0]
+    events = Events.of(users, items, range(201))
+    assert counted(events, "all-time", 5).tolist() == [180, 18, 1, 1, 0]  # user 2 had item 0 before
+    assert counted(events, "recent", 5).tolist() == [0, 18, 1, 1, 0]
+    assert counted(events, "latest", 5).tolist() == [0, 0, 1, 1, 0]
+    assert counted(Events.of([], [], []), "recent", 2).tolist() == [0, 0]
+
+
+def test_what_nobody_took_counts_as_average_and_what_went_out_of_fashion_as_nothing() -> None:
+    events = Events.of(range(20), [0] * 18 + [1, 1], range(20))
+    assert fit_prior(events, "recent", 3).tolist() == pytest.approx([0, 1, 0.5])
 
 
 def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
@@ -175,50 +177,41 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
     assert all(done <= total for done, total in told)
 
 
-def climbing(cold_value: float) -> _Climb:
-    vectors = catalogue()
-    return _Climb(
-        events=Events.of([], [], []),
-        cases=[Case(number, 1, (0,)) for number in range(100)],
-        vectors=vectors,
-        whitening=fit_whitening(vectors),
-        neighbours=Collaborative(ease(took(np.array([0]), np.array([0]), catalogue=ITEMS))),
-        priors={"all-time": np.zeros(ITEMS, np.float32)},
-        cold=np.zeros(ITEMS, np.bool_),
-        rng=rng(),
-        values=np.zeros(100),
-        chooses=np.arange(100) % 2 == 0,
-        cold_value=cold_value,
-        steps=[],
+def climbing(cold_value: float) -> _Climber:
+    cases = [Case(number, 1, (0,)) for number in range(100)]
+    events = Events.of([0] * (ITEMS - 3), [0, *range(4, ITEMS)], range(ITEMS - 3))
+    folds = Folds.dealt([case.user for case in cases], rng())
+    climber = _Climber(
+        Trials(events=events, cases=cases, vectors=catalogue(), folds=folds), rng(), lambda done, total: None
     )
+    climber.values = np.zeros(100)
+    climber.cold_value = cold_value
+    return climber
 
 
 def test_a_winner_that_new_items_pay_for_is_refused_and_the_reason_told() -> None:
-    state = climbing(cold_value=0.5)
-    assert not state.try_step("head", np.ones(100), cold=0.4)
-    assert state.steps[-1].reason == "new-items"
-    assert state.try_step("head", np.ones(100), cold=0.49)
-    assert state.steps[-1].reason == ""
+    climber = climbing(cold_value=0.5)
+    assert not climber.try_step("head", np.ones(100), cold=0.4)
+    assert climber.steps[-1].reason == "new-items"
+    assert climber.try_step("head", np.ones(100), cold=0.49)
+    assert climber.steps[-1].reason == ""
 
 
 def test_too_few_new_items_tell_nothing_for_or_against() -> None:
-    state = climbing(cold_value=float("nan"))
-    assert state.try_step("head", np.ones(100), cold=0.1)
-    state = climbing(cold_value=0.5)
-    assert state.try_step("head", np.ones(100))
+    assert climbing(cold_value=float("nan")).try_step("head", np.ones(100), cold=0.1)
+    assert climbing(cold_value=0.5).try_step("head", np.ones(100))
 
 
 def test_enough_new_items_are_measured_among_themselves() -> None:
-    state = climbing(cold_value=0.5)
-    state.cold[1:4] = True
+    climber = climbing(cold_value=0.5)
     scores = np.zeros((1, ITEMS), np.float32)
     scores[0, 2] = 1.0
     # Item 1 is the second of the three new ones, tied with the third: rank 2.5.
-    assert state.cold_mean(lambda batch: np.repeat(scores, len(batch), axis=0)) == pytest.approx(
+    assert climber.cold_mean(lambda past: np.repeat(scores, len(past), axis=0)) == pytest.approx(
         1 / np.log2(3.5)
     )
-    state.cold[1] = False
-    assert np.isnan(state.cold_mean(lambda batch: np.repeat(scores, len(batch), axis=0)))
+    climber.trials.new[1] = False
+    assert np.isnan(climber.cold_mean(lambda past: np.repeat(scores, len(past), axis=0)))
 
 
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
@@ -253,3 +246,32 @@ def test_states_and_scores_agree_on_the_user() -> None:
     state = user_states(vectors[[3, 5, 7]], gamma=0.6)[-1]
     direct = np.array([0.36, 0.6, 1.0], np.float32) @ vectors[[3, 5, 7]]
     assert state == pytest.approx(direct / np.linalg.norm(direct), abs=1e-6)
+
+
+def test_weights_are_points_per_spread_and_a_list_usually_spans_one() -> None:
+    assert weights_of(Mixture(2.0, 1.0, 4.0, "recent"), (0.5, 0.1)) == Weights(
+        taste=4.0, also=10.0, popularity=4.0
+    )
+    # Nothing follows from anything: the source is left out.
+    assert weights_of(Mixture(2.0, 1.0, 4.0, "recent"), (0.5, 0.0)).also == 0.0
+    assert Weights(taste=4.0, also=2.0).divided(2.0) == Weights(taste=2.0, also=1.0)
+    assert Weights(taste=4.0).divided(0.0) == Weights(taste=4.0)
+
+
+def test_the_chosen_setup_scores_as_it_was_measured() -> None:
+    vectors = catalogue()
+    events = world(odds(vectors @ vectors.T, sharpness=9.0))
+    choice = choose(events, vectors)
+    assert choice.setup.weights is not None
+    fitted = fit_setup(choice.setup, events, vectors)
+    scores = fitted([(3, 5, 7), (1,), ()])
+    assert scores.shape == (3, ITEMS)
+    assert np.ptp(scores[:2], axis=1) == pytest.approx(1.0, abs=0.5)
+    assert scores == pytest.approx(
+        choice.setup.weights.fused(
+            fitted.text([(3, 5, 7), (1,), ()]), fitted.also([(3, 5, 7), (1,), ()]), fitted.prior
+        )
+    )
+    shares = fit_setup(SERVED, events, vectors)([(3, 5, 7)])
+    assert shares.min() >= -1e-6
+    assert shares.max() <= 1.0 + 1e-6

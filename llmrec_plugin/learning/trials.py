@@ -1,0 +1,218 @@
+"""Measures settings of each source, and mixtures of the sources, on the cases that a ladder climbs by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.evaluation.lists import accuracy
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks, histories
+from llmrec_plugin.learning.head import Head, HeadSums, collect, fit_head, identity_head
+from llmrec_plugin.learning.neighbours import (
+    Neighbours,
+    NeighbourSettings,
+    UserItem,
+    ease_fits,
+    fit_neighbours,
+    taken,
+)
+from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Weights
+from llmrec_plugin.learning.selection import Folds, Selected, Setting, Values
+from llmrec_plugin.learning.setups import (
+    KINDS,
+    SEED,
+    Fitted,
+    HeadSettings,
+    Popularity,
+    Setup,
+    fit_prior,
+    likeness,
+    recent,
+)
+from llmrec_plugin.learning.whitening import Whitening, fit_whitening
+from llmrec_plugin.types import Matrix
+
+METRIC = "NDCG@10"
+GAMMAS = (0.6, 0.8, 1.0)
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+MIXES = (0.3, 1.0, 3.0, 30.0)
+ALSO_GAMMAS = (0.6, 0.8, 0.9, 1.0)
+EASE = tuple(NeighbourSettings(method="ease", strength=ridge) for ridge in (10.0, 100.0, 500.0))
+ITEM_KNN = tuple(NeighbourSettings(method="item-knn", strength=shrink) for shrink in (5.0, 50.0, 200.0))
+
+SPREAD_CASES = 500
+"""How many of the cases say how far the scores of a source usually lie apart."""
+
+Scores: TypeAlias = Callable[[Histories], Matrix]
+
+
+class TextSettings(NamedTuple):
+    """How texts are compared."""
+
+    head: HeadSettings | None
+    gamma: float
+
+
+class AlsoSettings(NamedTuple):
+    """How neighbours are learned, and what those of older items count."""
+
+    neighbours: NeighbourSettings
+    gamma: float
+
+
+class Mixture(NamedTuple):
+    """What the sources count, taste and neighbours in units of their usual spread."""
+
+    taste: float
+    also: float
+    popularity: float
+    kind: Popularity
+
+
+FROZEN = tuple(TextSettings(None, gamma) for gamma in GAMMAS)
+WHITENED = tuple(TextSettings(HeadSettings(), gamma) for gamma in GAMMAS)
+HEADS = tuple(
+    TextSettings(HeadSettings(ridge=ridge, mix=mix), gamma)
+    for gamma, ridge, mix in product(GAMMAS, RIDGES, MIXES)
+)
+MIXTURES = tuple(
+    Mixture(taste, also, popularity, kind)
+    for taste, also in [*product((0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), (1.0,)), (1.0, 0.0)]
+    for popularity, kind in [(0.0, KINDS[0]), *product((4.0, 8.0, 16.0, 32.0), KINDS)]
+)
+
+
+@dataclass(eq=False)
+class Trials:
+    """Everything is learned from `events` and measured on `cases`, which come after them."""
+
+    events: Events
+    cases: Sequence[Case]
+    vectors: Matrix
+    """Shape (items, d), unit rows."""
+    folds: Folds
+    _sums: dict[float, HeadSums] = field(default_factory=dict)
+    _neighbours: dict[NeighbourSettings, Neighbours] = field(default_factory=dict)
+    _mixed: dict[tuple[TextSettings, AlsoSettings], dict[Mixture, Values]] = field(default_factory=dict)
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        return fit_whitening(self.vectors)
+
+    @cached_property
+    def priors(self) -> dict[Popularity, NDArray[np.float32]]:
+        return {kind: fit_prior(self.events, kind, len(self.vectors)) for kind in KINDS}
+
+    @cached_property
+    def new(self) -> NDArray[np.bool_]:
+        """Items that nobody had taken yet."""
+        known = np.zeros(len(self.vectors), np.bool_)
+        known[self.events.items] = True
+        return ~known
+
+    @cached_property
+    def _matrix(self) -> UserItem:
+        return taken(self.events.users, self.events.items, catalogue=len(self.vectors))
+
+    def text(self, settings: TextSettings) -> Linear:
+        """Scores by the texts alone."""
+        return likeness(self._head(settings), self.vectors, gamma=settings.gamma)
+
+    def _head(self, settings: TextSettings) -> Head | None:
+        head, gamma = settings
+        if head is None:
+            return None
+        if head.ridge is None:
+            return identity_head(self.whitening, gamma=gamma)
+        if gamma not in self._sums:
+            whitened = self.whitening.apply(self.vectors)
+            rng = np.random.default_rng(SEED)
+            self._sums[gamma] = collect(histories(self.events), whitened, gamma=gamma, rng=rng)
+        return fit_head(self._sums[gamma], self.whitening, gamma=gamma, ridge=head.ridge, mix=head.mix)
+
+    def also(self, settings: AlsoSettings) -> Collaborative:
+        """Scores by neighbours alone."""
+        known = self._neighbours.get(settings.neighbours)
+        if known is None:
+            known, _ = fit_neighbours(self._matrix, settings=settings.neighbours)
+            self._neighbours[settings.neighbours] = known
+        return Collaborative(known, settings.gamma)
+
+    def fitted(self, setup: Setup) -> Fitted:
+        """As `fit_setup`, with what was learned here already."""
+        return Fitted(
+            setup=setup,
+            text=self.text(TextSettings(setup.head, setup.gamma)),
+            also=self.also(AlsoSettings(setup.also, setup.also_gamma)),
+            prior=self.priors[setup.popularity],
+        )
+
+    def measure(self, score: Scores, *, among: NDArray[np.bool_] | None = None) -> Values:
+        """NDCG@10 per case."""
+        ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self._batches()]
+        return accuracy(np.concatenate(ranks))[METRIC]
+
+    def select(self, settings: Sequence[Setting], score: Callable[[Setting], Scores]) -> Selected[Setting]:
+        """One at a time: what each needs is as large as the catalogue's vectors."""
+        return self.folds.select(settings, np.stack([self.measure(score(one)) for one in settings]))
+
+    @property
+    def also_settings(self) -> list[AlsoSettings]:
+        """All that are worth a try with so many items."""
+        methods = [*(EASE if ease_fits(self._matrix) else ()), *ITEM_KNN]
+        return [AlsoSettings(method, gamma) for method in methods for gamma in ALSO_GAMMAS]
+
+    def by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
+        """NDCG@10 per case, for each mixture; a batch of cases is scored once for all of them."""
+        if (text, also) not in self._mixed:
+            self._mixed[text, also] = self._by_mixture(text, also)
+        return self._mixed[text, also]
+
+    def _by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
+        by_text, by_also = self.text(text), self.also(also)
+        spreads = self._spreads(by_text, by_also)
+        weights = {mixture: weights_of(mixture, spreads) for mixture in MIXTURES}
+        found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
+        for batch in self._batches():
+            past = recent(batch)
+            taste, others = by_text(past), by_also(past)
+            for mixture, parts in found.items():
+                scores = weights[mixture].fused(taste, others, self.priors[mixture.kind])
+                parts.append(accuracy(expected_ranks(scores, batch))[METRIC])
+        return {mixture: np.concatenate(parts) for mixture, parts in found.items()}
+
+    def weights(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Weights:
+        """Of the mixture, such that best and worst of a list usually lie 1 apart."""
+        by_text, by_also = self.text(text), self.also(also)
+        weights = weights_of(mixture, self._spreads(by_text, by_also))
+        past = self._sample()
+        scores = weights.fused(by_text(past), by_also(past), self.priors[mixture.kind])
+        return weights.divided(float(np.ptp(scores, axis=1).mean()))
+
+    def _spreads(self, text: Linear, also: Collaborative) -> tuple[float, float]:
+        past = self._sample()
+        return float(text(past).std(axis=1).mean()), float(also(past).std(axis=1).mean())
+
+    def _sample(self) -> Histories:
+        step = -(-len(self.cases) // SPREAD_CASES)
+        return recent(self.cases[::step])
+
+    def _batches(self) -> Iterator[Sequence[Case]]:
+        for start in range(0, len(self.cases), BATCH):
+            yield self.cases[start : start + BATCH]
+
+
+def weights_of(mixture: Mixture, spreads: tuple[float, float]) -> Weights:
+    """`spreads`: of taste and neighbours; a source that tells nothing counts nothing."""
+    taste, also = spreads
+    return Weights(
+        taste=mixture.taste / taste if taste > 0 else 0.0,
+        also=mixture.also / also if also > 0 else 0.0,
+        popularity=mixture.popularity,
+    )

@@ -1,0 +1,110 @@
+"""A list is ranked by the very scores that training measured."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.learning.neighbours import NeighbourSettings
+from llmrec_plugin.learning.scoring import Weights
+from llmrec_plugin.learning.setups import KINDS, Fitted, HeadSettings, Setup, fit_setup, fit_text
+from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
+from llmrec_plugin.ranking.profile import build_profile, item_weights
+from llmrec_plugin.types import Event, RankedItem
+
+ITEMS, D = 30, 6
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+KIND_WEIGHTS = {"purchase": 4.0, "dismiss": -2.0}
+
+
+def vectors() -> np.ndarray:
+    rows = np.random.default_rng(0).normal(size=(ITEMS, D))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def log() -> Events:
+    draw = np.random.default_rng(1)
+    # The last three items are new.
+    return Events.of(draw.integers(60, size=400), draw.integers(ITEMS - 3, size=400), range(400))
+
+
+def served(fitted: Fitted, history: list[int], candidates: list[int]) -> list[RankedItem]:
+    """As services.shelves does it, from events of which the youngest is the last of the history."""
+    setup, events = fitted.setup, log()
+    assert setup.weights is not None
+    past = [
+        Event(key=str(item), kind="purchase", at=NOW - timedelta(days=100 * age))
+        for age, item in enumerate(reversed(history))
+    ]
+    head = fit_text(setup, events, vectors())
+    by_key = {str(row): vector for row, vector in enumerate(vectors())}
+    profile = build_profile(
+        past,
+        by_key,
+        now=NOW,
+        half_life=None,
+        kind_weights=KIND_WEIGHTS,
+        recency=setup.gamma,
+        turn=head.directions if head else None,
+    )
+    amounts = item_weights(past, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=setup.also_gamma)
+    also: dict[str, dict[str, float]] = {}
+    for source, amount in amounts.items():
+        for candidate, weight in fitted.also.neighbours.of(int(source)):
+            also.setdefault(str(candidate), {})[source] = weight * amount / 4.0
+    seen = np.unique(events.items)
+    prior = {str(item): float(fitted.prior[item]) for item in seen if item in candidates}
+    weights = PersonalWeights(
+        taste=setup.weights.taste,
+        also=setup.weights.also,
+        popularity=setup.weights.popularity,
+        learned=True,
+        average=float(fitted.prior[seen].mean()),
+    )
+    keys = [str(item) for item in candidates]
+    return rank_for_user(keys, profile=profile, vectors=by_key, also=also, prior=prior, weights=weights)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    history=st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=12),
+    candidates=st.lists(st.integers(0, ITEMS - 1), min_size=2, max_size=ITEMS, unique=True),
+    head=st.sampled_from([None, HeadSettings(), HeadSettings(ridge=0.01, mix=1.0)]),
+    kind=st.sampled_from(KINDS),
+    gammas=st.tuples(st.sampled_from([0.6, 1.0]), st.sampled_from([0.6, 1.0])),
+    method=st.sampled_from(["ease", "item-knn"]),
+)
+def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, method):  # type: ignore[no-untyped-def]
+    setup = Setup(
+        weights=Weights(taste=0.7, also=0.9, popularity=0.4),
+        gamma=gammas[0],
+        also_gamma=gammas[1],
+        head=head,
+        also=NeighbourSettings(method=method, strength=20.0),
+        popularity=kind,
+    )
+    fitted = fit_setup(setup, log(), vectors())
+    measured = fitted([history])[0]
+    ranked = served(fitted, history, candidates)
+    assert len(ranked) == len(candidates)
+    shifts = [item.score - float(measured[int(item.key)]) for item in ranked]
+    # One constant for the whole list: what all candidates have in common is left out.
+    assert shifts == pytest.approx([shifts[0]] * len(shifts), abs=2e-5)
+    for item in ranked:
+        assert sum(item.contributions.values()) == pytest.approx(item.score, abs=1e-9)
+
+
+def test_events_against_an_item_make_the_others_no_older() -> None:
+    events = [
+        Event(key="a", kind="purchase", at=NOW - timedelta(days=9)),
+        Event(key="b", kind="dismiss", at=NOW - timedelta(days=5)),
+        Event(key="c", kind="purchase", at=NOW),
+    ]
+    assert item_weights(
+        events, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=0.5
+    ) == pytest.approx({"a": 2.0, "b": -1.0, "c": 4.0})
