@@ -84,7 +84,7 @@ HEADS = tuple(
 MIXTURES = tuple(
     Mixture(taste, also, popularity, kind)
     for taste, also in [*product((0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), (1.0,)), (1.0, 0.0)]
-    for popularity, kind in [(0.0, KINDS[0]), *product((4.0, 8.0, 16.0, 32.0), KINDS)]
+    for popularity, kind in [(0.0, KINDS[0]), *product((2.0, 4.0, 8.0, 16.0, 32.0), KINDS)]
 )
 
 

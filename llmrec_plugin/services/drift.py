@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,9 @@ from llmrec_plugin.evaluation.protocol import Case, Events, rank_cases, temporal
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.learning.drift import LEAST, MOST, separability
-from llmrec_plugin.learning.setups import likeness
 from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.scoring import Collaborative, scaled
+from llmrec_plugin.learning.scoring import Collaborative, Histories
+from llmrec_plugin.learning.setups import Fitted, Setup, likeness, recent
 from llmrec_plugin.models import Configuration, DriftReport, Embedding, Impression, Interaction
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import privacy, training
@@ -215,19 +215,15 @@ class _Catalogue:
             return None
         configuration = Configuration.current()
         adaptation = training.adaptation_of(self.pair, configuration)
-        gamma = adaptation.setup.gamma if adaptation else 1.0
-        shares = adaptation.setup.shares if adaptation else configuration.shares()
-        text = likeness(adaptation.head if adaptation else None, self.vectors, gamma=gamma)
-        also, prior = Collaborative(self._neighbours()), self._prior()
-
-        def live(batch: Sequence[Case]) -> Matrix:
-            past = [case.history for case in batch]
-            return scaled(text(past), also(past), prior).fused(shares)
-
-        def frozen(batch: Sequence[Case]) -> Matrix:
-            return likeness(None, self.vectors, gamma=gamma)([case.history for case in batch])
-
-        values = [accuracy(rank_cases(score, cases).ranks)[METRIC] for score in (live, frozen)]
+        setup = adaptation.setup if adaptation else Setup(shares=configuration.shares())
+        live = Fitted(
+            setup,
+            likeness(adaptation.head if adaptation else None, self.vectors, gamma=setup.gamma),
+            Collaborative(self._neighbours(), setup.also_gamma),
+            self._prior(),
+        )
+        frozen = likeness(None, self.vectors, gamma=setup.gamma)
+        values = [accuracy(rank_cases(_of_histories(score), cases).ranks)[METRIC] for score in (live, frozen)]
         return _ranking(*values, users=[case.user for case in cases])
 
     def _cases(self, fresh: list[Row], events: QuerySet[Interaction]) -> list[Case]:
@@ -253,6 +249,10 @@ class _Catalogue:
         prior = self.learned.prior
         unseen = np.full(len(self.place) - len(prior), prior.mean() if len(prior) else 0.0, np.float32)
         return np.concatenate([prior, unseen])
+
+
+def _of_histories(score: Callable[[Histories], Matrix]) -> Callable[[Sequence[Case]], Matrix]:
+    return lambda batch: score(recent(batch))
 
 
 def _ranking(live: Values, frozen: Values, *, users: list[int]) -> Ranking:
