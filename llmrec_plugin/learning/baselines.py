@@ -19,9 +19,9 @@ from llmrec_plugin.evaluation.comparison import PRIMARY, mean
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, histories, rank_cases
 from llmrec_plugin.learning.head import collect, fit_head
-from llmrec_plugin.learning.ladder import SEED, likeness, recent
 from llmrec_plugin.learning.neighbours import ease, item_knn, taken
 from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, constant
+from llmrec_plugin.learning.setups import SEED, likeness, recent
 from llmrec_plugin.learning.tfidf import WordLikeness
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix, Progress
