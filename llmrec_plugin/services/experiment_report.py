@@ -41,6 +41,10 @@ class Expected:
 
     rate: float
     variance: float
+    visitors: int
+    """Who were shown it in the time looked at."""
+    measured: bool = True
+    """False: too little is known, and a usual rate is assumed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,8 +115,9 @@ def expected(experiment: Experiment, *, now: datetime | None = None) -> Expected
     shown = privacy.consented(shown)
     sample = _sample(_visitors(shown, experiment, since=now - BEFORE, until=now), experiment)
     if sample.visitors < FEWEST_VISITORS or not sample.rate > 0:
-        return Expected(rate=USUAL_RATE, variance=USUAL_RATE * (1 - USUAL_RATE))
-    return Expected(rate=sample.rate, variance=float(sample.deviations().var()))
+        usual = USUAL_RATE * (1 - USUAL_RATE)
+        return Expected(rate=USUAL_RATE, variance=usual, visitors=sample.visitors, measured=False)
+    return Expected(rate=sample.rate, variance=float(sample.deviations().var()), visitors=sample.visitors)
 
 
 def report(experiment: Experiment, *, now: datetime | None = None) -> Report:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -74,6 +77,44 @@ def _check_arm(experiment: Experiment, arm: Arm) -> None:
         raise ConfigurationError(f'{where}: the index "{arm.index_version}" is not ready.')
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What to expect of an experiment before it is started."""
+
+    rate: float
+    """Of the control, by the metric that decides."""
+    measured: bool
+    """False: nothing is known of the list, and a usual rate is assumed."""
+    visitors: int
+    """Per arm, to show the change worth finding four times out of five."""
+    days: int | None
+    """Until the smallest arm has seen so many, at the pace of the last weeks; None: nobody came."""
+
+
+def forecast(experiment: Experiment) -> Forecast:
+    """Raises ConfigurationError for what cannot be started."""
+    arms = check(experiment)
+    found = experiment_report.expected(experiment)
+    visitors = _planned(experiment, found, arms)
+    smallest = min(arm.share for arm in arms) / sum(arm.share for arm in arms)
+    per_day = found.visitors / experiment_report.BEFORE.days * smallest
+    return Forecast(
+        rate=found.rate,
+        measured=found.measured,
+        visitors=visitors,
+        days=math.ceil(visitors / per_day) if per_day else None,
+    )
+
+
+def _planned(experiment: Experiment, found: experiment_report.Expected, arms: Sequence[Arm]) -> int:
+    return visitors_needed(
+        rate=found.rate,
+        variance=found.variance,
+        lift=experiment.lift,
+        confidence=experiment_report.confidence(len(arms)),
+    )
+
+
 def start(experiment: Experiment, *, by: str) -> Experiment:
     """From the next request on visitors see its arms.
 
@@ -89,12 +130,7 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
                 started_at=timezone.now(),
                 started_by=by,
                 expected_rate=expected.rate,
-                planned_visitors=visitors_needed(
-                    rate=expected.rate,
-                    variance=expected.variance,
-                    lift=experiment.lift,
-                    confidence=experiment_report.confidence(len(arms)),
-                ),
+                planned_visitors=_planned(experiment, expected, arms),
             )
     except IntegrityError:
         raise ConfigurationError(
