@@ -48,7 +48,7 @@ class ArmFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         instance = kwargs.get("instance")
         if not kwargs.get("data") and (instance is None or instance.pk is None):
-            kwargs["initial"] = [{"name": _("control"), "is_control": True}, {"name": ""}]
+            kwargs["initial"] = [{"name": _("as it is"), "is_control": True}, {"name": ""}]
         super().__init__(*args, **kwargs)
 
 
@@ -231,6 +231,7 @@ class ExperimentAdmin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "experiment": experiment,
+            "subtitle": str(experiment),
             "opts": self.model._meta,
             **values,
         }

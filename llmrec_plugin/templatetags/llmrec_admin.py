@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import template
+from django.utils.formats import number_format
 
 from llmrec_plugin.admin.verdicts import percent as in_words
 
@@ -13,3 +14,9 @@ register = template.Library()
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as a percentage in the active language; "–" for None and NaN."""
     return "–" if share is None else in_words(share, digits=digits)
+
+
+@register.filter
+def number(count: float | None, digits: int = 0) -> str:
+    """With the separators of the active language; "–" for None."""
+    return "–" if count is None else number_format(count, digits, force_grouping=True)
