@@ -132,7 +132,7 @@ class Configuration(models.Model):
     )
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     edition = models.CharField(max_length=16, default="", editable=False)
-    """Another one after each change of rules or placements; empty: there have never been any."""
+    """Another one after each change of rules, placements or experiments; empty: there have never been any."""
 
     class Meta:
         verbose_name = _("configuration")
@@ -183,7 +183,7 @@ class Configuration(models.Model):
 
     @classmethod
     def begin_edition(cls, *, using: str) -> None:
-        """Have every process read rules and placements again, from its next request on."""
+        """Have every process read rules, placements and experiments again, from its next request on."""
         row = cls.objects.using(using).filter(pk=1)
         if not row.update(edition=_new_edition()):
             cls().save(using=using)

@@ -10,11 +10,10 @@ import numpy as np
 
 from llmrec_plugin.exceptions import EncoderUnavailable, InvalidRequest, LlmrecError, NotFound
 from llmrec_plugin.experiments.interleaving import team_draft
-from llmrec_plugin.models import Configuration, IndexVersion, ModelVersion
+from llmrec_plugin.models import Arm, Configuration, IndexVersion, ModelVersion
 from llmrec_plugin.services import running, serving
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
-from llmrec_plugin.services.running import RunningArm
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ class Variant:
             live = replace(live, index_version=_ready(self.index_version, live))
         if self.model_version is not None:
             model = ModelVersion.objects.filter(pk=self.model_version).first()
-            if model is None:
-                raise NotFound(f"Model version {self.model_version} is gone.")
+            if model is None or model.artefact_id is None:
+                raise NotFound(f"What model version {self.model_version} had learned is not kept any more.")
             live = replace(live, model_version=model)
         return live
 
@@ -62,11 +61,11 @@ Make = Callable[[Variant], RankedList]
 def answer(make: Make, *, document: str, placement: str, user_key: str | None) -> RankedList:
     """What `make` makes of the variant that this user is to see.
 
-    Without an experiment on this list it costs one look into the cache. Only those whose lists may be kept
+    Without an experiment on this list it costs nothing. Only those whose lists may be kept
     take part, since nobody else's clicks could be counted.
     """
     control = Variant(configuration=Configuration.current())
-    experiment = running.on_list(document, placement)
+    experiment = running.on_list(document, placement, control.configuration)
     if experiment is None or not running.takes_part(experiment, user_key):
         return make(control)
     if experiment.interleaving:
@@ -80,20 +79,20 @@ def answer(make: Make, *, document: str, placement: str, user_key: str | None) -
     return replace(ranked, arm=arm.pk, arm_error=error)
 
 
-def _tried(make: Make, control: Variant, arm: RunningArm) -> tuple[RankedList | None, str]:
+def _tried(make: Make, control: Variant, arm: Arm) -> tuple[RankedList | None, str]:
     """The list of the arm, or None and why there is none."""
     variant = Variant(
         configuration=control.configuration.with_overrides(arm.overrides),
         placement=arm.placement,
-        index_version=arm.index_version,
-        model_version=arm.model_version,
+        index_version=arm.index_version_id,
+        model_version=arm.model_version_id,
     )
     try:
         ranked = make(variant)
     except Exception as error:  # an experiment must not break what works without it
         logger.error("arm failed arm=%d error=%s", arm.pk, type(error).__name__)
         return None, _told(error)
-    if arm.index_version is not None and ranked.degraded:
+    if arm.index_version_id is not None and ranked.degraded:
         return None, f"answered without {', '.join(ranked.degraded)}"[:ERROR_LENGTH]
     return ranked, ""
 
@@ -106,7 +105,7 @@ def _told(error: Exception) -> str:
     return name[:ERROR_LENGTH]
 
 
-def _interleaved(make: Make, control: Variant, arm: RunningArm) -> RankedList:
+def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
     """Both lists in one, with who put which item there; scores are those of the list it is from."""
     ours = make(control)
     theirs, error = _tried(make, control, arm)

@@ -24,6 +24,11 @@ class Remembered(Generic[V]):
         self._known: tuple[str, V] = ("", empty)
         self._lock = Lock()
 
+    def latest(self) -> V:
+        """What this process has read last, which may be old; never a query."""
+        with self._lock:
+            return self._known[1]
+
     def at(self, configuration: Configuration) -> V:
         """No query while the edition is the same, one otherwise."""
         edition = configuration.edition

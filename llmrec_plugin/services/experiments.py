@@ -73,6 +73,8 @@ def _check_arm(experiment: Experiment, arm: Arm) -> None:
     for version in (arm.index_version, arm.model_version):
         if version is not None and version.document != experiment.document:
             raise ConfigurationError(f'{where}: "{version}" belongs to "{version.document}".')
+    if arm.model_version is not None and arm.model_version.artefact_id is None:
+        raise ConfigurationError(f"{where}: what model version {arm.model_version_id} learned is not kept.")
     if arm.index_version is not None and arm.index_version.state != IndexVersion.State.READY:
         raise ConfigurationError(f'{where}: the index "{arm.index_version}" is not ready.')
 
@@ -132,6 +134,7 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
                 expected_rate=expected.rate,
                 planned_visitors=_planned(experiment, expected, arms),
             )
+            running.changed()
     except IntegrityError:
         raise ConfigurationError(
             f'Another experiment is running on "{experiment.placement}" of "{experiment.document}": '
@@ -139,7 +142,6 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
         ) from None
     if not started:
         raise ConfigurationError(f'"{experiment}" was started before; make a new one to ask again.')
-    running.changed()
     experiment.refresh_from_db()
     logger.info("experiment started experiment=%d", experiment.pk)
     return experiment
@@ -147,12 +149,13 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
 
 def stop(experiment: Experiment, *, by: str) -> Experiment:
     """From the next request on everybody sees what is live. Raises ConfigurationError if none is running."""
-    stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
-        state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
-    )
+    with transaction.atomic():
+        stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
+            state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
+        )
+        running.changed()
     if not stopped:
         raise ConfigurationError(f'"{experiment}" is not running.')
-    running.changed()
     experiment.refresh_from_db()
     logger.info("experiment stopped experiment=%d", experiment.pk)
     return experiment

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.models import Deployment, ModelArtefact, ModelVersion
+from llmrec_plugin.models import Arm, Deployment, Experiment, ModelArtefact, ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -17,14 +17,15 @@ def drop_old(*, now: datetime | None = None) -> int:
     """Drop what versions had learned that nobody would go back to; returns how many versions lost it.
 
     Kept are, of each document: the live one, those that were live within LLMREC["VERSION_GRACE_SECONDS"],
-    and of those that know no erased user the newest LLMREC["MODELS_KEPT"]. The rows stay, with their
+    those that a running experiment tries, and of those that know no erased user the newest
+    LLMREC["MODELS_KEPT"]. The rows stay, with their
     reports: they are the history that plots and the record of deployments refer to.
     """
     now = now or timezone.now()
     dropped = 0
     stored = ModelVersion.objects.filter(artefact__isnull=False)
     for label in stored.order_by().values_list("document", flat=True).distinct():
-        kept = _recently_live(label, now) | _newest(label)
+        kept = _recently_live(label, now) | _newest(label) | _in_experiments(label)
         dropped += stored.filter(document=label).exclude(pk__in=kept).update(artefact=None)
     ModelArtefact.objects.filter(model_versions=None).delete()
     if dropped:
@@ -45,6 +46,15 @@ def _recently_live(label: str, now: datetime) -> set[int]:
             kept.add(version)
         replaced_at = at
     return kept
+
+
+def _in_experiments(label: str) -> set[int]:
+    arms = Arm.objects.filter(
+        experiment__document=label,
+        experiment__state=Experiment.State.RUNNING,
+        model_version__isnull=False,
+    )
+    return set(arms.values_list("model_version_id", flat=True))
 
 
 def _newest(label: str) -> set[int]:

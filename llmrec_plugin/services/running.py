@@ -7,31 +7,14 @@ log in, whose key changes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import transaction
+from django.db import router
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.experiments.assignment import assign
-from llmrec_plugin.models import Arm, Enrolment, Experiment, Impression
-from llmrec_plugin.services import caching, privacy
-
-CACHE_SECONDS = 10
-"""A start or stop reaches other processes after so long where they share no cache."""
-_KEY = caching.cache_key("experiments")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunningArm:
-    """As much of an `Arm` as answering needs."""
-
-    pk: int
-    is_control: bool
-    share: int
-    overrides: dict[str, Any]
-    placement: str
-    index_version: int | None
-    model_version: int | None
+from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, Impression
+from llmrec_plugin.services import privacy
+from llmrec_plugin.services.editions import Remembered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,36 +26,35 @@ class RunningExperiment:
     placement: str
     interleaving: bool
     salt: str
-    arms: tuple[RunningArm, ...]
+    arms: tuple[Arm, ...]
     """The control first."""
     has_enrolments: bool
 
 
-def experiments() -> list[RunningExperiment]:
-    """All that are going on; one look into the cache, where they are kept for a moment."""
-    if not get_settings().ENABLED:
-        return []
-    return [_unpacked(packed) for packed in caching.remembered(_KEY, _read, seconds=CACHE_SECONDS)]
+def experiments(configuration: Configuration) -> tuple[RunningExperiment, ...]:
+    """All that are going on; read once per edition of the configuration."""
+    return _running.at(configuration) if get_settings().ENABLED else ()
 
 
-def on_list(document: str, placement: str) -> RunningExperiment | None:
-    return next(
-        (one for one in experiments() if (one.document, one.placement) == (document, placement)), None
-    )
+def on_list(document: str, placement: str, configuration: Configuration) -> RunningExperiment | None:
+    """The one that is about this list."""
+    for one in experiments(configuration):
+        if (one.document, one.placement) == (document, placement):
+            return one
+    return None
 
 
 def needs_keys() -> bool:
-    """Whether lists differ by visitor, so that a new one needs a key to see the same again."""
-    return any(not one.interleaving for one in experiments())
+    """Whether lists differ by visitor, so that a new one needs a key to see the same again.
+
+    By what this process has read last: a request that comes right after a start may be answered without.
+    """
+    return get_settings().ENABLED and any(not one.interleaving for one in _running.latest())
 
 
 def changed() -> None:
-    """To be called whenever an experiment starts or stops.
-
-    At once, for what this transaction still reads, and after it, for what others have read meanwhile.
-    """
-    caching.forget([_KEY])
-    transaction.on_commit(lambda: caching.forget([_KEY]), robust=True)
+    """To be called with whatever starts, stops or changes who sees what: every process reads anew."""
+    Configuration.begin_edition(using=router.db_for_write(Configuration))
 
 
 def takes_part(experiment: RunningExperiment, user_key: str | None) -> bool:
@@ -86,7 +68,7 @@ def takes_part(experiment: RunningExperiment, user_key: str | None) -> bool:
     return experiment.interleaving and get_settings().CONSENT == "opt-out"
 
 
-def arm_of(experiment: RunningExperiment, user_key: str) -> RunningArm:
+def arm_of(experiment: RunningExperiment, user_key: str) -> Arm:
     """Always the same for one user, as long as the experiment runs; one query if any users are enrolled."""
     if experiment.has_enrolments:
         kept = Enrolment.objects.filter(experiment=experiment.pk, user_key=user_key)
@@ -103,7 +85,7 @@ def keep_arms(visitor_key: str, user_key: str) -> None:
     Whoever has been in an experiment under his own key already stays in that arm. To be called before the
     visitor's lists become the user's.
     """
-    split = [one for one in experiments() if not one.interleaving]
+    split = [one for one in experiments(Configuration.current()) if not one.interleaving]
     for experiment in split:
         arms = [arm.pk for arm in experiment.arms]
         seen = Impression.objects.filter(arm__in=arms)
@@ -119,42 +101,29 @@ def keep_arms(visitor_key: str, user_key: str) -> None:
         changed()
 
 
-def _drawn(experiment: RunningExperiment, user_key: str) -> RunningArm:
+def _drawn(experiment: RunningExperiment, user_key: str) -> Arm:
     shares = [arm.share for arm in experiment.arms]
     return experiment.arms[assign(user_key, salt=experiment.salt, shares=shares)]
 
 
-def _read() -> list[dict[str, Any]]:
-    found = Experiment.objects.filter(state=Experiment.State.RUNNING).prefetch_related("arms")
+def _read() -> tuple[RunningExperiment, ...]:
+    found = list(Experiment.objects.filter(state=Experiment.State.RUNNING).prefetch_related("arms"))
     enrolled: set[int] = set()
     if found:
-        rows = Enrolment.objects.filter(experiment__in=[one.pk for one in found])
+        rows = Enrolment.objects.filter(experiment__in=found)
         enrolled = set(rows.values_list("experiment_id", flat=True).distinct())
-    return [
-        {
-            "pk": one.pk,
-            "document": one.document,
-            "placement": one.placement,
-            "interleaving": one.method == Experiment.Method.INTERLEAVING,
-            "salt": one.salt,
-            "has_enrolments": one.pk in enrolled,
-            "arms": [_packed(arm) for arm in sorted(one.arms.all(), key=lambda arm: not arm.is_control)],
-        }
+    return tuple(
+        RunningExperiment(
+            pk=one.pk,
+            document=one.document,
+            placement=one.placement,
+            interleaving=one.method == Experiment.Method.INTERLEAVING,
+            salt=one.salt,
+            arms=tuple(sorted(one.arms.all(), key=lambda arm: not arm.is_control)),
+            has_enrolments=one.pk in enrolled,
+        )
         for one in found
-    ]
+    )
 
 
-def _packed(arm: Arm) -> dict[str, Any]:
-    return {
-        "pk": arm.pk,
-        "is_control": arm.is_control,
-        "share": arm.share,
-        "overrides": arm.overrides,
-        "placement": arm.placement,
-        "index_version": arm.index_version_id,
-        "model_version": arm.model_version_id,
-    }
-
-
-def _unpacked(packed: dict[str, Any]) -> RunningExperiment:
-    return RunningExperiment(**{**packed, "arms": tuple(RunningArm(**arm) for arm in packed["arms"])})
+_running: Remembered[tuple[RunningExperiment, ...]] = Remembered(_read, empty=())

@@ -25,13 +25,20 @@ def asked(client: APIClient) -> dict[str, Any]:
     return found
 
 
+def begin() -> Experiment:
+    """Started, and noticed by this process, which takes one request."""
+    experiment = running()
+    asked(APIClient())
+    return experiment
+
+
 def arm_of(answer: dict[str, Any]) -> str | None:
     arm = Impression.objects.get(pk=answer["request_id"]).arm
     return arm.name if arm else None
 
 
 def test_a_new_visitor_sees_the_same_arm_again(site: Site) -> None:
-    running()
+    begin()
     for _ in range(6):
         visitor = APIClient()
         arms = {arm_of(asked(visitor)) for _ in range(3)}
@@ -58,7 +65,7 @@ def test_nobody_gets_a_key_where_one_must_ask_first(site: Site, api: APIClient) 
 
 
 def test_a_click_is_counted_for_the_arm_that_the_visitor_saw(site: Site) -> None:
-    experiment = running()
+    experiment = begin()
     clicked = {"as it is": 0, "new": 0}
     for number in range(24):
         visitor = APIClient()
