@@ -33,6 +33,8 @@ class Remembered(Generic[V]):
         """No query while the edition is the same, one otherwise."""
         edition = configuration.edition
         if not edition:  # nobody ever wrote anything
+            with self._lock:
+                self._known = ("", self._empty)
             return self._empty
         with self._lock:
             known, value = self._known
