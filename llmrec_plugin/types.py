@@ -76,6 +76,10 @@ class IndexedDocument:
     digest: str
     revision: int
     """Drawn after the change was seen; an engine refuses a write that is not newer."""
+    exact: Mapping[str, str] = field(default_factory=dict)
+    """By field the words as they are written, one term per position: for phrases and spelling."""
+    starts: str = ""
+    """Terms that what somebody types may begin, if he wants this item."""
     seen: Seen | None = None
     """Attached indexes: the site's document before the row was read; None: there was none."""
 
@@ -192,6 +196,28 @@ class TextQuery:
     """By text field; every text field of the schema is named."""
     text: str = ""
     """As it was typed, for an index whose own analysers read it."""
+    every: bool = False
+    """Each of the words must occur, instead of any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phrase:
+    """Words that stand side by side in one text field."""
+
+    terms: tuple[str, ...]
+    """As in `IndexedDocument.exact`; none: nothing is asked for."""
+    text: str = ""
+    """As it was typed, for an index whose own analysers read it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spelled:
+    """A word whose spelling is to be looked up, should no item hold it."""
+
+    exact: str
+    """As written, folded."""
+    terms: tuple[str, ...]
+    """What the text fields may hold of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,6 +227,10 @@ class EngineQuery:
     text: TextQuery | None = None
     vector: Vector | None = None
     filters: tuple[Filter, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    """Every item found holds each of them, whichever leg found it."""
+    without: tuple[Phrase, ...] = ()
+    """No item found holds any of them."""
     limit: int = 200
     """Hits per leg."""
     exclude: frozenset[str] = frozenset()
@@ -211,6 +241,9 @@ class EngineQuery:
     floor: float | None = None
     """Least cosine of the vector leg."""
     facets: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    """Filter fields whose values are wanted of each candidate; not for a listing."""
+    spelling: tuple[Spelled, ...] = ()
     sort: str = ""
     """Listing only: a number or date filter field, `-` in front for descending; empty: by key."""
 
@@ -237,6 +270,11 @@ class EngineResult:
     """Distinct candidates: the union of the legs, or all that pass the filters in a listing."""
     facets: Mapping[str, Mapping[Scalar, int]] = field(default_factory=dict)
     """Counts over exactly the candidates that `total` counts."""
+    values: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = field(default_factory=dict)
+    """Filter field -> key -> its values, of candidates that have any."""
+    spelling: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the words asked about that no item holds: exact -> words of the index that are spelt nearly so,
+    the nearest first, then the more frequent."""
 
 
 class RankedItem(NamedTuple):
@@ -285,6 +323,8 @@ class SearchRequest:
     personalize: float | None = None
     """0..1, factor on the configured strength; None: 1."""
     sort: str = ""
+    """A number or date filter field, `-` in front for descending; empty: by relevance, or by key without a
+    text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -313,3 +353,9 @@ class ResultPage:
     next: str | None = None
     """Cursor of the next page."""
     did_you_mean: str | None = None
+    """A better spelling, where the index holds none of a word."""
+    rescued: str = ""
+    """What was given up so that anything was found: "words" (that each occurs), "phrases" (the quotes),
+    "vector" (words at all: these are merely near in meaning); empty: nothing."""
+    language: str = ""
+    """Of the query, one of LLMREC["LANGUAGES"]; empty: it cannot be told."""

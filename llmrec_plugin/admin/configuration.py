@@ -19,7 +19,7 @@ class ConfigurationAdmin(ModelAdmin):
     """Opens the row directly: there is only one."""
 
     fieldsets = [
-        (_("Search"), {"fields": ["fusion", "text_weight", "rrf_k", "use_floor", "candidates"]}),
+        (_("Search"), {"fields": ["fusion", "text_weight", "rrf_k", "use_floor", "rescue", "candidates"]}),
         (
             _("Personal taste"),
             {"fields": ["taste_weight", "half_life_days", "history_length", "kind_weights"]},

@@ -43,7 +43,7 @@ class Segmenter:
             if end - start > 1
         }
         position = 0
-        for word in self._cut(run):
+        for word in self.cut(run):
             if len(word) > 2:
                 longer.add((position, position + len(word)))
             position += len(word)
@@ -51,13 +51,20 @@ class Segmenter:
 
     def words(self, run: str) -> Iterator[str]:
         """How a query is divided; a guessed word that no dictionary has is given by its pairs."""
-        for word in self._cut(run):
-            if len(word) <= 2 or self._tokenizer.FREQ.get(word):
-                yield word
-            else:
-                yield from pairs(word)
+        return (run[start:end] for start, end in self.word_spans(run))
 
-    def _cut(self, run: str) -> Iterator[str]:
+    def word_spans(self, run: str) -> Iterator[tuple[int, int]]:
+        """Where the `words` are."""
+        position = 0
+        for word in self.cut(run):
+            if len(word) <= 2 or self._tokenizer.FREQ.get(word):
+                yield position, position + len(word)
+            else:
+                yield from ((place, place + 2) for place in range(position, position + len(word) - 1))
+            position += len(word)
+
+    def cut(self, run: str) -> Iterator[str]:
+        """The words of a run side by side."""
         # Piece by piece, as jieba's guessing of unknown words takes quadratic time.
         for start in range(0, len(run), _PIECE):
             yield from self._tokenizer.cut(run[start : start + _PIECE])

@@ -24,7 +24,7 @@ from llmrec_plugin.exceptions import ConfigurationError
 
 __all__ = ["Token", "analysis_id", "detect_language", "index_terms", "query_words", "tokenize"]
 
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
 """Raised whenever the same text would give other terms."""
 _QUERY_CHARACTERS = 10_000
 _QUERY_WORDS = 64
@@ -48,7 +48,7 @@ def index_terms(text: str, language: str = "") -> list[str]:
     language that puts spaces between words.
     """
     stemming = configured().stemming(language)
-    return [part.text for run in _runs(fold(text)) for part in _parts(run, stemming)]
+    return [part.text for run in runs(fold(text)) for part in _parts(run, stemming)]
 
 
 def tokenize(text: str, language: str = "", *, only: Container[str] | None = None) -> Iterator[Token]:
@@ -58,7 +58,7 @@ def tokenize(text: str, language: str = "", *, only: Container[str] | None = Non
     """
     folded = fold_aligned(text)
     stemming = configured().stemming(language)
-    for run in _runs(folded.text):
+    for run in runs(folded.text):
         for term, start, end in _parts(run, stemming):
             if only is None or term in only:
                 yield Token(term, *folded.origin(run.start() + start, run.start() + end))
@@ -79,7 +79,11 @@ def query_words(text: str) -> tuple[tuple[str, ...], ...]:
 def analysis_id() -> str:
     """Names this analysis: equal ids give equal terms, in whatever process they were made."""
     languages = configured()
-    libraries = ["snowballstemmer", "PyStemmer", *(["jieba", "opencc"] if languages.chinese else [])]
+    libraries = [
+        "snowballstemmer",
+        "PyStemmer",
+        *(["jieba", "opencc", "pypinyin"] if languages.chinese else []),
+    ]
     parts = [
         ANALYSIS_VERSION,
         list(languages.codes),
@@ -91,11 +95,11 @@ def analysis_id() -> str:
 
 def _query_words(folded: str) -> Iterator[tuple[str, ...]]:
     spoken = configured().spoken
-    for run in _runs(folded):
+    for run in runs(folded):
         if run.lastgroup == "word":
             yield from words.alternatives(run[0], spoken)
         elif run.lastgroup == "han" and configured().chinese:
-            yield from ((word,) for word in han.segmenter(_dictionary()).words(run[0]))
+            yield from ((word,) for word in segmenter().words(run[0]))
         else:
             yield from ((pair,) for pair in han.pairs(run[0]))
 
@@ -104,14 +108,17 @@ def _parts(run: re.Match[str], stemming: str) -> Iterable[Part]:
     text = run[0]
     if run.lastgroup == "word":
         return words.terms(text, stemming)
-    if run.lastgroup == "han" and configured().chinese:
-        spans = han.segmenter(_dictionary()).spans(text)
-    else:
-        spans = han.spans(text)
+    is_chinese = run.lastgroup == "han" and configured().chinese
+    spans = segmenter().spans(text) if is_chinese else han.spans(text)
     return (Part(text[start:end], start, end) for start, end in spans)
 
 
-def _runs(folded: str) -> Iterator[re.Match[str]]:
+def segmenter() -> han.Segmenter:
+    """The segmenter of Chinese with the site's own words."""
+    return han.segmenter(_dictionary())
+
+
+def runs(folded: str) -> Iterator[re.Match[str]]:
     """Runs of one way of dividing, named by the group: "word", "han" or "pairs"."""
     return (_ASCII_RUNS if folded.isascii() else _all_runs()).finditer(folded)
 

@@ -81,14 +81,23 @@ def alternatives(compound: str, languages: tuple[str, ...]) -> list[tuple[str, .
     """
     words: list[tuple[str, ...]] = []
     for part in _parts(compound):
-        spellings = _spellings(part.text, languages)
+        found = spellings(part.text, languages)
         for place, word in enumerate(words):
-            if not set(word).isdisjoint(spellings):
-                words[place] = tuple(dict.fromkeys(word + spellings))
+            if not set(word).isdisjoint(found):
+                words[place] = tuple(dict.fromkeys(word + found))
                 break
         else:
-            words.append(spellings)
+            words.append(found)
     return words
+
+
+def atoms(compound: str) -> Iterator[Part]:
+    """The parts of a folded compound side by side, without accents: women's is women and s."""
+    found = list(_ATOM.finditer(compound))
+    for atom in found[:-1]:
+        yield Part(_without_accents(atom[0][:_LONGEST]), atom.start(), atom.end())
+    last = found[-1].start()  # with what may follow it, as in C++
+    yield Part(_without_accents(compound[last:][:_LONGEST]), last, len(compound))
 
 
 @lru_cache(maxsize=65536)
@@ -105,7 +114,8 @@ def _distinct_terms(compound: str, language: str) -> Iterator[Part]:
             yield Part(term, part.start, part.end)
 
 
-def _spellings(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
+def spellings(word: str, languages: tuple[str, ...]) -> tuple[str, ...]:
+    """The stems that `terms` may have made of one word in any language, and the word itself."""
     plain = _without_accents(word)
     stems = [_without_accents(_stem(spelling, code)) for code in languages for spelling in (word, plain)]
     return tuple(dict.fromkeys([*stems, plain]))

@@ -70,7 +70,8 @@ class SearchParameters(PageParameters):
         default="",
         allow_blank=True,
         max_length=LONGEST_QUERY,
-        help_text="What to look for; empty lists what passes the filters.",
+        help_text='What to look for; empty lists what passes the filters. "desk lamp" in quotes must occur '
+        "as it stands, and what has a minus in front must not: -red.",
     )
     document = serializers.CharField(
         required=False,
@@ -91,7 +92,8 @@ class SearchParameters(PageParameters):
         default="",
         allow_blank=True,
         max_length=100,
-        help_text="Without `q` only: a number or date field, `-` in front for descending.",
+        help_text="A number or date field, `-` in front for descending, instead of relevance. With `q`, only "
+        "items with every word of it are listed, the best of them as far as `total` counts.",
     )
     page_size = serializers.IntegerField(
         required=False, default=20, min_value=1, max_value=LARGEST_PAGE, help_text="Items per page."
@@ -192,7 +194,15 @@ class ListSerializer(serializers.Serializer[Any]):
     )
     request_id = serializers.CharField(help_text="To be sent along with interactions.")
     next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last.")
-    did_you_mean = serializers.CharField(required=False, help_text="A better spelling, if there is one.")
+    did_you_mean = serializers.CharField(
+        required=False, help_text="A better spelling, where no item holds some word of `q`."
+    )
+    rescued = serializers.CharField(
+        required=False,
+        help_text="What was given up so that anything was found: `words` (that each occurs), `phrases` (the "
+        "quotes) or `vector` (words at all: these items are merely near in meaning).",
+    )
+    language = serializers.CharField(required=False, help_text="Of `q`, ISO 639-1, where it can be told.")
 
 
 @extend_schema_serializer(component_name="LlmrecInteraction")

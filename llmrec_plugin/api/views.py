@@ -22,7 +22,7 @@ from llmrec_plugin.api.serializers import (
     SizeParameters,
 )
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import InvalidRequest, NotFound
+from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.services import filter_texts, recommendations, search
 from llmrec_plugin.types import FilterKind, ResultPage, SearchRequest
 
@@ -72,8 +72,9 @@ class ListView(ApiView):
             "request_id": page.request_id,
             "next": self.next_url(page.next, explain=explain),
         }
-        if page.did_you_mean:
-            payload["did_you_mean"] = page.did_you_mean
+        for name, value in _notes(page).items():
+            if value:
+                payload[name] = value
         data = ListSerializer(payload).data
         if not explain:
             for item in data["results"]:
@@ -121,10 +122,6 @@ class SearchView(ListView):
         own = SearchParameters().fields
         wanted = {name: texts for name, texts in values.items() if name not in own}
         refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
-        if parameters["sort"] and parameters["q"]:
-            raise InvalidRequest(
-                'A search is ordered by relevance; "sort" is for lists without "q".', parameter="sort"
-            )
         return SearchRequest(
             document=label,
             text=parameters["q"],
@@ -213,6 +210,11 @@ class AlsoView(ItemListView):
     )
     def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
         return self.list_of(document, id)
+
+
+def _notes(page: ResultPage) -> dict[str, str | None]:
+    """What is said of a search only where there is something to say."""
+    return {"did_you_mean": page.did_you_mean, "rescued": page.rescued, "language": page.language}
 
 
 def _kinds_of_page(page: ResultPage) -> Mapping[str, FilterKind]:

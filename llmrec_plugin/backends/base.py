@@ -58,6 +58,13 @@ class SearchBackend(ABC):
         """Answer in one round trip; filters hold exactly in both legs."""
 
     @abstractmethod
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        """Keys of items of which each of `starts` begins some of the `starts` they were written with, those
+        with the fewest of these first, then by key; no starts: nothing. With `fuzzy` a start may also be
+        nearly, or the beginning of, a whole one: of 4 letters and more one letter may be wrong, of 8 and
+        more two, the first never."""
+
+    @abstractmethod
     def count(self, name: str) -> int:
         """Items that can be found."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_plugin.backends import base
+from llmrec_plugin.backends.spelling import SHORTEST, near_words
 from llmrec_plugin.backends.validation import check_document, check_name, check_query, unit_vectors
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, NotFound
 from llmrec_plugin.types import (
@@ -24,8 +25,10 @@ from llmrec_plugin.types import (
     Hit,
     IndexedDocument,
     IndexSchema,
+    Phrase,
     Removal,
     Scalar,
+    Spelled,
     Terms,
     TextQuery,
     Vector,
@@ -44,6 +47,16 @@ class _Item:
     """How often each term occurs, by text field."""
     filters: Mapping[str, tuple[Scalar, ...]]
     vector: Vector
+    exact: Mapping[str, tuple[str, ...]]
+    starts: tuple[str, ...]
+
+    def holds(self, phrase: Phrase) -> bool:
+        size = len(phrase.terms)
+        return any(
+            terms[place : place + size] == phrase.terms
+            for terms in self.exact.values()
+            for place in range(len(terms) - size + 1)
+        )
 
     @property
     def length(self) -> int:
@@ -125,6 +138,8 @@ class SearchBackend(base.SearchBackend):
             and (query.only is None or key in query.only)
             and _passes_all(item, query.filters)
             and not any(_passes_all(item, group) for group in query.unless)
+            and all(item.holds(phrase) for phrase in query.phrases)
+            and not any(item.holds(phrase) for phrase in query.without)
         }
         if query.text is None and query.vector is None:
             return _listing(passing, query)
@@ -137,7 +152,28 @@ class SearchBackend(base.SearchBackend):
             vector=legs[1],
             total=len(candidates),
             facets=_facets([items[key] for key in candidates], query.facets),
+            values={
+                name: {key: items[key].filters[name] for key in candidates if name in items[key].filters}
+                for name in query.values
+            },
+            spelling=_spelling(items, query.spelling) if query.spelling else {},
         )
+
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        index = self._index(name)
+        with self._lock:
+            items = dict(index.items)
+        wanted = [start for start in starts if start.split() == [start]]
+        near: dict[str, set[str]] = {start: set() for start in wanted}
+        if fuzzy:
+            known = Counter(start for item in items.values() for start in set(item.starts))
+            near = {start: set(near_words(start, known, limit=len(known))) for start in wanted}
+        found = [
+            (len(item.starts), key)
+            for key, item in items.items()
+            if all(any(own.startswith(one) or own in near[one] for own in item.starts) for one in wanted)
+        ]
+        return [key for _, key in sorted(found)][:limit] if wanted else []
 
     def count(self, name: str) -> int:
         return len(self._index(name).items)
@@ -169,7 +205,14 @@ class SearchBackend(base.SearchBackend):
 def _item(put: IndexedDocument, schema: IndexSchema, vector: Vector) -> _Item:
     filters = check_document(put, schema)
     counts = {name: Counter(terms.split()) for name, terms in put.terms.items()}
-    return _Item(digest=put.digest, counts=counts, filters=filters, vector=vector)
+    return _Item(
+        digest=put.digest,
+        counts=counts,
+        filters=filters,
+        vector=vector,
+        exact={name: tuple(terms.split()) for name, terms in put.exact.items()},
+        starts=tuple(put.starts.split()),
+    )
 
 
 def _passes_all(item: _Item, filters: Sequence[Filter]) -> bool:
@@ -202,9 +245,27 @@ def _text_leg(items: Mapping[str, _Item], passing: Mapping[str, _Item], text: Te
         for term in terms:
             found = sum(text.weights.get(name, 0.0) * counts[term] for name, counts in item.counts.items())
             score += importance[term] * found * (_K1 + 1) / (found + norm)
-        if score > 0:
+        if score > 0 and (not text.every or _holds_every(item, text)):
             hits.append(Hit(key, score))
     return hits
+
+
+def _holds_every(item: _Item, text: TextQuery) -> bool:
+    held = {
+        term for name, counts in item.counts.items() if text.weights.get(name, 0.0) > 0 for term in counts
+    }
+    return all(not held.isdisjoint(word) for word in text.words)
+
+
+def _spelling(items: Mapping[str, _Item], asked: Sequence[Spelled]) -> dict[str, tuple[str, ...]]:
+    held = {term for item in items.values() for counts in item.counts.values() for term in counts}
+    written = Counter(
+        term
+        for item in items.values()
+        for term in {term for terms in item.exact.values() for term in terms}
+        if len(term) >= SHORTEST - 1
+    )
+    return {word.exact: near_words(word.exact, written) for word in asked if held.isdisjoint(word.terms)}
 
 
 def _inverse_frequency(term: str, items: Mapping[str, _Item]) -> float:

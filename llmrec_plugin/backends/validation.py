@@ -113,7 +113,7 @@ def document_filters(
 
 def check_document(put: IndexedDocument, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
     """Its filter values as the index keeps them; ValueError if the document does not fit the schema."""
-    unknown = put.terms.keys() - set(schema.text_fields)
+    unknown = (put.terms.keys() | put.exact.keys()) - set(schema.text_fields)
     if unknown:
         raise ValueError(f"text field {min(unknown)!r} is not in the index's schema")
     put.key.encode()  # a lone surrogate is no text that an engine could store
@@ -129,6 +129,8 @@ def check_query(query: EngineQuery, schema: IndexSchema) -> EngineQuery:
         raise InvalidRequest(f"limit is {query.limit}; it cannot be negative.", parameter="limit")
     for facet in query.facets:
         _kind(facet, schema, "facets")
+    for value in query.values:
+        _kind(value, schema, "values")
     if query.sort:
         field = query.sort.removeprefix("-")
         if _kind(field, schema, "sort") not in ("number", "date"):
@@ -141,6 +143,8 @@ def check_query(query: EngineQuery, schema: IndexSchema) -> EngineQuery:
         vector=vector,
         filters=_filters(query.filters, schema),
         unless=tuple(_filters(group, schema) for group in query.unless if group),
+        phrases=tuple(phrase for phrase in query.phrases if phrase.terms),
+        without=tuple(phrase for phrase in query.without if phrase.terms),
     )
 
 

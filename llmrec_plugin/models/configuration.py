@@ -63,6 +63,14 @@ class Configuration(models.Model):
         default=True,
         help_text=_("Leave out items whose meaning is no closer to the query than to nonsense."),
     )
+    rescue = models.BooleanField(
+        _("rescue of searches that find nothing"),
+        default=True,
+        help_text=_(
+            "Ask for less, and say so: without quotes, for some of the words, at last for what is nearest in "
+            "meaning."
+        ),
+    )
     taste_weight = models.FloatField(
         _("strength of personal taste in search"),
         default=0.15,

@@ -20,7 +20,7 @@ from llmrec_plugin.models import IndexVersion, OutboxEntry
 from llmrec_plugin.services import embedding, outbox
 from llmrec_plugin.services.live import attached_engine_of, engine_of
 from llmrec_plugin.services.outbox import ABSENT, OVERTAKEN, Failure
-from llmrec_plugin.services.projection import analysed, indexed_document, prepared
+from llmrec_plugin.services.projection import Analysed, analysed, indexed_document, prepared
 from llmrec_plugin.types import Document, IndexedDocument, Removal, Seen, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -35,7 +35,7 @@ class Item:
     targets: list[IndexVersion] = field(default_factory=list)
     document: Document | None = None
     """None: to be removed."""
-    terms: dict[str, str] = field(default_factory=dict)
+    analysed: Analysed = field(default_factory=Analysed)
     failures: dict[int, Failure] = field(default_factory=dict)
     """Index version -> why it was not written there."""
     seen: dict[int, Seen] = field(default_factory=dict)
@@ -135,7 +135,7 @@ def _read(document: SearchDocument[Any], items: Sequence[Item]) -> None:
         try:
             item.document = prepared(document, row)
             if item.document is not None and item.needs_terms:
-                item.terms = analysed(item.document)
+                item.analysed = analysed(item.document)
         except Exception as error:  # one item's fault is not the others'
             item.fail(as_failure(document.label, error))
 
@@ -242,7 +242,7 @@ def _changes(
         elif document.fingerprint in embedded.vectors:
             vector = embedded.vectors[document.fingerprint]
             put = indexed_document(
-                document, terms=item.terms, version=version, vector=vector, revision=revision, seen=seen
+                document, analysed=item.analysed, version=version, vector=vector, revision=revision, seen=seen
             )
             if not (item.is_second_look and seen is not None and seen.digest == put.digest):
                 puts.append(put)

@@ -18,7 +18,7 @@ from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.batch import active_versions
 from llmrec_plugin.services.live import schema_of
-from llmrec_plugin.services.projection import indexed_document, prepared
+from llmrec_plugin.services.projection import Analysed, indexed_document, prepared
 from llmrec_plugin.types import Document
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -93,7 +93,9 @@ def _engine_in(version: IndexVersion, index: str) -> AttachedBackend:
 def _fields(
     engine: AttachedBackend, version: IndexVersion, item: Document, row: Embedding
 ) -> Mapping[str, Any]:
-    put = indexed_document(item, terms={}, version=version, vector=row.as_array(), revision=REVISION)
+    put = indexed_document(
+        item, analysed=Analysed(), version=version, vector=row.as_array(), revision=REVISION
+    )
     if row.fingerprint != item.fingerprint:
         put = replace(put, digest="")  # of no item: whoever looks knows that it is to be replaced
     return engine.carried(version.name, put)

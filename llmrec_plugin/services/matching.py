@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from llmrec_plugin.analysis.exact import exact_terms
 from llmrec_plugin.analysis.han import HAN
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services import filters
 from llmrec_plugin.services.live import engine_of
-from llmrec_plugin.types import Document, EngineQuery, Filter
+from llmrec_plugin.types import Document, EngineQuery, Filter, Phrase
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,17 @@ def prepared(document: SearchDocument[Any], keys: Sequence[str]) -> dict[str, Do
         if found is not None:
             result[key] = found
     return result
+
+
+def holds(document: Document, phrase: Phrase) -> bool:
+    """Whether the words stand side by side in one of its text fields, as an engine would say."""
+    size = len(phrase.terms)
+    fields = [tuple(exact_terms(text)) for text in document.text.values()]
+    return any(
+        terms[place : place + size] == phrase.terms
+        for terms in fields
+        for place in range(len(terms) - size + 1)
+    )
 
 
 def contains(text: str, phrase: str) -> bool:

@@ -14,6 +14,7 @@ from django.core import signing
 from django.utils import timezone
 
 from llmrec_plugin import monitoring
+from llmrec_plugin.analysis import operators
 from llmrec_plugin.analysis.highlight import highlight
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.conf import get_settings
@@ -58,6 +59,10 @@ class RankedList:
     """Why the control answered in the arm's place."""
     teams: Mapping[str, int] = field(default_factory=dict)
     """Interleaving: key -> 0, the control put it there, or 1."""
+    rescued: str = ""
+    language: str = ""
+    did_you_mean: str | None = None
+    """These three as of ResultPage."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,9 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
         facets=ranked.facets,
         degraded=ranked.degraded,
         next=_cursor(request_id, len(rows), page_size, ranked.text) if more else None,
+        rescued=ranked.rescued,
+        language=ranked.language,
+        did_you_mean=ranked.did_you_mean,
     )
     label, placement = ranked.document.label, ranked.placement
     monitoring.list_seconds.observe(time.perf_counter() - started, document=label, placement=placement)
@@ -120,7 +128,7 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
         RankedItem(key=key, score=sum(contributions.values()), contributions=contributions)
         for key, contributions in impression.ranking or ()
     ]
-    words = query_words(text) if text else ()
+    words = query_words(operators.parse(text).text) if text else ()
     rows, end = _visible_rows(document, items, start, page_size, words)
     if end > impression.shown:
         Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
@@ -134,6 +142,7 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
         },
         degraded=tuple(impression.degraded),
         next=_cursor(request_id, end, page_size, text) if end < len(items) else None,
+        rescued=impression.extra.get("rescued", ""),
     )
 
 
@@ -229,6 +238,8 @@ def _keep(
 ) -> None:
     """One row. Without the user's consent it says neither who nor what, and goes when its pages expire."""
     extra: dict[str, Any] = {"reasons": ranked.context.as_json(), "facets": ranked.facets}
+    if ranked.rescued:
+        extra["rescued"] = ranked.rescued
     if not ranked.user.remembered:
         extra["transient"] = True
     Impression.objects.create(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Model
 
+from llmrec_plugin.analysis.exact import exact_terms, title_starts
 from llmrec_plugin.analysis.tokens import analysis_id, index_terms
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import DocumentError
@@ -52,15 +53,29 @@ def projected(document: Document, *, version: IndexVersion) -> Document:
     return replace(document, text=text, filters=filters)
 
 
-def analysed(document: Document) -> dict[str, str]:
-    """Terms by text field, joined by one space."""
-    return {name: " ".join(index_terms(text, document.language)) for name, text in document.text.items()}
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """What an index of our own holds of the texts of one item, terms joined by one space."""
+
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """By text field; so is `exact`."""
+    exact: Mapping[str, str] = field(default_factory=dict)
+    starts: str = ""
+
+
+def analysed(document: Document) -> Analysed:
+    texts = document.text.items()
+    return Analysed(
+        terms={name: " ".join(index_terms(text, document.language)) for name, text in texts},
+        exact={name: " ".join(exact_terms(text)) for name, text in texts},
+        starts=" ".join(title_starts(document.title)),
+    )
 
 
 def indexed_document(
     document: Document,
     *,
-    terms: Mapping[str, str],
+    analysed: Analysed,
     version: IndexVersion,
     vector: Vector,
     revision: int,
@@ -70,7 +85,9 @@ def indexed_document(
     shown = projected(document, version=version)
     return IndexedDocument(
         key=shown.key,
-        terms={name: terms.get(name, "") for name in shown.text},
+        terms={name: analysed.terms.get(name, "") for name in shown.text},
+        exact={name: analysed.exact.get(name, "") for name in shown.text},
+        starts=analysed.starts,
         filters=shown.filters,
         vector=vector,
         digest=shown.digest,

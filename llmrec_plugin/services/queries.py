@@ -9,18 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrec_plugin import monitoring
+from llmrec_plugin.analysis import operators
+from llmrec_plugin.analysis.exact import TypedWord, exact_terms, typed_words
+from llmrec_plugin.analysis.han import HAN
+from llmrec_plugin.analysis.languages import detect_language
+from llmrec_plugin.analysis.operators import Operators
 from llmrec_plugin.analysis.tokens import query_words
+from llmrec_plugin.backends.spelling import SHORTEST
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services import caching, embedding
 from llmrec_plugin.services.live import encoder_of
-from llmrec_plugin.types import Matrix, Vector
+from llmrec_plugin.types import Matrix, Phrase, Vector
 
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 500
 """Characters of a query that are read."""
+MOST_SPELLED = 8
+"""Words of a query whose spelling is looked up; of a longer text none."""
 VECTOR_SECONDS = 3600
 PAUSE_SECONDS = 5
 """After a failure the encoder is left alone for so long, lest each visitor waits for its timeout."""
@@ -35,11 +43,25 @@ class AnalysedQuery:
     """What is asked, in the two forms that the two legs take."""
 
     text: str
+    """What is looked for: without quotes, and without what is not wanted."""
+    typed: str = ""
+    """All that was typed."""
     words: tuple[tuple[str, ...], ...] = ()
     """Empty when the text has no word to look for."""
+    phrases: tuple[Phrase, ...] = ()
+    without: tuple[Phrase, ...] = ()
+    spelled: tuple[TypedWord, ...] = ()
+    """Words whose spelling is worth a look, with their places in `typed`."""
+    language: str = ""
+    """One of LLMREC["LANGUAGES"]; empty: it cannot be told."""
     vector: Vector | None = None
     degraded: tuple[str, ...] = ()
     """("vector",) when there should have been a vector."""
+
+    @property
+    def expanded_text(self) -> str:
+        """The text as an index that reads it itself is to take it."""
+        return self.text
 
 
 def analyse(text: str, *, version: IndexVersion, with_vector: bool) -> AnalysedQuery:
@@ -47,9 +69,39 @@ def analyse(text: str, *, version: IndexVersion, with_vector: bool) -> AnalysedQ
     text = " ".join(text[:MAX_LENGTH].replace("\0", " ").split())  # PostgreSQL stores no NUL
     if not text:
         return AnalysedQuery(text="")
-    vector = encode_query(text, version=version) if with_vector else None
-    degraded = ("vector",) if with_vector and vector is None else ()
-    return AnalysedQuery(text=text, words=query_words(text), vector=vector, degraded=degraded)
+    parts = operators.parse(text)
+    with_vector = with_vector and bool(parts.text)
+    vector = encode_query(parts.text, version=version) if with_vector else None
+    return AnalysedQuery(
+        text=parts.text,
+        typed=text,
+        words=query_words(parts.text),
+        phrases=_phrases(parts.phrases),
+        without=_phrases(parts.without),
+        spelled=_spelled(text, parts),
+        language=detect_language(parts.text),
+        vector=vector,
+        degraded=("vector",) if with_vector and vector is None else (),
+    )
+
+
+def _phrases(texts: Iterable[str]) -> tuple[Phrase, ...]:
+    """What has no word in it asks for nothing."""
+    found = (Phrase(terms=tuple(exact_terms(text)), text=text) for text in texts)
+    return tuple(phrase for phrase in found if phrase.terms)
+
+
+def _spelled(text: str, parts: Operators) -> tuple[TypedWord, ...]:
+    """Not of what stands in quotes or is not wanted: there, the visitor means what he typed; nor of a long
+    text, a code or a number."""
+    if parts.phrases or parts.without:
+        return ()
+    found = [word for word in typed_words(text) if _is_worth_a_look(word.exact)]
+    return tuple(found) if len(found) <= MOST_SPELLED else ()
+
+
+def _is_worth_a_look(word: str) -> bool:
+    return word.isalpha() and len(word) >= (2 if HAN.match(word) else SHORTEST)
 
 
 def encode_query(text: str, *, version: IndexVersion) -> Vector | None:

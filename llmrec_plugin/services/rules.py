@@ -19,7 +19,7 @@ from llmrec_plugin.services.filter_texts import read_filters
 from llmrec_plugin.services.interactions import ANONYMOUS
 from llmrec_plugin.services.matching import contains
 from llmrec_plugin.services.profiles import KnownUser
-from llmrec_plugin.types import Document, Filter, RankedItem, Scalar, Terms
+from llmrec_plugin.types import Document, Filter, Phrase, RankedItem, Scalar, Terms
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ class Occasion:
     text: str = ""
     filters: tuple[Filter, ...] = ()
     """What the list is confined to."""
+    phrases: tuple[Phrase, ...] = ()
+    """What the visitor asks for in quotes."""
+    without: tuple[Phrase, ...] = ()
+    """What he does not want."""
     hidden: frozenset[str] = frozenset()
     """Items that the user does not see here, pinned or not."""
     ordered: bool = False
@@ -146,6 +150,8 @@ class Ruling:
             document.key not in self.hidden | self.occasion.hidden
             and filters.matches(self.occasion.filters, document.filters)
             and not any(filters.matches(group, document.filters) for group in self.unless)
+            and all(matching.holds(document, phrase) for phrase in self.occasion.phrases)
+            and not any(matching.holds(document, phrase) for phrase in self.occasion.without)
         )
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from llmrec_plugin import monitoring
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking import fusion
@@ -30,33 +29,32 @@ from llmrec_plugin.services import (
     profiles,
     queries,
     reasons,
+    retrieval,
     rules,
+    spelling,
     training,
 )
 from llmrec_plugin.services.arms import Variant
-from llmrec_plugin.services.live import LivePair, engine_of
+from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
+from llmrec_plugin.services.retrieval import Retrieved
 from llmrec_plugin.services.rules import Occasion, Ruling
 from llmrec_plugin.services.serving import has_encoded, serving_pair
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import (
-    EngineQuery,
     EngineResult,
     Hit,
     RankedItem,
     ResultPage,
     Scalar,
     SearchRequest,
-    TextQuery,
 )
 
 logger = logging.getLogger(__name__)
 
 PLACEMENT = "search"
-LISTED_ITEMS = 1000
-"""Items of a listing that its pages walk; `total` counts all."""
 FALLBACK_ITEMS = 200
 
 
@@ -103,17 +101,20 @@ def _listed(request: SearchRequest, variant: Variant) -> RankedList:
         now=timezone.now(),
         text=query.text,
         filters=request_filters,
+        phrases=query.phrases,
+        without=query.without,
         ordered=bool(request.sort),
     )
     ruling = rules.ruling(occasion, configuration)
-    engine_query = _engine_query(request, query, ruling, pair, configuration)
+    asked = retrieval.engine_query(
+        query, ruling, pair, configuration, facets=request.facets, sort=request.sort
+    )
     try:
-        with monitoring.engine_seconds.time(document=document.label):
-            found = engine_of(pair.index_version).search(pair.index_version.name, engine_query)
+        retrieved = retrieval.retrieve(asked, query, pair, configuration)
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document.label, error)
         return _last_resort(pair, configuration, query, ruling)
-    return _found_list(found, query, ruling, pair, configuration, strength=strength)
+    return _found_list(retrieved, request, query, ruling, pair, configuration, strength=strength)
 
 
 def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
@@ -124,11 +125,6 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
 def _checked_strength(request: SearchRequest) -> float:
     """How much of the configured strength of taste to use; also checks what needs no index to be checked."""
     pages.check_page_size(request.page_size)
-    if request.sort and request.text.strip():
-        raise InvalidRequest(
-            "What answers a text is sorted by how well it does: leave out the sorting or the text.",
-            parameter="sort",
-        )
     if request.personalize is None:
         return 1.0
     if not 0.0 <= request.personalize <= 1.0:
@@ -143,40 +139,9 @@ def _wants_vector(configuration: Configuration) -> bool:
     return get_settings().ENABLED and configuration.text_weight < 1.0
 
 
-def _engine_query(
-    request: SearchRequest,
-    query: AnalysedQuery,
-    ruling: Ruling,
-    pair: LivePair,
-    configuration: Configuration,
-) -> EngineQuery:
-    return EngineQuery(
-        text=_text_query(query, ruling.occasion.document, pair, configuration),
-        vector=query.vector,
-        filters=ruling.occasion.filters,
-        limit=configuration.candidates if query.text else LISTED_ITEMS,
-        exclude=ruling.hidden,
-        unless=ruling.unless,
-        floor=pair.index_version.floor if configuration.use_floor else None,
-        facets=tuple(dict.fromkeys(request.facets)),
-        sort=request.sort,
-    )
-
-
-def _text_query(
-    query: AnalysedQuery, document: SearchDocument[Any], pair: LivePair, configuration: Configuration
-) -> TextQuery | None:
-    """None where there is no word to look for, or where meaning alone is wanted and at hand."""
-    if not query.words or (configuration.text_weight == 0.0 and query.vector is not None):
-        return None
-    weights = document.weights()
-    fields: Sequence[str] = pair.index_version.schema["text_fields"]
-    named = {name: weights.get(name, 1.0) for name in fields}
-    return TextQuery(words=query.words, weights=named, text=query.text)
-
-
 def _found_list(
-    found: EngineResult,
+    retrieved: Retrieved,
+    request: SearchRequest,
     query: AnalysedQuery,
     ruling: Ruling,
     pair: LivePair,
@@ -184,22 +149,29 @@ def _found_list(
     *,
     strength: float,
 ) -> RankedList:
+    found, document = retrieved.result, ruling.occasion.document
     user, now = ruling.occasion.user, ruling.occasion.now
-    ruled = ruling.apply(_ranked(found, query, pair, configuration, user, strength=strength, now=now))
+    items = _ranked(found, query, pair, configuration, user, strength=strength, now=now)
+    if request.sort and query.text:
+        items = _sorted_by(request.sort, items, found.values)
+    ruled = ruling.apply(items)
     if found.listing:  # its total and counts are of all that pass the filters, pinned items among them
         ruled = replace(ruled, added=())
     return RankedList(
-        document=ruling.occasion.document,
+        document=document,
         placement=PLACEMENT,
         items=ruled.items,
         context=reasons.context_of(ruled.items, sources=user.kinds(configuration)),
         user=user,
         total=found.total + len(ruled.added) - ruled.gone,
-        text=query.text,
+        text=query.typed,
         words=query.words,
         facets=_sorted_facets(ruled.counted(found.facets)),
         degraded=query.degraded,
         pair=pair,
+        rescued=retrieved.rescued,
+        language=query.language,
+        did_you_mean=spelling.did_you_mean(query, found.spelling, document, pair),
     )
 
 
@@ -277,11 +249,27 @@ def _last_resort(
         items=items,
         context=reasons.context_of(items),
         user=ruling.occasion.user,
-        text=query.text,
+        text=query.typed,
         words=query.words,
         degraded=(*query.degraded, "engine"),
         pair=pair,
+        language=query.language,
     )
+
+
+def _sorted_by(
+    sort: str, items: Sequence[RankedItem], values: Mapping[str, Mapping[str, tuple[Scalar, ...]]]
+) -> list[RankedItem]:
+    """By least (descending: greatest) value, what has none last, equal ones by relevance; no item has a
+    score, as in a listing."""
+    known = values.get(sort.removeprefix("-"), {})
+    descending = sort.startswith("-")
+
+    def place(item: RankedItem) -> tuple[bool, float]:
+        numbers = [float(value) for value in known.get(item.key, ())]
+        return not numbers, -max(numbers, default=0.0) if descending else min(numbers, default=0.0)
+
+    return [RankedItem(key=item.key, score=0.0, contributions={}) for item in sorted(items, key=place)]
 
 
 def _sorted_facets(

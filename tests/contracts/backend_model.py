@@ -21,6 +21,7 @@ from llmrec_plugin.types import (
     Hit,
     IndexedDocument,
     IndexSchema,
+    Phrase,
     Range,
     Removal,
     Scalar,
@@ -60,10 +61,12 @@ def unit(*components: float) -> Vector:
 def document(
     key: str, title: str = "", *, body: str = "", revision: int = 1, **given: Any
 ) -> IndexedDocument:
-    """`vector` and `digest` are fields; all else that is given are filter values."""
+    """`vector`, `digest` and `starts` are fields; all else that is given are filter values."""
     return IndexedDocument(
         key=key,
         terms={"title": title, "body": body},
+        exact={"title": title, "body": body},
+        starts=given.pop("starts", title),
         vector=given.pop("vector", unit(1)),
         digest=given.pop("digest", f"{key} {revision}"),
         filters=given,
@@ -71,9 +74,13 @@ def document(
     )
 
 
-def words(*alternatives: str | tuple[str, ...], weights: Mapping[str, float] = WEIGHTS) -> TextQuery:
+def words(
+    *alternatives: str | tuple[str, ...], weights: Mapping[str, float] = WEIGHTS, every: bool = False
+) -> TextQuery:
     return TextQuery(
-        words=tuple((word,) if isinstance(word, str) else word for word in alternatives), weights=weights
+        words=tuple((word,) if isinstance(word, str) else word for word in alternatives),
+        weights=weights,
+        every=every,
     )
 
 
@@ -155,6 +162,12 @@ _filters = st.one_of(
         **{name: st.one_of(st.none(), numbers) for name in ("gte", "gt", "lte", "lt")},
     ),
 )
+_phrases = st.lists(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(
+        lambda terms: Phrase(terms=tuple(terms), text=" ".join(terms))
+    ),
+    max_size=1,
+).map(tuple)
 queries = st.builds(
     EngineQuery,
     text=st.one_of(
@@ -163,16 +176,20 @@ queries = st.builds(
             TextQuery,
             words=st.lists(st.lists(st.sampled_from(WORDS), max_size=2).map(tuple), max_size=3).map(tuple),
             weights=st.fixed_dictionaries({"title": st.sampled_from([1.0, 3.0]), "body": st.just(1.0)}),
+            every=st.booleans(),
         ),
     ),
     vector=st.one_of(st.none(), directions),
     filters=st.lists(_filters, max_size=2).map(tuple),
+    phrases=_phrases,
+    without=_phrases,
     limit=st.sampled_from([0, 1, 3, 50]),
     exclude=st.frozensets(st.sampled_from(["1", "2", "3", "99"]), max_size=3),
     unless=st.lists(st.lists(_filters, max_size=2).map(tuple), max_size=2).map(tuple),
     only=st.one_of(st.none(), st.frozensets(st.sampled_from([str(n) for n in range(50)]), max_size=30)),
     floor=st.sampled_from([None, None, 0.0, 0.3]),
     facets=st.sampled_from([(), ("brand",), ("brand", "price", "in_stock")]),
+    values=st.sampled_from([(), ("price",), ("brand", "released")]),
     sort=st.sampled_from(["", "price", "-price", "released"]),
 )
 
@@ -188,6 +205,8 @@ def assert_answers(
         and (query.only is None or one.key in query.only)
         and all(_passes(one, item) for item in query.filters)
         and not any(group and all(_passes(one, item) for item in group) for group in query.unless)
+        and all(holds(one, phrase) for phrase in query.phrases)
+        and not any(holds(one, phrase) for phrase in query.without)
     }
     if query.text is None and query.vector is None:
         assert keys(result.listing) == _listed(passing, query)
@@ -200,6 +219,7 @@ def assert_answers(
             exact = {key: float(passing[key].vector @ query.vector) for key in result.cosines}
             assert all(abs(result.cosines[key] - exact[key]) <= tolerance for key in exact)
         candidates = {*keys(result.text), *keys(result.vector)}
+        _assert_values(result.values, query, {key: passing[key] for key in candidates})
     for leg in (result.text, result.vector, result.listing):
         assert list(leg) == sorted(leg, key=lambda hit: (-hit.score, hit.key))
         assert all(np.isfinite(hit.score) for hit in leg)
@@ -207,6 +227,29 @@ def assert_answers(
     assert {name: dict(counts) for name, counts in result.facets.items()} == {
         name: dict(Counter(value for key in candidates for value in set(_values(passing[key], name))))
         for name in query.facets
+    }
+
+
+def holds(one: IndexedDocument, phrase: Phrase) -> bool:
+    """The terms stand side by side in one of its fields."""
+    size = len(phrase.terms)
+    fields = [tuple(text.split()) for text in one.exact.values()]
+    return any(
+        terms[place : place + size] == phrase.terms
+        for terms in fields
+        for place in range(len(terms) - size + 1)
+    )
+
+
+def _assert_values(
+    found: Mapping[str, Mapping[str, tuple[Scalar, ...]]],
+    query: EngineQuery,
+    candidates: Mapping[str, IndexedDocument],
+) -> None:
+    given = {name: {key: set(values) for key, values in held.items()} for name, held in found.items()}
+    assert given == {
+        name: {key: set(values) for key, one in candidates.items() if (values := _values(one, name))}
+        for name in query.values
     }
 
 
@@ -241,15 +284,20 @@ def _listed(passing: Mapping[str, IndexedDocument], query: EngineQuery) -> list[
 
 
 def _assert_text_leg(hits: Sequence[Hit], query: EngineQuery, passing: Mapping[str, IndexedDocument]) -> None:
-    wanted = {term for word in query.text.words for term in word} if query.text else set()
+    asked = query.text.words if query.text else ()
+    test = all if query.text and query.text.every else any
     matching = {
         key
         for key, one in passing.items()
-        if wanted & {t for text in one.terms.values() for t in text.split()}
+        if asked and test(_terms(one).intersection(word) for word in asked)
     }
     assert len(set(keys(hits))) == len(hits) == min(query.limit, len(matching))
     assert set(keys(hits)) <= matching
     assert all(hit.score > 0 for hit in hits)
+
+
+def _terms(one: IndexedDocument) -> set[str]:
+    return {term for text in one.terms.values() for term in text.split()}
 
 
 def _assert_vector_leg(

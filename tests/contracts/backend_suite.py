@@ -9,10 +9,11 @@ import pytest
 from llmrec_plugin.backends.base import SearchBackend
 from tests.contracts.backend_model import Index
 from tests.contracts.backend_searching import SearchingContract
+from tests.contracts.backend_words import WordsContract
 from tests.contracts.backend_writing import WritingContract
 
 
-class BackendContract(WritingContract, SearchingContract):
+class BackendContract(WritingContract, SearchingContract, WordsContract):
     tolerance = 1e-5
     """How far a cosine may be off."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from llmrec_plugin.models import IndexVersion, Interaction
@@ -53,6 +55,11 @@ def open_shop(copies: int = 2) -> dict[str, Product]:
     build("product")
     IndexVersion.objects.update(floor=None)
     return products
+
+
+def silent() -> override_settings:
+    """The engine does not answer."""
+    return override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.flows.silent_engine"})
 
 
 def did(

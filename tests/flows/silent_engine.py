@@ -29,6 +29,9 @@ class SearchBackend(base.SearchBackend):
     def search(self, name: str, query: EngineQuery) -> EngineResult:
         raise BackendUnavailable(WHY)
 
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        raise BackendUnavailable(WHY)
+
     def count(self, name: str) -> int:
         raise BackendUnavailable(WHY)
 

@@ -19,7 +19,7 @@ from elasticsearch import Elasticsearch
 from llmrec_plugin.backends import base
 from llmrec_plugin.backends.elasticsearch import attached_mapping as mapping
 from llmrec_plugin.backends.elasticsearch.attached_queries import Fields, filled_body, unfilled_body
-from llmrec_plugin.backends.elasticsearch.attached_searching import Place, answer
+from llmrec_plugin.backends.elasticsearch.attached_searching import Place, answer, suggestions
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
 from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.backends.elasticsearch.queries import vector_values
@@ -163,14 +163,20 @@ class AttachedBackend(base.AttachedBackend):
         return {self._fields(name).own: _content(put, vector_values(vector))}
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        place = Place(
+        return answer(self._place(name), check_query(query, self._schema))
+
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        """By the site's analysers: the first text field holds the words, the last one as far as typed."""
+        return suggestions(self._place(name), starts, limit, fuzzy=fuzzy)
+
+    def _place(self, name: str) -> Place:
+        return Place(
             client=self._connection.client,
             name=self._site.index,
             physical=self._site.index,
             fields=self._fields(name),
             rescored=self._settings.rescored,
         )
-        return answer(place, check_query(query, self._schema))
 
     def count(self, name: str) -> int:
         with translated(self._site.index):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from llmrec_plugin.backends.elasticsearch.queries import (
     counts_name,
     vector_values,
 )
-from llmrec_plugin.types import EngineQuery, Filter, IndexSchema, Range, Terms, TextQuery
+from llmrec_plugin.backends.spelling import LONG, SHORTEST
+from llmrec_plugin.types import EngineQuery, Filter, IndexSchema, Phrase, Range, Terms, TextQuery
 
 _LEAN: Mapping[str, Any] = {"_source": False, "track_total_hits": False}
 _MILLIS = "epoch_millis"
@@ -58,13 +59,15 @@ class Fields:
 
 def text_body(fields: Fields, text: TextQuery, query: EngineQuery) -> Body:
     """The sum of BM25 over the weighted fields, each by its own analyser; ties by key."""
-    words = {"multi_match": {"query": text.text, "fields": fields.text(text.weights), "type": "most_fields"}}
+    where: Body = {"query": text.text, "fields": fields.text(text.weights)}
+    every = {"multi_match": {**where, "type": "cross_fields", "operator": "and"}}
+    words = every if text.every else {"multi_match": {**where, "type": "most_fields"}}
     return {
         **_LEAN,
         "query": {"bool": {"must": [words], **_selection(fields, query)}},
         "size": min(query.limit, MOST_HITS),
         "sort": [{"_score": "desc"}, _by_key(fields)],
-        **_facet_values(fields, query),
+        **_wanted_values(fields, query),
     }
 
 
@@ -87,7 +90,7 @@ def vector_body(fields: Fields, query: EngineQuery, k: int, *, rescored: float |
         "knn": knn,
         "size": k,
         "sort": [{"_score": "desc"}, _by_key(fields)],
-        **_facet_values(fields, query),
+        **_wanted_values(fields, query),
     }
 
 
@@ -109,6 +112,23 @@ def listing_body(fields: Fields, query: EngineQuery) -> Body:
     }
 
 
+def suggestions_body(fields: Fields, starts: Sequence[str], limit: int, *, fuzzy: bool) -> Body:
+    """Documents of which one text field holds the words, the last of them as far as it is typed."""
+    begun: Body = {
+        "query": " ".join(starts),
+        "fields": fields.text(dict.fromkeys(fields.schema.text_fields[:1], 1.0)),
+        "type": "bool_prefix",
+        "operator": "and",
+        **({"fuzziness": f"AUTO:{SHORTEST},{LONG}", "prefix_length": 1} if fuzzy else {}),
+    }
+    return {
+        **_LEAN,
+        "query": {"bool": {"must": [{"multi_match": begun}]}},
+        "size": min(limit, MOST_HITS),
+        "sort": [{"_score": "desc"}, _by_key(fields)],
+    }
+
+
 def filled_body(fields: Fields) -> Body:
     """Documents that hold something of ours, for a walk."""
     return {"_source": False, "query": {"exists": {"field": fields.key}}}
@@ -126,11 +146,13 @@ def _by_key(fields: Fields) -> Body:
 def _selection(fields: Fields, query: EngineQuery) -> Body:
     """Clauses of a bool query; the same ones in every leg, so they cannot disagree."""
     wanted = [_filter(fields, item) for item in query.filters]
+    wanted += [_phrase(fields, phrase) for phrase in query.phrases]
     if query.only is not None:
         wanted.append(_ids(fields, query.only))
     unwanted: list[Body] = [
         {"bool": {"filter": [_filter(fields, item) for item in group]}} for group in query.unless
     ]
+    unwanted += [_phrase(fields, phrase) for phrase in query.without]
     if query.exclude:
         unwanted.append(_ids(fields, query.exclude))
     return clauses(wanted, unwanted)
@@ -138,6 +160,19 @@ def _selection(fields: Fields, query: EngineQuery) -> Body:
 
 def _ids(fields: Fields, keys: Iterable[str]) -> Body:
     return {"ids": {"values": [fields.id(key) for key in sorted(keys)]}}
+
+
+def _phrase(fields: Fields, phrase: Phrase) -> Body:
+    """As the analysers of the site's fields read it; a field that is no text holds no phrase."""
+    weights = dict.fromkeys(fields.schema.text_fields, 1.0)
+    return {
+        "multi_match": {
+            "query": phrase.text,
+            "fields": fields.text(weights),
+            "type": "phrase",
+            "lenient": True,
+        }
+    }
 
 
 def _filter(fields: Fields, item: Filter) -> Body:
@@ -164,13 +199,14 @@ def _within(path: str, bounds: Mapping[str, Any]) -> Body:
     return {"range": {path: {**millis, "format": _MILLIS}}}
 
 
-def _facet_values(fields: Fields, query: EngineQuery) -> Body:
-    if not query.facets:
+def _wanted_values(fields: Fields, query: EngineQuery) -> Body:
+    names = list(dict.fromkeys((*query.facets, *query.values)))
+    if not names:
         return {}
     wanted: list[str | Body] = [
         {"field": fields.filter(name), "format": _MILLIS}
         if fields.schema.filters[name] == "date"
         else fields.filter(name)
-        for name in query.facets
+        for name in names
     ]
     return {"docvalue_fields": wanted}

@@ -93,7 +93,16 @@ def answer(place: Place, query: EngineQuery) -> EngineResult:
         vector=hits_of(vector),
         total=len(candidates),
         facets={name: _facet_of(candidates.values(), name, place.fields) for name in query.facets},
+        values={name: _values_of(candidates.values(), name, place.fields) for name in query.values},
     )
+
+
+def suggestions(place: Place, starts: Sequence[str], limit: int, *, fuzzy: bool) -> list[str]:
+    """Keys of items of the site's index that go on as it was typed, best match first."""
+    if not any(start.strip() for start in starts) or not limit:
+        return []
+    (response,) = place.ask(queries.suggestions_body(place.fields, starts, limit, fuzzy=fuzzy))
+    return [found.key for found in place.found(response)]
 
 
 def _vector_body(place: Place, query: EngineQuery, k: int) -> Body:
@@ -138,6 +147,15 @@ def _facet_of(candidates: Iterable[Found], name: str, fields: Fields) -> dict[Sc
         values: Sequence[Any] = found.fields.get(path, ())
         counts.update({_value(value, kind) for value in values})
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _values_of(candidates: Iterable[Found], name: str, fields: Fields) -> dict[str, tuple[Scalar, ...]]:
+    kind, path = fields.schema.filters[name], fields.filter(name)
+    return {
+        found.key: tuple(_value(value, kind) for value in found.fields[path])
+        for found in candidates
+        if found.fields.get(path)
+    }
 
 
 def _value(value: Any, kind: FilterKind) -> Scalar:

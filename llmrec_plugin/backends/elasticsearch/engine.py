@@ -15,7 +15,7 @@ from llmrec_plugin.backends.elasticsearch.client import Connection, translated
 from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
 from llmrec_plugin.backends.elasticsearch.options import read_options
 from llmrec_plugin.backends.elasticsearch.queries import digest_body
-from llmrec_plugin.backends.elasticsearch.searching import Index, answer
+from llmrec_plugin.backends.elasticsearch.searching import Index, answer, suggestions
 from llmrec_plugin.backends.elasticsearch.terms import Samples
 from llmrec_plugin.backends.elasticsearch.walking import walk
 from llmrec_plugin.backends.elasticsearch.writing import Target, apply
@@ -105,15 +105,11 @@ class SearchBackend(base.SearchBackend):
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
         with self._known(name) as schema:
-            index = Index(
-                client=self._connection.client,
-                name=name,
-                physical=self._physical(name),
-                schema=schema,
-                rescored=self._settings.rescored,
-                samples=self._samples,
-            )
-            return answer(index, check_query(query, schema))
+            return answer(self._index(name, schema), check_query(query, schema))
+
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        with self._known(name) as schema:
+            return suggestions(self._index(name, schema), starts, limit, fuzzy=fuzzy)
 
     def count(self, name: str) -> int:
         check_name(name)
@@ -149,6 +145,16 @@ class SearchBackend(base.SearchBackend):
     def _patient(self) -> Elasticsearch:
         """The client for what may take longer than a visitor waits."""
         return self._connection.client.options(request_timeout=self._settings.write_timeout)
+
+    def _index(self, name: str, schema: IndexSchema) -> Index:
+        return Index(
+            client=self._connection.client,
+            name=name,
+            physical=self._physical(name),
+            schema=schema,
+            rescored=self._settings.rescored,
+            samples=self._samples,
+        )
 
     def _physical(self, name: str) -> str:
         return self._settings.index_prefix + name

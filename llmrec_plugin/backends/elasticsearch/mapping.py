@@ -10,10 +10,10 @@ from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict
 from llmrec_plugin.types import FilterKind, IndexSchema
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised with every change of the mapping: an index of another layout is built anew, not migrated."""
 
-KEY, DIGEST, VECTOR = "key", "digest", "vector"
+KEY, DIGEST, VECTOR, STARTS, BREADTH = "key", "digest", "vector", "starts", "breadth"
 
 _ANALYSER = "whitespace"
 _MOST_DIMENSIONS = 4096
@@ -32,6 +32,10 @@ def name_of(field: str) -> str:
 
 def text_path(field: str) -> str:
     return f"text.{name_of(field)}"
+
+
+def exact_path(field: str) -> str:
+    return f"exact.{name_of(field)}"
 
 
 def filter_path(field: str) -> str:
@@ -69,6 +73,7 @@ def _settings(options: Options, tombstone_seconds: int) -> dict[str, Any]:
 
 def _mappings(schema: IndexSchema, options: Options) -> dict[str, Any]:
     text = {"type": "text", "analyzer": _ANALYSER, "index_options": "freqs"}
+    exact = {"type": "text", "analyzer": _ANALYSER, "index_options": "positions", "norms": False}
     return {
         "dynamic": "strict",
         "_meta": {"llmrec": _described(schema)},
@@ -78,6 +83,9 @@ def _mappings(schema: IndexSchema, options: Options) -> dict[str, Any]:
             KEY: {"type": "keyword"},
             DIGEST: {"type": "keyword", "index": False},
             "text": {"properties": {name_of(field): text for field in schema.text_fields}},
+            "exact": {"properties": {name_of(field): exact for field in schema.text_fields}},
+            STARTS: {"type": "text", "analyzer": _ANALYSER, "index_options": "docs", "norms": False},
+            BREADTH: {"type": "integer", "index": False},
             "filter": {
                 "properties": {
                     name_of(field): {"type": _TYPES[kind]} for field, kind in schema.filters.items()

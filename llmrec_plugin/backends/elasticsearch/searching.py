@@ -18,13 +18,24 @@ from llmrec_plugin.backends.elasticsearch.terms import (
     Sample,
     Samples,
     Wanted,
+    encode_term,
     encode_words,
     rarest,
     sample_of,
     worthwhile,
 )
 from llmrec_plugin.backends.embedded.terms import MOST_WORDS
-from llmrec_plugin.types import EngineQuery, EngineResult, FilterKind, Hit, IndexSchema, Scalar, TextQuery
+from llmrec_plugin.backends.spelling import SHORTEST, allowed_edits, near_words
+from llmrec_plugin.types import (
+    EngineQuery,
+    EngineResult,
+    FilterKind,
+    Hit,
+    IndexSchema,
+    Scalar,
+    Spelled,
+    TextQuery,
+)
 
 _DECIMALS = 6
 """Cosines are rounded to what float32 means, so that equal vectors tie whichever segment holds them."""
@@ -78,16 +89,63 @@ def answer(index: Index, query: EngineQuery) -> EngineResult:
         bodies.append(queries.text_body(wanted.words, query.text.weights, query))
     if with_vector:
         bodies.append(_vector_body(index, query, first_k(query)))
-    responses = index.ask(*bodies) if bodies else []
+    checks = [_existence(word, query) for word in query.spelling] if query.text is not None else []
+    responses = index.ask(*bodies, *checks) if bodies or checks else []
     text = _text_leg(index, query, wanted, responses[0]) if wanted is not None else []
-    vector = _vector_leg(index, query, responses[-1]) if with_vector else []
+    vector = _vector_leg(index, query, responses[len(bodies) - 1]) if with_vector else []
     candidates = {found.key: found for leg in (vector, text) for found in leg}
     return EngineResult(
         text=hits_of(text),
         vector=hits_of(vector),
         total=len(candidates),
         facets={name: _facet_of(candidates.values(), name, index.schema) for name in query.facets},
+        values={name: _values_of(candidates.values(), name, index.schema) for name in query.values},
+        spelling=_spelling(index, query, responses[len(bodies) :]) if checks else {},
     )
+
+
+def suggestions(index: Index, starts: Sequence[str], limit: int, *, fuzzy: bool) -> list[str]:
+    """Keys of items whose starts go on from all of the given ones."""
+    tokens = [encode_term(start) for start in starts if start.split() == [start]]
+    if not tokens or not limit:
+        return []
+    (response,) = index.ask(queries.suggestions_body(tokens, limit, fuzzy=fuzzy))
+    return [values[-1] for values, _ in _sorted_rows(response)]
+
+
+def _existence(word: Spelled, query: EngineQuery) -> Body:
+    assert query.text is not None  # noqa: S101  (the caller has looked)
+    tokens = tuple(map(encode_term, word.terms))
+    return {**queries.existence_body([tokens], query.text.weights), "terminate_after": 1}
+
+
+def _spelling(
+    index: Index, query: EngineQuery, checks: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[str, ...]]:
+    """One more round trip, where the index does not hold a word."""
+    pairs = zip(query.spelling, checks, strict=True)
+    unknown = [word for word, response in pairs if not total_of(response)]
+    near: dict[str, tuple[str, ...]] = {word.exact: () for word in unknown}
+    asked = [word.exact for word in unknown if allowed_edits(word.exact)]
+    if asked and query.text is not None:
+        weights = query.text.weights
+        bodies = [queries.spelling_body(word, weights) for word in asked]
+        responses = index.ask(*bodies, parts=(*_PARTS, "responses.suggest"))
+        near |= {
+            word: near_words(word, _suggested(response))
+            for word, response in zip(asked, responses, strict=True)
+        }
+    return near
+
+
+def _suggested(response: Mapping[str, Any]) -> dict[str, int]:
+    """Word -> items that hold it in the field where it is most frequent."""
+    found: dict[str, int] = {}
+    for entries in response.get("suggest", {}).values():
+        for option in (option for entry in entries for option in entry["options"]):
+            if len(option["text"]) >= SHORTEST - 1:
+                found[option["text"]] = max(found.get(option["text"], 0), int(option["freq"]))
+    return found
 
 
 def _wanted(index: Index, text: TextQuery) -> Wanted | None:
@@ -95,6 +153,8 @@ def _wanted(index: Index, text: TextQuery) -> Wanted | None:
     words = encode_words(text.words)
     if not words or not queries.boosts(text.weights):
         return None
+    if text.every:  # unless there is a word that no item can hold
+        return Wanted(words) if len(words) == len(text.words) else None
     if len(words) > MOST_WORDS:
         tokens = {token for word in words for token in word}
         words = list(rarest(words, _frequencies(index, tokens, text)))
@@ -214,6 +274,15 @@ def _facet_of(candidates: Iterable[Found], name: str, schema: IndexSchema) -> di
     for found in candidates:
         counts.update({value_of(value, kind) for value in found.fields.get(path, ())})
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _values_of(candidates: Iterable[Found], name: str, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
+    kind, path = schema.filters[name], filter_path(name)
+    return {
+        found.key: tuple(value_of(value, kind) for value in found.fields[path])
+        for found in candidates
+        if found.fields.get(path)
+    }
 
 
 def value_of(value: Any, kind: FilterKind) -> Scalar:

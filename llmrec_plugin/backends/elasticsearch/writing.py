@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from elasticsearch import ApiError, Elasticsearch
 
 from llmrec_plugin.backends.elasticsearch.client import BUSY, failure, translated
-from llmrec_plugin.backends.elasticsearch.mapping import DIGEST, KEY, VECTOR, name_of
+from llmrec_plugin.backends.elasticsearch.mapping import BREADTH, DIGEST, KEY, STARTS, VECTOR, name_of
 from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.backends.elasticsearch.queries import vector_values
 from llmrec_plugin.backends.elasticsearch.terms import encode_terms
@@ -118,6 +118,9 @@ def _actions(
             KEY: put.key,
             DIGEST: put.digest,
             "text": {name_of(name): encode_terms(text) for name, text in put.terms.items()},
+            "exact": {name_of(name): encode_terms(text) for name, text in put.exact.items()},
+            STARTS: encode_terms(put.starts),
+            BREADTH: len(put.starts.split()),
             "filter": {name_of(name): values for name, values in filters.items()},
             VECTOR: vector_values(vector),
         }

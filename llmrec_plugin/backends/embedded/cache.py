@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from llmrec_plugin.backends.embedded.columns import Column, advance_column, load_column
 from llmrec_plugin.backends.embedded.matrix import MatrixView, advance_matrix, load_matrix
 from llmrec_plugin.backends.embedded.schema import Layout, State
+from llmrec_plugin.backends.embedded.vocabulary import Table, Vocabulary, load_vocabulary
 
 _FORGET_SECONDS = 3600
 
@@ -25,6 +26,9 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     matrix: MatrixView | None = None
     columns: dict[str, Column] = field(default_factory=dict)
+    vocabularies: dict[Table, Vocabulary] = field(default_factory=dict)
+    reading: threading.Lock = field(default_factory=threading.Lock)
+    """Held while words are read that are there already, but old."""
     used: float = 0.0
 
 
@@ -65,6 +69,22 @@ class Cache:
         if column.sequence > state.sequence:
             raise Ahead
         return column
+
+    def vocabulary(
+        self, connection: sqlite3.Connection, layout: Layout, state: State, table: Table
+    ) -> Vocabulary:
+        """The words of that table, up to REFRESH_SECONDS old; one thread reads them anew while the others
+        go on with what there is."""
+        entry = self._entry(layout)
+        found = entry.vocabularies.get(table)
+        if found is not None and (found.is_good(state) or not entry.reading.acquire(blocking=False)):
+            return found
+        try:
+            vocabulary = entry.vocabularies[table] = load_vocabulary(connection, state, table)
+        finally:
+            if found is not None:
+                entry.reading.release()
+        return vocabulary
 
     def _entry(self, layout: Layout) -> _Entry:
         with self._lock:

@@ -6,7 +6,7 @@ Asking SQLite for the tens of thousands of ids that pass a wide filter takes lon
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,14 @@ class Column:
         numbers = self.keywords.numbers
         return np.array([numbers[value] for value in values if value in numbers], np.int64)
 
+    def of(self, ids: Sequence[int]) -> dict[int, tuple[Scalar, ...]]:
+        """The values of these items, of those that have any."""
+        wanted = np.isin(self.ids, np.array(ids, np.int64))
+        found: dict[int, tuple[Scalar, ...]] = {}
+        for id_, value in zip(self.ids[wanted].tolist(), self.values[wanted].tolist(), strict=True):
+            found[id_] = (*found.get(id_, ()), self._scalar(value))  # few have more than one
+        return found
+
     def counts(self, selected: Mask | None) -> dict[Scalar, int]:
         """How many of the selected items (None: of all) have each value, the most frequent first."""
         values = self.values if selected is None else self.values[selected[self.ids]]
@@ -105,7 +113,7 @@ class Column:
 
 
 def load_column(connection: sqlite3.Connection, layout: Layout, state: State, name: str) -> Column:
-    kind = layout.schema.filters[name]
+    kind = layout.kind_of(name)
     empty = Column(
         sequence=0,
         ids=np.empty(0, np.int64),

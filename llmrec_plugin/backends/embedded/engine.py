@@ -15,7 +15,7 @@ from llmrec_plugin.backends.embedded.codec import DTYPES, Codec
 from llmrec_plugin.backends.embedded.connections import Lease, Pool
 from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import read_state
-from llmrec_plugin.backends.embedded.searching import answer
+from llmrec_plugin.backends.embedded.searching import answer, suggestions
 from llmrec_plugin.backends.embedded.snapshot import Snapshot
 from llmrec_plugin.backends.embedded.writing import apply, prepare
 from llmrec_plugin.backends.validation import check_name, check_options, check_query
@@ -79,6 +79,14 @@ class SearchBackend(base.SearchBackend):
                 with suppress(Ahead), _transaction(lease.sqlite, "DEFERRED"):
                     state = read_state(lease.sqlite)
                     return answer(Snapshot(lease.sqlite, lease.layout, state, self._cache), query)
+
+    def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
+        with self._lease(name) as lease:
+            while True:
+                with suppress(Ahead), _transaction(lease.sqlite, "DEFERRED"):
+                    state = read_state(lease.sqlite)
+                    snapshot = Snapshot(lease.sqlite, lease.layout, state, self._cache)
+                    return suggestions(snapshot, starts, limit, fuzzy=fuzzy)
 
     def count(self, name: str) -> int:
         with self._lease(name) as lease:

@@ -46,10 +46,14 @@ def text_leg(snapshot: Snapshot, selection: Selection, text: TextQuery, limit: i
     """Items that hold a word of the query in a field of some weight."""
     weights = {field: float(text.weights.get(field, 0.0)) for field in snapshot.layout.columns}
     columns = [snapshot.layout.columns[field] for field, weight in weights.items() if weight > 0]
-    words = _worthwhile(snapshot, encode_words(text.words))
+    words = encode_words(text.words)
+    if not text.every:
+        words = _worthwhile(snapshot, words)
+    elif len(words) < len(text.words):
+        return NO_LEG  # a word that no item can hold
     if not (columns and words and limit and selection.count):
         return NO_LEG
-    expression = match_expression(words, None if len(columns) == len(weights) else columns)
+    expression = match_expression(words, None if len(columns) == len(weights) else columns, every=text.every)
     ids, scores = _matches(snapshot, selection, expression, list(weights.values()), limit)
     return best(snapshot.connection, ids, scores, limit)
 

@@ -11,10 +11,13 @@ from functools import cached_property
 from llmrec_plugin.backends.embedded.codec import Codec
 from llmrec_plugin.backends.embedded.terms import TOKENIZER
 from llmrec_plugin.exceptions import BackendUnavailable
-from llmrec_plugin.types import IndexSchema
+from llmrec_plugin.types import FilterKind, IndexSchema
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised with every change of the tables: a file of another layout is built anew, not migrated."""
+
+BREADTH = " starts"
+"""Kept like a filter field of numbers, which no declared one can be called: how many starts an item has."""
 
 _TABLES = """
 CREATE TABLE about (layout INTEGER NOT NULL, uid TEXT NOT NULL, dtype TEXT NOT NULL, schema TEXT NOT NULL);
@@ -30,6 +33,10 @@ CREATE TABLE filter (doc INTEGER NOT NULL, field INTEGER NOT NULL, value NOT NUL
     PRIMARY KEY (doc, field, value)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE text USING fts5({columns}, tokenize='{tokenizer}');
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab(text, 'row');
+CREATE VIRTUAL TABLE exact USING fts5({columns}, tokenize='{tokenizer}');
+CREATE VIRTUAL TABLE exact_vocabulary USING fts5vocab(exact, 'row');
+CREATE VIRTUAL TABLE starts USING fts5(term, tokenize='{tokenizer}', prefix='1 2 3');
+CREATE VIRTUAL TABLE starts_vocabulary USING fts5vocab(starts, 'row');
 """
 
 
@@ -49,7 +56,11 @@ class Layout:
 
     @cached_property
     def filter_numbers(self) -> dict[str, int]:
-        return {field: number for number, field in enumerate(self.schema.filters)}
+        return {field: number for number, field in enumerate((*self.schema.filters, BREADTH))}
+
+    def kind_of(self, name: str) -> FilterKind:
+        """Of a filter field, or of BREADTH."""
+        return self.schema.filters.get(name, "number")
 
 
 @dataclass(frozen=True, slots=True)

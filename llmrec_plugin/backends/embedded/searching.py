@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 
 from llmrec_plugin.backends.embedded.columns import Mask
 from llmrec_plugin.backends.embedded.legs import NO_LEG, Leg, best, start_cosines, text_leg
 from llmrec_plugin.backends.embedded.lookups import keys_of
+from llmrec_plugin.backends.embedded.schema import BREADTH
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot, select
-from llmrec_plugin.types import EngineQuery, EngineResult, Hit, Scalar
+from llmrec_plugin.backends.embedded.terms import encode_term, starts_expression
+from llmrec_plugin.backends.embedded.vocabulary import unknown_words
+from llmrec_plugin.backends.spelling import MOST_NEAR
+from llmrec_plugin.types import EngineQuery, EngineResult, Hit, Scalar, Spelled
 
+_MOST_NEAR = 20
+"""Words that may be meant by one that is typed wrong."""
 _FEW = 2_000
 """So many keys are sooner sorted than found by going through all in order."""
 
@@ -30,7 +38,7 @@ def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
         found = scoring.result()
         vector = found.leg(snapshot.connection, query.limit, floor=query.floor)
         cosines = found.of(text)
-    candidates = {*text.ids, *vector.ids}
+    candidates = dict(zip((*text.ids, *vector.ids), (*text.keys, *vector.keys), strict=True))
     selected = np.zeros(snapshot.state.next_id, np.bool_)
     selected[list(candidates)] = True
     return EngineResult(
@@ -39,7 +47,42 @@ def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
         cosines=cosines,
         total=len(candidates),
         facets=_facets(snapshot, query, selected),
+        values=_values(snapshot, query.values, candidates),
+        spelling=_spelling(snapshot, query.spelling),
     )
+
+
+def suggestions(snapshot: Snapshot, starts: Sequence[str], limit: int, *, fuzzy: bool) -> list[str]:
+    """Keys of items whose starts go on from all of the given ones, those with the fewest first."""
+    tokens = [encode_term(start) for start in starts if start.split() == [start]]
+    if not tokens or not limit:
+        return []
+    near = snapshot.vocabulary("starts").near if fuzzy else None
+    expression = starts_expression(
+        (token, near(token, limit=_MOST_NEAR) if near is not None else ()) for token in tokens
+    )
+    rows = snapshot.connection.execute("SELECT rowid FROM starts WHERE starts MATCH ?", (expression,))
+    mask = np.zeros(snapshot.state.next_id, np.bool_)
+    mask[[id_ for (id_,) in rows]] = True
+    ids, breadths = snapshot.column(BREADTH).first(mask, limit, sign=1)
+    return list(best(snapshot.connection, ids, -breadths, limit).keys)
+
+
+def _values(
+    snapshot: Snapshot, names: Iterable[str], candidates: Mapping[int, str]
+) -> dict[str, dict[str, tuple[Scalar, ...]]]:
+    return {
+        name: {candidates[id_]: found for id_, found in snapshot.column(name).of(list(candidates)).items()}
+        for name in names
+    }
+
+
+def _spelling(snapshot: Snapshot, asked: Sequence[Spelled]) -> dict[str, tuple[str, ...]]:
+    unknown = unknown_words(snapshot.connection, asked) if asked else []
+    if not unknown:
+        return {}
+    near = snapshot.vocabulary("exact").near
+    return {word.exact: near(word.exact, limit=MOST_NEAR) for word in unknown}
 
 
 def _hits(leg: Leg) -> tuple[Hit, ...]:

@@ -13,7 +13,9 @@ from llmrec_plugin.backends.embedded.columns import Column, Mask
 from llmrec_plugin.backends.embedded.lookups import Ids, ids_of
 from llmrec_plugin.backends.embedded.matrix import MatrixView
 from llmrec_plugin.backends.embedded.schema import Layout, State
-from llmrec_plugin.types import EngineQuery, Filter
+from llmrec_plugin.backends.embedded.terms import phrase_expression
+from llmrec_plugin.backends.embedded.vocabulary import Table, Vocabulary
+from llmrec_plugin.types import EngineQuery, Filter, Phrase
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Snapshot:
 
     def column(self, name: str) -> Column:
         return self.cache.column(self.connection, self.layout, self.state, name)
+
+    def vocabulary(self, table: Table) -> Vocabulary:
+        return self.cache.vocabulary(self.connection, self.layout, self.state, table)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Selection:
 def select(snapshot: Snapshot, query: EngineQuery) -> Selection:
     out = _left_out(snapshot, query)
     inside = [_passing(snapshot, query.filters)] if query.filters else []
+    inside += [_holding(snapshot, [phrase]) for phrase in query.phrases]
     if query.only is not None:
         inside.append(_mask_of(snapshot, query.only))
     if inside:
@@ -63,6 +69,8 @@ def select(snapshot: Snapshot, query: EngineQuery) -> Selection:
 def _left_out(snapshot: Snapshot, query: EngineQuery) -> Mask | None:
     """Items that can be found and are not wanted; None: there are none."""
     groups = [_passing(snapshot, group) for group in query.unless]
+    if query.without:
+        groups.append(_holding(snapshot, query.without))
     if query.exclude:
         groups.append(_mask_of(snapshot, query.exclude))
     return np.logical_or.reduce(groups) if groups else None
@@ -77,4 +85,15 @@ def _passing(snapshot: Snapshot, filters: Sequence[Filter]) -> Mask:
 def _mask_of(snapshot: Snapshot, keys: Iterable[str]) -> Mask:
     mask = np.zeros(snapshot.state.next_id, np.bool_)
     mask[ids_of(snapshot.connection, keys)] = True
+    return mask
+
+
+def _holding(snapshot: Snapshot, phrases: Iterable[Phrase]) -> Mask:
+    """The items that hold any of the phrases."""
+    rows = snapshot.connection.execute(
+        "SELECT rowid FROM exact WHERE exact MATCH ?",
+        (" OR ".join(phrase_expression(phrase.terms) for phrase in phrases),),
+    )
+    mask = np.zeros(snapshot.state.next_id, np.bool_)
+    mask[[id_ for (id_,) in rows]] = True
     return mask

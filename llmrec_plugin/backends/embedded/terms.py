@@ -65,8 +65,30 @@ def keep_words(
     return kept
 
 
-def match_expression(words: Iterable[Iterable[str]], columns: Sequence[str] | None) -> str:
-    """FTS5's query: any token of any word, in one of the columns (None: in any). Tokens hold no quotes."""
-    tokens = dict.fromkeys(token for word in words for token in word)
-    alternatives = " OR ".join(f'"{token}"' for token in tokens)
-    return alternatives if columns is None else f"{{{' '.join(columns)}}} : ({alternatives})"
+def match_expression(
+    words: Iterable[Sequence[str]], columns: Sequence[str] | None, *, every: bool = False
+) -> str:
+    """FTS5's query: any token of any word, or of every word, in one of the columns (None: in any). Tokens
+    hold no quotes."""
+    if every:
+        expression = " AND ".join(f"({_any(word)})" for word in words)
+    else:
+        expression = _any(token for word in words for token in word)
+    return expression if columns is None else f"{{{' '.join(columns)}}} : ({expression})"
+
+
+def _any(tokens: Iterable[str]) -> str:
+    return " OR ".join(f'"{token}"' for token in dict.fromkeys(tokens))
+
+
+def phrase_expression(terms: Iterable[str]) -> str:
+    """FTS5's query for terms side by side in one column."""
+    return f'"{" ".join(map(encode_term, terms))}"'
+
+
+def starts_expression(alternatives: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """FTS5's query: of each pair the beginning of a token, or one of the whole tokens."""
+    return " AND ".join(
+        "(" + " OR ".join([f'"{start}" *', *(f'"{token}"' for token in whole)]) + ")"
+        for start, whole in alternatives
+    )

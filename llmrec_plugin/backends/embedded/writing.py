@@ -6,9 +6,10 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from llmrec_plugin.backends.embedded.lookups import as_json
-from llmrec_plugin.backends.embedded.schema import Layout, State, read_state
+from llmrec_plugin.backends.embedded.schema import BREADTH, Layout, State, read_state
 from llmrec_plugin.backends.embedded.terms import encode_terms
 from llmrec_plugin.backends.validation import check_document, unit_vectors
 from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Scalar, WriteReport
@@ -16,6 +17,8 @@ from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Scalar, W
 TOMBSTONE_SECONDS = 86_400
 """How long a delete still refuses older puts."""
 _PURGED_AT_ONCE = 1_000
+_PARTS = (("text", "rowid"), ("exact", "rowid"), ("starts", "rowid"), ("filter", "doc"), ("vector", "doc"))
+"""Table and the column that holds the item's id."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Put:
     digest: str
     texts: tuple[str, ...]
     """By column."""
+    exact: tuple[str, ...]
+    starts: str
     filters: Mapping[str, tuple[Scalar, ...]]
     vector: bytes
 
@@ -55,16 +60,18 @@ def prepare(layout: Layout, puts: Sequence[IndexedDocument], deletes: Sequence[R
                 key=put.key,
                 revision=put.revision,
                 digest=put.digest,
-                texts=_texts(put, layout.schema),
-                filters=filters,
+                texts=_texts(put.terms, layout.schema),
+                exact=_texts(put.exact, layout.schema),
+                starts=encode_terms(put.starts),
+                filters={**filters, BREADTH: (float(len(put.starts.split())),)},
                 vector=vector.tobytes(),
             )
         )
     return Batch((*changes, *deletes), failed)
 
 
-def _texts(put: IndexedDocument, schema: IndexSchema) -> tuple[str, ...]:
-    return tuple(encode_terms(put.terms.get(name, "")) for name in schema.text_fields) or ("",)
+def _texts(terms: Mapping[str, str], schema: IndexSchema) -> tuple[str, ...]:
+    return tuple(encode_terms(terms.get(name, "")) for name in schema.text_fields) or ("",)
 
 
 @dataclass
@@ -126,7 +133,7 @@ def _decide(
 
 def _clear(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
     rows = [(id_,) for id_ in ids]
-    for table, column in (("text", "rowid"), ("filter", "doc"), ("vector", "doc")):
+    for table, column in _PARTS:
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", rows)
 
 
@@ -149,9 +156,14 @@ def _write_documents(connection: sqlite3.Connection, changed: Sequence[_Known], 
 def _write_parts(connection: sqlite3.Connection, layout: Layout, changed: Sequence[_Known]) -> None:
     puts = [(entry.id, entry.change) for entry in changed if isinstance(entry.change, Put)]
     columns = max(1, len(layout.columns))
+    for table, texts in (("text", attrgetter("texts")), ("exact", attrgetter("exact"))):
+        connection.executemany(
+            f"INSERT INTO {table} (rowid, {', '.join(f't{n}' for n in range(columns))})"
+            f" VALUES (?{', ?' * columns})",
+            ((id_, *texts(put)) for id_, put in puts),
+        )
     connection.executemany(
-        f"INSERT INTO text (rowid, {', '.join(f't{n}' for n in range(columns))}) VALUES (?{', ?' * columns})",
-        ((id_, *put.texts) for id_, put in puts),
+        "INSERT INTO starts (rowid, term) VALUES (?, ?)", ((id_, put.starts) for id_, put in puts)
     )
     connection.executemany(
         "INSERT INTO filter (field, value, doc) VALUES (?, ?, ?)",
