@@ -301,6 +301,8 @@ def test_an_index_with_filters_and_vectors_but_no_text_is_searched(data_dir: Pat
     with pytest.raises(IndexConflict):
         backend.create_index(NAME, SCHEMA)
     item = document("1")
-    backend.write(NAME, [type(item)(**{f: getattr(item, f) for f in item.__slots__} | {"terms": {}})])
+    backend.write(
+        NAME, [type(item)(**{f: getattr(item, f) for f in item.__slots__} | {"terms": {}, "exact": {}})]
+    )
     assert near(backend) == ["1"]
     assert keys(backend.search(NAME, EngineQuery(text=words("red", weights={}))).text) == []
