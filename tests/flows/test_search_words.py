@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.analysis.exact import exact_terms
-from llmrec_plugin.models import Configuration, Impression, IndexVersion
+from llmrec_plugin.models import Configuration, Impression, IndexVersion, Rule
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.search import next_page, search
@@ -77,6 +77,21 @@ class TestOperators:
         assert not any(
             "<mark>made" in html or "<mark>steel" in html for one in marked for html in one.values()
         )
+
+    def test_a_pinned_item_is_not_pinned_against_what_the_visitor_says(self) -> None:
+        products = open_shop()
+        pinned = str(products["steel garden hose"].pk)
+        Rule.objects.create(
+            document="product",
+            name="hose first",
+            action="pin",
+            items=[pinned],
+            match="contains",
+            phrases=["lamp"],
+        )
+        assert find("lamp").results[0].id == pinned
+        assert pinned not in {item.id for item in find("lamp -steel").results}
+        assert pinned not in {item.id for item in find('"desk lamp"').results}
 
     def test_chinese_quotes_and_a_minus(self) -> None:
         lessons("机器学习入门", "学习机器维修", "统计学习", "深度学习")
