@@ -9,7 +9,7 @@ REDIS_PORT ?= 6390
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,21 @@ ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related r
 
 test-postgresql: $(VENV)/.development ## What reads and writes rows, on PostgreSQL
 	$(BIN)/python -m pytest -q --ds=tests.settings_postgresql -m "not model and not crash" $(ON_POSTGRESQL)
+
+.client9/%/.installed: requirements-client9.txt $(VENV)/.development
+	@mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet --upgrade --target $(@D) --no-deps --requirement requirements-client9.txt $(EXTRA)
+	@touch $@
+
+.client9/dsl/.installed: EXTRA = elasticsearch==9.3.0 django-elasticsearch-dsl==9.0
+.client9/newest/.installed: EXTRA = elasticsearch==9.5.1
+
+ON_ELASTICSEARCH := tests/contracts/test_backend_elasticsearch.py $(patsubst %,tests/flows/test_elasticsearch_%.py,indexes requests security services) tests/attached
+WITH_DSL := tests/attached/test_django_elasticsearch_dsl.py
+
+test-client9: .client9/newest/.installed .client9/dsl/.installed ## What speaks to Elasticsearch, with clients of series 9 (4 minutes)
+	PYTHONPATH=.client9/newest $(BIN)/python -m pytest -q $(ON_ELASTICSEARCH) --ignore $(WITH_DSL)
+	PYTHONPATH=.client9/dsl $(BIN)/python -m pytest -q $(WITH_DSL)
 
 lint: $(VENV)/.development ## Format, lint, layers and spelling
 	$(BIN)/ruff format --check $(CODE)

@@ -21,6 +21,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
 from llmrec_plugin.documents.paths import FieldPath, Hop
 from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.logs import origin
 from llmrec_plugin.services import indexing, interactions, outbox, people, profiles
 
 logger = logging.getLogger("llmrec_plugin.receivers")
@@ -242,8 +243,8 @@ def dispatch_people(**kwargs: object) -> None:
     if place == "process":
         try:
             profiles.refresh()
-        except Exception:  # the mark waits, and a request can do without
-            logger.exception("refreshing users failed")
+        except Exception as error:  # the mark waits, and a request can do without
+            logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
     elif place == "celery":
         from llmrec_plugin.tasks import refresh_profiles
 
@@ -278,8 +279,8 @@ def _drain_here() -> None:
     _here.draining = True
     try:
         indexing.drain()
-    except Exception:  # the change is saved and waits in the backlog
-        logger.exception("draining failed")
+    except Exception as error:  # the change is saved and waits in the backlog
+        logger.error("draining failed error=%s at=%s", type(error).__name__, origin(error))
     finally:
         _here.draining = False
 

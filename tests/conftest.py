@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +28,7 @@ def frozen_redis() -> Iterator[servers.Server]:
     with servers.obtained():
         server = servers.new_redis()
     server.start()
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
+    server.freeze()
     yield server
-    os.kill(server.process.pid, signal.SIGCONT)
+    server.thaw()
     server.discard()

@@ -25,6 +25,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ import pytest
 
 from tests.server_programs import Missing, elasticsearch_home, java_home, postgresql_programs
 
-ELASTICSEARCH_VERSIONS = ("8.19.9", "9.2.8")
+CLIENT = int(metadata.version("elasticsearch").split(".")[0])
+"""Series of the client that is installed: one of 8 speaks to both servers, one of 9 to that of series 9."""
+ELASTICSEARCH_VERSIONS = ("8.19.9", "9.2.8") if CLIENT == 8 else ("9.2.8",)
+OLDEST_ELASTICSEARCH = ELASTICSEARCH_VERSIONS[0]
 
 _HEAP = "512m"
 _START_SECONDS = 180
@@ -80,6 +84,15 @@ class Server:
         except subprocess.TimeoutExpired:
             _signal_group(process, signal.SIGKILL)
             process.wait()
+
+    def freeze(self) -> None:
+        """From now on it takes connections, as the system does that for it, and says nothing."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGCONT)
 
     def discard(self) -> None:
         """Stop it and delete its data."""

@@ -199,10 +199,14 @@ def _mark_items(document: SearchDocument[Any], version: IndexVersion, lease: lea
 
 
 def _fill(version: IndexVersion, lease: leases.HeldLease, progress: Progress | None) -> DrainReport:
-    """Drain until every entry of the version was tried once, by this process or another."""
+    """Drain until every entry that the version waits for now was tried once, by this process or another.
+
+    Not those that come meanwhile: a site that is never still would keep the build from ever ending.
+    """
     report = DrainReport()
-    total = _untried(version)
-    while waiting := _untried(version):
+    newest = _waiting_for(version).order_by("-pk").values_list("pk", flat=True).first() or 0
+    total = _untried(version, newest)
+    while waiting := _untried(version, newest):
         lease.beat()
         if progress is not None:
             progress(total - min(waiting, total), total)
@@ -218,9 +222,9 @@ def _fill(version: IndexVersion, lease: leases.HeldLease, progress: Progress | N
     return report
 
 
-def _untried(version: IndexVersion) -> int:
+def _untried(version: IndexVersion, newest: int) -> int:
     """What fails gets a time for its next attempt, and does not hold up the build."""
-    return _waiting_for(version).filter(not_before=None).count()
+    return _waiting_for(version).filter(not_before=None, pk__lte=newest).count()
 
 
 def _waiting_for(version: IndexVersion) -> QuerySet[OutboxEntry]:

@@ -106,9 +106,8 @@ def _engine() -> Part:
     answer = _within("engine", lambda: get_backend().check())
     if answer is None:
         return Part(name="engine")
-    code = answer.code if isinstance(answer, LlmrecError) else "unavailable"
     is_away = isinstance(answer, BackendUnavailable | TimeoutError)
-    return Part(name="engine", code=code, detail=_described(answer), needed=not is_away)
+    return Part(name="engine", code=_code(answer), detail=_described(answer), needed=not is_away)
 
 
 def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Part]:
@@ -174,11 +173,15 @@ def _models() -> Iterator[Part]:
 
 def _asked(name: str, ask: Callable[[], object]) -> Part:
     answer = _within(name, ask)
-    if isinstance(answer, TimeoutError):
-        return Part(name=name, code="timeout", detail=_described(answer))
     if isinstance(answer, Exception):
-        return Part(name=name, code="unavailable", detail=_described(answer))
+        return Part(name=name, code=_code(answer), detail=_described(answer))
     return Part(name=name)
+
+
+def _code(answer: object) -> str:
+    if isinstance(answer, TimeoutError):
+        return "timeout"
+    return answer.code if isinstance(answer, LlmrecError) else "unavailable"
 
 
 def _ask_cache() -> None:

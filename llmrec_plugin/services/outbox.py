@@ -275,7 +275,7 @@ ABSENT = Failure(
 ABSENT_FIRST = timedelta(seconds=1)
 ABSENT_ATTEMPTS = 9
 """Each twice as long after the one before: 8 minutes in all."""
-SECOND_LOOK = timedelta(seconds=1)
+SECOND_LOOK = timedelta(seconds=0.7)
 """How long after a write to look whether the site wrote its document anew."""
 
 

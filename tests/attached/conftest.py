@@ -10,10 +10,10 @@ from elasticsearch import Elasticsearch
 from llmrec_plugin.backends import get_backend
 from tests.attached.site import AttachedProduct, Site
 from tests.flows.indexed import declared
-from tests.servers import Server, elasticsearch
+from tests.servers import OLDEST_ELASTICSEARCH, Server, elasticsearch
 
 
-@pytest.fixture(params=["8.19.9"])
+@pytest.fixture(params=[OLDEST_ELASTICSEARCH])
 def server(request: pytest.FixtureRequest) -> Server:
     return elasticsearch(request.param)
 

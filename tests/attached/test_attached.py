@@ -19,13 +19,14 @@ from llmrec_plugin.services.search import search
 from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
 from tests.attached.site import AttachedProduct, Site
 from tests.hostapp.models import Brand, Product
+from tests.servers import ELASTICSEARCH_VERSIONS
 
 pytestmark = pytest.mark.django_db
 
 TITLES = ("Wooden desk lamp", "Steel desk", "Paper lantern", "Oak chair", "Glass vase")
 
 
-both = pytest.mark.parametrize("server", ["8.19.9", "9.2.8"], indirect=True)
+both = pytest.mark.parametrize("server", ELASTICSEARCH_VERSIONS, indirect=True)
 
 
 def stocked(site: Site) -> list[Product]:

@@ -28,7 +28,7 @@ from llmrec_plugin.types import EngineQuery, SearchRequest
 from tests.attached.dsl_site import CarryingProduct, CarryingSearch, PlainProduct, PlainSearch
 from tests.flows.indexed import declared
 from tests.hostapp.models import Brand, Product
-from tests.servers import Server
+from tests.servers import ELASTICSEARCH_VERSIONS, Server
 
 pytestmark = [
     pytest.mark.django_db,
@@ -115,7 +115,7 @@ def near(label: str) -> int:
     return len(engine.search(version.name, EngineQuery(vector=vector.as_array())).vector)
 
 
-@pytest.mark.parametrize("server", ["8.19.9", "9.2.8"], indirect=True)
+@pytest.mark.parametrize("server", ELASTICSEARCH_VERSIONS, indirect=True)
 def test_both_indexes_answer_by_words_and_meaning(shop: list[Product]) -> None:
     for label in LABELS:
         assert filled(label) == set(TITLES)

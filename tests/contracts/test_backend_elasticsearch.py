@@ -4,16 +4,10 @@ import pytest
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend
 from tests.contracts.backend_suite import BackendContract
-from tests.servers import elasticsearch
+from tests.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
 
-class TestElasticsearch8(BackendContract):
-    version = "8.19.9"
-
-    @pytest.fixture
-    def backend(self) -> SearchBackend:
-        return SearchBackend({"hosts": elasticsearch(self.version).url})
-
-
-class TestElasticsearch9(TestElasticsearch8):
-    version = "9.2.8"
+class TestElasticsearch(BackendContract):
+    @pytest.fixture(params=ELASTICSEARCH_VERSIONS)
+    def backend(self, request: pytest.FixtureRequest) -> SearchBackend:
+        return SearchBackend({"hosts": elasticsearch(request.param).url})

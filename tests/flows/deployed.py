@@ -118,7 +118,7 @@ class Site:
 
     def _elasticsearch(self) -> servers.Server:
         """With the command and the role of the service; the superuser's password is the image's affair."""
-        server = servers.new_elasticsearch("8.19.9", settings=SECURED)
+        server = servers.new_elasticsearch(servers.OLDEST_ELASTICSEARCH, settings=SECURED)
         shell, script, *_ = self.services["elasticsearch"]["command"]
         mounted = [volume.split(":") for volume in self.services["elasticsearch"]["volumes"][1:]]
         (scripts, _, _), (roles, there, _) = mounted

@@ -19,12 +19,12 @@ from llmrec_plugin.backends.elasticsearch.options import QUANTIZATIONS
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, NotFound
 from llmrec_plugin.types import EngineQuery, IndexSchema, Removal, Terms, TextQuery
 from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
-from tests.servers import elasticsearch
+from tests.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
 NAME = "llmrec-indexes"
 
 
-@pytest.fixture(params=["8.19.9", "9.2.8"])
+@pytest.fixture(params=ELASTICSEARCH_VERSIONS)
 def url(request: pytest.FixtureRequest) -> str:
     return elasticsearch(request.param).url
 

@@ -13,7 +13,7 @@ from llmrec_plugin.exceptions import BackendUnavailable
 from llmrec_plugin.types import EngineQuery, Removal, Terms
 from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 from tests.flows.elasticsearch_proxy import Proxy, Request, proxy
-from tests.servers import elasticsearch
+from tests.servers import OLDEST_ELASTICSEARCH, elasticsearch
 
 NAME = "llmrec-requests"
 REJECTED = {
@@ -24,7 +24,7 @@ REJECTED = {
 
 @pytest.fixture
 def door() -> Iterator[Proxy]:
-    with proxy(elasticsearch("8.19.9").url) as opened:
+    with proxy(elasticsearch(OLDEST_ELASTICSEARCH).url) as opened:
         yield opened
 
 

@@ -39,7 +39,7 @@ def secured() -> Iterator[servers.Server]:
     """With a user `site` who has that role alone."""
     with servers.obtained():
         server = servers.new_elasticsearch(
-            "8.19.9",
+            servers.OLDEST_ELASTICSEARCH,
             settings={
                 "xpack.security.enabled": "true",
                 "xpack.security.transport.ssl.enabled": "false",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -22,12 +23,12 @@ from llmrec_plugin.types import Range, Removal, ResultPage, SearchRequest, Terms
 from tests.flows.indexed import found, listed
 from tests.flows.serving import open_shop
 from tests.hostapp.models import Product
-from tests.servers import Server, elasticsearch
+from tests.servers import ELASTICSEARCH_VERSIONS, OLDEST_ELASTICSEARCH, Server, elasticsearch
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["8.19.9", "9.2.8"])
+@pytest.fixture(params=ELASTICSEARCH_VERSIONS)
 def server(request: pytest.FixtureRequest) -> Server:
     return elasticsearch(request.param)
 
@@ -196,3 +197,25 @@ def test_an_outage_costs_quality_but_no_answer_and_no_save(server: Server, clien
     assert client.get(address).json()["degraded"] == []
     healed = audit("product")
     assert (healed.missing, healed.stale, healed.orphaned) == ((), (), ())
+
+
+@pytest.mark.parametrize("server", [OLDEST_ELASTICSEARCH], indirect=True)
+def test_an_engine_that_says_nothing_is_named_in_time_and_searches_go_on(
+    server: Server, client: Client
+) -> None:
+    open_shop()
+    impatient = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 1}
+    server.freeze()
+    try:
+        started = time.monotonic()
+        ready = client.get("/api/health/ready/")
+        with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": impatient}):
+            found = client.get("/api/search/?q=desk+lamp&document=product")
+        took = time.monotonic() - started
+    finally:
+        server.thaw()
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert ready.json()["checks"]["engine"] == "timeout"
+    assert (found.status_code, found.json()["degraded"]) == (200, ["engine"])
+    assert took < 20, "the health page has 3 seconds and the search 1, on a machine at rest"
+    assert client.get("/api/search/?q=desk+lamp&document=product").json()["degraded"] == []

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import IntegrityError, connection
 from django.test import Client, override_settings
 
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.logs import JsonFormatter
 from llmrec_plugin.models import OutboxEntry
-from llmrec_plugin.services import indexing, interactions, privacy
+from llmrec_plugin.services import indexing, interactions, people, privacy
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.recommendations import recommend
 from llmrec_plugin.services.search import search
@@ -75,6 +76,26 @@ def test_a_document_that_quotes_what_it_cannot_prepare_is_not_quoted(
         indexing.drain()
     assert "indexing failed document=quoting error=ValueError" in caplog.text
     assert "zanzibar" not in "\n".join(r.getMessage() for r in caplog.records if "llmrec" in r.name)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_that_quotes_a_row_is_told_by_type_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL names the failing row in the message of an error."""
+
+    def refused(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith(("UPDATE", "DELETE")):
+            raise IntegrityError("DETAIL: Failing row contains (1, velvet lamp, ada-lovelace)")
+        return execute(sql, *arguments)
+
+    in_process = {**django_settings.LLMREC, "TASKS": "process"}
+    with override_settings(LLMREC=in_process), connection.execute_wrapper(refused):
+        Product.objects.create(title="velvet lamp")
+        people.mark(["ada-lovelace"])
+    said = "\n".join(JsonFormatter().format(record) for record in caplog.records)
+    assert "draining failed error=IntegrityError at=" in said
+    assert "refreshing users failed error=IntegrityError at=" in said
+    for secret in SECRETS:
+        assert secret not in said, said
 
 
 def test_lines_are_json_with_their_fields() -> None:

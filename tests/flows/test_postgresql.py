@@ -5,51 +5,18 @@ The tests of the database's daily work run there by `make test-postgresql`.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.servers import postgresql
+from tests.flows import scenarios
 
-DATABASE = "llmrec_scenario"
 DIFFERENCES = ("missing", "stale", "orphaned", "failing", "pending")
 
 
-@pytest.fixture
-def database() -> Iterator[str]:
-    """The url of an empty database."""
-    url = postgresql().url
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-        yield url.rpartition("/")[0] + "/" + DATABASE
-        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
-
-
 def run_scenario(database: str, folder: Path, module: str, *arguments: str) -> dict[str, Any]:
-    process = subprocess.run(
-        [sys.executable, "-m", f"tests.flows.{module}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "LLMREC_TEST_DB": database,
-            "LLMREC_TEST_DATA": str(folder),
-        },
-    )
-    assert process.returncode == 0, process.stderr
-    report: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return report
+    return scenarios.run(module, folder, *arguments, LLMREC_TEST_DB=database)
 
 
 def test_the_migrations_lead_from_an_empty_database_and_back(database: str, tmp_path: Path) -> None:

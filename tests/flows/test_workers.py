@@ -13,16 +13,27 @@ from tests.flows import scenarios
 pytestmark = pytest.mark.crash
 
 
-def run_scenario(folder: Path, *arguments: str) -> dict[str, Any]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("database"))
+    return str(tmp_path / "site.sqlite3")
+
+
+def run_scenario(
+    folder: Path, *arguments: str, settings: str = "tests.worker_settings", **env: str
+) -> dict[str, Any]:
     with servers.obtained():
         servers.new_redis().discard()
     return scenarios.run(
         "worker_processes",
         folder,
         *arguments,
-        settings="tests.worker_settings",
+        settings=settings,
         timeout=600,
         LLMREC_TEST_REDIS="redis://127.0.0.1:0",  # the scenario starts its own
+        **env,
     )
 
 
@@ -34,15 +45,17 @@ def assert_nothing_differs(report: dict[str, Any]) -> None:
         assert report[count] == report["items"] > 20, report
 
 
-def test_twenty_kills_of_processes_that_drain_lose_nothing(tmp_path: Path) -> None:
-    report = run_scenario(tmp_path, "killed", "20")
+def test_twenty_kills_of_processes_that_drain_lose_nothing(place: str, tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "killed", "20", LLMREC_TEST_DB=place)
     assert report["killed"] == 20
     assert report["saver_lived_and_left"]
     assert_nothing_differs(report)
 
 
-def test_two_workers_and_a_rebuild_race_saves_and_deletes_and_lose_nothing(tmp_path: Path) -> None:
-    report = run_scenario(tmp_path, "racing")
+def test_two_workers_and_a_rebuild_race_saves_and_deletes_and_lose_nothing(
+    place: str, tmp_path: Path
+) -> None:
+    report = run_scenario(tmp_path, "racing", LLMREC_TEST_DB=place)
     assert report["built"] == 2
     assert report["savers_lived_and_left"]
     assert_nothing_differs(report)
@@ -71,3 +84,22 @@ def test_the_schedule_in_the_database_is_written_once_and_edits_are_kept(tmp_pat
     assert report["written"] == report["rows"] > 3
     assert report["runs"] > 0
     assert (report["every"], report["enabled"]) == (1, False)
+
+
+def test_each_worker_of_the_readme_takes_the_tasks_of_its_queue(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "queues")
+    assert report.keys() == {"index", "train", "default"}
+    assert {*report["index"]} == {"drain_outbox", "audit_indexes", "audit_index"}
+    assert report["train"] == ["fit_models"]
+    assert report["default"] == ["apply_retention"]
+
+
+def test_what_the_site_writes_over_is_back_in_a_moment(tmp_path: Path) -> None:
+    with servers.obtained():
+        server = servers.elasticsearch(servers.OLDEST_ELASTICSEARCH)
+    report = run_scenario(
+        tmp_path, "look", settings="tests.attached.worker_settings", LLMREC_TEST_ELASTICSEARCH=server.url
+    )
+    # 0.7 s and a little at rest; without a second look it would be the five minutes of the schedule
+    assert len(report["gaps"]) == 6
+    assert sorted(report["gaps"])[3] < 3.0, report

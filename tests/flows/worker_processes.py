@@ -5,6 +5,8 @@
     python -m tests.flows.worker_processes outage        Redis gone, frozen and back
     python -m tests.flows.worker_processes asked         SIGTERM in mid-drain
     python -m tests.flows.worker_processes beat          a schedule that an editor changed
+    python -m tests.flows.worker_processes queues        one worker for each queue, as the README starts them
+    python -m tests.flows.worker_processes look          the site writes over what a worker has written
 
 Prints one line of JSON. The script starts its own Redis, and ends all that it started.
 """
@@ -14,24 +16,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import django
 
 from tests import servers
 from tests.flows.processes import WORDS, counts, fork, save_until_told, stop, title
+from tests.flows.programs import PATIENCE, ROOT, Celery, until, worker
 
-PATIENCE = 60
-"""Seconds until what has to happen counts as not happening."""
 ITEMS = 60
 
 
@@ -48,60 +44,6 @@ def main(scenario: str, *arguments: str) -> None:
     finally:
         redis.discard()
     print(json.dumps(report))
-
-
-def until(happens: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := happens()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.01)
-    return value
-
-
-class Celery:
-    """A `celery` process with its children, in a group of their own."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.log = Path(tempfile.mkdtemp(prefix="llmrec-worker-")) / "output.log"
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "workers", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def said(self, words: str) -> bool:
-        if self.process.poll() is not None:
-            raise RuntimeError(self.log.read_text(errors="replace")[-3000:])
-        return words in self.log.read_text(errors="replace")
-
-    def children(self) -> set[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return {int(pid) for pid in path.read_text().split()}
-
-    def end(self, number: int = signal.SIGKILL) -> int:
-        """Signal the group, wait for the end and drop the log; returns the exit status."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
-        status = self.process.wait(PATIENCE)
-        shutil.rmtree(self.log.parent, ignore_errors=True)
-        return status
-
-
-@contextmanager
-def worker(name: str = "one", *, processes: int = 1) -> Iterator[Celery]:
-    celery = Celery(
-        "worker",
-        "-n", f"{name}@tests", "-c", str(processes), "-l", "INFO",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    )  # fmt: skip
-    try:
-        until(lambda: celery.said("ready."), "the worker starts")
-        yield celery
-    finally:
-        celery.end()
 
 
 def stock() -> None:
@@ -192,18 +134,13 @@ def outage(redis: servers.Server) -> dict[str, Any]:
                 redis.stop(kill=True)
             elif phase == "frozen":
                 redis.start()
-                freeze(redis, signal.SIGSTOP)
+                redis.freeze()
             elif phase == "back":
-                freeze(redis, signal.SIGCONT)
+                redis.thaw()
             receivers.pause.end()  # as in a process that has not saved for a while
             report[phase] = shop(seconds=2)
         until(emptied, "the backlog is drained")
     return result(**report)
-
-
-def freeze(redis: servers.Server, number: int) -> None:
-    assert redis.process is not None
-    os.killpg(redis.process.pid, number)
 
 
 def shop(*, seconds: float) -> dict[str, Any]:
@@ -308,12 +245,81 @@ def beat(redis: servers.Server) -> dict[str, Any]:
     }
 
 
+def queues(redis: servers.Server) -> dict[str, Any]:
+    """Which tasks the worker of each queue was given."""
+    from llmrec_plugin import tasks
+
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    starts = [line for line in lines if line.startswith("celery -A workers worker -Q")]
+    workers: dict[str, Celery] = {}
+    try:
+        for start in starts:
+            arguments = start.partition("#")[0].split()[3:]
+            queue = arguments[arguments.index("-Q") + 1]
+            workers[queue] = Celery(*arguments, "-n", f"{queue}@tests", "-l", "INFO")
+        for celery in workers.values():
+            until(lambda celery=celery: celery.said(" ready."), "the worker starts")
+        sent = [tasks.drain_outbox, tasks.audit_indexes, tasks.fit_models, tasks.apply_retention]
+        for task in sent:
+            task.delay()
+        until(
+            lambda: sum(len(celery.tasks()) for celery in workers.values()) >= len(sent) + 1,
+            "each task is done, and the audit of a document that one of them sends",
+        )
+        return {queue: sorted(celery.tasks()) for queue, celery in workers.items()}
+    finally:
+        for celery in workers.values():
+            celery.end(signal.SIGTERM)
+
+
+def look(redis: servers.Server) -> dict[str, Any]:
+    """Seconds for which the site's own writes, right after a worker's, leave documents without a vector."""
+    from elasticsearch import Elasticsearch
+
+    from llmrec_plugin.services.build import build
+    from llmrec_plugin.services.live import live_pair
+    from tests.attached.site import Site
+    from tests.hostapp.models import Product
+
+    rng = random.Random(13)
+    gaps = []
+    with Elasticsearch(os.environ["LLMREC_TEST_ELASTICSEARCH"], request_timeout=60) as client, worker():
+        site = Site(client)
+        site.clean()
+        site.create()
+        products = [Product.objects.create(title=title(rng)) for _ in range(6)]
+        site.put(*products)
+        build("attached")
+        field = live_pair("attached").index_version.name.replace("-", "_")
+
+        def digest(product: Product) -> str:
+            source = client.get(index=site.index, id=f"product-{product.pk}").body["_source"]
+            return str(source.get(field, {}).get("digest", ""))
+
+        until(emptied, "the backlog is drained")
+        for product in products:
+            former = digest(product)
+            product.title = title(rng)
+            product.save()
+            until(lambda p=product, f=former: digest(p) not in ("", f), "the worker has written the vector")
+            site.put(product)
+            lost = time.monotonic()
+            if digest(product):
+                raise RuntimeError("the site's write was to drop the vector")
+            until(lambda p=product: digest(p), "the worker looks again")
+            gaps.append(time.monotonic() - lost)
+        site.clean()
+    return {"gaps": gaps}
+
+
 SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {
     "killed": killed,
     "racing": racing,
     "outage": outage,
     "asked": asked,
     "beat": beat,
+    "queues": queues,
+    "look": look,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""Settings of that site: what changes is read from a file when a process starts, as with a deploy."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from tests.worker_settings import *  # noqa: F403
+from tests.worker_settings import INSTALLED_APPS, LLMREC
+
+CHANGES = json.loads(Path(os.environ["LLMREC_TEST_CHANGES"]).read_text())
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.changing"]
+REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"llmrec-read": None, "llmrec-write": None}}
+SOLD_FIELDS = CHANGES.pop("filter_fields", ["in_stock"])
+LLMREC = {
+    **LLMREC,
+    "BACKEND": "llmrec_plugin.backends.elasticsearch",
+    "INDEX_PREFIX": "changing",
+    "ENCODER": "tests.changing.encoder",
+    "LANGUAGES": ["en", "zh"],
+    **CHANGES,
+    "BACKEND_OPTIONS": {
+        "hosts": os.environ["LLMREC_TEST_ELASTICSEARCH"],
+        "request_timeout": 30,
+        **CHANGES.get("BACKEND_OPTIONS", {}),
+    },
+}
