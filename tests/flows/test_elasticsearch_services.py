@@ -204,6 +204,7 @@ def test_an_engine_that_says_nothing_is_named_in_time_and_searches_go_on(
     server: Server, client: Client
 ) -> None:
     open_shop()
+    build("course")
     impatient = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 1}
     server.freeze()
     try:
