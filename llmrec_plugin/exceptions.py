@@ -14,7 +14,8 @@ LlmrecError
 ├── TrainingStopped             a training ran into its time budget, or was told to end
 ├── BackendUnavailable          the search engine does not answer
 ├── EvaluationFailed            the process that measures broke off
-└── EncoderUnavailable          the text encoder cannot be loaded or does not answer
+├── EncoderUnavailable          the text encoder cannot be loaded or does not answer
+└── TrainingFailed              an encoder could not be tuned; the live model is untouched
 """
 
 from __future__ import annotations
@@ -89,3 +90,7 @@ class EncoderUnavailable(LlmrecError):
 
 class EvaluationFailed(LlmrecError):
     code = "evaluation_failed"
+
+
+class TrainingFailed(LlmrecError):
+    code = "training_failed"

@@ -21,6 +21,7 @@ from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, Inv
 from llmrec_plugin.types import Matrix
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_URL = ("http://", "https://")
 _MAX_ID = 64
 _RETRY_SECONDS = 10.0
 """An encoder that could not be had is not tried again before: a search must not wait for it every time."""
@@ -176,11 +177,18 @@ class _Loaded:
             raise
 
 
+def is_sentence_transformer(name: str) -> bool:
+    """Whether the name is that of a model that runs here, and no URL or module of somebody's own."""
+    if name.startswith(_URL):
+        return False
+    return _MODULE.fullmatch(name) is None or Path(name).is_dir()
+
+
 def _builder(name: str) -> Any:
     """The module whose `build` makes the encoder called `name`."""
-    if name.startswith(("http://", "https://")):
+    if name.startswith(_URL):
         return importlib.import_module("llmrec_plugin.encoders.http")
-    if _MODULE.fullmatch(name) is None or Path(name).is_dir():
+    if is_sentence_transformer(name):
         return importlib.import_module("llmrec_plugin.encoders.sentence_transformer")
     try:
         module = importlib.import_module(name)

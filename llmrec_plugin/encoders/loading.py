@@ -183,8 +183,16 @@ def _dtype(model: Any, device: str) -> str:
 
     if not any(isinstance(module, torch.nn.Linear) for module in model.modules()):
         return "float32"  # a table of word vectors has no products to speed up
-    fast = _cpu_has_bfloat16() if device == "cpu" else device == "cuda" and torch.cuda.is_bf16_supported()
-    return "bfloat16" if fast else "float32"
+    return "bfloat16" if runs_bfloat16(device) else "float32"
+
+
+def runs_bfloat16(device: str) -> bool:
+    """Whether products in bfloat16 are faster there than in float32."""
+    import torch
+
+    if device == "cpu":
+        return _cpu_has_bfloat16()
+    return device == "cuda" and bool(torch.cuda.is_bf16_supported())
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -84,7 +84,7 @@ class SentenceTransformerEncoder:
         self._loaded = loaded
         self._batch_size = options.batch_size
         self._workers = (options.threads or _free_cores()) if loaded.on_cpu else 1
-        self._query_prompt, self._document_prompt = _prompts(name, loaded.model.prompts, options)
+        self._query_prompt, self._document_prompt = prompts_of(name, loaded.model.prompts, options)
         max_length = _limit_length(loaded.model, options.max_length)
         self._max_characters = max_length * _CHARACTERS_PER_TOKEN
         self.dimensions = int(loaded.model.get_embedding_dimension())
@@ -128,7 +128,7 @@ class SentenceTransformerEncoder:
         return vectors
 
 
-def _prompts(name: str, recorded: Mapping[str, str | None], options: Options) -> tuple[str, str]:
+def prompts_of(name: str, recorded: Mapping[str, str | None], options: Options) -> tuple[str, str]:
     """For queries and for documents: as the options say, else the model, else what is known of its family."""
     known = _E5_PROMPTS if _E5.search(name) else ("", "")
     query, document = options.query_prompt, options.document_prompt

@@ -1,4 +1,5 @@
-"""Finds the folder of a sentence-transformers model: local path, local cache, packaged weights, hub.
+"""Finds the folder of a sentence-transformers model: tuned here, local path, local cache, packaged weights,
+hub.
 
 Only folders whose weights are safetensors are used: a pickle can run code when it is loaded.
 """
@@ -20,10 +21,14 @@ logger = logging.getLogger(__name__)
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _OTHER_FORMATS = ["onnx/*", "openvino/*"]
+TUNED = "tuned:"
+"""What the name of an encoder that was tuned on the site's events begins with."""
 
 
 def find_model(name: str, revision: str = "") -> Path:
     """A folder that holds the model; raises ConfigurationError or EncoderUnavailable saying what to do."""
+    if name.startswith(TUNED):
+        return _tuned(name)
     if (folder := Path(name).expanduser()).is_dir():
         return _usable(folder, name)
     if name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name:
@@ -34,6 +39,21 @@ def find_model(name: str, revision: str = "") -> Path:
     if not revision and (packaged := _from_package(repository)) is not None:
         return packaged
     return _usable(_from_hub(repository, revision), name)
+
+
+def tuned_folder() -> Path:
+    """Where tuned encoders are kept."""
+    return get_settings().data_dir / "encoders"
+
+
+def _tuned(name: str) -> Path:
+    folder = tuned_folder() / name.removeprefix(TUNED)
+    if not folder.is_dir():
+        raise EncoderUnavailable(
+            f'The encoder "{name}" was tuned on another machine, or its folder was removed: copy it to '
+            f'{folder} (a LLMREC["DATA_DIR"] that all processes share needs no copies), or roll back.'
+        )
+    return _usable(folder, name)
 
 
 def _usable(folder: Path, name: str) -> Path:

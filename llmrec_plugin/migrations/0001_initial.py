@@ -201,6 +201,30 @@ class Migration(migrations.Migration):
             bases=('llmrec_plugin.indexversion',),
         ),
         migrations.CreateModel(
+            name='TunedEncoder',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('name', models.CharField(help_text='As settings and index versions name it.', max_length=64, verbose_name='encoder')),
+                ('options', models.JSONField(blank=True, default=dict, verbose_name='encoder options')),
+                ('encoder_id', models.CharField(max_length=64, verbose_name='encoder identity')),
+                ('base_name', models.CharField(max_length=255, verbose_name='made from')),
+                ('base_options', models.JSONField(blank=True, default=dict, verbose_name='options of what it was made from')),
+                ('base_id', models.CharField(max_length=64, verbose_name='identity of what it was made from')),
+                ('state', models.CharField(choices=[('measuring', 'being measured'), ('accepted', 'better, taken over'), ('refused', 'not better, left aside')], default='measuring', max_length=10, verbose_name='state')),
+                ('events_until', models.DateTimeField(blank=True, null=True, verbose_name='interactions until')),
+                ('report', models.JSONField(default=dict, help_text='Of the training, and of the comparison with what answered.', verbose_name='report')),
+                ('by', models.CharField(help_text='User name or command.', max_length=150, verbose_name='by')),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+            ],
+            options={
+                'verbose_name': 'tuned encoder',
+                'verbose_name_plural': 'tuned encoders',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['document', 'name'], name='llmrec_tuned_encoder')],
+            },
+        ),
+        migrations.CreateModel(
             name='Interaction',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -20,6 +20,7 @@ from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
 from llmrec_plugin.services.calibration import measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
+from llmrec_plugin.services.encoders import wanted_spec
 from llmrec_plugin.services.live import engine_of, find_live_pair, schema_of
 from llmrec_plugin.services.projection import analysis_of, declared_schema, sample
 from llmrec_plugin.types import Progress
@@ -79,8 +80,11 @@ def build(
     rebuild: bool = False,
     promote: bool = True,
     by: str = "command",
+    spec: EncoderSpec | None = None,
 ) -> BuildReport:
     """See that the live index of a document is what the site declares, and holds all its items.
+
+    `spec`: another encoder than the declared one, or the one tuned from it that answers now.
 
     A new version is made when the encoder, the text analysis or the fields changed, or with `rebuild`;
     the former one answers until the new one is complete. Killed and run again, it goes on where it
@@ -90,8 +94,9 @@ def build(
     document = registry.get(label)
     with leases.hold(f"build:{label}") as lease:
         outbox.release_dead()
-        encoder = load_encoder(document.encoder_spec())
-        version, created = _version_for(document, encoder, rebuild=rebuild)
+        spec = spec or _wanted_spec(document)
+        encoder = load_encoder(spec)
+        version, created = _version_for(document, encoder, spec, rebuild=rebuild)
         engine_of(version).create_index(version.name, schema_of(version))
         if version.state == IndexVersion.State.BUILDING:
             _mark_items(document, version, lease)
@@ -119,10 +124,9 @@ def build(
 
 
 def _version_for(
-    document: SearchDocument[Any], encoder: Encoder, *, rebuild: bool
+    document: SearchDocument[Any], encoder: Encoder, spec: EncoderSpec, *, rebuild: bool
 ) -> tuple[IndexVersion, bool]:
     """The version to work on: one under way, one at hand, or a new one; and whether it is new."""
-    spec = document.encoder_spec()
     identity = _Identity(
         encoder_id=encoder.id,
         analysis_id=analysis_of(document),
@@ -151,6 +155,11 @@ def _version_for(
         ),
         True,
     )
+
+
+def _wanted_spec(document: SearchDocument[Any]) -> EncoderSpec:
+    pair = find_live_pair(document.label)
+    return wanted_spec(document, pair.index_version if pair else None)
 
 
 def _live_first(versions: Any, label: str) -> list[IndexVersion]:
@@ -254,7 +263,7 @@ def _become_ready(version: IndexVersion, floor: float | None) -> None:
 def estimate(label: str) -> Estimate:
     """Time and space of a build, from encoding a few items here and now."""
     document = registry.get(label)
-    encoder = load_encoder(document.encoder_spec())
+    encoder = load_encoder(_wanted_spec(document))
     count = document.get_queryset().count()
     stored = Embedding.objects.filter(document=label, encoder_id=encoder.id).count()
     to_encode = max(count - stored, 0)

@@ -18,6 +18,7 @@ from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, 
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
 from llmrec_plugin.services import drift, health, runs
 from llmrec_plugin.services.backlog import Backlog, waiting
+from llmrec_plugin.services.encoders import wanted_spec
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
 
@@ -226,7 +227,7 @@ def _count(version: IndexVersion) -> int | None:
 
 def _differences(document: SearchDocument[Any], version: IndexVersion) -> tuple[str, ...]:
     """What a new build would make otherwise; encoders are compared by name and options, unloaded."""
-    spec = document.encoder_spec()
+    spec = wanted_spec(document, version)
     schema = declared_schema(document)
     compared = {
         _("encoder"): (spec.name, dict(spec.options))

@@ -21,7 +21,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours
 from llmrec_plugin.learning.setups import Setup, fit_prior
-from llmrec_plugin.models import Configuration, Interaction, ModelArtefact, ModelVersion
+from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
@@ -121,9 +121,11 @@ def fit(
     *,
     now: datetime | None = None,
     by: str = "command",
+    index_version: IndexVersion | None = None,
     progress: Progress | None = None,
 ) -> ModelVersion:
-    """Learn from the consented interactions up to `now` and make the result live with the live index.
+    """Learn from the consented interactions up to `now` and make the result live with the live index, or
+    with a ready `index_version` that takes its place.
 
     Raises NotBuilt when no index is live, LeaseLost while another training of the document runs. Any number
     of events will do, none included.
@@ -132,15 +134,16 @@ def fit(
     now = now or timezone.now()
     report_step = progress or (lambda done, total: None)
     pair = live_pair(label)  # before any work is done
+    index = index_version or pair.index_version
     with leases.hold(lease_name(label), heartbeat=True) as lease:
-        data = _training_data(label, now=now)
+        data = training_data(label, now=now)
         report_step(1, STEPS)
         lease.beat()
         adaptation, ladder = adapt(
-            pair.index_version,
+            index,
             data.keys,
             data.log,
-            incumbent=collaborative(pair.model_version).adaptation,
+            incumbent=_incumbent(pair, index),
             configured=Configuration.current().shares(),
             progress=lambda done, total: lease.beat(),
         )
@@ -160,7 +163,7 @@ def fit(
         }
         lease.beat()
         lineage = {"parent": pair.model_version, "events_since": data.since, "events_until": data.until}
-        version = _publish(label, content, report, lineage=lineage, by=by)
+        version = _publish(index_version, label, content, report, lineage=lineage, by=by)
     report_step(4, STEPS)
     return version
 
@@ -170,19 +173,34 @@ def lease_name(label: str) -> str:
     return f"train:{label}"
 
 
+def _incumbent(pair: LivePair, index: IndexVersion) -> Adaptation | None:
+    """What answers now; for another index than the live one its setup, to be fitted on those vectors."""
+    adaptation = collaborative(pair.model_version).adaptation
+    if adaptation is not None and index.pk != pair.index_version.pk:
+        return replace(adaptation, encoder_id=index.encoder_id)
+    return adaptation
+
+
 def _publish(
-    label: str, content: bytes, report: dict[str, Any], *, lineage: dict[str, Any], by: str
+    index_version: IndexVersion | None,
+    label: str,
+    content: bytes,
+    report: dict[str, Any],
+    *,
+    lineage: dict[str, Any],
+    by: str,
 ) -> ModelVersion:
     sha256 = hashlib.sha256(content).hexdigest()
     with transaction.atomic():
         artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
         version = ModelVersion.objects.create(document=label, artefact=artefact, report=report, **lineage)
-        promotion.promote(live_pair(label).index_version, model_version=version, by=by, reason="trained")
+        index = index_version or live_pair(label).index_version
+        promotion.promote(index, model_version=version, by=by, reason="trained")
     return version
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TrainingData:
+class TrainingData:
     keys: tuple[str, ...]
     matrix: Any
     """scipy csr, users x items: the weight of the strongest event of each pair, 1 for the strongest kind."""
@@ -195,7 +213,7 @@ class _TrainingData:
     """All events by rows of users and of `keys`."""
 
 
-def _training_data(label: str, *, now: datetime) -> _TrainingData:
+def training_data(label: str, *, now: datetime) -> TrainingData:
     """Events in favour of an item that is still visible, by users who have not refused."""
     from scipy import sparse
 
@@ -235,7 +253,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
         shape=(len(users), len(keys)),
     )
     main = max(kinds, key=lambda kind: (kinds[kind] * weights[kind], kind), default="")
-    return _TrainingData(
+    return TrainingData(
         keys=keys,
         matrix=matrix,
         events=kinds.total(),
@@ -249,7 +267,7 @@ def _training_data(label: str, *, now: datetime) -> _TrainingData:
     )
 
 
-def _learn(data: _TrainingData, adaptation: Adaptation | None) -> tuple[Collaborative, str]:
+def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collaborative, str]:
     """In the way that was found to tell most; and by what method neighbours were learned."""
     setup = adaptation.setup if adaptation else Setup()
     if data.events < LEAST_EVENTS:

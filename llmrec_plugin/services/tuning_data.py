@@ -1,0 +1,278 @@
+"""What an encoder is tuned on, from the site's items, interactions and searches, by time.
+
+The events are cut in three: the encoder learns from the first part, stops by the second, and whether it is
+better is decided on the last, which nothing was learned from or chosen by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.encoders.base import Encoder
+from llmrec_plugin.evaluation.protocol import Events, Split, temporal_split
+from llmrec_plugin.exceptions import TrainingFailed
+from llmrec_plugin.learning.coreset import k_centre
+from llmrec_plugin.learning.neighbours import Neighbours, fit_neighbours, taken
+from llmrec_plugin.learning.pairs import (
+    Pairs,
+    hard_negatives,
+    history_pairs,
+    joined,
+    known_pairs,
+    make_pairs,
+    neighbour_pairs,
+)
+from llmrec_plugin.models import Impression, Interaction
+from llmrec_plugin.services import privacy, training
+from llmrec_plugin.services.projection import prepared
+from llmrec_plugin.training.base import TrainingData, TrainingOptions
+from llmrec_plugin.types import Matrix
+
+CHUNK = 500
+LEAST_TRAIN, LEAST_VALID = 50, 20
+"""Pairs without which nothing is tuned."""
+MOST_VALID = 1_000
+NEIGHBOURS_DISTILLED = 10
+"""Of each item; the strongest ones hold most of the weight."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Behaviour:
+    """What people did with one document type, on rows of `keys`."""
+
+    keys: tuple[str, ...]
+    texts: tuple[str, ...]
+    """Passages of the items of `keys`."""
+    titles: tuple[str, ...]
+    events: Events
+    split: Split
+    clicks: Clicks
+    ratings: Ratings
+    since: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clicks:
+    """What people took from the results of a search; arrays in order of time."""
+
+    queries: tuple[str, ...]
+    items: NDArray[np.int64]
+    times: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ratings:
+    """What people gave items, 0..1 between the worst and the best rating of the site; in order of time."""
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    values: NDArray[np.float32]
+    times: NDArray[np.float64]
+
+
+def behaviour_of(label: str, *, now: datetime) -> Behaviour:
+    """The consented events up to `now`, with the texts of the items that had any."""
+    document = registry.get(label)
+    data = training.training_data(label, now=now)
+    found = {key: (text, title) for key, text, title in _texts(document, data.keys)}
+    place = {key: row for row, key in enumerate(key for key in data.keys if key in found)}
+    rows = np.array([place.get(key, -1) for key in data.keys], np.int64)
+    moved = rows[data.log.items] if len(data.log) else np.empty(0, np.int64)
+    events = Events(data.log.users[moved >= 0], moved[moved >= 0], data.log.times[moved >= 0])
+    return Behaviour(
+        keys=tuple(place),
+        texts=tuple(found[key][0] for key in place),
+        titles=tuple(found[key][1] for key in place),
+        events=events,
+        split=temporal_split(events),
+        clicks=_clicks(label, place, now=now),
+        ratings=_ratings(label, place, now=now),
+        since=None if not len(events) else datetime.fromtimestamp(float(events.times[0]), tz=now.tzinfo),
+        until=data.until,
+    )
+
+
+def _texts(document: SearchDocument[Any], keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Key, passage and title of each item that can still be found."""
+    for start in range(0, len(keys), CHUNK):
+        rows = document.in_bulk(keys[start : start + CHUNK])
+        for key, row in rows.items():
+            item = prepared(document, row)
+            if item is not None:
+                yield key, item.passage, item.title
+
+
+def _clicks(label: str, place: Mapping[str, int], *, now: datetime) -> Clicks:
+    """Of results of a search by words; a click counts as little as it proves, but it names the words."""
+    events = privacy.consented(
+        Interaction.objects.filter(document=label, at__lte=now, request_id__isnull=False)
+    ).exclude(kind="dismiss")
+    queries = dict(
+        Impression.objects.filter(document=label, placement="search")
+        .exclude(query="")
+        .values_list("request_id", "query")
+    )
+    found = [
+        (at.timestamp(), queries[request], place[key])
+        for request, key, at in events.order_by("at").values_list("request_id", "object_id", "at")
+        if request in queries and key in place
+    ]
+    return Clicks(
+        queries=tuple(query for _, query, _ in found),
+        items=np.array([item for *_, item in found], np.int64),
+        times=np.array([at for at, *_ in found], np.float64),
+    )
+
+
+def _ratings(label: str, place: Mapping[str, int], *, now: datetime) -> Ratings:
+    events = privacy.consented(
+        Interaction.objects.filter(document=label, kind="rating", at__lte=now, value__isnull=False)
+    )
+    rows = [
+        (user, place[key], value, at.timestamp())
+        for user, key, value, at in events.order_by("at").values_list("user_key", "object_id", "value", "at")
+        if key in place and value is not None and np.isfinite(value)
+    ]
+    users = {user: number for number, user in enumerate(dict.fromkeys(user for user, *_ in rows))}
+    values = np.array([value for _, _, value, _ in rows], np.float32)
+    span = float(np.ptp(values)) if len(values) else 0.0
+    return Ratings(
+        users=np.array([users[user] for user, *_ in rows], np.int64),
+        items=np.array([item for _, item, *_ in rows], np.int64),
+        values=(values - values.min()) / span if span > 0 else np.ones_like(values),
+        times=np.array([at for *_, at in rows], np.float64),
+    )
+
+
+def make_training_data(
+    behaviour: Behaviour, encoder: Encoder, options: TrainingOptions, *, prompts: tuple[str, str]
+) -> TrainingData:
+    """Pairs, texts and the vectors that the tuned encoder is to stay near; raises TrainingFailed for too few
+    events. `prompts`: of queries and of documents, as the encoder puts them before each text."""
+    rng = np.random.default_rng(options.seed)
+    events, split, items = behaviour.events, behaviour.split, len(behaviour.keys)
+    queries = tuple(dict.fromkeys(behaviour.clicks.queries))
+    neighbours = None
+    if options.loss == "distillation":
+        neighbours = _neighbours(events.part(split.train), items)
+    train, valid = _pairs(behaviour, queries, neighbours, options, rng)
+    if len(train) < LEAST_TRAIN or len(valid) < LEAST_VALID:
+        raise TrainingFailed(
+            f"{len(events)} interactions make {len(train)} pairs to learn from and {len(valid)} to stop by; "
+            f"at least {LEAST_TRAIN} and {LEAST_VALID} are needed. Nothing was changed."
+        )
+    vectors = _vectors(encoder, behaviour.texts, queries)
+    learned = events.part(split.train)
+    known = known_pairs(learned, size=items + len(queries), also=[train])
+    train = _chosen(train, vectors, options, rng)
+    if options.hard_negatives:
+        train = train.with_negatives(hard_negatives(train, vectors, known, items=items, rng=rng))
+    query_prompt, document_prompt = prompts
+    return TrainingData(
+        texts=[
+            *(document_prompt + text for text in behaviour.texts),
+            *(query_prompt + query for query in queries),
+        ],
+        items=items,
+        train=train,
+        valid=valid,
+        known=known,
+        neighbours=neighbours,
+        frozen=vectors if options.anchor else None,
+        titles=np.array([len(document_prompt) + len(title) for title in behaviour.titles], np.int32),
+        facts={
+            "interactions": len(events),
+            "first": behaviour.since.isoformat() if behaviour.since else "",
+            "last": behaviour.until.isoformat() if behaviour.until else "",
+            "items with interactions": items,
+            "searches that led to an item": len(behaviour.clicks.items),
+        },
+    )
+
+
+def _neighbours(events: Events, items: int) -> Neighbours:
+    return fit_neighbours(taken(events.users, events.items, catalogue=items))[0]
+
+
+def _pairs(
+    behaviour: Behaviour,
+    queries: Sequence[str],
+    neighbours: Neighbours | None,
+    options: TrainingOptions,
+    rng: np.random.Generator,
+) -> tuple[Pairs, Pairs]:
+    """To learn from and to stop by."""
+    events, split = behaviour.events, behaviour.split
+    history = 1 if neighbours is not None else options.history
+    if options.loss == "mse":
+        return tuple(_rated(behaviour, window, history=history) for window in (0, 1))  # type: ignore[return-value]
+    train, valid = (
+        joined(
+            [
+                history_pairs(
+                    events.part(slice(0, window.stop)), window, history=history, most=most, rng=rng
+                ),
+                _clicked(behaviour, queries, window, history=history),
+            ]
+        )
+        for window, most in ((split.train, 4 * options.most_pairs), (split.valid, MOST_VALID))
+    )
+    if neighbours is not None:
+        train = neighbour_pairs(neighbours, per_item=NEIGHBOURS_DISTILLED, history=history)
+    return train, valid
+
+
+def _clicked(behaviour: Behaviour, queries: Sequence[str], window: slice, *, history: int) -> Pairs:
+    """From the words of a search to what was taken of its results, within the time of the window."""
+    times = behaviour.events.times
+    begin = times[window.start] if window.start else -np.inf
+    end = times[window.stop] if window.stop < len(times) else np.inf
+    clicks = behaviour.clicks
+    number = {query: len(behaviour.keys) + place for place, query in enumerate(queries)}
+    chosen = np.flatnonzero((clicks.times >= begin) & (clicks.times < end))
+    return make_pairs(
+        [[number[clicks.queries[place]]] for place in chosen.tolist()],
+        clicks.items[chosen].tolist(),
+        history=history,
+    )
+
+
+def _rated(behaviour: Behaviour, part: int, *, history: int) -> Pairs:
+    """From what a user liked before, the better half of the scale, to what he rated next, with the rating;
+    `part`: 0 to learn from, 1 to stop by."""
+    ratings = behaviour.ratings
+    split = temporal_split(Events(ratings.users, ratings.items, ratings.times))
+    window = (split.train, split.valid)[part]
+    liked: dict[int, list[int]] = {}
+    left, right, value = [], [], []
+    for place in range(window.stop):
+        user, item = int(ratings.users[place]), int(ratings.items[place])
+        if place >= window.start and liked.get(user):
+            left.append(liked[user][-history:])
+            right.append(item)
+            value.append(float(ratings.values[place]))
+        if ratings.values[place] >= 0.5:
+            liked.setdefault(user, []).append(item)
+    return make_pairs(left, right, history=history, value=value)
+
+
+def _vectors(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) -> Matrix:
+    return np.concatenate([encoder.encode_document(list(texts)), encoder.encode_query(list(queries))])
+
+
+def _chosen(pairs: Pairs, vectors: Matrix, options: TrainingOptions, rng: np.random.Generator) -> Pairs:
+    """At most as many pairs as the options say."""
+    if len(pairs) <= options.most_pairs:
+        return pairs
+    if not options.coreset:
+        return pairs.part(np.sort(rng.choice(len(pairs), size=options.most_pairs, replace=False)))
+    sides = np.concatenate([vectors[pairs.left[:, -1]], vectors[pairs.right]], axis=1)
+    return pairs.part(k_centre(sides, options.most_pairs, rng=rng))

@@ -1,0 +1,222 @@
+"""What tuning an encoder takes and gives, and the role of those who do it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.learning.neighbours import Neighbours
+from llmrec_plugin.learning.pairs import Known, Pairs
+from llmrec_plugin.types import Matrix, Progress
+
+Loss: TypeAlias = Literal["ranking", "distillation", "bce", "mse"]
+Method: TypeAlias = Literal["lora", "full"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
+LEARNING_RATES: Mapping[str, float] = {"lora": 5e-4, "full": 5e-5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How an encoder is tuned; every field may be given to `llmrec train --encoder` as name=value."""
+
+    loss: Loss = "distillation"
+    """"distillation": texts become as near as people take them together (EASE); "ranking": what followed is
+    nearer than the rest of the batch, what is known to follow left out of that rest; "bce": sigmoid of the
+    dot product against 1 for what followed and 0 for the rest; "mse": the dot product against ratings."""
+    method: Method = "full"
+    """"full": all weights; "lora": low-rank additions that are merged into the weights at the end."""
+    history: int = 1
+    """Past items that make the left side of a pair; 1: the item before."""
+    epochs: float = 3.0
+    batch_size: int = 48
+    learning_rate: float = 0.0
+    """0: 5e-4 for "lora", 5e-5 for "full"."""
+    scale: float = 20.0
+    """What cosines are multiplied by before they are compared; 20 is a temperature of 0.05."""
+    rank: int = 8
+    """Of the low-rank additions."""
+    layers: int = 0
+    """Last layers of the model that are tuned, the others stay and cost a third; 0: all."""
+    max_tokens: int = 64
+    """Read of each text while it is tuned."""
+    most_pairs: int = 20_000
+    """Of the pairs, so many are drawn at random, or chosen by `coreset`."""
+    coreset: bool = False
+    """Choose the pairs so that every other one lies near one of them (k-centre), rather than at random."""
+    hard_negatives: bool = False
+    """Beside the rest of the batch, for each pair an item that is like the left side and did not follow."""
+    anchor: float = 0.1
+    """Weight of staying near the vectors of the encoder as it was, so that search does not get worse."""
+    language: float = 0.0
+    """Weight of a second task: the title of an item finds the rest of its text; 0: left out."""
+    masked: float = 0.0
+    """Weight of guessing masked words, for models that have a head for it; 0: left out."""
+    adversarial: float = 0.0
+    """Weight of not telling source and target apart (DANN), where there is a source; 0: left out."""
+    patience: int = 3
+    """Measurements on validation pairs without a gain before it stops."""
+    checks: int = 8
+    """Measurements on validation pairs, and checkpoints, in all."""
+    seconds: float = 3600.0
+    """Time cap: what was best until then is the result."""
+    memory_mb: int = 0
+    """The same for memory; 0: no cap."""
+    threads: int = 1
+    precision: Precision = "auto"
+    """Of the products: "auto" is bfloat16 where the hardware has it; weights are kept in float32."""
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in _choices().items():
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(
+                    f'The training option {name} is "{getattr(self, name)}"; '
+                    f"it must be one of {', '.join(choices)}."
+                )
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ConfigurationError(
+                    f"The training option {name} is {getattr(self, name)}; it must be at least {least}."
+                )
+
+    @property
+    def rate(self) -> float:
+        return self.learning_rate or LEARNING_RATES[self.method]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> TrainingOptions:
+        """From names and values, texts included; raises ConfigurationError that names the nearest option."""
+        kinds = {one.name: type(one.default) for one in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in kinds:
+                near = difflib.get_close_matches(name, kinds, n=1, cutoff=0.0)[0]
+                raise ConfigurationError(
+                    f'There is no training option "{name}". Did you mean "{near}"? Known: {", ".join(kinds)}.'
+                )
+            values[name] = _read(name, value, kinds[name])
+        return cls(**values)
+
+
+_LEAST: Mapping[str, float] = {
+    "history": 1,
+    "epochs": 0.01,
+    "batch_size": 4,
+    "learning_rate": 0,
+    "scale": 0.1,
+    "rank": 1,
+    "layers": 0,
+    "max_tokens": 8,
+    "most_pairs": 1,
+    "anchor": 0,
+    "language": 0,
+    "masked": 0,
+    "adversarial": 0,
+    "patience": 1,
+    "checks": 1,
+    "seconds": 1,
+    "memory_mb": 0,
+    "threads": 1,
+}
+
+
+def _choices() -> dict[str, tuple[str, ...]]:
+    hints = get_type_hints(TrainingOptions)
+    return {name: get_args(hint) for name, hint in hints.items() if get_args(hint)}
+
+
+def _read(name: str, value: Any, kind: type) -> Any:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else words[str(value).lower()]
+        return kind(value)
+    except (KeyError, TypeError, ValueError):
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise ConfigurationError(f"The training option {name} is {value!r}; expected {expected}.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """The encoder that is tuned, as the site uses it."""
+
+    folder: str
+    name: str
+    pooling: str = ""
+    license: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingData:
+    """What it is tuned on; no user is in it."""
+
+    texts: Sequence[str]
+    """Items first, then queries, each with its prompt."""
+    items: int
+    """How many of the texts are items."""
+    train: Pairs
+    valid: Pairs
+    """Later than all of `train`."""
+    known: Known
+    neighbours: Neighbours | None = None
+    """Of the items; for "distillation"."""
+    frozen: Matrix | None = None
+    """The vectors of `texts` by the encoder as it is, for the anchor; None: no anchor."""
+    titles: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """Number of leading characters of each item that are its title, for the language task."""
+    source: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """Rows of texts that come from another site, for the adversarial task."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """For the model card: window of the data, counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingReport:
+    """What came of it."""
+
+    folder: str
+    """The tuned model, a folder named by its content."""
+    steps: int
+    epochs: float
+    seconds: float
+    pairs: int
+    stopped: str
+    """"done", "patience", "time" or "memory"."""
+    resumed_from: int
+    """The step of the checkpoint that it went on from; 0: from the start."""
+    best_step: int
+    valid_loss: Mapping[str, float]
+    """"before", "after" and, step by step, "step N"."""
+    train_loss: Sequence[float]
+
+
+class Trainer(Protocol):
+    """Tunes an encoder; the same data, options and seed give the same model."""
+
+    def train(
+        self,
+        base: BaseModel,
+        data: TrainingData,
+        options: TrainingOptions,
+        out: Path,
+        *,
+        work: Path,
+        progress: Progress | None = None,
+    ) -> TrainingReport:
+        """Write the tuned model as a new folder in `out`, named by its content, complete or not at all.
+
+        `work` keeps the checkpoints: run again with the same arguments after an interruption, it goes on
+        from the last one. Raises TrainingFailed, or ConfigurationError for options that do not fit the
+        model or the data.
+        """

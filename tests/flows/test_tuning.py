@@ -1,0 +1,152 @@
+"""An encoder is tuned on the site's own events, and taken over only where that is proven to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
+from django.utils import timezone
+
+from llmrec_plugin.encoders.base import forget_encoders
+from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, TunedEncoder
+from llmrec_plugin.services import promotion, tuning
+from llmrec_plugin.services.build import build
+from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.recommendations import recommend
+from llmrec_plugin.services.search import search
+from llmrec_plugin.training.base import TrainingOptions
+from llmrec_plugin.types import SearchRequest
+from tests.contracts.tiny_model import make_tiny_model
+from tests.hostapp.models import Brand, Product
+
+pytestmark = [pytest.mark.django_db, pytest.mark.model]
+
+FAMILIES = ["oak", "pine", "wool", "glass", "steel", "clay", "paper", "silk"]
+THINGS = ["box", "cup", "bowl", "frame", "stool", "tray", "vase", "lamp", "shelf", "hook"]
+USERS, LENGTH = 220, 9
+OPTIONS = TrainingOptions(
+    loss="ranking", epochs=2, learning_rate=3e-3, scale=10, anchor=0.02, most_pairs=1_000, checks=3
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def shop(tiny: Path, data_dir: Path) -> Iterator[dict[tuple[int, int], Product]]:
+    """Eighty products of eight families, by a small transformer that was never taught anything."""
+    llmrec = {**django_settings.LLMREC, "ENCODER": str(tiny), "ENCODER_OPTIONS": {}}
+    with override_settings(LLMREC=llmrec):
+        forget_encoders()
+        brand = Brand.objects.create(name="Acme")
+        products = {
+            (family, thing): Product(
+                title="",  # what is taught below costs a model this small its sense for single words
+                description=f"{FAMILIES[family]} {THINGS[thing]}",
+                brand=brand,
+                price=5,
+                in_stock=True,
+                created=timezone.now(),
+            )
+            for family in range(len(FAMILIES))
+            for thing in range(len(THINGS))
+        }
+        Product.objects.bulk_create(products.values())
+        build("product")
+        IndexVersion.objects.update(floor=None)
+        yield products
+        forget_encoders()
+
+
+def live(products: dict[tuple[int, int], Product], following: Callable[[int], int]) -> None:
+    """Users take one thing after the other, the next from the family that `following` gives."""
+    draw = np.random.default_rng(0)
+    start = timezone.now() - timedelta(days=2)
+    events = []
+    for user in range(USERS):
+        family = int(draw.integers(len(FAMILIES)))
+        for place in range(LENGTH):
+            item = products[family, int(draw.integers(len(THINGS)))]
+            events.append(
+                Interaction(
+                    user_key=f"u{user}",
+                    document="product",
+                    object_id=str(item.pk),
+                    kind="purchase",
+                    at=start + timedelta(minutes=place * USERS + user),
+                )
+            )
+            family = following(family) % len(FAMILIES)
+    Interaction.objects.bulk_create(events)
+
+
+def only_texts() -> None:
+    """Likeness alone, so that the encoder and not the neighbours decides what is seen."""
+    Configuration(
+        recommendation_taste=1.0, recommendation_also=0.0, recommendation_popularity=0.0, diversity=0.0
+    ).save()
+
+
+def families_for(products: dict[tuple[int, int], Product], family: int) -> list[str]:
+    """Of what is recommended to somebody new who just bought from the family."""
+    user = f"new-{family}-{Interaction.objects.count()}"
+    Interaction.objects.create(
+        user_key=user,
+        document="product",
+        object_id=str(products[family, 0].pk),
+        kind="purchase",
+        at=timezone.now(),
+    )
+    page = recommend("for-you", document="product", user_key=user, size=8)
+    return [item.object.description.split()[0] for item in page.results]
+
+
+def test_a_better_encoder_is_filled_in_beside_the_old_one_and_goes_live(
+    shop: dict[tuple[int, int], Product],
+) -> None:
+    only_texts()
+    live(shop, lambda family: family ^ 1)
+    before = live_pair("product").index_version
+    report = tuning.tune("product", options=OPTIONS, by="test")
+    print(report.verdict, report.training)
+    assert report.verdict.accepted, report.verdict
+    assert report.verdict.figures["low"] > 0
+    assert report.training.valid_loss["after"] < report.training.valid_loss["before"]
+
+    after = live_pair("product")
+    assert after.index_version == report.index_version != before
+    assert after.model_version == report.model_version
+    assert Deployment.objects.latest("id").by == "test"
+    assert after.index_version.encoder_name == report.encoder.name
+    assert families_for(shop, 2).count("glass") > 4  # wool is followed by glass
+    assert search(SearchRequest(document="product", text="wool cup")).degraded == ()
+
+    # The site still declares the first encoder; another build keeps what was tuned from it.
+    again = build("product")
+    assert (again.created, again.index_version) == (False, after.index_version)
+    promotion.rollback("product", by="test")
+    assert live_pair("product").index_version == before
+    assert build("product").index_version == before
+
+
+def test_events_at_random_leave_everything_as_it_is(
+    shop: dict[tuple[int, int], Product], data_dir: Path
+) -> None:
+    draw = np.random.default_rng(1)
+    live(shop, lambda family: int(draw.integers(len(FAMILIES))))
+    before = live_pair("product")
+    report = tuning.tune("product", options=OPTIONS, by="test")
+    assert not report.verdict.accepted
+    assert "not-proven" in report.verdict.reasons
+    assert live_pair("product") == before
+    assert IndexVersion.objects.count() == 1
+    assert TunedEncoder.objects.get().state == TunedEncoder.State.REFUSED
+    assert not list((data_dir / "encoders").iterdir())
+    assert not tuning.job_folder("product").exists()
