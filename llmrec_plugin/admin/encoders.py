@@ -46,9 +46,7 @@ class TunedEncoderAdmin(ReadOnlyAdmin):
         figures = verdict["figures"]
         if "gain" not in figures:
             return str(words)
-        rails = {
-            name: rail for name, rail in figures["guard_rails"].items() if rail["before"] is not None
-        }
+        rails = {name: rail for name, rail in figures["guard_rails"].items() if rail["before"] is not None}
         rows = {figures["metric"]: figures, **rails}
         body = format_html_join(
             "",

@@ -24,7 +24,7 @@ from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.encoders.description import ModelDescription, describe
 from llmrec_plugin.encoders.sources import TUNED, tuned_folder
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.ladder import Setup
+from llmrec_plugin.learning.setups import Setup
 from llmrec_plugin.models import (
     Configuration,
     Embedding,

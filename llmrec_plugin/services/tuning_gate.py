@@ -19,10 +19,8 @@ from llmrec_plugin.evaluation.lists import accuracy, coverage
 from llmrec_plugin.evaluation.metrics import ndcg
 from llmrec_plugin.evaluation.protocol import Case, Events, Split, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.ladder import Setup, climb, counted, fit_text, likeness, recent
-from llmrec_plugin.learning.neighbours import fit_neighbours, taken
-from llmrec_plugin.learning.prior import popularity_prior
-from llmrec_plugin.learning.scoring import Collaborative, scaled
+from llmrec_plugin.learning.ladder import climb
+from llmrec_plugin.learning.setups import Setup, fit_setup, recent
 from llmrec_plugin.models import Judgment
 from llmrec_plugin.services.calibration import as_typed
 from llmrec_plugin.types import Matrix
@@ -118,7 +116,11 @@ def _measure(
         rng=np.random.default_rng(SEED),
     )
     known = arena.events.part(slice(0, split.valid.stop))
-    score = _served(choice.setup, known, vectors)
+    fitted = fit_setup(choice.setup, known, vectors)
+
+    def score(batch: Sequence[Case]) -> Matrix:
+        return fitted(recent(batch))
+
     cold = np.bincount(known.items, minlength=len(vectors)) == 0
     outcome = rank_cases(score, cases)
     among = rank_cases(score, cases, among=cold)
@@ -129,19 +131,6 @@ def _measure(
         coverage=coverage(outcome, len(vectors)),
         search=_search(arena, encoder, vectors, judged),
     )
-
-
-def _served(setup: Setup, known: Events, vectors: Matrix) -> Callable[[Sequence[Case]], Matrix]:
-    """Scores as the site would give them after learning from the events."""
-    text = likeness(fit_text(setup, known, vectors), vectors, gamma=setup.gamma)
-    also = Collaborative(fit_neighbours(taken(known.users, known.items, catalogue=len(vectors)))[0])
-    prior = popularity_prior(counted(known.items, setup.popularity, len(vectors)))
-
-    def score(batch: Sequence[Case]) -> Matrix:
-        past = recent(batch)
-        return scaled(text(past), also(past), prior).fused(setup.shares)
-
-    return score
 
 
 def _search(
