@@ -43,7 +43,7 @@ def tune_encoders(options: Options, output: Output) -> bool:
     """False only for errors: an encoder that is not better is a result, too."""
     chosen = TrainingOptions.of(_settings(options["set"]))
     reports = {}
-    for label in chosen_labels({"document": options["document"]}):
+    for label in options["document"] or chosen_labels({"document": None}):
         with output.progress(f"tune {label}", "steps") as progress:
             report = tuning.tune(
                 label, options=chosen, by="command", restart=options["restart"], progress=progress
