@@ -99,11 +99,29 @@ def configuration_page() -> str:
     )
 
 
+def training_page() -> str:
+    from llmrec_plugin.training.base import TrainingOptions
+
+    docs = _attribute_docs(TrainingOptions)
+    rows = [
+        f"| `{field.name}` | `{field.default!r}` | {' '.join(docs.get(field.name, '').split())} |"
+        for field in fields(TrainingOptions)
+    ]
+    return (
+        NOTE
+        + "# Options of tuning\n\n`llmrec train --encoder --set name=value`; see [tuning](../tuning.md).\n\n"
+        + "| option | default | |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
 PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "configuration.md": configuration_page,
+    "training.md": training_page,
 }
 
 

@@ -1,5 +1,14 @@
 """The app in Django's admin: everything can be seen, what is a result cannot be edited."""
 
-from llmrec_plugin.admin import backlog, configuration, encoders, events, experiments, learning, status, versions
+from llmrec_plugin.admin import (
+    backlog,
+    configuration,
+    encoders,
+    events,
+    experiments,
+    learning,
+    status,
+    versions,
+)
 
 __all__ = ["backlog", "configuration", "encoders", "events", "experiments", "learning", "status", "versions"]

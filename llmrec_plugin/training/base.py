@@ -36,7 +36,9 @@ class TrainingOptions:
     history: int = 1
     """Past items that make the left side of a pair; 1: the item before."""
     epochs: float = 3.0
+    """Times that every pair is seen."""
     batch_size: int = 48
+    """Pairs at a time; each is told apart from the others of its batch."""
     learning_rate: float = 0.0
     """0: 5e-4 for "lora", 5e-5 for "full"."""
     scale: float = 20.0
@@ -70,10 +72,13 @@ class TrainingOptions:
     memory_mb: int = 0
     """The same for memory; 0: no cap."""
     threads: int = 1
+    """Of the products, on a CPU."""
     precision: Precision = "auto"
     """Of the products: "auto" is bfloat16 where the hardware has it; weights are kept in float32."""
     device: str = "auto"
+    """"auto": a GPU if one works; or a device of torch, such as "cuda:1"."""
     seed: int = 0
+    """The same data, options and seed give the same model."""
 
     def __post_init__(self) -> None:
         for name, choices in _choices().items():

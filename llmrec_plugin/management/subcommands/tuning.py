@@ -32,7 +32,7 @@ def tuning_arguments(parser: ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="with --encoder: a training option, such as loss=ranking, method=lora or seconds=600 "
-        "(docs/tuning.md lists them); may be repeated",
+        "(docs/reference/training.md lists them); may be repeated",
     )
     parser.add_argument(
         "--restart", action="store_true", help="with --encoder: do not go on with an interrupted training"
