@@ -338,6 +338,8 @@ class ResultItem:
     highlights: Mapping[str, str] = field(default_factory=dict)
     """Escaped HTML by field, matches in <mark>."""
     contributions: Mapping[str, float] = field(default_factory=dict)
+    probability: float | None = None
+    """That the user takes it, and not an item drawn at random; None: not known."""
     object: Any = None
     """The host's model instance, fetched through its own queryset."""
 

@@ -60,7 +60,7 @@ class PageParameters(serializers.Serializer[Any]):
     explain = serializers.BooleanField(
         required=False,
         default=False,
-        help_text="Adds `contributions`, the parts that sum to each score; for staff only.",
+        help_text="Adds `contributions`, the parts of each score, and `probability`; for staff only.",
     )
 
 
@@ -170,6 +170,14 @@ class ItemSerializer(serializers.Serializer[Any]):
     )
     contributions = serializers.DictField(
         child=serializers.FloatField(), required=False, help_text="With `explain` only: they sum to `score`."
+    )
+    probability = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        help_text=(
+            "With `explain` only: that the user takes the item, and not one drawn at random; null where that "
+            "is not known."
+        ),
     )
 
 

@@ -79,6 +79,7 @@ class ListView(ApiView):
         if not explain:
             for item in data["results"]:
                 item.pop("contributions", None)
+                item.pop("probability", None)
         return Response(data)
 
     def next_url(self, cursor: str | None, *, explain: bool) -> str | None:

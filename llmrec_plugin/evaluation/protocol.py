@@ -30,20 +30,28 @@ class Events:
     items: NDArray[np.int64]
     times: NDArray[np.float64]
     """Any unit that grows; the order within a user is enough where nothing better is known."""
+    amounts: NDArray[np.float32] | None = None
+    """How much each event says in favour of its item, 1 where it says most; None: all alike."""
 
     @classmethod
-    def of(cls, users: ArrayLike, items: ArrayLike, times: ArrayLike) -> Events:
+    def of(
+        cls, users: ArrayLike, items: ArrayLike, times: ArrayLike, amounts: ArrayLike | None = None
+    ) -> Events:
         when = np.asarray(times, dtype=np.float64)
         order = np.argsort(when, kind="stable")
         return cls(
-            np.asarray(users, dtype=np.int64)[order], np.asarray(items, dtype=np.int64)[order], when[order]
+            np.asarray(users, dtype=np.int64)[order],
+            np.asarray(items, dtype=np.int64)[order],
+            when[order],
+            None if amounts is None else np.asarray(amounts, dtype=np.float32)[order],
         )
 
     def __len__(self) -> int:
         return len(self.times)
 
     def part(self, window: slice) -> Events:
-        return Events(self.users[window], self.items[window], self.times[window])
+        amounts = None if self.amounts is None else self.amounts[window]
+        return Events(self.users[window], self.items[window], self.times[window], amounts)
 
 
 class Split(NamedTuple):
@@ -200,6 +208,19 @@ def histories(events: Events) -> list[list[int]]:
     for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
         taken[user].append(item)
     return list(taken.values())
+
+
+def amounts_by_user(events: Events) -> dict[int, list[float]] | None:
+    """How much each event of a user says, oldest first, in the order of `histories`; None: all alike.
+
+    The past of a case is the beginning of its user's events, hence its amounts are that of the list.
+    """
+    if events.amounts is None:
+        return None
+    amounts: dict[int, list[float]] = defaultdict(list)
+    for user, amount in zip(events.users.tolist(), events.amounts.tolist(), strict=True):
+        amounts[user].append(amount)
+    return amounts
 
 
 Scorer: TypeAlias = Callable[[Sequence[Case]], Matrix]

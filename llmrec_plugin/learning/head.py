@@ -63,6 +63,7 @@ def identity_head(whitening: Whitening, *, gamma: float) -> Head:
 def collect(
     histories: Sequence[Sequence[int]],
     whitened: Matrix,
+    amounts: Sequence[Sequence[float]] | None = None,
     *,
     gamma: float,
     rng: np.random.Generator,
@@ -70,7 +71,8 @@ def collect(
 ) -> HeadSums:
     """The sums over `histories`: per user the row numbers of his items in `whitened`, oldest first.
 
-    Each item but the first is a target and what came before it the input. A user with many events has
+    Each item but the first is a target and what came before it the input, where each item counts its
+    amount (None: all alike) faded by `gamma`. A user with many events has
     up to `targets_per_user` of them drawn, and weighs as the square root of their number.
     """
     if not 0.0 < gamma <= 1.0:
@@ -91,10 +93,13 @@ def collect(
         rows.clear()
         targets.clear()
 
-    for history in histories:
+    for number, history in enumerate(histories):
         if len(history) < 2:
             continue
-        states = user_states(whitened[list(history)], gamma=gamma)
+        past = whitened[list(history)]
+        if amounts is not None:
+            past = past * np.asarray(amounts[number], dtype=past.dtype)[:, None]
+        states = user_states(past, gamma=gamma)
         places = np.arange(1, len(history))
         if len(places) > targets_per_user:
             places = rng.choice(places, size=targets_per_user, replace=False)

@@ -6,20 +6,22 @@ that are new do not pay for it. Few events mean a low step, never a worse site.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmrec_plugin.evaluation.protocol import Events, temporal_cases
+from llmrec_plugin.evaluation.protocol import Events, amounts_by_user, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
+from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import constant
 from llmrec_plugin.learning.selection import Folds, Selected, Values
-from llmrec_plugin.learning.setups import KINDS, Setup
+from llmrec_plugin.learning.setups import KINDS, Setup, recent_amounts
 from llmrec_plugin.learning.trials import (
     FROZEN,
     HEADS,
     MIXTURES,
     WHITENED,
+    AlsoSettings,
     Mixture,
     Scores,
     TextSettings,
@@ -27,13 +29,16 @@ from llmrec_plugin.learning.trials import (
 )
 from llmrec_plugin.types import Matrix, Progress
 
-STEP_CONFIDENCE = 0.98
-"""Of each step; five of them are tried, so that luck takes one in a twentieth of all trainings at most."""
-GATE_CONFIDENCE = 0.95
-"""Of the whole against what is served now; one comparison, of which only the lower bound is asked."""
+STEP_CONFIDENCE = 0.9
+"""Of each step over the one that stood before."""
+CLIMB_CONFIDENCE = 0.98
+"""Of the highest step over the lowest: of five steps luck takes one now and then, but hardly one that this
+confirms."""
+GATE_CONFIDENCE = 0.9
+"""Of the highest step over what is served now. Only the lower bounds are asked."""
 LEAST_CASES = 200
 """Validation events below which no step but the safest is worth a look."""
-CASES = 2_000
+CASES = 6_000
 COLD_KEPT = 0.95
 LEAST_COLD = 20
 RUNGS = 6
@@ -51,7 +56,8 @@ class Step:
     """Lower bound of the paired gain over the rung that stood before."""
     taken: bool
     reason: str = ""
-    """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse."""
+    """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse,
+    "luck" when the whole climb does not clearly beat its lowest step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,9 @@ class Choice:
     gate: Step | None = None
     """Whether the highest rung beats what is served now; None: too few events to tell."""
     cases: int = 0
+    pointwise: Pointwise | None = None
+    """How the scores of `setup` are read as probabilities; None: its weights are not learned, or there are
+    too few events."""
 
     @property
     def name(self) -> str:
@@ -93,12 +102,18 @@ def climb(
         cases=cases,
         vectors=vectors,
         folds=Folds.dealt([case.user for case in cases], rng),
+        past_amounts=recent_amounts(cases, amounts_by_user(events)),
     )
     climber = _Climber(trials, rng, progress or (lambda done, total: None))
     setup = climber.climb()
     gate = climber.gate(trials.measure(trials.fitted(incumbent)))
+    served = setup if gate.taken else incumbent
     return Choice(
-        setup=setup if gate.taken else incumbent, steps=tuple(climber.steps), gate=gate, cases=len(cases)
+        setup=served,
+        steps=tuple(climber.steps),
+        gate=gate,
+        cases=len(cases),
+        pointwise=trials.pointwise(trials.fitted(served)) if served.weights else None,
     )
 
 
@@ -112,17 +127,32 @@ class _Climber:
         self.steps: list[Step] = []
         self.values: Values
         """Per case, of the rung that stands."""
+        self.lowest: Values
         self.cold_value = float("nan")
         """Of the frozen vectors among new items; NaN: too few to tell."""
 
     def climb(self) -> Setup:
         """The setup of the highest rung."""
         popular = self.trials.select(KINDS, lambda kind: constant(self.trials.priors[kind]))
-        self.values = popular.honest
+        self.values = self.lowest = popular.honest
         self.steps.append(
             Step(name="popularity", value=float(self.values.mean()), gain=0.0, low=0.0, taken=True)
         )
-        return self._mix(self._climb_text(), lowest=Mixture(0.0, 0.0, 1.0, popular.final))
+        lowest = Mixture(0.0, 0.0, 1.0, popular.final)
+        text, also = self._climb_text(), self.trials.select(self.trials.also_settings, self.trials.also)
+        mixture = self._mix(text, also, lowest=lowest)
+        return self._setup(text.final, also.final, mixture if self._confirmed() else lowest)
+
+    def _confirmed(self) -> bool:
+        """Whether the whole climb is beyond doubt; if not, nothing was taken."""
+        if self._gain(self.values, self.lowest, confidence=CLIMB_CONFIDENCE).low > 0:
+            return True
+        self.values = self.lowest
+        doubtful = (
+            replace(step, taken=False, reason="luck") if step.taken else step for step in self.steps[1:]
+        )
+        self.steps[1:] = doubtful
+        return False
 
     def gate(self, served: Values) -> Step:
         """The highest rung against what is served now, learned from the same events."""
@@ -146,14 +176,13 @@ class _Climber:
         for name, family in (("whitening", WHITENED), ("head", HEADS)):
             rival = self.trials.select(family, self.trials.text)
             self.try_step(name, rival.honest, cold=self.cold_mean(self.trials.text(rival.final)))
-            if not self.steps[-1].reason and self._gain(rival.honest, best.honest).low > 0:
+            if not self.steps[-1].reason and rival.honest.mean() > best.honest.mean():
                 best = rival
         return best
 
-    def _mix(self, text: Selected[TextSettings], *, lowest: Mixture) -> Setup:
+    def _mix(self, text: Selected[TextSettings], also: Selected[AlsoSettings], *, lowest: Mixture) -> Mixture:
         """The neighbours beside the text, then the better prior beside both."""
         trials = self.trials
-        also = trials.select(trials.also_settings, trials.also)
         taste_only = Mixture(1.0, 0.0, 0.0, lowest.kind)
         current = taste_only if any(step.taken for step in self.steps[1:]) else lowest
         values = [trials.by_mixture(*pair) for pair in zip(text.picks, also.picks, strict=True)]
@@ -163,13 +192,16 @@ class _Climber:
             rival = trials.folds.select(allowed, *found)
             if self.try_step(name, rival.honest):
                 current = rival.final
+        return current
+
+    def _setup(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Setup:
         return Setup(
-            weights=trials.weights(text.final, also.final, current),
-            gamma=text.final.gamma,
-            head=text.final.head,
-            also=also.final.neighbours,
-            also_gamma=also.final.gamma,
-            popularity=current.kind,
+            weights=self.trials.weights(text, also, mixture),
+            gamma=text.gamma,
+            head=text.head,
+            also=also.neighbours,
+            also_gamma=also.gamma,
+            popularity=mixture.kind,
         )
 
     def try_step(self, name: str, values: Values, *, cold: float = float("nan")) -> bool:

@@ -62,14 +62,27 @@ class Neighbours:
         )
 
 
-def taken(users: NDArray[np.integer], items: NDArray[np.integer], *, catalogue: int) -> UserItem:
-    """The matrix of who took what at all, from one entry per event; shape (largest user + 1, catalogue)."""
+def taken(
+    users: NDArray[np.integer],
+    items: NDArray[np.integer],
+    amounts: NDArray[np.float32] | None = None,
+    *,
+    catalogue: int,
+) -> UserItem:
+    """The matrix of who took what, from one entry per event; shape (largest user + 1, catalogue).
+
+    Of several events of a pair the largest amount counts; without `amounts` each counts 1.
+    """
     from scipy import sparse
 
     shape = (int(users.max()) + 1 if len(users) else 0, catalogue)
-    matrix = sparse.csr_array((np.ones(len(users), np.float32), (users, items)), shape=shape)
-    matrix.data[:] = 1.0  # several events of a pair were summed up
-    return matrix
+    if amounts is None:
+        amounts = np.ones(len(users), np.float32)
+    order = np.lexsort((-amounts, items, users))
+    users, items, amounts = users[order], items[order], amounts[order]
+    first = np.ones(len(users), np.bool_)
+    first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    return sparse.csr_array((amounts[first], (users[first], items[first])), shape=shape)
 
 
 USUAL = NeighbourSettings()

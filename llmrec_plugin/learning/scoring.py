@@ -16,6 +16,8 @@ from llmrec_plugin.types import Matrix
 
 Histories = Sequence[Sequence[int]]
 """Per user the rows of his items, oldest first."""
+Amounts = Sequence[Sequence[float]] | None
+"""What each item of the histories counts; None: all alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,8 @@ class Linear:
     """Shape (n, d): what candidates are compared by."""
     gamma: float
 
-    def __call__(self, histories: Histories) -> Matrix:
-        users = decayed(histories, len(self.directions), gamma=self.gamma) @ self.directions
+    def __call__(self, histories: Histories, amounts: Amounts = None) -> Matrix:
+        users = decayed(histories, amounts, len(self.directions), gamma=self.gamma) @ self.directions
         lengths = np.linalg.norm(users, axis=1, keepdims=True)
         scores: Matrix = _divided(users, lengths) @ self.items.T
         return scores
@@ -43,8 +45,8 @@ class Collaborative:
     neighbours: Neighbours
     gamma: float = 1.0
 
-    def __call__(self, histories: Histories) -> Matrix:
-        past = decayed(histories, len(self.neighbours.indices), gamma=self.gamma)
+    def __call__(self, histories: Histories, amounts: Amounts = None) -> Matrix:
+        past = decayed(histories, amounts, len(self.neighbours.indices), gamma=self.gamma)
         scores: Matrix = (past @ self._leading).toarray()
         return scores
 
@@ -134,20 +136,22 @@ def _divided(values: Matrix, spans: Matrix) -> Matrix:
     return result
 
 
-def constant(values: NDArray[np.floating]) -> Callable[[Histories], Matrix]:
+def constant(values: NDArray[np.floating]) -> Callable[..., Matrix]:
     """The same scores for everybody, such as popularity."""
     row = np.asarray(values, dtype=np.float32)
-    return lambda histories: np.tile(row, (len(histories), 1))
+    return lambda histories, amounts=None: np.tile(row, (len(histories), 1))
 
 
-def decayed(histories: Histories, items: int, *, gamma: float) -> Any:
-    """Sparse, histories x items: what each past item counts, 1 for the youngest, gamma times that of the
-    next younger one for each other; repeats are summed up."""
+def decayed(histories: Histories, amounts: Amounts, items: int, *, gamma: float) -> Any:
+    """Sparse, histories x items: what each past item counts, its amount times gamma to the number of
+    younger ones; repeats are summed up."""
     from scipy import sparse
 
     lengths = np.fromiter(map(len, histories), dtype=np.int64, count=len(histories))
     ends = np.concatenate([[0], lengths.cumsum()])
     columns = np.fromiter(chain.from_iterable(histories), dtype=np.int64, count=int(ends[-1]))
     ages = np.repeat(ends[1:], lengths) - 1 - np.arange(len(columns))
-    amounts = np.power(np.float32(gamma), ages.astype(np.float32))
-    return sparse.csr_array((amounts, columns, ends), shape=(len(histories), items))
+    weights = np.power(np.float32(gamma), ages.astype(np.float32))
+    if amounts is not None:
+        weights *= np.fromiter(chain.from_iterable(amounts), dtype=np.float32, count=len(columns))
+    return sparse.csr_array((weights, columns, ends), shape=(len(histories), items))

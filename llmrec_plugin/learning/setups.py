@@ -14,16 +14,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.evaluation.protocol import Case, Events, histories
-from llmrec_plugin.learning.head import HISTORY, Head, collect, fit_head, identity_head
+from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, histories
+from llmrec_plugin.learning.head import HISTORY, Head, HeadSums, collect, fit_head, identity_head
 from llmrec_plugin.learning.neighbours import NeighbourSettings, fit_neighbours, taken
 from llmrec_plugin.learning.prior import popularity_prior
-from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Shares, Weights, scaled
+from llmrec_plugin.learning.scoring import Amounts, Collaborative, Histories, Linear, Shares, Weights, scaled
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
 
 Popularity: TypeAlias = Literal["all-time", "recent", "latest"]
-COUNTED_SHARE: Mapping[Popularity, float] = {"all-time": 1.0, "recent": 0.1, "latest": 0.01}
+COUNTED_SHARE: Mapping[Popularity, float] = {"all-time": 1.0, "recent": 0.1, "latest": 0.03}
 """Of the events in order of time, how many of the last are counted."""
 KINDS = tuple(COUNTED_SHARE)
 SEED = 0
@@ -66,9 +66,9 @@ class Fitted:
     also: Collaborative
     prior: NDArray[np.float32]
 
-    def __call__(self, past: Histories) -> Matrix:
+    def __call__(self, past: Histories, amounts: Amounts = None) -> Matrix:
         """Scores, shape (histories, items)."""
-        taste, also = self.text(past), self.also(past)
+        taste, also = self.text(past, amounts), self.also(past, amounts)
         if self.setup.weights is not None:
             return self.setup.weights.fused(taste, also, self.prior)
         return scaled(taste, also, self.prior).fused(self.setup.shares)
@@ -76,7 +76,7 @@ class Fitted:
 
 def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
     """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
-    matrix = taken(events.users, events.items, catalogue=len(vectors))
+    matrix = taken(events.users, events.items, events.amounts, catalogue=len(vectors))
     neighbours, _ = fit_neighbours(matrix, settings=setup.also)
     return Fitted(
         setup=setup,
@@ -94,10 +94,20 @@ def fit_text(setup: Setup, events: Events, vectors: Matrix) -> Head | None:
     whitening = fit_whitening(vectors)
     if setup.head.ridge is None:
         return identity_head(whitening, gamma=setup.gamma)
-    sums = collect(
-        histories(events), whitening.apply(vectors), gamma=setup.gamma, rng=np.random.default_rng(SEED)
-    )
+    sums = head_sums(events, whitening.apply(vectors), gamma=setup.gamma)
     return fit_head(sums, whitening, gamma=setup.gamma, ridge=setup.head.ridge, mix=setup.head.mix)
+
+
+def head_sums(events: Events, whitened: Matrix, *, gamma: float) -> HeadSums:
+    """What the events say of heads; the same events give the same sums."""
+    amounts = amounts_by_user(events)
+    return collect(
+        histories(events),
+        whitened,
+        None if amounts is None else list(amounts.values()),
+        gamma=gamma,
+        rng=np.random.default_rng(SEED),
+    )
 
 
 def likeness(head: Head | None, vectors: Matrix, *, gamma: float) -> Linear:
@@ -121,3 +131,10 @@ def counted(events: Events, kind: Popularity, size: int) -> NDArray[np.int64]:
 def recent(cases: Sequence[Case]) -> list[tuple[int, ...]]:
     """The part of each history that a user's state is made of."""
     return [case.history[-HISTORY:] for case in cases]
+
+
+def recent_amounts(cases: Sequence[Case], by_user: Mapping[int, Sequence[float]] | None) -> Amounts:
+    """The amounts of `recent`."""
+    if by_user is None:
+        return None
+    return [by_user[case.user][: len(case.history)][-HISTORY:] for case in cases]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.lists import accuracy
-from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks, histories
-from llmrec_plugin.learning.head import Head, HeadSums, collect, fit_head, identity_head
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks
+from llmrec_plugin.learning.head import Head, HeadSums, fit_head, identity_head
 from llmrec_plugin.learning.neighbours import (
     Neighbours,
     NeighbourSettings,
@@ -22,7 +22,8 @@ from llmrec_plugin.learning.neighbours import (
     fit_neighbours,
     taken,
 )
-from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, Weights
+from llmrec_plugin.learning.pointwise import Pointwise, fit_pointwise, pairs
+from llmrec_plugin.learning.scoring import Amounts, Collaborative, Histories, Linear, Weights
 from llmrec_plugin.learning.selection import Folds, Selected, Setting, Values
 from llmrec_plugin.learning.setups import (
     KINDS,
@@ -32,6 +33,7 @@ from llmrec_plugin.learning.setups import (
     Popularity,
     Setup,
     fit_prior,
+    head_sums,
     likeness,
     recent,
 )
@@ -49,7 +51,7 @@ ITEM_KNN = tuple(NeighbourSettings(method="item-knn", strength=shrink) for shrin
 SPREAD_CASES = 500
 """How many of the cases say how far the scores of a source usually lie apart."""
 
-Scores: TypeAlias = Callable[[Histories], Matrix]
+Scores: TypeAlias = Callable[[Histories, Amounts], Matrix]
 
 
 class TextSettings(NamedTuple):
@@ -83,8 +85,8 @@ HEADS = tuple(
 )
 MIXTURES = tuple(
     Mixture(taste, also, popularity, kind)
-    for taste, also in [*product((0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), (1.0,)), (1.0, 0.0)]
-    for popularity, kind in [(0.0, KINDS[0]), *product((2.0, 4.0, 8.0, 16.0, 32.0), KINDS)]
+    for taste, also in [*product((0.0, 0.25, 0.5, 1.0, 2.0, 4.0), (1.0,)), (1.0, 0.0)]
+    for popularity, kind in [(0.0, KINDS[0]), *product((2.0, 4.0, 8.0, 16.0, 32.0, 64.0), KINDS)]
 )
 
 
@@ -97,6 +99,8 @@ class Trials:
     vectors: Matrix
     """Shape (items, d), unit rows."""
     folds: Folds
+    past_amounts: Amounts = None
+    """By case, of its history."""
     _sums: dict[float, HeadSums] = field(default_factory=dict)
     _neighbours: dict[NeighbourSettings, Neighbours] = field(default_factory=dict)
     _mixed: dict[tuple[TextSettings, AlsoSettings], dict[Mixture, Values]] = field(default_factory=dict)
@@ -118,7 +122,8 @@ class Trials:
 
     @cached_property
     def _matrix(self) -> UserItem:
-        return taken(self.events.users, self.events.items, catalogue=len(self.vectors))
+        events = self.events
+        return taken(events.users, events.items, events.amounts, catalogue=len(self.vectors))
 
     def text(self, settings: TextSettings) -> Linear:
         """Scores by the texts alone."""
@@ -131,9 +136,7 @@ class Trials:
         if head.ridge is None:
             return identity_head(self.whitening, gamma=gamma)
         if gamma not in self._sums:
-            whitened = self.whitening.apply(self.vectors)
-            rng = np.random.default_rng(SEED)
-            self._sums[gamma] = collect(histories(self.events), whitened, gamma=gamma, rng=rng)
+            self._sums[gamma] = head_sums(self.events, self.whitening.apply(self.vectors), gamma=gamma)
         return fit_head(self._sums[gamma], self.whitening, gamma=gamma, ridge=head.ridge, mix=head.mix)
 
     def also(self, settings: AlsoSettings) -> Collaborative:
@@ -155,8 +158,17 @@ class Trials:
 
     def measure(self, score: Scores, *, among: NDArray[np.bool_] | None = None) -> Values:
         """NDCG@10 per case."""
-        ranks = [expected_ranks(score(recent(batch)), batch, among=among) for batch in self._batches()]
+        ranks = [
+            expected_ranks(score(past, amounts), batch, among=among)
+            for batch, past, amounts in self._batches()
+        ]
         return accuracy(np.concatenate(ranks))[METRIC]
+
+    def pointwise(self, score: Scores) -> Pointwise | None:
+        """How scores of this kind are read as probabilities."""
+        rng = np.random.default_rng(SEED)
+        found = [pairs(score(past, amounts), batch, rng) for batch, past, amounts in self._batches()]
+        return fit_pointwise(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
     def select(self, settings: Sequence[Setting], score: Callable[[Setting], Scores]) -> Selected[Setting]:
         """One at a time: what each needs is as large as the catalogue's vectors."""
@@ -179,9 +191,8 @@ class Trials:
         spreads = self._spreads(by_text, by_also)
         weights = {mixture: weights_of(mixture, spreads) for mixture in MIXTURES}
         found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
-        for batch in self._batches():
-            past = recent(batch)
-            taste, others = by_text(past), by_also(past)
+        for batch, past, amounts in self._batches():
+            taste, others = by_text(past, amounts), by_also(past, amounts)
             for mixture, parts in found.items():
                 scores = weights[mixture].fused(taste, others, self.priors[mixture.kind])
                 parts.append(accuracy(expected_ranks(scores, batch))[METRIC])
@@ -191,21 +202,25 @@ class Trials:
         """Of the mixture, such that best and worst of a list usually lie 1 apart."""
         by_text, by_also = self.text(text), self.also(also)
         weights = weights_of(mixture, self._spreads(by_text, by_also))
-        past = self._sample()
-        scores = weights.fused(by_text(past), by_also(past), self.priors[mixture.kind])
+        scores = weights.fused(by_text(*self._sample), by_also(*self._sample), self.priors[mixture.kind])
         return weights.divided(float(np.ptp(scores, axis=1).mean()))
 
     def _spreads(self, text: Linear, also: Collaborative) -> tuple[float, float]:
-        past = self._sample()
-        return float(text(past).std(axis=1).mean()), float(also(past).std(axis=1).mean())
+        taste, others = text(*self._sample), also(*self._sample)
+        return float(taste.std(axis=1).mean()), float(others.std(axis=1).mean())
 
-    def _sample(self) -> Histories:
-        step = -(-len(self.cases) // SPREAD_CASES)
-        return recent(self.cases[::step])
+    @property
+    def _sample(self) -> tuple[Histories, Amounts]:
+        return self._past(slice(None, None, -(-len(self.cases) // SPREAD_CASES)))
 
-    def _batches(self) -> Iterator[Sequence[Case]]:
+    def _batches(self) -> Iterator[tuple[Sequence[Case], Histories, Amounts]]:
         for start in range(0, len(self.cases), BATCH):
-            yield self.cases[start : start + BATCH]
+            part = slice(start, start + BATCH)
+            yield self.cases[part], *self._past(part)
+
+    def _past(self, part: slice) -> tuple[Histories, Amounts]:
+        amounts = self.past_amounts
+        return recent(self.cases[part]), None if amounts is None else amounts[part]
 
 
 def weights_of(mixture: Mixture, spreads: tuple[float, float]) -> Weights:

@@ -67,6 +67,8 @@ class Output:
             if explain:
                 parts = ", ".join(f"{name} {value:+.3f}" for name, value in item.contributions.items())
                 self.line(f"     {parts}")
+                if item.probability is not None:
+                    self.line(f"     probability {item.probability:.3f}")
         if not page.results:
             self.line("Nothing found.")
         if page.degraded:
@@ -83,7 +85,11 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
             "score": item.score,
             "reasons": list(item.reasons),
             "highlights": dict(item.highlights),
-            **({"contributions": dict(item.contributions)} if explain else {}),
+            **(
+                {"contributions": dict(item.contributions), "probability": item.probability}
+                if explain
+                else {}
+            ),
         }
         for item in page.results
     ]

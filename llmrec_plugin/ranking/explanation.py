@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -22,6 +23,18 @@ class Reason:
     """Key of the past item that the cause goes back to, of a rule its number."""
     share: float
     """Of all that speaks for the item, 0..1."""
+
+
+PERSONAL = ("taste", "also", "popularity", "average")
+"""Contributions that the order of a user's own list is learned from."""
+
+
+def personal_score(item: RankedItem) -> float | None:
+    """What his taste, other people and popularity contribute together; None where he has no taste."""
+    parts = [(name.partition(":")[0], value) for name, value in item.contributions.items()]
+    if not any(code == "taste" for code, _ in parts):
+        return None
+    return math.fsum(value for code, value in parts if code in PERSONAL)
 
 
 def explain(item: RankedItem) -> list[Reason]:

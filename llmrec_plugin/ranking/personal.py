@@ -56,6 +56,26 @@ def rank_for_user(
     return best_first(items)
 
 
+def common_part(
+    item: RankedItem,
+    *,
+    profile: Profile,
+    vectors: Mapping[str, Vector],
+    also: Mapping[str, Mapping[str, float]],
+    prior: Mapping[str, float],
+    weights: PersonalWeights,
+) -> float:
+    """What the learned score of every item in the list is above the sum of its contributions: these leave
+    out what all have in common. `item` is any of the list that has a vector."""
+    cosine = float(profile.attribute(vectors[item.key][None, :]).sum())
+    score = (
+        weights.taste * cosine
+        + weights.also * math.fsum(also.get(item.key, {}).values())
+        + weights.popularity * prior.get(item.key, weights.average)
+    )
+    return score - item.score
+
+
 def _prior(values: Mapping[str, float], weights: PersonalWeights) -> Prior:
     """Counted from the least popular candidate on: what all have tells nothing, and is no reason."""
     if not values:

@@ -120,15 +120,15 @@ def item_weights(
     place = 0
     for event in youngest_first:
         age = 0.0 if half_life is None else max(now - event.at, timedelta(0)) / half_life
-        amount = kind_weights.get(event.kind, 0.0) * _liking(event) * 0.5**age
+        amount = kind_weights.get(event.kind, 0.0) * liking(event.kind, event.value) * 0.5**age
         amounts[event.key].append(amount * recency**place)
         place += amount > 0
     totals = {key: math.fsum(values) for key, values in amounts.items()}
     return {key: total for key, total in totals.items() if total}
 
 
-def _liking(event: Event) -> float:
+def liking(kind: str, value: float | None) -> float:
     """1, or where a rating names a value, how far that lies above (to 1) or below (to -1) indifference."""
-    if event.kind != "rating" or event.value is None:
+    if kind != "rating" or value is None:
         return 1.0
-    return min(1.0, max(-1.0, (event.value - INDIFFERENT_RATING) / RATING_REACH))
+    return min(1.0, max(-1.0, (value - INDIFFERENT_RATING) / RATING_REACH))

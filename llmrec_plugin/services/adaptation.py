@@ -19,6 +19,7 @@ from llmrec_plugin.evaluation.protocol import Events, temporal_split
 from llmrec_plugin.learning.head import Head
 from llmrec_plugin.learning.ladder import Choice, Step, climb
 from llmrec_plugin.learning.neighbours import NeighbourSettings
+from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import Shares, Weights
 from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text
 from llmrec_plugin.learning.whitening import Whitening
@@ -41,6 +42,8 @@ class Adaptation:
     setup: Setup
     head: Head | None
     """None: the frozen vectors stand."""
+    pointwise: Pointwise | None = None
+    """How a score is read as a probability."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -52,7 +55,11 @@ class Adaptation:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """For safetensors."""
-        plain = {"encoder_id": self.encoder_id, "setup": asdict(self.setup)}
+        plain = {
+            "encoder_id": self.encoder_id,
+            "setup": asdict(self.setup),
+            "pointwise": asdict(self.pointwise) if self.pointwise else None,
+        }
         arrays: dict[str, NDArray[Any]] = {
             "adaptation": np.frombuffer(json.dumps(plain, sort_keys=True).encode(), dtype=np.uint8)
         }
@@ -72,7 +79,8 @@ class Adaptation:
         if "head.adapted" in arrays:
             whitening = Whitening(mean=arrays["head.mean"], matrix=arrays["head.whitening"])
             head = Head(whitening=whitening, adapted=arrays["head.adapted"], gamma=setup.gamma)
-        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head)
+        pointwise = Pointwise(**plain["pointwise"]) if plain["pointwise"] else None
+        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head, pointwise=pointwise)
 
 
 def _setup(plain: Mapping[str, Any]) -> Setup:
@@ -122,7 +130,9 @@ def adapt(
     adapted = None
     if choice.gate is not None and (choice.gate.taken or incumbent is not None):
         head = fit_text(choice.setup, events, vectors)
-        adapted = Adaptation(encoder_id=version.encoder_id, setup=choice.setup, head=head)
+        adapted = Adaptation(
+            encoder_id=version.encoder_id, setup=choice.setup, head=head, pointwise=choice.pointwise
+        )
     return adapted, _report(choice, seconds=time.perf_counter() - started)
 
 
@@ -142,7 +152,8 @@ def _on_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tupl
     row_of = np.array([place.get(key, -1) for key in keys], np.int64)
     moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
     kept = moved >= 0
-    return vectors, Events(log.users[kept], moved[kept], log.times[kept])
+    amounts = None if log.amounts is None else log.amounts[kept]
+    return vectors, Events(log.users[kept], moved[kept], log.times[kept], amounts)
 
 
 def _report(choice: Choice, *, seconds: float) -> dict[str, Any]:
@@ -155,6 +166,7 @@ def _report(choice: Choice, *, seconds: float) -> dict[str, Any]:
         "step": choice.name,
         "gate": None if gate is None else _as_json(gate),
         "setup": asdict(choice.setup),
+        "pointwise": asdict(choice.pointwise) if choice.pointwise else None,
         "ladder_seconds": round(seconds, 3),
     }
 

@@ -118,7 +118,7 @@ def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
     return replace(
         ours,
         items=[lists[team][key] for key, team in drafted],
-        context=replace(ours.context, sources=sources),
+        context=replace(ours.context, sources=sources, pointwise=None),
         total=max(*totals, len(drafted)),
         degraded=tuple(dict.fromkeys((*ours.degraded, *theirs.degraded))),
         arm=arm.pk,

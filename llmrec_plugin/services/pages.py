@@ -201,6 +201,7 @@ def _results(
             reasons=reasons.sentences(found, context, titles),
             highlights=_highlights(row.prepared, words),
             contributions=row.item.contributions,
+            probability=reasons.probability(row.item, context),
             object=row.object,
         )
         for row, found in zip(rows, causes, strict=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.ranking.explanation import Reason, explain
+from llmrec_plugin.learning.pointwise import Pointwise
+from llmrec_plugin.ranking.explanation import Reason, explain, personal_score
 from llmrec_plugin.types import RankedItem
 
 TITLE_LENGTH = 60
@@ -55,6 +56,9 @@ class Context:
     """The taste is what the user says about himself."""
     also_kind: str = ""
     """What other people mostly did."""
+    pointwise: Mapping[str, float] | None = None
+    """Scale and bias that make a probability of what an item's personal contributions sum up to; None: not
+    known."""
     popular_from: float = 0.0
     """Least contribution of popularity that is worth telling."""
     fresh_from: float = 0.0
@@ -66,6 +70,7 @@ class Context:
             "sources": dict(self.sources),
             "stated": self.stated,
             "also_kind": self.also_kind,
+            "pointwise": self.pointwise,
             "popular_from": self.popular_from,
             "fresh_from": self.fresh_from,
         }
@@ -79,6 +84,7 @@ def context_of(
     anchor_kind: str = "",
     stated: bool = False,
     also_kind: str = "",
+    pointwise: Pointwise | None = None,
 ) -> Context:
     """The context of a list; an item counts as popular or new with half of what the first in that has."""
     named = {
@@ -93,6 +99,7 @@ def context_of(
         sources={key: kind for key, kind in (sources or {}).items() if key in named},
         stated=stated,
         also_kind=also_kind,
+        pointwise=None if pointwise is None else asdict(pointwise),
         popular_from=_half_of_largest(items, "popularity"),
         fresh_from=_half_of_largest(items, "freshness"),
     )
@@ -100,6 +107,14 @@ def context_of(
 
 def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
     return max((item.contributions.get(name, 0.0) for item in items), default=0.0) / 2
+
+
+def probability(item: RankedItem, context: Context) -> float | None:
+    """That the user takes the item, and not one drawn at random; None where it is not known."""
+    score = personal_score(item)
+    if context.pointwise is None or score is None:
+        return None
+    return float(Pointwise(**context.pointwise)(score))
 
 
 def causes(item: RankedItem, context: Context) -> list[Reason]:

@@ -11,12 +11,22 @@ from typing import Any
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
+from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
+from llmrec_plugin.ranking.personal import rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.stages import Diversity
-from llmrec_plugin.services import matching, popularity, profiles, queries, reasons, stated, training
+from llmrec_plugin.services import (
+    matching,
+    popularity,
+    profiles,
+    queries,
+    reasons,
+    stated,
+    training,
+    weighing,
+)
 from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.placements import Placement
@@ -153,8 +163,9 @@ def fill(scene: Scene, *, item: str | None = None) -> Shelf:
 def in_order(scene: Scene, keys: Sequence[str]) -> list[RankedItem]:
     """These items as for-you would rank them, best first."""
     profile, _ = _profile(scene)
-    liked = profiles.liked(scene.user, configuration=scene.configuration, now=scene.now)
-    return _ranked_for_user(scene, keys, profile, scene.learned.also_by_source(liked), scene.popular())
+    also = scene.learned.also_by_source(_liked(scene))
+    ranked, _ = _ranked_for_user(scene, keys, profile, also, scene.popular())
+    return ranked
 
 
 def _existing(scene: Scene, key: str) -> tuple[str, Any]:
@@ -182,9 +193,7 @@ def _latest(scene: Scene) -> Shelf:
 def _for_you(scene: Scene) -> Shelf:
     """Candidates by taste, by other people and by popularity, ranked together and spread out."""
     profile, degraded = _profile(scene)
-    liked = profiles.liked(
-        scene.user, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
-    )
+    liked = _liked(scene)
     if profile is None and not liked:
         return replace(_for_nobody(scene), degraded=degraded)
     # What he looked at lately is known to him: it only fills a list that would be too short.
@@ -199,15 +208,22 @@ def _for_you(scene: Scene) -> Shelf:
     passing = scene.passing_keys(others)
     candidates = [hit.key for hit in near] + [key for key in others if key in passing]
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
-    ranked = _ranked_for_user(scene, candidates, profile, also, popular)
+    ranked, pointwise = _ranked_for_user(scene, candidates, profile, also, popular)
     items = popularity.chain(ranked, lambda: popular, scene.popular, scene.latest, limit=scene.limit)
     context = reasons.context_of(
         items,
         sources=scene.user.kinds(scene.configuration),
         stated=not scene.user.events,
         also_kind=scene.learned.kind,
+        pointwise=pointwise,
     )
     return Shelf(items=items, context=context, degraded=tuple(dict.fromkeys(degraded)))
+
+
+def _liked(scene: Scene) -> dict[str, float]:
+    return profiles.liked(
+        scene.user, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
+    )
 
 
 def _profile(scene: Scene) -> tuple[Profile | None, tuple[str, ...]]:
@@ -236,26 +252,19 @@ def _ranked_for_user(
     profile: Profile | None,
     also: Mapping[str, Mapping[str, float]],
     popular: Sequence[RankedItem],
-) -> list[RankedItem]:
+) -> tuple[list[RankedItem], Pointwise | None]:
+    """In their order, and what makes probabilities of their contributions."""
     vectors = scene.vectors(candidates)
     prior = scene.learned.popularity_of(candidates) or {item.key: item.score for item in popular}
+    weights = weighing.weights_of(scene.adaptation, scene.learned, scene.configuration)
     ranked = rank_for_user(
-        candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=_weights(scene)
+        candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
+    )
+    pointwise = weighing.pointwise_of(
+        scene.adaptation, ranked, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
     )
     named = [item if item.key in prior else _without_events(item) for item in ranked]
-    return Diversity(vectors, scene.configuration.diversity, DIVERSIFIED_PLACES)(named)
-
-
-def _weights(scene: Scene) -> PersonalWeights:
-    learned = scene.adaptation.setup.weights if scene.adaptation else None
-    counted = learned or scene.configuration.shares()
-    return PersonalWeights(
-        taste=counted.taste,
-        also=counted.also,
-        popularity=counted.popularity,
-        learned=learned is not None,
-        average=scene.learned.average,
-    )
+    return Diversity(vectors, scene.configuration.diversity, DIVERSIFIED_PLACES)(named), pointwise
 
 
 def _without_events(item: RankedItem) -> RankedItem:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours
+from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours, taken
 from llmrec_plugin.learning.setups import Setup, fit_prior
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
-from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
+from llmrec_plugin.ranking.profile import liking
 from llmrec_plugin.services import caching, leases, privacy, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
 from llmrec_plugin.services.live import LivePair, live_pair
@@ -202,21 +202,17 @@ def _publish(
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
     keys: tuple[str, ...]
-    matrix: Any
-    """scipy csr, users x items: the weight of the strongest event of each pair, 1 for the strongest kind."""
     events: int
     users: int
     kind: str
     since: datetime | None
     until: datetime | None
     log: Events
-    """All events by rows of users and of `keys`."""
+    """All events by rows of users and of `keys`; an event of the weightiest kind says most."""
 
 
 def training_data(label: str, *, now: datetime) -> TrainingData:
     """Events in favour of an item that is still visible, by users who have not refused."""
-    from scipy import sparse
-
     weights = {kind: weight for kind, weight in Configuration.current().kind_weights.items() if weight > 0}
     strongest = max(weights.values(), default=1.0)
     visible = {str(pk) for pk in registry.get(label).get_queryset().order_by().values_list("pk", flat=True)}
@@ -225,44 +221,34 @@ def training_data(label: str, *, now: datetime) -> TrainingData:
         .order_by()
         .values_list("user_key", "object_id", "kind", "value", "at")
     )
-    pairs: dict[tuple[str, str], float] = {}
-    log: list[tuple[str, str, float]] = []
+    log: list[tuple[str, str, float, float]] = []
     kinds: Counter[str] = Counter()
     since: datetime | None = None
     until: datetime | None = None
     for user, key, kind, value, at in events.iterator(chunk_size=10_000):
-        if key not in visible or (kind == "rating" and value is not None and value <= INDIFFERENT_RATING):
+        liked = liking(kind, value)
+        if key not in visible or liked <= 0:
             continue
-        weight = weights[kind] / strongest
-        pairs[user, key] = max(weight, pairs.get((user, key), 0.0))
-        log.append((user, key, at.timestamp()))
+        log.append((user, key, at.timestamp(), weights[kind] / strongest * liked))
         kinds[kind] += 1
         since = at if since is None else min(at, since)
         until = at if until is None else max(at, until)
-    users = {user: row for row, user in enumerate(sorted({user for user, _ in pairs}))}
-    keys = tuple(sorted({key for _, key in pairs}))
+    users = {user: row for row, user in enumerate(sorted({user for user, *_ in log}))}
+    keys = tuple(sorted({key for _, key, *_ in log}))
     columns = {key: column for column, key in enumerate(keys)}
-    matrix = sparse.csr_array(
-        (
-            np.fromiter(pairs.values(), np.float32, len(pairs)),
-            (
-                np.fromiter((users[user] for user, _ in pairs), np.int32, len(pairs)),
-                np.fromiter((columns[key] for _, key in pairs), np.int32, len(pairs)),
-            ),
-        ),
-        shape=(len(users), len(keys)),
-    )
     main = max(kinds, key=lambda kind: (kinds[kind] * weights[kind], kind), default="")
     return TrainingData(
         keys=keys,
-        matrix=matrix,
         events=kinds.total(),
         users=len(users),
         kind=main,
         since=since,
         until=until,
         log=Events.of(
-            [users[user] for user, _, _ in log], [columns[key] for _, key, _ in log], [at for *_, at in log]
+            [users[user] for user, *_ in log],
+            [columns[key] for _, key, *_ in log],
+            [at for _, _, at, _ in log],
+            [amount for *_, amount in log],
         ),
     )
 
@@ -275,7 +261,9 @@ def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collabora
         neighbours = Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
         method = "popularity"
     else:
-        neighbours, fitted = fit_neighbours(data.matrix, settings=setup.also)
+        log = data.log
+        matrix = taken(log.users, log.items, log.amounts, catalogue=len(data.keys))
+        neighbours, fitted = fit_neighbours(matrix, settings=setup.also)
         method = str(fitted)
     learned = Collaborative(
         keys=data.keys,

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmrec_plugin.evaluation.protocol import Case, Events, temporal_split
+from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, temporal_split
 from llmrec_plugin.learning.head import user_states
 from llmrec_plugin.learning.ladder import Choice, _Climber, climb
 from llmrec_plugin.learning.scoring import Shares, Weights, scaled
 from llmrec_plugin.learning.selection import Folds
-from llmrec_plugin.learning.setups import HeadSettings, Setup, counted, fit_prior, fit_setup, fit_text
+from llmrec_plugin.learning.setups import (
+    HeadSettings,
+    Setup,
+    counted,
+    fit_prior,
+    fit_setup,
+    fit_text,
+    recent_amounts,
+)
 from llmrec_plugin.learning.trials import Mixture, Trials, weights_of
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
@@ -141,12 +149,12 @@ def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
 
 
 def test_recent_counts_are_those_of_the_latest_part_of_first_takings() -> None:
-    users = [*range(198), 0, 1, 2]
-    items = [0] * 180 + [1] * 18 + [2, 3, 0]
-    events = Events.of(users, items, range(201))
-    assert counted(events, "all-time", 5).tolist() == [180, 18, 1, 1, 0]  # user 2 had item 0 before
-    assert counted(events, "recent", 5).tolist() == [0, 18, 1, 1, 0]
-    assert counted(events, "latest", 5).tolist() == [0, 0, 1, 1, 0]
+    users = [*range(98), 0, 1, 2]
+    items = [0] * 90 + [1] * 8 + [2, 3, 0]
+    events = Events.of(users, items, range(101))
+    assert counted(events, "all-time", 5).tolist() == [90, 8, 1, 1, 0]  # user 2 had item 0 before
+    assert counted(events, "recent", 5).tolist() == [0, 8, 1, 1, 0]
+    assert counted(events, "latest", 5).tolist() == [0, 1, 1, 1, 0]
     assert counted(Events.of([], [], []), "recent", 2).tolist() == [0, 0]
 
 
@@ -207,11 +215,11 @@ def test_enough_new_items_are_measured_among_themselves() -> None:
     scores = np.zeros((1, ITEMS), np.float32)
     scores[0, 2] = 1.0
     # Item 1 is the second of the three new ones, tied with the third: rank 2.5.
-    assert climber.cold_mean(lambda past: np.repeat(scores, len(past), axis=0)) == pytest.approx(
+    assert climber.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)) == pytest.approx(
         1 / np.log2(3.5)
     )
     climber.trials.new[1] = False
-    assert np.isnan(climber.cold_mean(lambda past: np.repeat(scores, len(past), axis=0)))
+    assert np.isnan(climber.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)))
 
 
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
@@ -275,3 +283,58 @@ def test_the_chosen_setup_scores_as_it_was_measured() -> None:
     shares = fit_setup(SERVED, events, vectors)([(3, 5, 7)])
     assert shares.min() >= -1e-6
     assert shares.max() <= 1.0 + 1e-6
+
+
+def test_a_climb_that_does_not_clearly_beat_its_lowest_step_is_taken_back() -> None:
+    climber = climbing(cold_value=float("nan"))
+    climber.lowest = climber.values
+    climber.try_step("popularity", climber.values)
+    lucky = np.zeros(100)
+    lucky[:3] = 1.0  # three users of a hundred: enough for a step, not for the whole
+    assert climber.try_step("frozen", lucky)
+    assert not climber._confirmed()
+    assert [(step.taken, step.reason) for step in climber.steps[1:]] == [(False, "luck")]
+    assert climber.values is climber.lowest
+    assert climber.try_step("frozen", np.ones(100))
+    assert climber._confirmed()
+
+
+def test_what_an_event_says_of_its_user_counts_in_all_that_is_learned_and_measured() -> None:
+    """The same log twice: as it is, and with events about other items in between that count nothing."""
+    vectors = catalogue()
+    events = world(odds(vectors @ vectors.T, sharpness=9.0))
+    amounts = np.ones(len(events), np.float32)
+    amounts[rng(6).random(len(events)) < 0.5] = 1e-6
+    weighed = Events(events.users, events.items, events.times, amounts)
+    setup = Setup(weights=Weights(taste=1.0, also=1.0), head=HeadSettings(ridge=0.01, mix=1.0))
+    alike, counted_less = fit_setup(setup, events, vectors), fit_setup(setup, weighed, vectors)
+    assert not np.allclose(alike.text.directions, counted_less.text.directions)
+    assert not np.allclose(alike.also.neighbours.weights, counted_less.also.neighbours.weights)
+    # One of two past items counts nothing: as if it were not there.
+    assert alike([(3, 5)], [(1.0, 0.0)]) == pytest.approx(alike([(3,)]), abs=1e-6)
+
+
+def test_cases_are_measured_by_what_the_events_before_them_count() -> None:
+    events = Events.of([0, 0, 0, 1], [1, 2, 3, 1], [0, 1, 2, 3], [1.0, 0.25, 0.5, 1.0])
+    cases = [Case(0, 3, (1, 2)), Case(1, 1, ())]
+    assert recent_amounts(cases, amounts_by_user(events)) == [[1.0, 0.25], []]
+    assert recent_amounts(cases, amounts_by_user(Events.of([0], [0], [0]))) is None
+    assert events.part(slice(1, 3)).amounts == pytest.approx([0.25, 0.5])
+
+
+def test_the_calibration_belongs_to_what_is_served() -> None:
+    vectors = catalogue()
+    events = world(odds(vectors @ vectors.T, sharpness=9.0))
+    choice = choose(events, vectors)
+    assert choice.pointwise is not None
+    fitted = fit_setup(choice.setup, events.part(slice(0, round(len(events) * 0.7))), vectors)
+    score = fitted([(3,)])[0]
+    likely = choice.pointwise(score)
+    assert likely[score.argmax()] > 0.8 > 0.4 > likely[score.argmin()]
+
+
+def test_uncalibrated_weights_have_no_probabilities() -> None:
+    vectors = catalogue()
+    choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=1), vectors)
+    assert choice.setup == SERVED
+    assert choice.pointwise is None

@@ -13,7 +13,14 @@ from scipy import sparse
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
 from llmrec_plugin.learning import neighbours
-from llmrec_plugin.learning.neighbours import Neighbours, ease, fit_neighbours, item_knn
+from llmrec_plugin.learning.neighbours import (
+    Neighbours,
+    NeighbourSettings,
+    ease,
+    fit_neighbours,
+    item_knn,
+    taken,
+)
 
 Fit = Callable[..., Neighbours]
 
@@ -163,6 +170,18 @@ def test_the_method_is_chosen_by_the_size_of_the_catalogue_and_named(
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "item-knn"
     assert (fitted.indices == item_knn(interactions, top=7).indices).all()
+    wanted = NeighbourSettings(method="item-knn", strength=3.0)
+    fitted, method = fit_neighbours(interactions, settings=wanted, top=7)
+    assert method == "item-knn"
+    assert (fitted.weights == item_knn(interactions, shrink=3.0, top=7).weights).all()
+
+
+def test_of_several_events_of_a_pair_the_one_that_says_most_counts() -> None:
+    users, items = np.array([0, 1, 0, 0]), np.array([1, 0, 1, 2])
+    assert taken(users, items, catalogue=3).toarray().tolist() == [[0, 1, 1], [1, 0, 0]]
+    amounts = np.array([0.25, 1.0, 0.5, 1.0], np.float32)
+    assert taken(users, items, amounts, catalogue=3).toarray().tolist() == [[0, 0.5, 1], [1, 0, 0]]
+    assert taken(users[:0], items[:0], catalogue=3).shape == (0, 3)
 
 
 @pytest.mark.parametrize("fit", [ease, item_knn])

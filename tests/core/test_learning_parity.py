@@ -13,7 +13,8 @@ from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.neighbours import NeighbourSettings
 from llmrec_plugin.learning.scoring import Weights
 from llmrec_plugin.learning.setups import KINDS, Fitted, HeadSettings, Setup, fit_setup, fit_text
-from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
+from llmrec_plugin.ranking.explanation import personal_score
+from llmrec_plugin.ranking.personal import PersonalWeights, common_part, rank_for_user
 from llmrec_plugin.ranking.profile import build_profile, item_weights
 from llmrec_plugin.types import Event, RankedItem
 
@@ -33,8 +34,9 @@ def log() -> Events:
     return Events.of(draw.integers(60, size=400), draw.integers(ITEMS - 3, size=400), range(400))
 
 
-def served(fitted: Fitted, history: list[int], candidates: list[int]) -> list[RankedItem]:
-    """As services.shelves does it, from events of which the youngest is the last of the history."""
+def served(fitted: Fitted, history: list[int], candidates: list[int]) -> tuple[list[RankedItem], float]:
+    """As services.shelves does it, from events of which the youngest is the last of the history; and what
+    all scores have in common."""
     setup, events = fitted.setup, log()
     assert setup.weights is not None
     past = [
@@ -67,7 +69,11 @@ def served(fitted: Fitted, history: list[int], candidates: list[int]) -> list[Ra
         average=float(fitted.prior[seen].mean()),
     )
     keys = [str(item) for item in candidates]
-    return rank_for_user(keys, profile=profile, vectors=by_key, also=also, prior=prior, weights=weights)
+    assert profile is not None
+    ranked = rank_for_user(keys, profile=profile, vectors=by_key, also=also, prior=prior, weights=weights)
+    return ranked, common_part(
+        ranked[-1], profile=profile, vectors=by_key, also=also, prior=prior, weights=weights
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -90,13 +96,13 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
     )
     fitted = fit_setup(setup, log(), vectors())
     measured = fitted([history])[0]
-    ranked = served(fitted, history, candidates)
+    ranked, common = served(fitted, history, candidates)
     assert len(ranked) == len(candidates)
-    shifts = [item.score - float(measured[int(item.key)]) for item in ranked]
-    # One constant for the whole list: what all candidates have in common is left out.
-    assert shifts == pytest.approx([shifts[0]] * len(shifts), abs=2e-5)
     for item in ranked:
+        # What all candidates have in common is left out, and known.
+        assert item.score + common == pytest.approx(measured[int(item.key)], abs=2e-5)
         assert sum(item.contributions.values()) == pytest.approx(item.score, abs=1e-9)
+        assert personal_score(item) == pytest.approx(item.score, abs=1e-9)
 
 
 def test_events_against_an_item_make_the_others_no_older() -> None:

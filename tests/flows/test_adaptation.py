@@ -7,13 +7,18 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from llmrec_plugin.learning.scoring import Collaborative
+from llmrec_plugin.learning.setups import Fitted, likeness
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, ModelVersion
 from llmrec_plugin.services import promotion, training
 from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.build import build
-from llmrec_plugin.services.recommendations import recommend
+from llmrec_plugin.services.pages import next_page
+from llmrec_plugin.services.recommendations import recommend, similar
+from llmrec_plugin.services.vectors import vectors_of
 from tests.hostapp.models import Brand, Product
 
 pytestmark = pytest.mark.django_db
@@ -182,3 +187,64 @@ def test_arrays_survive_storing() -> None:
         assert again.head.adapted == pytest.approx(adaptation.head.adapted)
         assert again.head.whitening.matrix == pytest.approx(adaptation.head.whitening.matrix)
     assert Adaptation.from_arrays({}) is None
+
+
+def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
+    """Every item is compared, so that nothing hangs on which candidates were found."""
+    products = shop()
+    Configuration(diversity=0.0).save()
+    live(products, next_family)
+    Interaction.objects.filter(user_key__in=[f"u{user}" for user in range(0, USERS, 2)]).update(kind="view")
+    training.fit("product", by="test")
+    learned = training.collaborative(ModelVersion.objects.latest("id"))
+    adaptation = learned.adaptation
+    assert adaptation is not None
+    assert adaptation.setup.weights is not None
+    person = "u4"
+    page = recommend("for-you", document="product", user_key=person, size=60)
+
+    version = Deployment.objects.latest("id").index_version
+    stored = vectors_of(version, learned.keys)
+    vectors = np.stack([stored[key] for key in learned.keys])
+    past = list(Interaction.objects.filter(user_key=person).order_by("at").values_list("object_id", "kind"))
+    fitted = Fitted(
+        adaptation.setup,
+        likeness(adaptation.head, vectors, gamma=adaptation.setup.gamma),
+        Collaborative(learned.neighbours, adaptation.setup.also_gamma),
+        learned.prior,
+    )
+    amounts = [[{"view": 0.25, "purchase": 1.0}[kind] for _, kind in past]]
+    measured = fitted([[learned.positions[key] for key, _ in past]], amounts)[0]
+
+    ranked = [item for item in page.results if any(name.startswith("taste") for name in item.contributions)]
+    assert len(ranked) > 50
+    shifts = [item.score - float(measured[learned.positions[item.id]]) for item in ranked]
+    assert shifts == pytest.approx([shifts[0]] * len(shifts), abs=2e-3)  # stored vectors have half precision
+
+    assert adaptation.pointwise is not None
+    told = [item.probability for item in ranked]
+    meant = adaptation.pointwise([measured[learned.positions[item.id]] for item in ranked])
+    assert told == pytest.approx(meant.tolist(), abs=5e-3)
+    assert told[0] > told[-1]
+
+
+def test_staff_is_told_the_probability_on_every_page_and_nobody_else(
+    client: Client, admin_client: Client
+) -> None:
+    products = shop()
+    live(products, next_family)
+    training.fit("product", by="test")
+    user = "person"
+    families_for(products, 3)
+    Interaction.objects.filter(user_key__startswith="new-3").update(user_key=user)
+    page = recommend("for-you", document="product", user_key=user, size=8)
+    later = next_page(page.next or "", user_key=user)
+    told = [item.probability for item in (*page.results, *later.results)]
+    assert all(value is not None and 0 < value < 1 for value in told)
+    alike = similar("product", products[3, 0].pk, size=4)
+    assert [item.probability for item in alike.results] == [None] * 4
+
+    address = "/api/recommendations/for-you/?document=product&size=4"
+    shown = admin_client.get(f"{address}&explain=1").json()["results"]
+    assert [item["probability"] for item in shown] == [None] * 4  # nothing is known of this editor's taste
+    assert not any("probability" in item for item in client.get(address).json()["results"])
