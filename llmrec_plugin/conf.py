@@ -49,6 +49,8 @@ class Settings:
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
     CONSENT: str = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
+    SUGGEST_MIN_VISITORS: int = 5
+    """A search is suggested to others once so many visitors have made it."""
     EVENT_RETENTION_DAYS: int = 730
     """Interactions and impressions older than this are deleted by `retention`."""
     PAGE_LIFETIME_SECONDS: int = 1800
@@ -67,7 +69,7 @@ class Settings:
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
-    audit_indexes, measure_drift, fit_models, apply_retention."""
+    audit_indexes, measure_drift, fit_models, apply_retention, count_queries."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
     TRAINING_SECONDS: int = 3600
@@ -90,6 +92,7 @@ class Settings:
 
 _CHOICES = {"CONSENT": ("opt-out", "opt-in", "off"), "TASKS": ("auto", "celery", "process", "off")}
 _POSITIVE = (
+    "SUGGEST_MIN_VISITORS",
     "EVENT_RETENTION_DAYS",
     "PAGE_LIFETIME_SECONDS",
     "DRAIN_BATCH",
@@ -107,6 +110,7 @@ DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "measure_drift": "27 3 * * 1",
     "fit_models": "47 3 * * *",
     "apply_retention": "37 4 * * *",
+    "count_queries": 3600,
 }
 """Task -> seconds, or minute, hour, day of month, month and weekday. Times of day rather than long intervals:
 a beat that is started anew every day would never reach the end of one."""

@@ -20,7 +20,7 @@ from django.db import DatabaseError
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import drift, indexing, outbox, privacy, profiles, promotion, runs
+from llmrec_plugin.services import asked, drift, indexing, outbox, privacy, profiles, promotion, runs
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -143,6 +143,12 @@ def measure_drift() -> int:
     """Compare what people do now with what was learned; where it differs too much, learn anew at once."""
     drift.measure_all()
     return runs.start_due(by="drift", only_drifted=True)
+
+
+@shared_task(name="llmrec_plugin.count_queries", base=Work, ignore_result=False)
+def count_queries() -> dict[str, int]:
+    """Count what many visitors search for, to suggest it to others."""
+    return asked.count_queries()
 
 
 @shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)

@@ -361,3 +361,24 @@ class ResultPage:
     "vector" (words at all: these are merely near in meaning); empty: nothing."""
     language: str = ""
     """Of the query, one of LLMREC["LANGUAGES"]; empty: it cannot be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuggestedItem:
+    document: str
+    id: str
+    title: str
+    url: str = ""
+    """Of the item's page; empty where its model has none."""
+    object: Any = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggestions:
+    """What may be meant by something half typed."""
+
+    queries: tuple[str, ...] = ()
+    """Popular searches that begin so, most popular first."""
+    items: tuple[SuggestedItem, ...] = ()
+    degraded: tuple[str, ...] = ()
+    """("engine",) when there should have been items."""

@@ -8,7 +8,21 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin, pretty_json
-from llmrec_plugin.models import Consent, ImportedItem, Impression, Interaction, Judgment
+from llmrec_plugin.models import (
+    Consent,
+    ImportedItem,
+    Impression,
+    Interaction,
+    Judgment,
+    PopularQuery,
+)
+
+
+@admin.register(PopularQuery)
+class PopularQueryAdmin(ReadOnlyAdmin):
+    list_display = ["text", "document", "visitors", "counted_at"]
+    list_filter = ["document"]
+    search_fields = ["text"]
 
 
 @admin.register(Interaction)

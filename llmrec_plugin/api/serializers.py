@@ -9,6 +9,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from llmrec_plugin.services import suggestions
 from llmrec_plugin.types import KINDS
 
 LONGEST_QUERY = 10_000
@@ -105,6 +106,30 @@ class SearchParameters(PageParameters):
         min_value=0.0,
         max_value=1.0,
         help_text="How much of the visitor's taste to take in: 0 none, 1 (the default) as configured.",
+    )
+
+
+class SuggestParameters(serializers.Serializer[Any]):
+    q = QueryTextField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=LONGEST_QUERY,
+        help_text="What has been typed so far; empty: popular searches alone.",
+    )
+    document = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=100,
+        help_text="Kind of item; needed where the site has several.",
+    )
+    size = serializers.IntegerField(
+        required=False,
+        default=8,
+        min_value=1,
+        max_value=suggestions.MOST,
+        help_text="Searches, and items, at most.",
     )
 
 
@@ -211,6 +236,26 @@ class ListSerializer(serializers.Serializer[Any]):
         "quotes) or `vector` (words at all: these items are merely near in meaning).",
     )
     language = serializers.CharField(required=False, help_text="Of `q`, ISO 639-1, where it can be told.")
+
+
+@extend_schema_serializer(component_name="LlmrecSuggestedItem")
+class SuggestedItemSerializer(serializers.Serializer[Any]):
+    document = serializers.CharField()
+    id = serializers.CharField(help_text="The primary key as text.")
+    title = serializers.CharField()
+    url = serializers.CharField(allow_blank=True, help_text="Of the item's page; empty: it has none.")
+
+
+@extend_schema_serializer(component_name="LlmrecSuggestions")
+class SuggestionsSerializer(serializers.Serializer[Any]):
+    queries = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Searches of many visitors that go on as `q` begins, most popular first.",
+    )
+    items = SuggestedItemSerializer(many=True)
+    degraded = serializers.ListField(
+        child=serializers.CharField(), help_text='"engine": it does not answer, so there are no items.'
+    )
 
 
 @extend_schema_serializer(component_name="LlmrecInteraction")

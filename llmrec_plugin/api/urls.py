@@ -10,6 +10,7 @@ app_name = "llmrec"
 
 urlpatterns = [
     path("search/", views.SearchView.as_view(), name="search"),
+    path("suggest/", views.SuggestView.as_view(), name="suggest"),
     path("recommendations/<str:placement>/", views.RecommendationsView.as_view(), name="recommendations"),
     # a text key may hold slashes
     path("items/<str:document>/<path:id>/similar/", views.SimilarView.as_view(), name="similar"),

@@ -20,10 +20,12 @@ from llmrec_plugin.api.serializers import (
     PlacementParameters,
     SearchParameters,
     SizeParameters,
+    SuggestionsSerializer,
+    SuggestParameters,
 )
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import NotFound
-from llmrec_plugin.services import filter_texts, recommendations, search
+from llmrec_plugin.services import filter_texts, pages, recommendations, search, suggestions
 from llmrec_plugin.types import FilterKind, ResultPage, SearchRequest
 
 SIMILAR_SIZE = 12
@@ -71,10 +73,8 @@ class ListView(ApiView):
             "degraded": page.degraded,
             "request_id": page.request_id,
             "next": self.next_url(page.next, explain=explain),
+            **pages.notes(page),
         }
-        for name, value in _notes(page).items():
-            if value:
-                payload[name] = value
         data = ListSerializer(payload).data
         if not explain:
             for item in data["results"]:
@@ -133,6 +133,29 @@ class SearchView(ListView):
             personalize=parameters["personalize"],
             sort=parameters["sort"],
         )
+
+
+class SuggestView(ApiView):
+    """What somebody may be about to type; nothing of it is stored."""
+
+    @documented(
+        "suggest",
+        responses={200: SuggestionsSerializer},
+        errors=(400, 404, 429, 503),
+        parameters=[SuggestParameters],
+        tags=["search"],
+        summary="Searches and items that go on as the query begins",
+    )
+    def get(self, request: Request) -> Response:
+        values = given(request.query_params)
+        refuse_unknown(values, SuggestParameters().fields)
+        serializer = SuggestParameters(data={name: texts[-1] for name, texts in values.items()})
+        serializer.is_valid(raise_exception=True)
+        parameters = serializer.validated_data
+        found = suggestions.suggest(
+            parameters["q"], document=single_document(parameters["document"]), size=parameters["size"]
+        )
+        return Response(SuggestionsSerializer(found).data)
 
 
 class RecommendationsView(ListView):
@@ -211,11 +234,6 @@ class AlsoView(ItemListView):
     )
     def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
         return self.list_of(document, id)
-
-
-def _notes(page: ResultPage) -> dict[str, str | None]:
-    """What is said of a search only where there is something to say."""
-    return {"did_you_mean": page.did_you_mean, "rescued": page.rescued, "language": page.language}
 
 
 def _kinds_of_page(page: ResultPage) -> Mapping[str, FilterKind]:

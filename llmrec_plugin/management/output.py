@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from llmrec_plugin.services.pages import notes
 from llmrec_plugin.types import Progress, ResultPage
 
 
@@ -71,6 +72,10 @@ class Output:
                     self.line(f"     probability {item.probability:.3f}")
         if not page.results:
             self.line("Nothing found.")
+        if page.did_you_mean:
+            self.line(f"Did you mean: {page.did_you_mean}")
+        if page.rescued:
+            self.line(f"Nothing was found as asked; given up: {page.rescued}")
         if page.degraded:
             self.line(f"Answered without: {', '.join(page.degraded)}")
 
@@ -104,6 +109,7 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
         "degraded": list(page.degraded),
         "request_id": page.request_id,
         "next": page.next,
+        **notes(page),
     }
 
 

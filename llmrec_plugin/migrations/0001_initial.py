@@ -85,6 +85,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PopularQuery',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('text', models.CharField(max_length=500, verbose_name='query')),
+                ('visitors', models.PositiveIntegerField(verbose_name='visitors')),
+                ('counted_at', models.DateTimeField(auto_now_add=True, verbose_name='counted')),
+            ],
+            options={
+                'verbose_name': 'popular search',
+                'verbose_name_plural': 'popular searches',
+                'ordering': ['document', '-visitors', 'text'],
+                'constraints': [models.UniqueConstraint(fields=('document', 'text'), name='llmrec_popular_query_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='ImportedItem',
             fields=[
                 ('id', models.CharField(max_length=255, primary_key=True, serialize=False, verbose_name='id')),

@@ -113,6 +113,12 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     return page
 
 
+def notes(page: ResultPage) -> dict[str, str]:
+    """What is said of a search, by name, only where there is something to say."""
+    found = {"did_you_mean": page.did_you_mean, "rescued": page.rescued, "language": page.language}
+    return {name: value for name, value in found.items() if value}
+
+
 def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
     """The page that the cursor points to; raises InvalidCursor for one that is not this user's own,
     was not made here or has expired."""

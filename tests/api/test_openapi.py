@@ -22,6 +22,7 @@ from llmrec_plugin.api.serializers import SearchParameters
 JSON = {"Accept": "application/vnd.oai.openapi+json"}
 OPERATIONS = {
     "llmrec_search",
+    "llmrec_suggest",
     "llmrec_recommendations",
     "llmrec_similar",
     "llmrec_also",

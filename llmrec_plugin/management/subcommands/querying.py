@@ -6,8 +6,14 @@ from argparse import ArgumentParser
 
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output, page_payload
-from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
-from llmrec_plugin.services import recommendations
+from llmrec_plugin.management.subcommands.base import (
+    Options,
+    Subcommand,
+    document_argument,
+    no_arguments,
+    single_label,
+)
+from llmrec_plugin.services import asked, recommendations, suggestions
 from llmrec_plugin.services import search as search_service
 from llmrec_plugin.types import ResultPage, SearchRequest
 
@@ -34,6 +40,7 @@ def _size(options: Options) -> int:
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("text", help="what to look for")
     document_argument(parser)
+    parser.add_argument("--sort", default="", metavar="FIELD", help="by a number or date; -FIELD: descending")
     _list_arguments(parser)
 
 
@@ -43,8 +50,36 @@ def _search(options: Options, output: Output) -> bool:
         text=options["text"],
         user_key=options["user"],
         page_size=_size(options),
+        sort=options["sort"],
     )
     return _show(search_service.search(request), options, output)
+
+
+def _suggest_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("text", help="what has been typed so far")
+    document_argument(parser)
+    parser.add_argument("--size", type=int, default=8, metavar="N", help="of each kind (default: 8)")
+
+
+def _suggest(options: Options, output: Output) -> bool:
+    found = suggestions.suggest(options["text"], document=single_label(options), size=options["size"])
+    for text in found.queries:
+        output.line(f"     {text}")
+    for rank, item in enumerate(found.items, start=1):
+        output.line(f"{rank:>3}. {item.title}  [{item.document} {item.id}]")
+    if not (found.queries or found.items):
+        output.line("Nothing begins like that.")
+    items = [{"document": item.document, "id": item.id, "title": item.title} for item in found.items]
+    output.finish({"queries": found.queries, "items": items, "degraded": found.degraded})
+    return not found.degraded
+
+
+def _count_queries(options: Options, output: Output) -> bool:
+    counted = asked.count_queries()
+    for label, count in counted.items():
+        output.line(f"{label}: {count} popular searches")
+    output.finish(counted)
+    return True
 
 
 def _similar_arguments(parser: ArgumentParser) -> None:
@@ -82,6 +117,10 @@ def _recommend(options: Options, output: Output) -> bool:
 
 COMMANDS = [
     Subcommand("search", "Search as a visitor does.", _search_arguments, _search),
+    Subcommand("suggest", "What completes a half-typed search.", _suggest_arguments, _suggest),
+    Subcommand(
+        "count-queries", "Count what many visitors search for, to suggest it.", no_arguments, _count_queries
+    ),
     Subcommand("similar", "Items like this one.", _similar_arguments, _similar),
     Subcommand("recommend", "What a placement shows a user.", _recommend_arguments, _recommend),
 ]

@@ -1,0 +1,97 @@
+"""What somebody may be about to type: popular searches, and items whose titles go on as he began."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from llmrec_plugin.analysis.exact import typed_starts
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
+from llmrec_plugin.models import Configuration
+from llmrec_plugin.services import asked, matching, popularity, rules, training
+from llmrec_plugin.services.live import LivePair, engine_of
+from llmrec_plugin.services.profiles import KnownUser
+from llmrec_plugin.services.rules import Occasion
+from llmrec_plugin.services.serving import serving_pair
+from llmrec_plugin.types import SuggestedItem, Suggestions
+
+logger = logging.getLogger(__name__)
+
+PLACEMENT = "suggest"
+CANDIDATES = 50
+"""Items of which the most popular are suggested."""
+FEW = 3
+"""With fewer items than these, words that are nearly spelt so count, too."""
+MOST = 20
+MOST_STARTS = 8
+"""Words of what was typed; who types more knows what he wants."""
+
+
+def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
+    """Up to `size` searches and `size` items that go on as the text begins; without a text popular searches.
+
+    Words may be typed in part, with a letter wrong from four on, and Chinese in pinyin. Nothing of it is
+    stored. Raises NotFound for an unknown document, NotBuilt for one without a live index.
+    """
+    if isinstance(size, bool) or not 1 <= size <= MOST:
+        raise InvalidRequest(f"1 to {MOST} suggestions can be had, not {size!r}.", parameter="size")
+    declared = registry.get(document)
+    configuration = Configuration.current()
+    searches = asked.suggested(document, text, configuration, limit=size)
+    starts = typed_starts(text)[:MOST_STARTS]
+    if not starts:
+        return Suggestions(queries=tuple(searches))
+    pair = serving_pair(document)
+    occasion = Occasion(
+        document=declared,
+        version=pair.index_version,
+        placement=PLACEMENT,
+        user=KnownUser(),
+        now=timezone.now(),
+        text=text,
+    )
+    ruling = rules.ruling(occasion, configuration)
+    try:
+        keys = [key for key in _begun(pair, starts) if key not in ruling.hidden]
+    except (BackendUnavailable, NotFound) as error:
+        logger.error("engine unusable document=%s error=%s", document, error)
+        return Suggestions(queries=tuple(searches), degraded=("engine",))
+    allowed = matching.passing(declared, keys, unless=ruling.unless, version=pair.index_version)
+    chosen = _most_popular([key for key in keys if key in allowed], document, pair, configuration)[:size]
+    objects = declared.in_bulk(chosen)
+    return Suggestions(
+        queries=tuple(searches),
+        items=tuple(
+            SuggestedItem(
+                document=document,
+                id=key,
+                title=declared.get_title(objects[key]),
+                url=declared.get_absolute_url(objects[key]),
+                object=objects[key],
+            )
+            for key in chosen
+            if key in objects
+        ),
+    )
+
+
+def _begun(pair: LivePair, starts: Sequence[str]) -> list[str]:
+    engine, name = engine_of(pair.index_version), pair.index_version.name
+    keys = engine.suggest(name, starts, limit=CANDIDATES)
+    if len(keys) < FEW:
+        near = engine.suggest(name, starts, limit=CANDIDATES, fuzzy=True)
+        keys = list(dict.fromkeys([*keys, *near]))
+    return keys
+
+
+def _most_popular(keys: Sequence[str], label: str, pair: LivePair, configuration: Configuration) -> list[str]:
+    """Equally popular items stay in the engine's order."""
+    learned = training.collaborative(pair.model_version)
+    known = {
+        item.key: item.score
+        for item in popularity.popular(label, learned, configuration, limit=popularity.COUNTED_ITEMS)
+    }
+    return sorted(keys, key=lambda key: -known.get(key, 0.0))
