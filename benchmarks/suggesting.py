@@ -1,4 +1,4 @@
-"""Suggestions for every prefix of real titles, and the search endpoint with everything on against nothing on."""
+"""Suggestions for prefixes of real titles, and the search endpoint with everything on against nothing on."""
 
 from __future__ import annotations
 

@@ -20,6 +20,10 @@ SHOP, SCHOOL = "product", "course"
 """Labels of the two documents."""
 
 
+ORDERS = [("", _("Best match")), ("price", _("Cheapest first")), ("-price", _("Dearest first"))]
+"""Sorting of the shop's results."""
+
+
 class SearchForm(forms.Form):
     """Both kinds of item in one form; filters of the other kind are ignored."""
 
@@ -41,6 +45,8 @@ class SearchForm(forms.Form):
     language = forms.ChoiceField(
         label=_("Taught in"), choices=[("", _("Any language")), *TeachingLanguage.choices], required=False
     )
+
+    sort = forms.ChoiceField(choices=ORDERS, required=False)
 
     fields_of = {SHOP: ("department", "price_from", "price_to"), SCHOOL: ("subject", "level", "language")}
 

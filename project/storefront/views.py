@@ -23,7 +23,7 @@ from llmrec_plugin.services import search as searching
 from llmrec_plugin.types import ResultPage, SearchRequest
 from project.school.models import Course, Enrolment
 from project.shop.models import Department, InvoiceLine, Product
-from project.storefront.forms import SCHOOL, SHOP, SearchForm
+from project.storefront.forms import ORDERS, SCHOOL, SHOP, SearchForm
 from project.storefront.sections import Sections, Title, personal_title, viewed_title
 from project.storefront.visitors import note
 
@@ -99,6 +99,7 @@ def _results(request: HttpRequest, form: SearchForm) -> ResultPage:
             user_key=user_key,
             filters=form.filters(),
             facets=("department",) if document == SHOP else ("subject",),
+            sort=form.cleaned_data["sort"] if document == SHOP else "",
         )
     )
 
@@ -111,6 +112,7 @@ def _result_context(request: HttpRequest, form: SearchForm, page: ResultPage) ->
         "page": page,
         "next_url": f"?{following.urlencode()}" if page.next else "",
         "narrower": _narrower(request, form, page),
+        "orders": _orders(request, form),
         "suggestion_url": _with(request, q=page.did_you_mean) if page.did_you_mean else "",
     }
 
@@ -126,6 +128,14 @@ def _narrower(request: HttpRequest, form: SearchForm, page: ResultPage) -> list[
         (names.get(value, value), _with(request, **{field: str(value)}), count)
         for value, count in counts[:ROW]
     ]
+
+
+def _orders(request: HttpRequest, form: SearchForm) -> list[tuple[str, str, bool]]:
+    """(name, address, whether it is the one) of the orders in which results can be seen."""
+    if form.cleaned_data["document"] != SHOP:
+        return []
+    chosen = form.cleaned_data["sort"]
+    return [(str(name), _with(request, sort=sort), sort == chosen) for sort, name in ORDERS]
 
 
 def _with(request: HttpRequest, **changes: str) -> str:

@@ -10,15 +10,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.flows.demo_files import ROOT, cut_fixtures, demo_environment, manage
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
+
+Opener = Callable[..., "Page"]
 
 START_SECONDS = 60
 FLAGS = [
@@ -80,6 +82,36 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.terminate()
         server.wait(timeout=20)
         log.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str) -> Iterator[Opener]:
+    """Opens a path of the site as a new visitor; asserts that nothing broke and nobody else was asked."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def check_request(request: Request) -> None:
+        if not request.url.startswith(site):
+            complaints.append(f"asked {request.url}")
+
+    def check_response(response: Response) -> None:
+        if response.status >= 500:
+            complaints.append(f"{response.status} at {response.url}")
+
+    def opened(path: str, **options: Any) -> Page:
+        context = browser.new_context(base_url=site, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", check_request)
+        page.on("response", check_response)
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
 
 
 def _free_port() -> int:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.conftest import Opener
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
-Opener = Callable[..., "Page"]
 PHONE = {"width": 360, "height": 740}
 PAGES = ("/", "/search/?q=christmas", "/search/?document=course&q=机器学习", "/school/ml-intro-zh/", "/you/")
 
@@ -44,36 +44,6 @@ CONTRAST = """() => {
   }
   return [...new Set(poor)];
 }"""
-
-
-@pytest.fixture
-def open_page(browser: Browser, site: str) -> Iterator[Opener]:
-    """Opens a path of the site as a new visitor; asserts that nothing broke and nobody else was asked."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def check_request(request: Request) -> None:
-        if not request.url.startswith(site):
-            complaints.append(f"asked {request.url}")
-
-    def check_response(response: Response) -> None:
-        if response.status >= 500:
-            complaints.append(f"{response.status} at {response.url}")
-
-    def opened(path: str, **options: Any) -> Page:
-        context = browser.new_context(base_url=site, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", check_request)
-        page.on("response", check_response)
-        page.goto(path)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def follow(target: Locator) -> None:
