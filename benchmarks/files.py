@@ -142,8 +142,8 @@ LECTURES = 40
 
 
 def chinese_courses(folder: Path, out: Path) -> None:
-    """Hahow: sub-categories, chapters and the first lectures. A user's purchases have no order: each is given
-    the time of its place in the file, for the protocol last-out."""
+    """Hahow: sub-categories, chapters and the first lectures. Only the two months of the purchases are known:
+    users are spread over them in the order of the file, for the protocol last-out."""
     folder = folder / "hahow_zh"
     chapters: dict[str, dict[str, None]] = defaultdict(dict)
     lectures: dict[str, list[str]] = defaultdict(list)
@@ -167,8 +167,8 @@ def chinese_courses(folder: Path, out: Path) -> None:
     _write(
         out / "interactions.jsonl",
         (
-            _event(row["user_id"], course, "enrol", START + timedelta(minutes=place))
-            for row in _csv(folder / "val_seen.csv.gz")
+            _event(row["user_id"], course, "enrol", START + timedelta(minutes=11 * number + place / 100))
+            for number, row in enumerate(_csv(folder / "val_seen.csv.gz"))
             for place, course in enumerate(row["course_id"].split())
         ),
     )

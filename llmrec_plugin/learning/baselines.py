@@ -60,6 +60,8 @@ class Fitted:
     """A method that has learned from everything before the test."""
 
     score: Scores
+    before: Scores
+    """The same as it was learned before the validation cases."""
     settings: Settings
     """Chosen on the validation cases."""
     seconds: float
@@ -76,8 +78,8 @@ def fit(method: Method, plan: Plan, catalogue: Catalogue, *, progress: Progress 
     """
     started = time.perf_counter()
     best = method.grid[0]
+    ranking = method.learn(plan.train, catalogue)
     if len(method.grid) > 1 and plan.valid:
-        ranking = method.learn(plan.train, catalogue)
         values = []
         for done, settings in enumerate(method.grid, start=1):
             values.append(_value(ranking(settings), plan.valid))
@@ -85,7 +87,8 @@ def fit(method: Method, plan: Plan, catalogue: Catalogue, *, progress: Progress 
                 progress(done, len(method.grid))
         best = method.grid[int(np.argmax(values))]
     score = method.learn(plan.known, catalogue)(best)
-    return Fitted(score=score, settings=best, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Fitted(score=score, before=ranking(best), settings=best, seconds=seconds)
 
 
 def _value(score: Scores, cases: Sequence[Case]) -> float:

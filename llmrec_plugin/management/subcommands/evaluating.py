@@ -155,6 +155,11 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
             if cases[name]:
                 yield _methods(f"{name[0].upper()}{name[1:]}: {cases[name]} events", methods)
         yield _paired("Recommendation, differences", recommendation["paired"])
+    pointwise = report.get("pointwise", {})
+    if "methods" in pointwise:
+        yield _methods(f"{pointwise['task']}: {pointwise['cases']} ratings", pointwise["methods"])
+    for kind, methods in pointwise.get("sampled", {}).items():
+        yield _methods(f"What was taken against one drawn item each, {kind}", methods)
     search = report.get("search")
     if search:
         yield _methods(

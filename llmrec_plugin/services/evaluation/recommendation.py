@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from llmrec_plugin.evaluation.protocol import Outcome, Plan, Protocol, plan, ran
 from llmrec_plugin.exceptions import InvalidRequest, InvalidVector
 from llmrec_plugin.learning.baselines import BASELINES, METHODS, Catalogue, Fitted, fit
 from llmrec_plugin.services.evaluation.log import Log, read_catalogue, read_log
+from llmrec_plugin.services.evaluation.pointwise import measure_ratings, measure_sampled
 from llmrec_plugin.services.evaluation.served import Served, serve
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.types import Progress
@@ -46,6 +47,7 @@ class Measured:
     """What was found, and per case what it was found from, for comparing encoders."""
 
     report: dict[str, Any]
+    """By part: "recommendation", "search", "pointwise"."""
     by_case: dict[str, list[Any]]
     """Of the lists served: metric -> value per case, and "groups": the user of each."""
 
@@ -69,10 +71,21 @@ def measure(label: str, options: Options, tell: Tell) -> Measured:
             parameter="interactions",
         )
     fitted = _fit_all(chosen, catalogue, tell)
+    rated = measure_ratings(  # before the events of the test are taken back
+        label,
+        log.row_of,
+        catalogue,
+        valid=options.valid,
+        test=options.test,
+        progress=_part(tell, "ratings"),
+    )
+    sampled = measure_sampled(chosen, fitted, items=len(keys), seed=options.seed)
     counts = np.bincount(chosen.known.items, minlength=len(keys))
     new = counts == 0
     served = serve(label, log, chosen, options.protocol, new=new, progress=_part(tell, "ask the site"))
-    return _summarise(options, log, chosen, fitted, served, counts)
+    measured = _summarise(options, log, chosen, fitted, served, counts)
+    parts = {**(rated or {}), **({"sampled": sampled} if sampled else {})}
+    return replace(measured, report=measured.report | ({"pointwise": parts} if parts else {}))
 
 
 def _part(tell: Tell, name: str) -> Progress:
@@ -132,7 +145,7 @@ def _summarise(
         "served_list_length": served.list_length,
     }
     by_case = {metric: column.tolist() for metric, column in values[SERVED].items()}
-    return Measured(report=report, by_case={**by_case, "groups": groups})
+    return Measured(report={"recommendation": report}, by_case={**by_case, "groups": groups})
 
 
 def _breadth(outcome: Outcome, counts: NDArray[np.int64]) -> dict[str, float]:

@@ -89,7 +89,7 @@ def measure(label: str, users: Mapping[str, str], tell: Tell) -> Measured:
         ],
     }
     by_case = {metric: column.tolist() for metric, column in values[SERVED].items()}
-    return Measured(report=report, by_case={**by_case, "groups": queries})
+    return Measured(report={"search": report}, by_case={**by_case, "groups": queries})
 
 
 Ranking = Callable[[str, str | None], list[str]]

@@ -53,7 +53,7 @@ def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     if files.get("interactions"):
         measured["recommendation"] = recommendation.measure(label, Options(**request["options"]), tell)
     return {
-        "report": plain({name: found.report for name, found in measured.items()}),
+        "report": plain({name: part for found in measured.values() for name, part in found.report.items()}),
         "by_case": plain({name: found.by_case for name, found in measured.items()}),
         "encoder": plain(cost | {"peak_mb": _peak_mb()}),
         "files": {name: _told(report) for name, report in read.items()},
