@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from django.db.models import QuerySet
@@ -9,6 +10,10 @@ from django.db.models import QuerySet
 from llmrec_plugin.documents.paths import FieldPath, resolve
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.models import ImportedItem
+from llmrec_plugin.types import Document
+
+PASSAGE = "passage of the encoder"
+"""Key among the texts of an item of what the encoder reads, where that is not simply all of them."""
 
 
 class ImportedItemDocument(SearchDocument[ImportedItem]):
@@ -25,6 +30,12 @@ class ImportedItemDocument(SearchDocument[ImportedItem]):
     """
 
     model = ImportedItem
+
+    def prepare(self, obj: ImportedItem) -> Document | None:
+        found = super().prepare(obj)
+        if found is None or PASSAGE not in obj.text:
+            return found
+        return replace(found, passage=obj.text[PASSAGE])
 
     def get_queryset(self) -> QuerySet[ImportedItem]:
         """Only the items that were imported for this document."""

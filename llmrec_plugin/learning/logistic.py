@@ -58,8 +58,8 @@ def fit_linear(features: Features, values: ArrayLike, *, penalty: float = 1.0) -
     rows = _standard(features, means, deviations)
     keep = penalty * np.eye(rows.shape[1])
     keep[-1, -1] = 0.0
-    weights: Values = np.linalg.solve(rows.T @ rows + keep, rows.T @ wanted)
-    return Weighted(means, deviations, weights)
+    weights = np.linalg.solve(rows.T @ rows + keep, rows.T @ wanted)
+    return Weighted(means, deviations, weights.astype(np.float64))
 
 
 def _spread(features: Features) -> tuple[Values, Values]:

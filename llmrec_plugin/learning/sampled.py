@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.evaluation.pointwise import measures
 from llmrec_plugin.evaluation.protocol import BATCH, Case
-from llmrec_plugin.learning.ladder import recent
 from llmrec_plugin.learning.logistic import fit_logistic
 from llmrec_plugin.learning.scoring import Histories
+from llmrec_plugin.learning.setups import recent
 from llmrec_plugin.types import Matrix
 
 Scores = Callable[[Histories], Matrix]

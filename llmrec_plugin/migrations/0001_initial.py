@@ -458,6 +458,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Evaluation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('report', models.JSONField(default=dict, verbose_name='report')),
+                ('by', models.CharField(help_text='User name or command.', max_length=150, verbose_name='by')),
+                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+            ],
+            options={
+                'verbose_name': 'evaluation',
+                'verbose_name_plural': 'evaluations',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['document', '-id'], name='llmrec_evaluation_latest')],
+            },
+        ),
+        migrations.CreateModel(
             name='DriftReport',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -3,6 +3,7 @@
 from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
+from llmrec_plugin.models.evaluations import Evaluation
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.learning import DriftReport, TrainingRun
@@ -19,6 +20,7 @@ __all__ = [
     "DriftReport",
     "Embedding",
     "Enrolment",
+    "Evaluation",
     "Experiment",
     "ImportedItem",
     "Impression",

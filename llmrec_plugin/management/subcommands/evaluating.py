@@ -11,8 +11,8 @@ from typing import Any
 
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
-from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument
-from llmrec_plugin.services.evaluation import files
+from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
+from llmrec_plugin.services.evaluation import files, site
 from llmrec_plugin.services.evaluation.files import Files
 from llmrec_plugin.services.evaluation.process import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
@@ -34,7 +34,9 @@ def _count(text: str) -> int:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--items", type=Path, metavar="FILE", help="JSON Lines of items, as for import")
+    parser.add_argument(
+        "--items", type=Path, metavar="FILE", help="JSON Lines of items (default: the site's own rows)"
+    )
     parser.add_argument("--interactions", type=Path, metavar="FILE", help="JSON Lines of events to foresee")
     parser.add_argument("--queries", type=Path, metavar="FILE", help="JSON Lines of queries, with --qrels")
     parser.add_argument("--qrels", type=Path, metavar="FILE", help="TREC judgements of the queries")
@@ -78,7 +80,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _evaluate(options: Options, output: Output) -> bool:
-    report = _on_files(options, output)
+    report = _on_site(options, output) if options["items"] is None else _on_files(options, output)
     for table in tables(report):
         output.line()
         output.line(table[0])
@@ -92,20 +94,37 @@ def _evaluate(options: Options, output: Output) -> bool:
     return True
 
 
-def _on_files(options: Options, output: Output) -> dict[str, Any]:
-    if options["items"] is None:
-        raise InvalidRequest("Name the file of items: --items FILE.", parameter="items")
+def _on_site(options: Options, output: Output) -> dict[str, Any]:
+    """The site's own rows, as long as no file was named that belongs to one of items."""
+    for name in ("interactions", "queries", "qrels", "work"):
+        if options[name] is not None:
+            raise InvalidRequest(f"--{name} needs the items it is about: --items FILE.", parameter="items")
+    label = single_label(options)
+    with _bars(output) as tell:
+        found = site.evaluate_site(
+            label, _protocol(options), tell, encoders=options["encoder"] or (), by="command"
+        )
+    output.line(f"{label}: evaluation {found.pk}, in the admin under Evaluations.")
+    report: dict[str, Any] = found.report
+    return report
+
+
+def _protocol(options: Options) -> Protocol:
     valid, test = options["shares"]
     if valid + test >= 1:
         raise InvalidRequest(
             "--shares leaves no events to learn from: both together must be below 1.", parameter="shares"
         )
+    return Protocol(protocol=options["protocol"], most=options["limit_events"], valid=valid, test=test)
+
+
+def _on_files(options: Options, output: Output) -> dict[str, Any]:
     request = files.Request(
         files=Files(**{name: options[name] for name in ("items", "interactions", "queries", "qrels")}),
         document=options["document"],
         language=options["language"],
         encoders=options["encoder"] or (),
-        options=Protocol(protocol=options["protocol"], most=options["limit_events"], valid=valid, test=test),
+        options=_protocol(options),
         strict=options["strict"],
         work=options["work"],
     )
@@ -232,7 +251,7 @@ def _remarks(report: Mapping[str, Any]) -> Iterator[str]:
 COMMANDS = [
     Subcommand(
         "evaluate",
-        "Measure search and recommendations on files, in a throwaway database and index.",
+        "Measure search and recommendations, of files or the site's own rows, in a throwaway database.",
         _arguments,
         _evaluate,
     ),

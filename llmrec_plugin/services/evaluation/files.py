@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.services.evaluation import process
 from llmrec_plugin.services.evaluation.choice import compare
@@ -59,15 +60,21 @@ def evaluate(request: Request, tell: Tell) -> dict[str, Any]:
         asked = {
             "label": label,
             "documents": documents,
-            "llmrec": process.llmrec_settings(encoder),
             "configuration": {},
             "files": {name: str(path) for name, path in asdict(files).items() if path is not None},
             "options": asdict(request.options),
             "strict": request.strict,
         }
         with _folder(request.work, encoder) as folder:
-            answers[encoder] = process.run(asked, folder, _named(tell, encoder if len(encoders) > 1 else ""))
+            told = _named(tell, encoder if len(encoders) > 1 else "")
+            answers[encoder] = process.run(asked, _spec(encoder), folder, told)
     return compare(answers)
+
+
+def _spec(encoder: str) -> EncoderSpec:
+    """The options of the settings are those of their encoder."""
+    settings = get_settings()
+    return EncoderSpec(name=encoder, options=settings.ENCODER_OPTIONS if encoder == settings.ENCODER else {})
 
 
 def _checked(files: Files) -> Files:

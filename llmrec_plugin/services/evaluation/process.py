@@ -15,25 +15,29 @@ from django.conf import settings as django_settings
 
 from llmrec_plugin import exceptions
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import EvaluationFailed, InvalidRequest, LlmrecError
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 TAIL = 2_000
 """Last characters that a child said before it broke off."""
-TAKEN_OVER = ("ENCODER", "ENCODER_OPTIONS", "LANGUAGES", "DICTIONARY")
+SECRET = "LLMREC_SANDBOX_API_KEY"  # noqa: S105  (the name of a variable)
+TAKEN_OVER = ("LANGUAGES", "DICTIONARY")
 """Settings of the site that decide how its texts are read."""
 
 
-def run(request: Mapping[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
-    """The answer to `request`, worked out in `folder`; raises what the child raised, or EvaluationFailed."""
+def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: Tell) -> dict[str, Any]:
+    """The answer to `request` with this encoder, worked out in `folder`.
+
+    Raises what the child raised, or EvaluationFailed where it broke off.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     answer = folder / "answer.json"
     answer.unlink(missing_ok=True)
     _share_models(folder)
-    (folder / "request.json").write_text(
-        json.dumps({**request, "time_zone": django_settings.TIME_ZONE}, default=str), encoding="utf-8"
-    )
-    said = _wait(folder, tell)
+    asked = {**request, "llmrec": _settings(spec), "time_zone": django_settings.TIME_ZONE}
+    (folder / "request.json").write_text(json.dumps(asked, default=str), encoding="utf-8")
+    said = _wait(folder, spec.secret, tell)
     if not answer.exists():
         raise EvaluationFailed(f"The evaluation broke off. It last said: {said[-TAIL:].strip() or 'nothing'}")
     found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
@@ -42,13 +46,12 @@ def run(request: Mapping[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
     return found
 
 
-def llmrec_settings(encoder: str | None) -> dict[str, Any]:
-    """LLMREC of the throwaway site: as here, with that encoder. The options of an encoder are its own."""
+def _settings(spec: EncoderSpec) -> dict[str, Any]:
+    """LLMREC of the throwaway site; a secret goes by the environment, since the request is a file."""
     settings = get_settings()
+    options = {**spec.options, **({"api_key_env": SECRET} if spec.secret else {})}
     taken = {name: getattr(settings, name) for name in TAKEN_OVER}
-    if encoder is not None and encoder != settings.ENCODER:
-        taken |= {"ENCODER": encoder, "ENCODER_OPTIONS": {}}
-    return taken
+    return {**taken, "ENCODER": spec.name, "ENCODER_OPTIONS": options}
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
@@ -68,11 +71,12 @@ def _share_models(folder: Path) -> None:
         return
 
 
-def _wait(folder: Path, tell: Tell) -> str:
+def _wait(folder: Path, secret: str, tell: Tell) -> str:
     """What the child said on its error output."""
     environment = {
         **os.environ,
         "LLMREC_SANDBOX": str(folder.resolve()),
+        SECRET: secret,
         "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)]),
     }
     log = folder / "log"
