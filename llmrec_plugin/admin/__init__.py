@@ -4,6 +4,7 @@ from llmrec_plugin.admin import (
     backlog,
     configuration,
     encoders,
+    evaluations,
     events,
     experiments,
     learning,
@@ -11,4 +12,14 @@ from llmrec_plugin.admin import (
     versions,
 )
 
-__all__ = ["backlog", "configuration", "encoders", "events", "experiments", "learning", "status", "versions"]
+__all__ = [
+    "backlog",
+    "configuration",
+    "encoders",
+    "evaluations",
+    "events",
+    "experiments",
+    "learning",
+    "status",
+    "versions",
+]

@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 Features = NDArray[np.float64]
 Values = NDArray[np.float64]
 
-STEPS = 50
-ENOUGH = 1e-8
-"""A Newton step below this changes nothing that is seen."""
+STEPS = 25
+"""Of Newton's method; each doubles the right digits once the first is right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +45,6 @@ def fit_logistic(features: Features, labels: ArrayLike, *, penalty: float = 1.0)
         slope = rows.T @ (liked - given) - penalty * weights
         step = np.linalg.solve((rows * (given * (1.0 - given))[:, None]).T @ rows + keep, slope)
         weights = weights + step
-        if np.abs(step).max() < ENOUGH:
-            break
     return Weighted(means, deviations, weights)
 
 

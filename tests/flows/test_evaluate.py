@@ -13,8 +13,8 @@ import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
 
-from llmrec_plugin.models import Interaction
-from llmrec_plugin.services import interactions
+from llmrec_plugin.models import Evaluation, Interaction, Judgment
+from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.build import build
 from tests.hostapp.models import Brand, Product
 
@@ -161,7 +161,8 @@ def test_judged_queries_are_answered_by_each_leg_and_encoders_compared(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--items FILE"),
+        (["--interactions", "{interactions}"], "--interactions needs the items"),
+        (["--document", "product"], "has no items with a text"),
         (["--items", "nowhere.jsonl", "--interactions", "nowhere.jsonl"], "there is no file"),
         (["--items", "{items}"], "nothing to measure by"),
         (["--items", "{items}", "--queries", "{items}"], "give both"),
@@ -187,6 +188,90 @@ def test_what_cannot_be_measured_says_why(
     }
     with pytest.raises(CommandError, match=message):
         evaluate(*(argument.format(**named) for argument in arguments))
+
+
+def shop_with_events() -> None:
+    """The planted world as rows of the host's own model."""
+    brand = Brand.objects.create(name="Acme")
+    titles = [item["text"]["title"] for item in catalogue()]
+    products = {title: Product.objects.create(title=title, brand=brand, price=1) for title in titles}
+    build("product")
+    Interaction.objects.bulk_create(
+        Interaction(
+            user_key=row["user"],
+            document="product",
+            object_id=str(products[row["item"].replace("-", " ")].pk),
+            kind=row["kind"],
+            at=datetime.fromisoformat(row["time"]),
+        )
+        for row in purchases()
+    )
+    for title, product in products.items():
+        Judgment.objects.create(
+            query_id=title, query=title, document="product", object_id=str(product.pk), grade=3
+        )
+
+
+def test_the_site_itself_is_measured_on_a_copy_and_the_report_is_kept(tmp_path: Path) -> None:
+    shop_with_events()
+    privacy.set_consent("u0", granted=False)
+    before = everything_stored()
+    out = tmp_path / "report.json"
+    said = evaluate("--document", "product", "--output", out)
+
+    kept = Evaluation.objects.get()
+    assert f"evaluation {kept.pk}" in said
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert kept.report == report
+    assert report["recommendation"]["users"] == USERS - 1
+    assert report["recommendation"]["methods"]["served"]["HR@10"] == 1.0
+    assert report["search"]["methods"]["bm25"]["MRR"] == 1.0
+    # The stored vectors were taken over with the items: nothing was encoded.
+    assert report["encoder"]["encoded"] == 0
+    assert "u1" not in json.dumps(report)
+    after = everything_stored()
+    del before["Evaluation"], after["Evaluation"]
+    assert after == before
+
+
+def test_a_site_without_events_and_judgements_cannot_be_measured() -> None:
+    Product.objects.create(title="kettle", brand=Brand.objects.create(name="Acme"), price=1)
+    with pytest.raises(CommandError, match="neither interactions of users who agreed nor judgements"):
+        evaluate("--document", "product")
+
+
+def test_ratings_are_foreseen_one_by_one(tmp_path: Path) -> None:
+    """Whoever is even likes the even things and no others: the rating follows from what is known of both."""
+    rows = [
+        {
+            "user": f"u{user}",
+            "item": catalogue()[(user + 7 * day) % 40]["id"],
+            "kind": "rating",
+            "value": 5 if (user + user + 7 * day) % 2 == 0 else 2,
+            "time": (START + timedelta(days=day, minutes=user)).isoformat(),
+        }
+        for user in range(USERS)
+        for day in range(25)
+    ]
+    out = tmp_path / "report.json"
+    items = write(tmp_path / "items.jsonl", catalogue())
+    said = evaluate("--items", items, "--interactions", write(tmp_path / "log.jsonl", rows), "--output", out)
+    report = json.loads(out.read_text(encoding="utf-8"))["pointwise"]
+    assert report["task"] == "rating >= 4"
+    assert report["cases"] == 100
+    assert report["methods"]["constant"]["AUC"] == 0.5
+    assert report["methods"]["fused"]["accuracy"] > 0.9
+    assert report["methods"]["fused"]["MSE"] < report["methods"]["constant"]["MSE"]
+    assert set(report["sampled"]) == {"uniform", "popularity-matched"}
+    assert "rating >= 4: 100 ratings foreseen" in said
+
+
+def test_a_child_that_breaks_off_says_what_it_said_last(files: dict[str, Path]) -> None:
+    with pytest.raises(CommandError, match="evaluation broke off"):
+        evaluate(
+            *("--items", files["items"], "--interactions", files["interactions"]),
+            *("--encoder", "tests.flows.ending_encoder"),
+        )
 
 
 def test_a_child_that_fails_tells_its_error(files: dict[str, Path], tmp_path: Path) -> None:

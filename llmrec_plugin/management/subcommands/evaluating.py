@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from llmrec_plugin.services.evaluation import files, site
 from llmrec_plugin.services.evaluation.files import Files
 from llmrec_plugin.services.evaluation.process import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
+from llmrec_plugin.services.evaluation.tables import learning, tables
 from llmrec_plugin.types import Progress
 
 
@@ -83,8 +84,8 @@ def _evaluate(options: Options, output: Output) -> bool:
     report = _on_site(options, output) if options["items"] is None else _on_files(options, output)
     for table in tables(report):
         output.line()
-        output.line(table[0])
-        output.table(table[1], table[2])
+        output.line(table.title)
+        output.table(table.header, table.rows)
     for line in _remarks(report):
         output.line(line)
     if options["output"] is not None:
@@ -157,68 +158,6 @@ def _write(path: Path, report: Mapping[str, Any]) -> None:
         raise InvalidRequest(f"--output: {path} cannot be written: {error}.", parameter="output") from error
 
 
-Table = tuple[str, Sequence[str], list[list[str]]]
-
-
-def tables(report: Mapping[str, Any]) -> Iterator[Table]:
-    """(title, header, rows) of each part of the report."""
-    recommendation = report.get("recommendation")
-    if recommendation:
-        cases = recommendation["cases"]
-        yield _methods(
-            f"Recommendation, {recommendation['protocol']}: {cases['all']} of {recommendation['events']} "
-            f"events foreseen, {recommendation['items']} items, {recommendation['users']} users",
-            recommendation["methods"],
-        )
-        for name, methods in recommendation["slices"].items():
-            if cases[name]:
-                yield _methods(f"{name[0].upper()}{name[1:]}: {cases[name]} events", methods)
-        yield _paired("Recommendation, differences", recommendation["paired"])
-    pointwise = report.get("pointwise", {})
-    if "methods" in pointwise:
-        yield _methods(f"{pointwise['task']}: {pointwise['cases']} ratings", pointwise["methods"])
-    for kind, methods in pointwise.get("sampled", {}).items():
-        yield _methods(f"What was taken against one drawn item each, {kind}", methods)
-    search = report.get("search")
-    if search:
-        yield _methods(
-            f"Search: {search['queries']} queries, {search['judgments']} judgements", search["methods"]
-        )
-        yield _paired("Search, differences", search["paired"])
-    if "comparison" in report:
-        yield _paired("Encoders, what is served", report["comparison"])
-
-
-def _methods(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> Table:
-    metrics = list(next(iter(methods.values())))
-    rows = [[name, *(_number(values[metric]) for metric in metrics)] for name, values in methods.items()]
-    return title, ["method", *metrics], rows
-
-
-def _paired(title: str, paired: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [
-        [
-            " ".join(
-                filter(None, [row.get("task"), row["metric"], row.get("slice") and f"({row['slice']})"])
-            ),
-            f"{row['method']} - {row['baseline']}",
-            _number(row["difference"], signed=True),
-            f"{_number(row['low'], signed=True)} to {_number(row['high'], signed=True)}",
-            _number(row["ratio"]),
-        ]
-        for row in paired
-    ]
-    return title, ["metric", "", "difference", "95 % interval", "ratio"], rows
-
-
-def _number(value: float | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "–"
-    if not signed and value >= 10:
-        return f"{value:.1f}"
-    return f"{value:+.4f}" if signed else f"{value:.4f}"
-
-
 def _remarks(report: Mapping[str, Any]) -> Iterator[str]:
     for name, read in report["files"].items():
         if read["bad_lines"]:
@@ -230,13 +169,7 @@ def _remarks(report: Mapping[str, Any]) -> Iterator[str]:
     if recommendation:
         left_out = recommendation["left_out"]
         yield from (f"{count} interactions are left out: {why}." for why, count in left_out.items())
-        ladder = recommendation["ladder"]
-        gate = ladder.get("gate")
-        verdict = "too few events to climb" if gate is None else "live" if gate["taken"] else "not live"
-        yield (
-            f"Highest step of the ladder: {ladder.get('step') or 'none'} ({verdict}); "
-            f"trained in {recommendation['fit_seconds']:.1f} s."
-        )
+        yield learning(recommendation)
     encoder = report["encoder"]
     speed = encoder["items_per_second"]
     yield (

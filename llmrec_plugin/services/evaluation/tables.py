@@ -1,0 +1,135 @@
+"""A report as people read it, on a terminal and in the admin: tables with titles in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+METHODS = {
+    "popularity": gettext_lazy("popularity"),
+    "recent popularity": gettext_lazy("recent popularity"),
+    "item-knn": gettext_lazy("taken by the same people (item-kNN)"),
+    "ease": gettext_lazy("taken by the same people (EASE)"),
+    "tf-idf": gettext_lazy("likeness by words (TF-IDF)"),
+    "text-frozen": gettext_lazy("likeness by the encoder"),
+    "text-head": gettext_lazy("likeness by the encoder, turned by the events"),
+    "served": gettext_lazy("what is served"),
+    "bm25s": gettext_lazy("words (another BM25)"),
+    "bm25": gettext_lazy("words (BM25)"),
+    "vector": gettext_lazy("meaning"),
+    "rrf": gettext_lazy("both, reciprocal ranks"),
+    "linear": gettext_lazy("both, weighted sum"),
+    "constant": gettext_lazy("the same for all"),
+    "means": gettext_lazy("means of user and item"),
+    "fused": gettext_lazy("everything together"),
+}
+"""What each method of a report is called where an editor reads it."""
+SLICES = {
+    "cold items": gettext_lazy("Items without events"),
+    "cold users": gettext_lazy("Users without events"),
+    "tail": gettext_lazy("Items with few events"),
+    "cold items among cold items": gettext_lazy("Items without events, among themselves"),
+}
+LARGE = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One part of a report; the first column says what a row is about."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """All parts that the report has, the most telling first."""
+    recommendation, search = report.get("recommendation"), report.get("search")
+    if recommendation:
+        yield from _recommendation(recommendation)
+    if search:
+        found = {"queries": search["queries"], "judgements": search["judgments"]}
+        yield _methods(_("Search: %(queries)d queries, %(judgements)d judgements") % found, search["methods"])
+        yield _paired(_("Search: differences"), search["paired"])
+    yield from _pointwise(report.get("pointwise", {}))
+    if "comparison" in report:
+        yield _paired(_("Encoders: what is served"), report["comparison"])
+
+
+def learning(recommendation: Mapping[str, Any]) -> str:
+    """What training came to in the evaluation, in one sentence."""
+    ladder = recommendation["ladder"]
+    gate = ladder.get("gate")
+    if gate is None:
+        return _("Too few events to choose settings by: the configured weights were served.")
+    said = {"step": ladder["step"], "seconds": recommendation["fit_seconds"]}
+    if gate["taken"]:
+        return _("Training took %(seconds).1f s, and its highest step “%(step)s” was served.") % said
+    return _("Training took %(seconds).1f s; no step was proven better than the configured weights.") % said
+
+
+def _recommendation(part: Mapping[str, Any]) -> Iterator[Table]:
+    cases = part["cases"]
+    found = {"cases": cases["all"], "events": part["events"], "items": part["items"], "users": part["users"]}
+    by_time = _(
+        "Recommendation, the latest events: %(cases)d of %(events)d foreseen, %(items)d items, "
+        "%(users)d users"
+    )
+    last_out = _(
+        "Recommendation, the last event of each user: %(cases)d of %(events)d foreseen, %(items)d items, "
+        "%(users)d users"
+    )
+    yield _methods((by_time if part["protocol"] == "temporal" else last_out) % found, part["methods"])
+    yield _paired(_("Recommendation: differences"), part["paired"])
+    for name, methods in part["slices"].items():
+        if cases[name]:
+            title = _("%(slice)s: %(cases)d events") % {"slice": SLICES[name], "cases": cases[name]}
+            yield _methods(title, methods)
+
+
+def _pointwise(part: Mapping[str, Any]) -> Iterator[Table]:
+    if "methods" in part:
+        found = {"task": part["task"], "cases": part["cases"]}
+        yield _methods(_("%(task)s: %(cases)d ratings foreseen") % found, part["methods"])
+    for kind, methods in part.get("sampled", {}).items():
+        title = (
+            _("What was taken against one item drawn evenly")
+            if kind == "uniform"
+            else _("What was taken against one item drawn by popularity")
+        )
+        yield _methods(title, methods)
+
+
+def _methods(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> Table:
+    metrics = list(next(iter(methods.values())))
+    rows = [[name, *(_number(values[metric]) for metric in metrics)] for name, values in methods.items()]
+    return Table(title=title, header=[_("method"), *metrics], rows=rows)
+
+
+def _paired(title: str, paired: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            f"{row['method']} - {row['baseline']}",
+            " ".join(
+                filter(None, [row.get("task"), row["metric"], row.get("slice") and f"({row['slice']})"])
+            ),
+            _number(row["difference"], signed=True),
+            f"{_number(row['low'], signed=True)} … {_number(row['high'], signed=True)}",
+            _number(row["ratio"]),
+        ]
+        for row in paired
+    ]
+    header = ["", _("metric"), _("difference"), _("interval (95 %)"), _("ratio")]
+    return Table(title=title, header=header, rows=rows)
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    if signed:
+        return f"{value:+.4f}"
+    return f"{value:.1f}" if value >= LARGE else f"{value:.4f}"

@@ -1,0 +1,74 @@
+"""An evaluation as an editor reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from llmrec_plugin.models import Evaluation
+
+pytestmark = pytest.mark.django_db
+
+METRICS = {"NDCG@10": 0.1234, "HR@10": 0.2, "coverage": None}
+PAIRED = {
+    "metric": "NDCG@10",
+    "method": "served",
+    "baseline": "ease",
+    "difference": 0.02,
+    "low": 0.011,
+    "high": 0.031,
+    "ratio": 1.2,
+}
+REPORT = {
+    "recommendation": {
+        "protocol": "temporal",
+        "events": 1000,
+        "items": 50,
+        "users": 20,
+        "cases": {"all": 90, "cold items": 5, "cold users": 0},
+        "best_baseline": "ease",
+        "methods": {"ease": METRICS, "served": {**METRICS, "NDCG@10": 0.1434}},
+        "slices": {"cold items": {"served": METRICS}, "cold users": {"served": METRICS}},
+        "paired": [PAIRED],
+        "ladder": {"step": "head", "gate": {"taken": True}},
+        "fit_seconds": 3.25,
+    },
+    "search": {"queries": 7, "judgments": 80, "methods": {"bm25": METRICS}, "paired": [PAIRED]},
+}
+
+
+def page_of(client: Client, report: dict[str, Any]) -> str:
+    row = Evaluation.objects.create(document="product", report=report, by="anna")
+    return client.get(reverse("admin:llmrec_plugin_evaluation_change", args=[row.pk])).content.decode()
+
+
+def test_the_tables_say_who_won_by_how_much_and_how_sure_that_is(admin_client: Client) -> None:
+    page = page_of(admin_client, REPORT)
+    assert "Recommendation, the latest events: 90 of 1000 foreseen, 50 items, 20 users" in page
+    assert "0.1434" in page
+    assert "+0.0110 … +0.0310" in page
+    assert "what is served - taken by the same people (EASE)" in page
+    assert "Items without events: 5 events" in page
+    assert "Users without events" not in page  # there were none
+    assert "Training took 3.2 s, and its highest step “head” was served." in page
+    assert "Search: 7 queries, 80 judgements" in page
+    assert "<td>–</td>" in page
+
+
+def test_the_list_shows_the_figures_that_count(admin_client: Client) -> None:
+    Evaluation.objects.create(document="product", report=REPORT, by="anna")
+    Evaluation.objects.create(document="course", report={}, by="anna")
+    page = admin_client.get(reverse("admin:llmrec_plugin_evaluation_changelist")).content.decode()
+    assert "0.1434" in page
+    assert "0.1234 (taken by the same people (EASE))" in page
+
+
+def test_a_training_that_changed_nothing_says_so(admin_client: Client) -> None:
+    part = REPORT["recommendation"]
+    stayed = {**part, "ladder": {"step": "head", "gate": {"taken": False}}, "protocol": "last-out"}
+    assert "no step was proven better" in page_of(admin_client, {"recommendation": stayed})
+    few = {**part, "ladder": {"step": "", "gate": None}}
+    assert "Too few events to choose settings by" in page_of(admin_client, {"recommendation": few})
