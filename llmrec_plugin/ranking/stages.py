@@ -165,7 +165,7 @@ class Diversity:
         positions, rows = stack([item.key for item in items], self.vectors)
         matrix = np.zeros((len(items), rows.shape[1]), dtype=np.float32)
         matrix[positions] = rows  # without a vector: like nothing
-        waiting = np.array([item.score for item in items])
+        waiting = np.array([item.score for item in items], dtype=np.float64)
         likeness = np.zeros(len(items), dtype=np.float32)
         final = likeness.copy()
         for _ in range(min(self.limit, len(items))):

@@ -289,3 +289,13 @@ def test_the_ranker_gives_the_same_list_whatever_the_order_of_hits(order: list[s
     expected = ranker.rank({"text": list(hits.values())})
     ranked = ranker.rank({"text": [hits[key] for key in order]})
     assert ranked == expected
+
+
+def test_items_of_which_nothing_is_known_are_spread_out_like_others() -> None:
+    items = [RankedItem(key=key, score=0, contributions={}) for key in "abc"]
+    vectors = {
+        "a": np.array([1, 0], np.float32),
+        "b": np.array([1, 0], np.float32),
+        "c": np.array([0, 1], np.float32),
+    }
+    assert [item.key for item in Diversity(vectors, strength=0.5, limit=3)(items)] == ["a", "c", "b"]
