@@ -8,6 +8,7 @@ from llmrec_plugin.admin import (
     events,
     experiments,
     learning,
+    rules,
     status,
     versions,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "events",
     "experiments",
     "learning",
+    "rules",
     "status",
     "versions",
 ]

@@ -61,6 +61,11 @@ def all_placements() -> dict[str, Placement]:
     return placements
 
 
+def names_of_lists() -> list[str]:
+    """Every name under which a list is made: search, what is about one item, and the placements."""
+    return ["search", "similar", "also", *all_placements()]
+
+
 def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
     where = f'LLMREC["PLACEMENTS"]["{name}"]'
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
