@@ -21,7 +21,7 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocum
 from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
-from llmrec_plugin.services.placements import all_placements
+from llmrec_plugin.services.placements import check_filters, declared_placements
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -54,7 +54,8 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
         hint = "Name a function (request) -> str | None by its dotted path."
         found.append(_error(3, f'LLMREC["USER_RESOLVER"] cannot be imported: {error}', hint))
     try:
-        all_placements()
+        for placement in declared_placements().values():
+            check_filters(placement)
     except ConfigurationError as error:
         found.append(_error(4, str(error), 'Mend LLMREC["PLACEMENTS"].'))
     if settings.SCHEDULE:
@@ -64,7 +65,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026, E028, E030 to E034 and W001."""
+    """E010 to E019, E026, E028, E030 to E035 and W001."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -77,7 +78,15 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             hint = f'Give one of them another label: label = "{label}-2".'
             found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
     for document in documents:
-        for check in (_label, _text_fields, _filter_fields, _related, _dates_and_language, _attached):
+        for check in (
+            _label,
+            _text_fields,
+            _filter_fields,
+            _related,
+            _dates_and_language,
+            _attached,
+            _progression,
+        ):
             found.extend(check(document))
     found.extend(_shared_indexes(documents))
     return found
@@ -85,7 +94,7 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
 
 @register("llmrec")
 def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E020 to E025 and W002."""
+    """E020 to E025, E036 and W002."""
     found: list[CheckMessage] = []
     for user_document in registry.user_documents:
         found.extend(_user_document(user_document))
@@ -254,6 +263,32 @@ def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
             yield _error(33, f'AttachedIndex.filters names "{name}", which is no filter field.', hint, owner)
 
 
+def _progression(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    progression = document.progression
+    if progression is None:
+        return
+    owner = type(document)
+    if progression.requires:
+        try:
+            resolve_relation(document.model, progression.requires, document.model)
+        except DocumentError as error:
+            hint = f"Name the relation from {document.model.__name__} to those that come before it."
+            yield _error(35, f"progression: {error}", hint, owner)
+    for name in filter(None, (progression.level, progression.within)):
+        try:
+            path = resolve(document.model, name)
+        except DocumentError as error:
+            yield _error(35, f"progression: {error}", "Mend progression.", owner)
+        else:
+            if path.field is None:
+                yield _error(
+                    35,
+                    f'progression: "{name}" is no field of a model.',
+                    "It is asked of the database.",
+                    owner,
+                )
+
+
 def _shared_indexes(documents: Iterable[SearchDocument[Any]]) -> Iterator[CheckMessage]:
     """Where neither document says which `_id`s are its own, each takes the other's items for its own."""
     first: dict[str, SearchDocument[Any]] = {}
@@ -279,6 +314,8 @@ def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
     except DocumentError as error:
         hint = 'Name the lookup from the model to the user\'s key, such as "user_id".'
         yield _error(21, f"user_field: {error}", hint, owner)
+    if document.level_field:
+        yield from _paths(document, [document.level_field], 36, "level_field")
     own_key = owner.get_user_key is not UserDocument.get_user_key
     if own_key and owner.find is UserDocument.find and document.user_field == UserDocument.user_field:
         hint = 'Set user_field = "user_id" instead, or override find(), too.'

@@ -281,9 +281,10 @@ class RankedItem(NamedTuple):
     """`score == sum(contributions.values())` up to rounding, always.
 
     Contribution names: text, vector, taste:<key> (the part a past item of the user has in it),
-    taste (the rest), also:<key> (people who took that item took this one too), popularity,
-    average (of what nobody chose yet), trending, freshness, diversity and tail (never positive; what is
-    added to a list that is too short), rule:<id> (what an editor decided).
+    taste (the rest), also:<key> (people who took that item took this one too), next:<key> (it leads on
+    from that item), popularity, average (of what nobody chose yet), trending, freshness, reserve (a place
+    kept for new items), diversity and tail (never positive; what is added to a list that is too short),
+    rule:<id> (what an editor decided).
     """
 
     key: str

@@ -14,6 +14,7 @@ from llmrec_plugin.types import KINDS
 
 LONGEST_QUERY = 10_000
 LARGEST_PAGE = 100
+LONGEST_BASKET = 5_000
 MOST_EVENTS = 500
 
 
@@ -158,6 +159,14 @@ class PlacementParameters(SizeParameters):
         allow_blank=True,
         max_length=255,
         help_text="The item that the page is about.",
+    )
+    basket = NamesField(
+        required=False,
+        allow_null=True,
+        default=None,
+        allow_blank=True,
+        max_length=LONGEST_BASKET,
+        help_text="Ids of the items in the basket, joined by commas; without it the cart events count.",
     )
 
 

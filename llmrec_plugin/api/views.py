@@ -26,9 +26,8 @@ from llmrec_plugin.api.serializers import (
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.services import filter_texts, pages, recommendations, search, suggestions
-from llmrec_plugin.types import FilterKind, ResultPage, SearchRequest
-
-SIMILAR_SIZE = 12
+from llmrec_plugin.services.placements import get_placement
+from llmrec_plugin.types import Filter, FilterKind, ResultPage, SearchRequest
 
 
 class ListView(ApiView):
@@ -41,8 +40,9 @@ class ListView(ApiView):
         """The validated parameters among `values`; of a repeated one the last counts."""
         names = serializer_class().fields
         data = {name: texts[-1] for name, texts in values.items() if name in names}
-        if "facets" in data:
-            data["facets"] = ",".join(values["facets"])
+        for name in ("facets", "basket"):
+            if name in data:
+                data[name] = ",".join(values[name])
         serializer = serializer_class(data=data)
         serializer.is_valid(raise_exception=True)
         parameters: dict[str, Any] = serializer.validated_data
@@ -165,12 +165,14 @@ class RecommendationsView(ListView):
         "recommendations",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
+        schema=FilterSchema,
         parameters=[PlacementParameters],
         tags=["recommendations"],
-        summary="A placement: for-you, trending, latest, because-you-viewed, or one of the site's own",
+        summary="A placement: for-you, because-you-viewed, basket, next, trending, latest or the site's own",
     )
     def get(self, request: Request, placement: str) -> Response:
-        parameters = self.read_all(PlacementParameters)
+        values = given(request.query_params)
+        parameters = self.read(PlacementParameters, values)
         if parameters["cursor"]:
             page = search.next_page(parameters["cursor"], user_key=self.user_key())
         else:
@@ -180,6 +182,8 @@ class RecommendationsView(ListView):
                 document=parameters["document"] or None,
                 item=parameters["item"] or None,
                 size=parameters["size"],
+                filters=_placement_filters(placement, parameters, values),
+                basket=parameters["basket"],
             )
         return self.answer(page, explain=parameters["explain"])
 
@@ -196,9 +200,7 @@ class ItemListView(ListView):
         else:
             if "\x00" in item:
                 raise NotFound(f'"{document}" has no such item.')
-            page = type(self).find(
-                document, item, user_key=self.user_key(), size=parameters["size"] or SIMILAR_SIZE
-            )
+            page = type(self).find(document, item, user_key=self.user_key(), size=parameters["size"])
         return self.answer(page, explain=parameters["explain"])
 
 
@@ -234,6 +236,20 @@ class AlsoView(ItemListView):
     )
     def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
         return self.list_of(document, id)
+
+
+def _placement_filters(
+    placement: str, parameters: Mapping[str, Any], values: Mapping[str, list[str]]
+) -> tuple[Filter, ...]:
+    """What is no parameter of the endpoint is a filter field of what the placement shows."""
+    own = PlacementParameters().fields
+    wanted = {name: texts for name, texts in values.items() if name not in own}
+    if not wanted:
+        return ()
+    label = recommendations.label_of(get_placement(placement), parameters["document"] or None)
+    kinds = registry.get(label).filter_kinds()
+    refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
+    return filter_texts.parse_filters(wanted, kinds)
 
 
 def _kinds_of_page(page: ResultPage) -> Mapping[str, FilterKind]:

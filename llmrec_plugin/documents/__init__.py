@@ -11,6 +11,7 @@ class ProductDocument(SearchDocument[Product]):
 
 from llmrec_plugin.documents.imported import ImportedItemDocument
 from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserDocument
+from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.types import AttachedIndex
@@ -19,6 +20,7 @@ __all__ = [
     "AttachedIndex",
     "ImportedItemDocument",
     "InteractionSource",
+    "Progression",
     "Registry",
     "SearchDocument",
     "SourceEvent",

@@ -28,6 +28,8 @@ class UserDocument(Generic[M]):
     """Fields, methods or paths; their texts are joined in this order."""
     user_field: str = "pk"
     """Lookup from the model to the user's primary key: "user_id" where the model is a profile."""
+    level_field: str = ""
+    """Number that says how far the user is, on the scale of a document's `progression`; empty: unknown."""
 
     def get_queryset(self) -> QuerySet[M]:
         return with_relations(self.model._default_manager.all(), self._paths.values())
@@ -46,6 +48,12 @@ class UserDocument(Generic[M]):
             return None
         return obj if obj is not None and self.get_user_key(obj) == user_key else None
 
+    def level_of(self, user_key: str) -> float | None:
+        """How far that user says he is; None: it is not known."""
+        obj = self.find(user_key) if self.level_field else None
+        level = None if obj is None else next(iter(values_at(obj, self._level_path.accessors)), None)
+        return None if level is None else float(level)
+
     def prepare(self, obj: M) -> str:
         """Plain text about the user; empty: nothing is known."""
         parts = []
@@ -58,6 +66,10 @@ class UserDocument(Generic[M]):
     def method_for(self, name: str) -> Callable[[M], Any] | None:
         """The site's own `prepare_<name>`."""
         return getattr(self, f"prepare_{name}", None)
+
+    @cached_property
+    def _level_path(self) -> FieldPath:
+        return resolve(self.model, self.level_field)
 
     @cached_property
     def _user_path(self) -> FieldPath:

@@ -20,6 +20,7 @@ from llmrec_plugin.documents.paths import (
     resolve_relation,
     values_at,
 )
+from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.types import AttachedIndex, Document, FilterKind, FilterValue
@@ -62,6 +63,8 @@ class SearchDocument(Generic[M]):
     """ISO 639-1 code of all items, or the path to each item's code; empty: detected."""
     date_field: str = ""
     """The model field that says how new an item is; empty: the later primary key is newer."""
+    progression: Progression | None = None
+    """What must be taken before an item, for placements that lead from step to step."""
 
     def __init__(self) -> None:
         self.label = self.label or str(self.model._meta.model_name)

@@ -73,6 +73,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Placement',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('enabled', models.BooleanField(default=True, verbose_name='in effect')),
+                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
+                ('name', models.CharField(help_text='As pages ask for it; the name of a setting or of a built-in placement replaces that.', max_length=50, unique=True, validators=[django.core.validators.RegexValidator('^[-a-zA-Z0-9_]+$', 'Use letters, digits, hyphens and underscores.')], verbose_name='name')),
+                ('type', models.CharField(choices=[('for-you', 'for you'), ('because-you-viewed', 'because you viewed'), ('basket', 'goes with the basket'), ('next', 'next step (prerequisites and level)'), ('trending', 'trending'), ('popular', 'popular'), ('latest', 'latest'), ('similar', 'similar to the item of the page'), ('also', 'taken along with the item of the page')], max_length=20, verbose_name='type')),
+                ('document', models.CharField(blank=True, default='', help_text='Empty: as the page asks.', max_length=100, verbose_name='document')),
+                ('size', models.PositiveSmallIntegerField(default=12, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='items')),
+                ('filters', models.JSONField(blank=True, default=dict, verbose_name='only')),
+                ('hide', models.JSONField(blank=True, default=list, help_text='What the visitor has done this with; what he dismissed never shows.', verbose_name='leave out')),
+                ('anchor', models.JSONField(blank=True, default=list, help_text='Because you viewed: what counts as turning to an item. None chosen: all of it.', verbose_name='because of')),
+                ('diversity', models.FloatField(blank=True, help_text='How strongly an item is held back for resembling those above it. Empty: as configured for “for you”, none for other types.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='diversity')),
+                ('fresh', models.FloatField(default=0.0, help_text='Share of the places, from 0 to 0.5: 0.2 keeps every fifth place for the newest items.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(0.5)], verbose_name='reserved for new items')),
+                ('fallback', models.JSONField(blank=True, default=list, help_text='In this order, where the list is too short; the latest items always come last.', verbose_name='filled up with')),
+            ],
+            options={
+                'verbose_name': 'placement',
+                'verbose_name_plural': 'placements',
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
             name='Consent',
             fields=[
                 ('user_key', models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name='user')),

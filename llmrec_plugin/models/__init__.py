@@ -8,6 +8,7 @@ from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
 from llmrec_plugin.models.learning import DriftReport, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
+from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
 from llmrec_plugin.models.rules import Rule
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
@@ -32,6 +33,7 @@ __all__ = [
     "ModelArtefact",
     "ModelVersion",
     "OutboxEntry",
+    "Placement",
     "PopularQuery",
     "Rule",
     "Status",

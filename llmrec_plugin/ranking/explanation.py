@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from llmrec_plugin.types import RankedItem
 
-Code: TypeAlias = Literal["text", "vector", "taste", "also", "popularity", "trending", "freshness", "rule"]
+Code: TypeAlias = Literal[
+    "text", "vector", "taste", "also", "next", "popularity", "trending", "freshness", "reserve", "rule"
+]
 
 LEAST_SHARE = 0.15
 MOST_REASONS = 2

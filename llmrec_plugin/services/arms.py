@@ -58,14 +58,16 @@ def _ready(pk: int, live: LivePair) -> IndexVersion:
 Make = Callable[[Variant], RankedList]
 
 
-def answer(make: Make, *, document: str, placement: str, user_key: str | None) -> RankedList:
+def answer(
+    make: Make, *, configuration: Configuration, document: str, placement: str, user_key: str | None
+) -> RankedList:
     """What `make` makes of the variant that this user is to see.
 
     Without an experiment on this list it costs nothing. Only those whose lists may be kept
     take part, since nobody else's clicks could be counted.
     """
-    control = Variant(configuration=Configuration.current())
-    experiment = running.on_list(document, placement, control.configuration)
+    control = Variant(configuration=configuration)
+    experiment = running.on_list(document, placement, configuration)
     if experiment is None or not running.takes_part(experiment, user_key):
         return make(control)
     if experiment.interleaving:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +53,9 @@ class RankedList:
     facets: Facets = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
     pair: LivePair | None = None
+    more: Callable[[Sequence[RankedItem], int], Sequence[RankedItem]] | None = None
+    """Given the items and a number, so many others, as far as there are any; for a list that turns out too
+    short, since its items have vanished."""
     arm: int | None = None
     """Of an experiment; None: it is not part of one."""
     arm_error: str = ""
@@ -86,6 +89,10 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     `started` is the `time.perf_counter()` of the request's beginning.
     """
     rows, end = _visible_rows(ranked.document, ranked.items, 0, page_size, ranked.words)
+    if len(rows) < page_size and ranked.more is not None:
+        ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, page_size - len(rows))])
+        further, end = _visible_rows(ranked.document, ranked.items, end, page_size - len(rows), ranked.words)
+        rows += further
     gone = end - len(rows)
     shown = {row.item.key for row in rows}
     kept = [*(row.item for row in rows), *ranked.items[end:]]

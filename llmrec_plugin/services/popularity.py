@@ -125,18 +125,24 @@ def latest(
     document: SearchDocument[Any], *, limit: int, hidden: Collection[str] = frozenset()
 ) -> list[RankedItem]:
     """The newest items by the document's `date_field`, else by primary key; one query, no engine."""
-    newest = document.get_queryset().select_related(None).prefetch_related(None)
-    if document.date_field:
-        newest = newest.order_by(F(document.date_field).desc(nulls_last=True), "-pk")
-    else:
-        newest = newest.order_by("-pk")
-    keys = (str(pk) for pk in newest.values_list("pk", flat=True)[: limit + len(hidden)])
-    visible = list(islice((key for key in dict.fromkeys(keys) if key not in hidden), limit))
+    keys = newest_keys(document, start=0, count=limit + len(hidden))
+    visible = list(islice((key for key in keys if key not in hidden), limit))
     scores = [0.5 ** (place / FRESH_PLACES) for place in range(len(visible))]
     return [
         RankedItem(key=key, score=score, contributions={"freshness": score})
         for key, score in zip(visible, scores, strict=True)
     ]
+
+
+def newest_keys(document: SearchDocument[Any], *, start: int, count: int) -> list[str]:
+    """Keys of all items, the newest first; one query."""
+    newest = document.get_queryset().select_related(None).prefetch_related(None)
+    if document.date_field:
+        newest = newest.order_by(F(document.date_field).desc(nulls_last=True), "-pk")
+    else:
+        newest = newest.order_by("-pk")
+    pks = newest.values_list("pk", flat=True)[start : start + count]
+    return list(dict.fromkeys(map(str, pks)))
 
 
 def chain(

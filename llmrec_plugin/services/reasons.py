@@ -21,6 +21,7 @@ _PLAIN = {
     "popularity": _("Popular with everybody"),
     "trending": _("Popular this week"),
     "freshness": _("New here"),
+    "reserve": _("New here"),
     "rule": _("Our pick"),
 }
 _BECAUSE = {
@@ -39,6 +40,7 @@ _ALSO = {
 }
 _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
+_NEXT = _("Follows on from “%(title)s”")
 _INTERESTS = _("Matches your interests")
 
 
@@ -152,7 +154,7 @@ def sentences(reasons: Sequence[Reason], context: Context, titles: Mapping[str, 
 def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
     if reason.code == "vector" and context.anchor:
         return _about_anchor(context, titles)
-    if reason.code in ("taste", "also"):
+    if reason.code in ("taste", "also", "next"):
         return _about_source(reason, context, titles)
     return str(_PLAIN[reason.code])
 
@@ -168,6 +170,8 @@ def _about_anchor(context: Context, titles: Mapping[str, str]) -> str:
 
 def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
     title = titles.get(reason.source or "")
+    if reason.code == "next":
+        return "" if title is None else str(_NEXT) % {"title": _short(title)}
     if reason.code == "also":
         return "" if title is None else _also(context.also_kind, title)
     if title is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -70,6 +70,8 @@ class Occasion:
     """What he does not want."""
     hidden: frozenset[str] = frozenset()
     """Items that the user does not see here, pinned or not."""
+    allowed: Callable[[Collection[str]], Collection[str]] | None = None
+    """Those of the items that this user may be shown here; None: all."""
     ordered: bool = False
     """The visitor chose an order himself: then only what is hidden counts."""
 
@@ -134,10 +136,13 @@ class Ruling:
         wanted = dict.fromkeys([*pins, *keys[:places]])
         prepared = matching.prepared(self.occasion.document, list(wanted))
         found = set(keys)
+        joining = {key for key in pins if key in prepared and key not in found}
+        if joining and self.occasion.allowed is not None:
+            joining &= set(self.occasion.allowed(joining))
         added = {
             key: document
             for key in dict.fromkeys(pins)
-            if key not in found and (document := prepared.get(key)) is not None and self._fits(document)
+            if key in joining and self._fits(document := prepared[key])
         }
         gone = frozenset(
             key for key in wanted if key not in prepared or (key not in found and key not in added)

@@ -67,7 +67,11 @@ def search(request: SearchRequest) -> ResultPage:
     """
     started = time.perf_counter()
     ranked = arms.answer(
-        partial(_listed, request), document=request.document, placement=PLACEMENT, user_key=request.user_key
+        partial(_listed, request),
+        configuration=Configuration.current(),
+        document=request.document,
+        placement=PLACEMENT,
+        user_key=request.user_key,
     )
     return pages.first_page(ranked, page_size=request.page_size, started=started)
 

@@ -2,145 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.documents import SearchDocument
-from llmrec_plugin.exceptions import BackendUnavailable, NotFound
+from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.learning.pointwise import Pointwise
-from llmrec_plugin.models import Configuration
-from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.ranking.personal import rank_for_user
+from llmrec_plugin.ranking.items import add, best_first
+from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
+from llmrec_plugin.ranking.reserve import reserve
 from llmrec_plugin.ranking.stages import Diversity
-from llmrec_plugin.services import (
-    matching,
-    popularity,
-    profiles,
-    queries,
-    reasons,
-    stated,
-    training,
-    weighing,
-)
-from llmrec_plugin.services.adaptation import Adaptation
-from llmrec_plugin.services.live import LivePair, engine_of
-from llmrec_plugin.services.placements import Placement
-from llmrec_plugin.services.profiles import KnownUser
-from llmrec_plugin.services.rules import Ruling
-from llmrec_plugin.services.training import Collaborative
-from llmrec_plugin.services.vectors import vectors_of
-from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
+from llmrec_plugin.services import popularity, profiles, queries, reasons, stated, weighing
+from llmrec_plugin.services.live import LivePair
+from llmrec_plugin.services.scene import Scene
+from llmrec_plugin.types import Hit, RankedItem, Vector
 
 ABOUT_AN_ITEM = ("similar", "also")
 """Types of lists that need the item they are about."""
 ANCHORS_TRIED = 10
 """Latest items of the user that are looked through for one that still exists."""
-CONFINED = 5
-"""A list of which not all items may be shown is looked through so many times as far."""
 POPULAR_CANDIDATES = 50
 DIVERSIFIED_PLACES = 50
+NEW_ITEMS = 50
+"""So many of the latest items that nobody has chosen are new."""
+NEXT_WEIGHT = 0.5
+"""What leads on from something taken counts this much more, about as much as what others took next."""
 NEWEST_WEIGHT = 0.5
 """What the newest item counts against the most popular one where nothing is known of the user."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
-    """All that a list is made from."""
-
-    slot: Placement
-    document: SearchDocument[Any]
-    pair: LivePair | None
-    """None: no index is live."""
-    configuration: Configuration
-    user: KnownUser
-    hidden: frozenset[str]
-    """Items that the user does not see here."""
-    ruling: Ruling
-    now: datetime
-
-    @cached_property
-    def learned(self) -> Collaborative:
-        return training.collaborative(self.pair.model_version if self.pair else None)
-
-    @cached_property
-    def adaptation(self) -> Adaptation | None:
-        return training.adaptation_of(self.pair, self.configuration) if self.pair else None
-
-    @property
-    def limit(self) -> int:
-        return self.configuration.candidates
-
-    @property
-    def wanted(self) -> tuple[Filter, ...]:
-        """What the list is confined to."""
-        return self.ruling.occasion.filters
-
-    def popular(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
-        return self.passing(
-            popularity.popular(
-                self.document.label,
-                self.learned,
-                self.configuration,
-                limit=self.reach,
-                hidden=self.hidden if hidden is None else hidden,
-            )
-        )
-
-    def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
-        return self.passing(
-            popularity.latest(
-                self.document, limit=self.reach, hidden=self.hidden if hidden is None else hidden
-            )
-        )
-
-    def trending(self) -> list[RankedItem]:
-        return self.passing(
-            popularity.trending(
-                self.document.label, self.configuration, limit=self.reach, hidden=self.hidden, now=self.now
-            )
-        )
-
-    @property
-    def reach(self) -> int:
-        """How far to look in a list of which not all may pass."""
-        return self.limit * CONFINED if self.wanted or self.ruling.unless else self.limit
-
-    def passing(self, items: list[RankedItem]) -> list[RankedItem]:
-        """Those that the list may show, `limit` at most."""
-        if self.wanted or self.ruling.unless:
-            passing = self.passing_keys([item.key for item in items])
-            items = [item for item in items if item.key in passing]
-        return items[: self.limit]
-
-    def passing_keys(self, keys: Sequence[str]) -> set[str]:
-        version = self.pair.index_version if self.pair else None
-        return matching.passing(
-            self.document, keys, wanted=self.wanted, unless=self.ruling.unless, version=version
-        )
-
-    def nearest(
-        self, pair: LivePair, vector: Vector, *, exclude: Collection[str]
-    ) -> tuple[list[Hit], tuple[str, ...]]:
-        """The items nearest to the vector, and what is degraded."""
-        query = EngineQuery(
-            vector=vector,
-            filters=self.wanted,
-            unless=self.ruling.unless,
-            limit=self.limit,
-            exclude=frozenset(exclude),
-        )
-        try:
-            return list(engine_of(pair.index_version).search(pair.index_version.name, query).vector), ()
-        except (BackendUnavailable, NotFound):
-            return [], ("engine",)
-
-    def vectors(self, keys: Iterable[str]) -> dict[str, Vector]:
-        return vectors_of(self.pair.index_version, keys) if self.pair else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +41,60 @@ class Shelf:
     items: Sequence[RankedItem]
     context: reasons.Context
     degraded: tuple[str, ...] = ()
+    beside: frozenset[str] = frozenset()
+    """Items that the list is about, or in the basket: never in it."""
 
 
 def fill(scene: Scene, *, item: str | None = None) -> Shelf:
     """The list of the scene's placement; raises NotFound for an item that does not exist."""
     if scene.slot.type in ABOUT_AN_ITEM:
         anchor, obj = _existing(scene, item or "")
-        return (_similar if scene.slot.type == "similar" else _also)(scene, anchor, obj)
-    return _FOR_SLOT[scene.slot.type](scene)
+        shelf = (_similar if scene.slot.type == "similar" else _also)(scene, anchor, obj)
+    else:
+        shelf = _FOR_SLOT[scene.slot.type](scene)
+    items = shelf.items
+    if scene.slot.diversity and scene.slot.type != "for-you":
+        vectors = scene.vectors(item.key for item in items[:DIVERSIFIED_PLACES])
+        items = Diversity(vectors, scene.slot.diversity, DIVERSIFIED_PLACES)(items)
+    if scene.slot.fresh:
+        items = reserve(items, _new(scene), scene.slot.fresh)
+    return replace(shelf, items=items)
+
+
+def _new(scene: Scene) -> list[RankedItem]:
+    """The latest items that nobody has chosen yet."""
+    chosen = {item.key for item in scene.popular()}
+    return [item for item in scene.latest() if item.key not in chosen][:NEW_ITEMS]
+
+
+def more(scene: Scene, shelf: Shelf, items: Sequence[RankedItem], count: int) -> list[RankedItem]:
+    """Whatever else the list may show, for one that has turned out too short."""
+    score = min(0.0, items[-1].score) if items else 0.0
+    keys = scene.further({*shelf.beside, *(item.key for item in items)}, count)
+    return [RankedItem(key=key, score=score, contributions={"tail": score} if score else {}) for key in keys]
+
+
+def _lengthened(
+    scene: Scene,
+    items: Sequence[RankedItem],
+    *others: Callable[[], Sequence[RankedItem]],
+    hidden: Collection[str] | None = None,
+    personal: bool = False,
+) -> list[RankedItem]:
+    """The list made longer by the placement's fallbacks, popular items unless it says so, and by new ones.
+
+    `personal`: it is the list for-you itself.
+    """
+    lists: dict[str, Callable[[], Sequence[RankedItem]]] = {
+        "for-you": lambda: [item for item in _for_you(scene).items if item.key not in (hidden or ())],
+        "trending": partial(scene.trending, hidden),
+        "popular": partial(scene.popular, hidden),
+        "latest": partial(scene.latest, hidden),
+    }
+    names = dict.fromkeys((*(scene.slot.fallback or ("popular",)), "latest"))
+    if personal:
+        names.pop("for-you", None)
+    return popularity.chain(items, *others, *(lists[name] for name in names), limit=scene.limit)
 
 
 def in_order(scene: Scene, keys: Sequence[str]) -> list[RankedItem]:
@@ -176,12 +113,12 @@ def _existing(scene: Scene, key: str) -> tuple[str, Any]:
 
 
 def _popular(scene: Scene) -> Shelf:
-    items = popularity.chain(scene.popular(), scene.latest, limit=scene.limit)
+    items = _lengthened(scene, scene.popular())
     return Shelf(items=items, context=reasons.context_of(items))
 
 
 def _trending(scene: Scene) -> Shelf:
-    items = popularity.chain(scene.trending(), scene.popular, scene.latest, limit=scene.limit)
+    items = _lengthened(scene, scene.trending())
     return Shelf(items=items, context=reasons.context_of(items))
 
 
@@ -204,12 +141,12 @@ def _for_you(scene: Scene) -> Shelf:
         degraded += missing
     also = scene.learned.also_by_source(liked)
     popular = scene.popular(hidden)
-    others = _strongest(also, hidden, limit=scene.limit)
-    passing = scene.passing_keys(others)
-    candidates = [hit.key for hit in near] + [key for key in others if key in passing]
+    candidates = [hit.key for hit in near] + _strongest(also, hidden, limit=scene.limit)
+    passing = scene.passing_keys(candidates)
+    candidates = [key for key in candidates if key in passing]
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
     ranked, pointwise = _ranked_for_user(scene, candidates, profile, also, popular)
-    items = popularity.chain(ranked, lambda: popular, scene.popular, scene.latest, limit=scene.limit)
+    items = _lengthened(scene, ranked, lambda: popular, personal=True)
     context = reasons.context_of(
         items,
         sources=scene.user.kinds(scene.configuration),
@@ -264,7 +201,7 @@ def _ranked_for_user(
         scene.adaptation, ranked, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
     )
     named = [item if item.key in prior else _without_events(item) for item in ranked]
-    return Diversity(vectors, scene.configuration.diversity, DIVERSIFIED_PLACES)(named), pointwise
+    return Diversity(vectors, scene.diversity, DIVERSIFIED_PLACES)(named), pointwise
 
 
 def _without_events(item: RankedItem) -> RankedItem:
@@ -313,6 +250,45 @@ def _because_you_viewed(scene: Scene) -> Shelf:
     return _about(scene, anchor, items, degraded, anchor_kind=kinds[anchor])
 
 
+def _basket(scene: Scene) -> Shelf:
+    """What people took along with what is in the basket; without a basket, as for-you."""
+    hidden = scene.hidden | set(scene.basket)
+    also = scene.learned.also_by_source(dict.fromkeys(scene.basket, 1.0))
+    passing = scene.passing_keys(_strongest(also, hidden, limit=scene.limit))
+    items = rank_for_user(
+        [key for key in also if key in passing],
+        profile=None,
+        vectors={},
+        also=also,
+        prior={},
+        weights=PersonalWeights(taste=0.0, also=1.0, popularity=0.0),
+    )
+    personal = _for_you(scene)
+    if not items and not scene.basket:
+        return personal
+    rest = [item for item in personal.items if item.key not in hidden]
+    items = _lengthened(scene, items, lambda: rest, hidden=hidden)
+    context = reasons.context_of(
+        items, sources=scene.user.kinds(scene.configuration), also_kind=scene.learned.kind
+    )
+    return Shelf(items=items, context=context, degraded=personal.degraded, beside=frozenset(scene.basket))
+
+
+def _next(scene: Scene) -> Shelf:
+    """As for-you among what the user may take next; what leads on from what he has taken comes first."""
+    standing = scene.standing
+    assert standing is not None  # noqa: S101  (recommendations asks for it)
+    shelf = _for_you(scene)
+    follow_ups = standing.follow_ups()
+    passing = scene.passing_keys([key for key in follow_ups if key not in scene.hidden])
+    items = {item.key: item for item in shelf.items}
+    for key in passing:
+        causes = follow_ups[key]
+        item = items.get(key, RankedItem(key=key, score=0.0, contributions={}))
+        items[key] = add(item, {f"next:{cause}": NEXT_WEIGHT / len(causes) for cause in causes})
+    return replace(shelf, items=best_first(items.values()))
+
+
 def _similar(scene: Scene, anchor: str, obj: Any) -> Shelf:
     near, degraded = _near_item(scene, anchor, obj)
     return _about(scene, anchor, near, degraded)
@@ -333,13 +309,11 @@ def _about(
     anchor_kind: str = "",
 ) -> Shelf:
     hidden = scene.hidden | {anchor}
-    chained = popularity.chain(
-        items, partial(scene.popular, hidden), partial(scene.latest, hidden), limit=scene.limit
-    )
+    chained = _lengthened(scene, items, hidden=hidden)
     context = reasons.context_of(
         chained, anchor=anchor, anchor_kind=anchor_kind, also_kind=scene.learned.kind
     )
-    return Shelf(items=chained, context=context, degraded=degraded)
+    return Shelf(items=chained, context=context, degraded=degraded, beside=frozenset({anchor}))
 
 
 def _neighbours(scene: Scene, anchor: str) -> list[RankedItem]:
@@ -385,6 +359,8 @@ def _encoded(scene: Scene, pair: LivePair, obj: Any) -> Vector | None:
 _FOR_SLOT: Mapping[str, Callable[[Scene], Shelf]] = {
     "for-you": _for_you,
     "because-you-viewed": _because_you_viewed,
+    "basket": _basket,
+    "next": _next,
     "trending": _trending,
     "popular": _popular,
     "latest": _latest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, register
+from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, register
 from llmrec_plugin.types import Document
 from project.languages import in_all_languages
 from project.school.models import Course, Enrolment, Learner, Subject
@@ -19,6 +19,7 @@ class CourseDocument(SearchDocument[Course]):
     filter_fields = ["language", "subject", "level"]
     language = "language"
     date_field = "published"
+    progression = Progression(requires="prerequisites", level="level", within="subject")
 
     def prepare_subject_names(self, course: Course) -> str:
         return in_all_languages(Subject(course.subject).label)
@@ -36,6 +37,7 @@ class LearnerDocument(UserDocument[Learner]):
     model = Learner
     text_fields = ["interests"]
     user_field = "user_id"
+    level_field = "level"
 
 
 @register

@@ -61,6 +61,12 @@ def personal_title(page: ResultPage) -> str:
     return gettext("For you") if is_personal else gettext("Popular")
 
 
+def next_title(page: ResultPage) -> str:
+    """Only of what leads on from something that the learner has taken."""
+    causes = {name for item in page.results for name in item.contributions}
+    return gettext("Your next step") if any(name.startswith("next:") for name in causes) else ""
+
+
 def viewed_title(document: str, user_key: str | None) -> str:
     """Names the item that the visitor viewed last; empty: there is none, or it is gone."""
     if user_key is None:

@@ -24,7 +24,7 @@ from llmrec_plugin.types import ResultPage, SearchRequest
 from project.school.models import Course, Enrolment
 from project.shop.models import Department, InvoiceLine, Product
 from project.storefront.forms import ORDERS, SCHOOL, SHOP, SearchForm
-from project.storefront.sections import Sections, Title, personal_title, viewed_title
+from project.storefront.sections import Sections, Title, next_title, personal_title, viewed_title
 from project.storefront.visitors import note
 
 ROW = 6
@@ -51,6 +51,7 @@ def _home_sections(document: str, user_key: str | None) -> Sections:
     titles: dict[str, str | Title] = {
         "for-you": personal_title,
         "because-you-viewed": viewed_title(document, user_key),
+        **({"next": next_title} if document == SCHOOL else {}),
         "trending": _("Trending"),
         "latest": _("New"),
     }

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from llmrec_plugin.services import interactions
+from llmrec_plugin.models import Placement
+from llmrec_plugin.services import interactions, training
 from tests.api.conftest import Site, assert_problem
 
 
@@ -23,6 +24,38 @@ def test_each_placement_answers_a_stranger(site: Site, api: APIClient, placement
     response = api.get(f"/api/recommendations/{placement}/", {"document": "product", "size": "5"})
     assert len(results(response)) == 5
     assert set(response.json()) == {"results", "total", "facets", "degraded", "request_id", "next"}
+
+
+def test_a_page_of_a_category_confines_its_lists_to_it(site: Site, api: APIClient) -> None:
+    query = "document=product&category=garden&price__lt=14&size=10"
+    for placement in ("trending", "for-you", "latest"):
+        shown = results(api.get(f"/api/recommendations/{placement}/?{query}"))
+        assert {item["title"] for item in shown} == {"Paper lantern", "Watering can", "Flower pot"}
+
+
+def test_the_basket_comes_with_the_request(site: Site, api: APIClient) -> None:
+    for user in range(12):
+        for title in ("Tea cup", "Red teapot", "Candle"):
+            interactions.record(
+                user_key=f"u{user}", document="product", object_id=site.key(title), kind="purchase"
+            )
+    training.fit("product")
+    basket = f"{site.key('Tea cup')},{site.key('Candle')}"
+    shown = results(api.get(f"/api/recommendations/basket/?document=product&basket={basket}&size=3"))
+    assert shown[0]["title"] == "Red teapot"
+    assert not {"Tea cup", "Candle"} & {item["title"] for item in shown}
+
+
+def test_the_next_step_is_for_what_has_steps(site: Site, api: APIClient) -> None:
+    shown = results(api.get("/api/recommendations/next/?document=course"))
+    assert "Linear algebra" not in {item["title"] for item in shown}  # the second level
+    assert_problem(api.get("/api/recommendations/next/?document=product"), 400, "invalid_request", "document")
+
+
+def test_an_editors_row_answers_under_its_name(site: Site, api: APIClient) -> None:
+    Placement.objects.create(name="home", type="latest", document="product", size=2)
+    assert len(results(api.get("/api/recommendations/home/"))) == 2
+    assert_problem(api.get("/api/recommendations/home/?colour=red"), 400, "invalid_request", "colour")
 
 
 def test_what_was_bought_is_hidden_from_for_you(site: Site, customer: User, customer_api: APIClient) -> None:
@@ -76,6 +109,10 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
         ("sizes=3", "sizes"),
         ("cursor=broken", "cursor"),
         ("item=%00", "item"),
+        ("basket=%00", "basket"),
+        ("prize=3", "prize"),
+        ("price=cheap", "price"),
+        ("in_stock__gte=1", "in_stock__gte"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(site: Site, api: APIClient, query: str, parameter: str) -> None:

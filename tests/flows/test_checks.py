@@ -14,7 +14,7 @@ from django.core.checks import registry as django_checks
 from django.test import override_settings
 
 from llmrec_plugin import checks
-from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
+from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, registry
 from llmrec_plugin.encoders.base import EncoderSpec
 from tests.flows.indexed import declared
 from tests.hostapp.models import Brand, Category, OrderLine, Product
@@ -56,6 +56,11 @@ def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
         ({"BACKEND": "nowhere.at.all"}, "E002", "no such module"),
         ({"USER_RESOLVER": "llmrec_plugin.nobody"}, "E003", "cannot be imported"),
         ({"PLACEMENTS": {"home": {"type": "oracle"}}}, "E004", "oracle"),
+        (
+            {"PLACEMENTS": {"home": {"type": "latest", "document": "product", "filters": {"prize": 1}}}},
+            "E004",
+            'Did you mean "price"?',
+        ),
     ],
 )
 def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
@@ -90,6 +95,9 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         ({"filter_fields": {"sort": "price"}}, "E028", "named like a parameter"),
         ({"language": "English please"}, "E019", "neither a code nor a field"),
         ({"encoder": 7}, "E026", "neither a name"),
+        ({"progression": Progression(requires="brand")}, "E035", "to Brand, not to Product"),
+        ({"progression": Progression(level="prize")}, "E035", 'did you mean "price"?'),
+        ({"progression": Progression(within="__str__")}, "E035", "no field of a model"),
     ],
 )
 def test_documents(attributes: dict[str, Any], number: str, said: str) -> None:
@@ -114,6 +122,7 @@ def test_documents(attributes: dict[str, Any], number: str, said: str) -> None:
         {"language": "zh-Hans"},
         {"language": "title"},
         {"encoder": EncoderSpec(name="some/model")},
+        {"progression": Progression(level="price", within="brand")},
     ],
 )
 def test_what_is_right_is_not_complained_of(attributes: dict[str, Any]) -> None:
@@ -153,6 +162,7 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
         (user_document(text_fields=["firstname"]), "E020", 'did you mean "first_name"?'),
         (user_document(user_field="key"), "E021", '"key"'),
         (user_document(get_user_key=lambda self, obj: "x"), "W002", "the way back"),
+        (user_document(level_field="step"), "E036", '"step"'),
         (source(document="products"), "E022", '"products" is not registered'),
         (source(kind="steal"), "E023", '"steal" is unknown'),
         (source(item_field=""), "E024", "item_field is empty"),

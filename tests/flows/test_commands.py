@@ -94,6 +94,17 @@ def test_recommend_follows_what_the_user_bought(shop: list[Product]) -> None:
     assert any("garden chair" in reason for reason in page["results"][0]["reasons"])
 
 
+def test_recommend_takes_a_basket_and_filters(shop: list[Product]) -> None:
+    llmrec("build")
+    asked = ("recommend", "--placement", "basket", "--document", "product", "--basket", str(shop[0].pk))
+    page = llmrec_json(*asked, "--filter", "price__lt=1000")
+    assert str(shop[0].pk) not in {item["id"] for item in page["results"]}
+    with pytest.raises(CommandError, match="Did you mean"):
+        llmrec(*asked, "--filter", "prize=3")
+    with pytest.raises(CommandError, match="write FIELD=VALUE"):
+        llmrec(*asked, "--filter", "price")
+
+
 def test_drain_indexes_what_changed(shop: list[Product]) -> None:
     llmrec("build")
     shop[0].title = "crimson kettle"

@@ -380,8 +380,8 @@ def test_latest_is_by_date_and_needs_no_engine(
     Product.objects.filter(pk=oldest.pk).update(created=timezone.now() - timedelta(days=9))
     newest = Product.objects.create(title="brand new bench")
     silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.flows.silent_engine"})
-    # configuration, live pair, newest, rows, categories, list
-    with silent, django_assert_num_queries(6):
+    # configuration, live pair, newest, rows, categories, what else there is, list
+    with silent, django_assert_num_queries(7):
         page = recommend("latest", size=100)
     assert (titles(page)[0], titles(page)[-1]) == (newest.title, oldest.title)
     assert page.results[0].reasons == ("New here",)

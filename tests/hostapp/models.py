@@ -80,6 +80,7 @@ class Course(models.Model):
     language = models.CharField(max_length=10, default="en")
     level = models.PositiveSmallIntegerField(default=1)
     starts = models.DateField(null=True, blank=True)
+    prerequisites = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="leads_to")
 
     def __str__(self) -> str:
         return self.title
@@ -88,6 +89,7 @@ class Course(models.Model):
 class Learner(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     interests = models.TextField(blank=True, default="")
+    level = models.PositiveSmallIntegerField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"learner {self.pk}"

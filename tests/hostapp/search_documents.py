@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, register
+from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, register
 from tests.hostapp.models import Brand, Category, Course, Learner, OrderLine, Product
 
 
@@ -30,6 +30,7 @@ class CourseDocument(SearchDocument[Course]):
     model = Course
     text_fields = ["title", "body"]
     filter_fields = ["language", "level", "starts"]
+    progression = Progression(requires="prerequisites", level="level", within="language")
 
     def prepare_language(self, course: Course) -> str:
         return course.language
@@ -40,6 +41,7 @@ class LearnerDocument(UserDocument[Learner]):
     model = Learner
     text_fields = ["interests"]
     user_field = "user_id"
+    level_field = "level"
 
 
 @register

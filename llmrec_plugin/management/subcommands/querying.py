@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output, page_payload
 from llmrec_plugin.management.subcommands.base import (
@@ -15,7 +16,9 @@ from llmrec_plugin.management.subcommands.base import (
 )
 from llmrec_plugin.services import asked, recommendations, suggestions
 from llmrec_plugin.services import search as search_service
-from llmrec_plugin.types import ResultPage, SearchRequest
+from llmrec_plugin.services.filter_texts import read_filters
+from llmrec_plugin.services.placements import get_placement
+from llmrec_plugin.types import Filter, ResultPage, SearchRequest
 
 
 def _list_arguments(parser: ArgumentParser) -> None:
@@ -100,6 +103,14 @@ def _similar(options: Options, output: Output) -> bool:
 def _recommend_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--placement", default="for-you", metavar="NAME", help="default: for-you")
     parser.add_argument("--item", metavar="ID", help="the item that the list is about")
+    parser.add_argument("--basket", nargs="+", metavar="ID", help="items in the basket")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="only such items; repeatable",
+    )
     document_argument(parser)
     _list_arguments(parser)
 
@@ -111,8 +122,24 @@ def _recommend(options: Options, output: Output) -> bool:
         document=options["document"],
         item=options["item"],
         size=_size(options),
+        filters=_filters(options),
+        basket=options["basket"],
     )
     return _show(page, options, output)
+
+
+def _filters(options: Options) -> tuple[Filter, ...]:
+    """Of what the placement shows; raises InvalidRequest for what is no filter of it."""
+    values: dict[str, list[str]] = {}
+    for text in options["filter"]:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise InvalidRequest(f"--filter {text}: write FIELD=VALUE.", parameter="filter")
+        values.setdefault(name, []).append(value)
+    if not values:
+        return ()
+    label = recommendations.label_of(get_placement(options["placement"]), options["document"])
+    return read_filters(values, registry.get(label).filter_kinds())
 
 
 COMMANDS = [
