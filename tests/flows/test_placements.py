@@ -97,7 +97,7 @@ def test_rows_take_no_query_unless_they_changed(
     with CaptureQueriesContext(connection) as before:
         recommend("latest")
     row("home", "latest")
-    with django_assert_num_queries(len(before) + 2):  # placements and rules, read anew
+    with django_assert_num_queries(len(before) + 3):  # placements, rules and experiments, read anew
         recommend("home")
     with django_assert_num_queries(len(before)):
         recommend("home")

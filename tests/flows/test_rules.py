@@ -271,7 +271,7 @@ def test_rules_take_no_query_unless_they_changed_and_pins_one(
         ask("steel")
     rule("hide", [shop["steel garden hose"]])
     rule("boost", [shop["wooden milk frother"]])
-    with django_assert_num_queries(len(before) + 1):  # the rules, read anew
+    with django_assert_num_queries(len(before) + 2):  # rules and experiments, read anew
         ask("steel")
     with django_assert_num_queries(len(before)):
         ask("steel")
