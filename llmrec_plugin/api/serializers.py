@@ -304,6 +304,21 @@ class InteractionSerializer(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(component_name="LlmrecSeen")
+class SeenSerializer(serializers.Serializer[Any]):
+    """How far down one list the caller looked."""
+
+    request_id = serializers.UUIDField(help_text="Of a list that the caller was given.")
+    seen = serializers.IntegerField(
+        min_value=1, max_value=10_000, help_text="Positions that came into view, from the top."
+    )
+
+
+@extend_schema_serializer(component_name="LlmrecNoted")
+class NotedSerializer(serializers.Serializer[Any]):
+    noted = serializers.IntegerField(help_text="Lists of the caller that were found.")
+
+
 @extend_schema_serializer(component_name="LlmrecRecorded")
 class RecordedSerializer(serializers.Serializer[Any]):
     stored = serializers.IntegerField()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from llmrec_plugin.api import health, interactions, me, metrics, openapi, views
+from llmrec_plugin.api import health, impressions, interactions, me, metrics, openapi, views
 
 app_name = "llmrec"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("items/<str:document>/<path:id>/similar/", views.SimilarView.as_view(), name="similar"),
     path("items/<str:document>/<path:id>/also/", views.AlsoView.as_view(), name="also"),
     path("interactions/", interactions.InteractionsView.as_view(), name="interactions"),
+    path("impressions/", impressions.ImpressionsView.as_view(), name="impressions"),
     path("me/", me.MeView.as_view(), name="me"),
     path("me/export/", me.ExportView.as_view(), name="me-export"),
     path("me/consent/", me.ConsentView.as_view(), name="me-consent"),

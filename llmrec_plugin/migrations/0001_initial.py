@@ -392,6 +392,7 @@ class Migration(migrations.Migration):
                 ('ranking', models.JSONField(blank=True, help_text='[[key, {contribution: number}], …], best first; what was not shown is dropped when pages expire.', null=True, verbose_name='ranking')),
                 ('extra', models.JSONField(blank=True, default=dict, editable=False)),
                 ('shown', models.PositiveIntegerField(default=0, help_text='Positions delivered so far.', verbose_name='shown')),
+                ('seen', models.PositiveIntegerField(blank=True, help_text="Positions that came into the visitor's view, as his browser told; empty: it did not.", null=True, verbose_name='seen')),
                 ('total', models.PositiveIntegerField(default=0, verbose_name='total')),
                 ('degraded', models.JSONField(blank=True, default=list, verbose_name='degraded')),
                 ('took_ms', models.PositiveIntegerField(default=0, verbose_name='milliseconds')),

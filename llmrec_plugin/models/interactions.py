@@ -78,6 +78,12 @@ class Impression(models.Model):
     )
     extra = models.JSONField(default=dict, blank=True, editable=False)
     shown = models.PositiveIntegerField(_("shown"), default=0, help_text=_("Positions delivered so far."))
+    seen = models.PositiveIntegerField(
+        _("seen"),
+        null=True,
+        blank=True,
+        help_text=_("Positions that came into the visitor's view, as his browser told; empty: it did not."),
+    )
     total = models.PositiveIntegerField(_("total"), default=0)
     degraded = models.JSONField(_("degraded"), default=list, blank=True)
     index_version = models.ForeignKey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -137,10 +137,7 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
     if impression.user_key and impression.user_key != user_key:
         raise InvalidCursor("This cursor belongs to another visitor: search again.")
     document = registry.get(impression.document)
-    items = [
-        RankedItem(key=key, score=sum(contributions.values()), contributions=contributions)
-        for key, contributions in impression.ranking or ()
-    ]
+    items = _items_of(impression)
     words = query_words(operators.parse(text).text) if text else ()
     rows, end = _visible_rows(document, items, start, page_size, words)
     if end > impression.shown:
@@ -163,6 +160,33 @@ def kept_keys(page: ResultPage) -> list[str]:
     """The items of the whole list that a first page begins, best first, as far as it was kept."""
     ranking = Impression.objects.filter(pk=page.request_id).values_list("ranking", flat=True).first()
     return [key for key, _ in ranking] if ranking else [item.id for item in page.results]
+
+
+def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
+    """By key, what is known of some items of the list that `page` is the first page of; those that cannot
+    be seen any more are left out. One query for all of them."""
+    if page.next is None:
+        return {item.id: item for item in page.results if item.id in keys}
+    request_id, _start, _size, text = _read_cursor(page.next)
+    impression = Impression.objects.get(pk=request_id)
+    document = registry.get(impression.document)
+    words = query_words(operators.parse(text).text) if text else ()
+    objects = document.in_bulk(list(keys))
+    ranked = _items_of(impression)
+    places = [place for place, item in enumerate(ranked) if item.key in objects]
+    last = max(places, default=-1) + 1
+    Impression.objects.filter(pk=request_id, shown__lt=last).update(shown=last)
+    found = [_row(document, ranked[place], objects[ranked[place].key], words) for place in places]
+    rows = [row for row in found if row is not None]
+    context = reasons.Context(**impression.extra["reasons"])
+    return {item.id: item for item in _results(document, rows, context, words)}
+
+
+def _items_of(impression: Impression) -> list[RankedItem]:
+    return [
+        RankedItem(key=key, score=sum(contributions.values()), contributions=contributions)
+        for key, contributions in impression.ranking or ()
+    ]
 
 
 def _visible_rows(

@@ -231,7 +231,8 @@ def beat(redis: servers.Server) -> dict[str, Any]:
     )
     try:
         with worker():
-            until(lambda: not OutboxEntry.objects.exists(), "beat has the backlog drained")
+            until(lambda: scheduler.said("task llmrec: drain_outbox"), "beat has the backlog drained")
+            until(lambda: not OutboxEntry.objects.exists(), "the backlog is drained")
     finally:
         scheduler.end(signal.SIGTERM)
     edited.refresh_from_db()

@@ -1,0 +1,236 @@
+"""Search and recommendations in a line, for a site's own views: model instances in the order of their rank.
+
+    for product in search(Product, "red mug", request=request)[:20]: ...
+
+Services answer with pages of results; here they feel like querysets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from llmrec_plugin.api import visitors
+from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.services import pages, recommendations
+from llmrec_plugin.services import search as searching
+from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
+
+M = TypeVar("M", bound=Model)
+
+FIRST = 20
+"""Items fetched along with the ranking unless more are asked for."""
+
+
+class Results(Sequence[M], Generic[M]):
+    """Instances in rank order, ranked when they are first needed and then kept, as in a queryset.
+
+    `len()`, slices, iteration and the paginators of Django and REST framework work; the list is ranked once,
+    so that its pages never repeat an item. Each instance carries what is known of it as `instance.llmrec`, a
+    ResultItem (score, reasons, highlights). An item that vanishes meanwhile is left out.
+    """
+
+    ordered = True
+    """Paginators ask."""
+
+    def __init__(
+        self,
+        ask: Callable[[int], ResultPage],
+        *,
+        document: SearchDocument[M],
+        queryset: QuerySet[M] | None = None,
+    ) -> None:
+        self._ask = ask
+        self._document = document
+        self._queryset = queryset
+        self._size = FIRST
+        self._found: dict[str, M] = {}
+
+    def within(self, queryset: QuerySet[M]) -> Results[M]:
+        """Only what the queryset holds, and as it fetches it: for permissions of the request, prefetches,
+        annotations and `only()`. One more query, for the keys."""
+        return Results(self._ask, document=self._document, queryset=queryset)
+
+    def prefetch_related(self, *lookups: Any) -> Results[M]:
+        return self.within(self._rows().prefetch_related(*lookups))
+
+    def select_related(self, *fields: str) -> Results[M]:
+        return self.within(self._rows().select_related(*fields))
+
+    @cached_property
+    def page(self) -> ResultPage:
+        """The first page as the service gave it: facets, total, degraded, did_you_mean."""
+        page = self._ask(self._size)
+        if self._queryset is None:
+            for item in page.results:
+                self._keep(item.id, item)
+        return page
+
+    @property
+    def model(self) -> type[M]:
+        """Of the instances; generic views ask."""
+        return self._document.model
+
+    @property
+    def facets(self) -> Mapping[str, Sequence[tuple[Scalar, int]]]:
+        return self.page.facets
+
+    @property
+    def request_id(self) -> str:
+        """To be sent along with clicks."""
+        return self.page.request_id
+
+    def count(self, value: Any = None) -> int:
+        """How many there are; with a value, as any sequence, how often it occurs."""
+        return len(self) if value is None else super().count(value)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[M]:
+        for start in range(0, len(self), pages.MOST_ITEMS):
+            yield from self[start : start + pages.MOST_ITEMS]
+
+    @overload
+    def __getitem__(self, place: int) -> M: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[M]: ...
+
+    def __getitem__(self, place: int | slice) -> M | list[M]:
+        if isinstance(place, int):
+            key = self._keys[place]
+            self._fetch([key])
+            if key not in self._found:
+                raise IndexError(f"The item at {place} has vanished since the list was ranked.")
+            return self._found[key]
+        if place.stop is not None and "page" not in self.__dict__:
+            self._size = min(max(place.stop, 1), pages.MOST_ITEMS)
+        keys = self._keys[place]
+        self._fetch(keys)
+        return [self._found[key] for key in keys if key in self._found]
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """Of all that can be seen, best first."""
+        keys = pages.kept_keys(self.page)
+        if self._queryset is None:
+            return keys
+        visible = {str(pk) for pk in self._of(keys).values_list("pk", flat=True)}
+        return [key for key in keys if key in visible]
+
+    def _fetch(self, keys: Sequence[str]) -> None:
+        """A fixed number of queries for all that is not here yet."""
+        missing = {key for key in keys if key not in self._found}
+        if not missing:
+            return
+        items = pages.items_of(self.page, missing)
+        if self._queryset is not None:
+            rows = {str(obj.pk): obj for obj in self._of(items)}
+            items = {key: replace(item, object=rows[key]) for key, item in items.items() if key in rows}
+        for key, item in items.items():
+            self._keep(key, item)
+
+    def _keep(self, key: str, item: ResultItem) -> None:
+        item.object.llmrec = item
+        self._found[key] = item.object
+
+    def _of(self, keys: Iterable[str]) -> QuerySet[M]:
+        pks = [pk for key in keys if (pk := self._document.to_pk(key)) is not None]
+        return self._rows().filter(pk__in=pks)
+
+    def _rows(self) -> QuerySet[M]:
+        return self._document.get_queryset() if self._queryset is None else self._queryset
+
+
+def search(
+    model: type[M] | str,
+    text: str,
+    *,
+    request: HttpRequest | None = None,
+    user_key: str | None = None,
+    filters: Sequence[Filter] = (),
+    facets: Sequence[str] = (),
+    personalize: float | None = None,
+) -> Results[M]:
+    """What answers the text, for the visitor of the request.
+
+    `model`: a registered model, or the label of its document where it has several. Raises DocumentError for
+    a model without a document; all other errors of `services.search.search` when the list is first used.
+    """
+    document = document_of(model)
+
+    def ask(size: int) -> ResultPage:
+        return searching.search(
+            SearchRequest(
+                document=document.label,
+                text=text,
+                user_key=_key(request, user_key),
+                filters=tuple(filters),
+                facets=tuple(facets),
+                page_size=size,
+                personalize=personalize,
+            )
+        )
+
+    return Results(ask, document=document)
+
+
+def recommend(
+    placement: str,
+    model: type[M] | str | None = None,
+    *,
+    request: HttpRequest | None = None,
+    user_key: str | None = None,
+    item: Model | str | None = None,
+    size: int | None = None,
+) -> ResultPage:
+    """What the placement shows this visitor; errors as of `services.recommendations.recommend`."""
+    return recommendations.recommend(
+        placement,
+        user_key=_key(request, user_key),
+        document=None if model is None else document_of(model).label,
+        item=str(item.pk) if isinstance(item, Model) else item,
+        size=size,
+    )
+
+
+def similar(
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int = 12
+) -> ResultPage:
+    """Items of like content."""
+    document = document_of(type(item))
+    return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), size=size)
+
+
+def also(
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int = 12
+) -> ResultPage:
+    """What people who took the item took as well."""
+    document = document_of(type(item))
+    return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), size=size)
+
+
+def document_of(model: type[M] | str) -> SearchDocument[M]:
+    """Raises DocumentError where the model has none, or several; NotFound for an unknown label."""
+    if isinstance(model, str):
+        return registry.get(model)
+    documents = registry.for_model(model)
+    if len(documents) == 1:
+        return documents[0]
+    if not documents:
+        raise DocumentError(
+            f"{model.__name__} has no SearchDocument: declare one in the search_documents.py of its app."
+        )
+    labels = ", ".join(document.label for document in documents)
+    raise DocumentError(f"{model.__name__} has several documents ({labels}): name one of them instead.")
+
+
+def _key(request: HttpRequest | None, user_key: str | None) -> str | None:
+    return visitors.list_user_key(request) if user_key is None and request is not None else user_key

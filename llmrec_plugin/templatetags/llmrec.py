@@ -1,0 +1,177 @@
+"""Lists in any template, and the script that reports what becomes of them.
+
+{% load llmrec %}
+{% recommend "for-you" document="product" title="For you" %}
+{% similar product as like_this %}{% for item in like_this %}…{% endfor %}
+{% llmrec_script view=product %}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.db.models import Model
+from django.middleware.csrf import get_token
+from django.template.context import Context
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from llmrec_plugin import shortcuts
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.types import ResultItem, ResultPage
+
+logger = logging.getLogger(__name__)
+register = template.Library()
+
+LIST_TEMPLATE = "llmrec/list.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """One list: loop over it, or print it to have it drawn by its template."""
+
+    page: ResultPage | None
+    """None: it could not be had, which the log tells."""
+    title: str = ""
+    template: str = LIST_TEMPLATE
+    heading: int = 2
+
+    def __iter__(self) -> Iterator[ResultItem]:
+        return iter(self.page.results if self.page else ())
+
+    def __len__(self) -> int:
+        return len(self.page.results) if self.page else 0
+
+    @property
+    def objects(self) -> list[Any]:
+        """The site's own rows, in rank order."""
+        return [item.object for item in self]
+
+    def __str__(self) -> SafeString:
+        if not self:
+            return SafeString("")
+        return render_to_string(self.template, {"shelf": self, "page": self.page})
+
+    __html__ = __str__
+
+
+@register.simple_tag(takes_context=True)
+def recommend(
+    context: Context,
+    placement: str,
+    document: str | None = None,
+    *,
+    item: Any = None,
+    size: int | None = None,
+    title: str = "",
+    template: str = LIST_TEMPLATE,
+) -> Shelf:
+    """What a placement shows the visitor; nothing at all where it cannot be had."""
+
+    def ask() -> ResultPage:
+        return shortcuts.recommend(placement, document, request=context.get("request"), item=item, size=size)
+
+    return _shelf(ask, title=title, template=template)
+
+
+@register.simple_tag(takes_context=True)
+def similar(
+    context: Context, item: Model, *, size: int = 12, title: str = "", template: str = LIST_TEMPLATE
+) -> Shelf:
+    """Items like this one."""
+
+    def ask() -> ResultPage:
+        return shortcuts.similar(item, request=context.get("request"), size=size)
+
+    return _shelf(ask, title=title, template=template)
+
+
+@register.simple_tag(takes_context=True)
+def also(
+    context: Context, item: Model, *, size: int = 12, title: str = "", template: str = LIST_TEMPLATE
+) -> Shelf:
+    """What people who took this item took as well."""
+
+    def ask() -> ResultPage:
+        return shortcuts.also(item, request=context.get("request"), size=size)
+
+    return _shelf(ask, title=title, template=template)
+
+
+def _shelf(ask: Callable[[], ResultPage], *, title: str, template: str) -> Shelf:
+    """A list that cannot be had takes no page down; a mistake in the template is shown while DEBUG is on."""
+    try:
+        page = ask()
+    except LlmrecError as error:
+        if settings.DEBUG:
+            raise
+        logger.warning("list left out: %s", error)
+        return Shelf(page=None)
+    return Shelf(page=page, title=title, template=template)
+
+
+@register.simple_tag(takes_context=True)
+def llmrec_script(
+    context: Context, *, view: Model | None = None, clicks: bool = True, nonce: str = ""
+) -> SafeString:
+    """The script that reports clicks, what came into view and, with `view`, that this item's page was opened.
+
+    `clicks=False`: a site that records the opening of pages itself needs no clicks. `nonce`: of the site's
+    content security policy. Nothing is written while the plugin is off or stores no
+    events at all.
+    """
+    active = get_settings()
+    if not active.ENABLED or active.CONSENT == "off":
+        return SafeString("")
+    request = context.get("request")
+    return SafeString(
+        render_to_string(
+            "llmrec/script.html",
+            {
+                "nonce": nonce,
+                "clicks": clicks,
+                "csrf": _token(request),
+                "consent": active.CONSENT,
+                "document": shortcuts.document_of(type(view)).label if view is not None else "",
+                "item": view.pk if view is not None else "",
+            },
+        ).strip()
+    )
+
+
+def _token(request: Any) -> str:
+    """Only of those who are logged in: others need none, and their pages stay fit for a cache."""
+    if request is None or not getattr(getattr(request, "user", None), "is_authenticated", False):
+        return ""
+    return get_token(request)
+
+
+@register.simple_tag
+def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
+    """Attributes for the element that shows one item of a list that the site draws itself, by which the
+    script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`.
+
+    `item`: a ResultItem, or an instance out of Results; `page`: what it came in.
+    """
+    known: ResultItem = getattr(item, "llmrec", item)
+    return format_html(
+        'data-llmrec-list="{}" data-llmrec-document="{}" data-llmrec-item="{}" data-llmrec-position="{}"',
+        page.request_id,
+        known.document,
+        known.id,
+        position,
+    )
+
+
+@register.filter
+def llmrec_url(item: ResultItem) -> str:
+    """The page of a result, as its SearchDocument tells; empty where there is none."""
+    return registry.get(item.document).get_absolute_url(item.object)

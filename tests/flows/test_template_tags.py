@@ -1,0 +1,99 @@
+"""Lists and the reporting script in a site's templates."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.template import Context, Template
+from django.test import RequestFactory
+
+from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.models import Impression
+from llmrec_plugin.services import indexing, interactions
+from tests.hostapp.models import Product
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def pots() -> list[Product]:
+    titles = ("Red pot", "Red pan", "Blue <b>jug</b>", "Grey bowl")
+    products = [Product.objects.create(title=title) for title in titles]
+    indexing.build("product")
+    return products
+
+
+def drawn(text: str, *, user: Any = None, **values: Any) -> str:
+    request = RequestFactory().get("/")
+    request.user = user or AnonymousUser()
+    return Template("{% load llmrec %}" + text).render(Context({"request": request, **values}))
+
+
+def test_a_placement_is_drawn_in_a_line(pots: list[Product]) -> None:
+    html = drawn('{% recommend "latest" document="product" size=3 title="New" %}')
+    assert re.findall(r"<li [^>]*>\s*([^<\n]+?)\s*\n", html) == ["Grey bowl", "Blue jug", "Red pan"]
+    assert ">New</h2>" in html
+    assert re.findall(r'data-llmrec-position="(\d)"', html) == ["0", "1", "2"]
+    (request_id,) = set(re.findall(r'data-llmrec-list="([^"]+)"', html))
+    assert request_id
+
+
+def test_a_list_can_be_looped_over_instead(pots: list[Product]) -> None:
+    html = drawn(
+        "{% similar pot size=2 as like %}{% for item in like %}[{{ item.title }}]{% endfor %}", pot=pots[0]
+    )
+    assert html.startswith("[Red pan]")
+    assert (
+        drawn("{% also pot size=1 as like %}{{ like|length }} {{ like.objects.0.pk }}", pot=pots[0])[0] == "1"
+    )
+
+
+def test_titles_are_escaped(pots: list[Product]) -> None:
+    Product.objects.filter(pk=pots[2].pk).update(title="Fish & <chips")
+    assert "Fish &amp; &lt;chips" in drawn('{% recommend "latest" "product" %}')
+
+
+def test_the_list_is_the_visitors_own(pots: list[Product]) -> None:
+    user = User.objects.create_user("ada")
+    interactions.record(user_key=str(user.pk), document="product", object_id=pots[3].pk, kind="dismiss")
+    assert "Grey bowl" in drawn('{% recommend "latest" "product" %}')
+    assert "Grey bowl" not in drawn('{% recommend "latest" "product" %}', user=user)
+    assert Impression.objects.filter(user_key=str(user.pk)).count() == 1
+
+
+def test_a_list_that_cannot_be_had_leaves_the_page_standing(settings: Any) -> None:
+    Product.objects.create(title="Pot")
+    assert drawn('a{% recommend "nowhere" "product" %}b') == "ab"
+    settings.DEBUG = True
+    with pytest.raises(NotFound, match="nowhere"):
+        drawn('{% recommend "nowhere" "product" %}')
+
+
+def test_the_script_knows_its_addresses_and_the_item_of_the_page(pots: list[Product]) -> None:
+    html = drawn("{% llmrec_script view=pot nonce='n0' %}", pot=pots[0])
+    for part in ('nonce="n0"', 'data-interactions="/api/interactions/"', 'data-view-document="product"'):
+        assert part in html
+    assert f'data-view-item="{pots[0].pk}"' in html
+    assert "data-csrf" not in html
+    user = User.objects.create_user("ada")
+    assert re.search(r'data-csrf="\w{60,}"', drawn("{% llmrec_script %}", user=user))
+
+
+@pytest.mark.parametrize("changed", [{"ENABLED": False}, {"CONSENT": "off"}])
+def test_no_script_where_no_events_are_stored(settings: Any, changed: dict[str, Any]) -> None:
+    settings.LLMREC = {**settings.LLMREC, **changed}
+    assert drawn("{% llmrec_script %}") == ""
+
+
+def test_a_list_of_the_sites_own_drawing_is_marked(pots: list[Product]) -> None:
+    from llmrec_plugin.shortcuts import search
+
+    found = search(Product, "red pot")
+    html = drawn(
+        "{% for pot in found %}<i {% llmrec_item pot found forloop.counter0 %}>{% endfor %}", found=found
+    )
+    assert f'data-llmrec-list="{found.request_id}"' in html
+    assert f'data-llmrec-item="{pots[0].pk}" data-llmrec-position="0"' in html
