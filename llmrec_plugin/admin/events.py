@@ -35,7 +35,17 @@ class InteractionAdmin(ReadOnlyAdmin):
 
 @admin.register(Impression)
 class ImpressionAdmin(ReadOnlyAdmin):
-    list_display = ["at", "placement", "document", "query", "total", "shown", "took_ms", "what_failed"]
+    list_display = [
+        "at",
+        "placement",
+        "document",
+        "query",
+        "total",
+        "shown",
+        "seen",
+        "took_ms",
+        "what_failed",
+    ]
     list_filter = ["placement", "document"]
     search_fields = ["user_key", "query"]
     fields = [
@@ -47,6 +57,7 @@ class ImpressionAdmin(ReadOnlyAdmin):
         "query",
         "total",
         "shown",
+        "seen",
         "took_ms",
         "what_failed",
         "index_version",

@@ -141,7 +141,16 @@ def export_user(user_key: str) -> dict[str, Any]:
         "impressions": [
             _plain(row)
             for row in impressions.values(
-                "request_id", "document", "placement", "query", "ranking", "shown", "total", "arm", "at"
+                "request_id",
+                "document",
+                "placement",
+                "query",
+                "ranking",
+                "shown",
+                "seen",
+                "total",
+                "arm",
+                "at",
             )
         ],
         "enrolments": [

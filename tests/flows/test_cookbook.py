@@ -1,0 +1,102 @@
+"""The examples of docs/cookbook.md, run in the test site."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.template import Context, Template
+from django.test import RequestFactory
+from rest_framework import serializers
+from rest_framework.test import APIRequestFactory
+
+from llmrec_plugin import pytest_plugin
+from llmrec_plugin.services import indexing
+from llmrec_plugin.shortcuts import search
+from llmrec_plugin.types import Terms
+from tests.hostapp.models import Product
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.django_db
+
+
+def blocks(language: str) -> list[str]:
+    page = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.fixture
+def mug() -> Product:
+    products = [Product.objects.create(title=title) for title in ("Red mug", "Blue mug", "Garden chair")]
+    indexing.build("product")
+    return products[0]
+
+
+def test_the_template_examples_are_drawn(mug: Product) -> None:
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    values = {"request": request, "product": mug, "results": search(Product, "red mug")}
+    drawn = [Template("{% load llmrec %}" + text).render(Context(dict(values))) for text in blocks("django")]
+    assert "For you" in drawn[0]
+    assert "Garden chair" in drawn[0]
+    assert f'data-view-item="{mug.pk}"' in drawn[1]
+    assert f'data-llmrec-item="{mug.pk}" data-llmrec-position="0"' in drawn[2]
+
+
+def test_the_views_answer(mug: Product, capsys: Any) -> None:
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+
+    class ProductSerializer(serializers.ModelSerializer[Product]):
+        class Meta:
+            model = Product
+            fields = ["id", "title"]
+
+    names: dict[str, Any] = {
+        "Product": Product,
+        "ProductSerializer": ProductSerializer,
+        "request": request,
+        "Terms": Terms,
+    }
+    for text in blocks("python"):
+        if "def test_" not in text:
+            exec(text, names)
+    assert capsys.readouterr().out.startswith("Red mug")
+    assert names["results"][0] == mug
+    listed = names["ProductList"].as_view(template_name="x.html")(RequestFactory().get("/", {"q": "red mug"}))
+    assert listed.context_data["object_list"][0] == mug
+    answer = names["ProductViewSet"].as_view({"get": "list"})(
+        APIRequestFactory().get("/", {"search": "red mug"})
+    )
+    assert answer.data[0]["title"] == "Red mug"
+
+
+@pytest.mark.crash
+def test_the_fixtures_work_in_a_site_that_has_only_installed_the_package(tmp_path: Path) -> None:
+    tests = "\n\n".join(text for text in blocks("python") if "def test_" in text)
+    (tmp_path / "test_site.py").write_text(f"from tests.hostapp.models import Product\n\n\n{tests}")
+    options = [
+        "-q",
+        "-p",
+        "llmrec_plugin.pytest_plugin",
+        "--ds",
+        "tests.settings",
+        "--rootdir",
+        str(tmp_path),
+    ]
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", "/dev/null", *options, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "2 passed" in finished.stdout, finished.stdout + finished.stderr
+
+
+def test_pytest_finds_the_plugin_by_itself_where_the_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {"llmrec": pytest_plugin.__name__}
