@@ -233,4 +233,4 @@ def document_of(model: type[M] | str) -> SearchDocument[M]:
 
 
 def _key(request: HttpRequest | None, user_key: str | None) -> str | None:
-    return visitors.list_user_key(request) if user_key is None and request is not None else user_key
+    return visitors.page_user_key(request) if user_key is None and request is not None else user_key

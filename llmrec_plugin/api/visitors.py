@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
@@ -32,6 +33,8 @@ COOKIE_AGE = 365 * 24 * 3600
 
 _ISSUED = "llmrec_issued_visitor"
 """Attribute of a request that holds the token made while it was answered."""
+READING = "llmrec_reading"
+"""Attribute of a request that VisitorMiddleware attends to."""
 _CRAWLERS = re.compile(
     r"(?<!cu)bot\b|crawl|spider|slurp|facebookexternalhit|bingpreview|mediapartners|lighthouse|pingdom|uptime",
     re.IGNORECASE,
@@ -80,6 +83,24 @@ def list_user_key(request: HttpRequest) -> str | None:
     if key is None and newcomers_are_remembered() and running.needs_keys():
         return ensure_user_key(request)
     return key
+
+
+@dataclass
+class Reading:
+    """What the middleware has to know of a request when its answer goes out."""
+
+    personal: bool = False
+    """It holds lists that were made for its visitor."""
+
+
+def page_user_key(request: HttpRequest) -> str | None:
+    """For whom a list in a page of the site's own is made: as `list_user_key` where VisitorMiddleware sends
+    a new key along, otherwise without making one."""
+    reading: Reading | None = getattr(_plain(request), READING, None)
+    if reading is None:
+        return None if is_crawler(request) else current_user_key(request)
+    reading.personal = True
+    return list_user_key(request)
 
 
 def ensure_user_key(request: HttpRequest) -> str | None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.utils.module_loading import import_string
 from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 
@@ -63,10 +65,13 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
         "ProductSerializer": ProductSerializer,
         "request": request,
         "Terms": Terms,
+        "MIDDLEWARE": [],
     }
     for text in blocks("python"):
         if "def test_" not in text:
             exec(text, names)
+    (middleware,) = names["MIDDLEWARE"]
+    assert callable(import_string(middleware)(lambda request: HttpResponse()))
     assert capsys.readouterr().out.startswith("Red mug")
     assert names["results"][0] == mug
     listed = names["ProductList"].as_view(template_name="x.html")(RequestFactory().get("/", {"q": "red mug"}))

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 
 from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.middleware import VisitorMiddleware
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services import indexing, interactions
 from tests.hostapp.models import Product
@@ -97,3 +99,17 @@ def test_a_list_of_the_sites_own_drawing_is_marked(pots: list[Product]) -> None:
     )
     assert f'data-llmrec-list="{found.request_id}"' in html
     assert f'data-llmrec-item="{pots[0].pk}" data-llmrec-position="0"' in html
+
+
+def test_a_page_with_a_list_stays_out_of_shared_caches_where_the_middleware_is_on(
+    pots: list[Product],
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        text = '{% load llmrec %}{% recommend "latest" "product" %}' if request.path == "/list/" else "plain"
+        return HttpResponse(Template(text).render(Context({"request": request})))
+
+    answer = VisitorMiddleware(view)
+    listed = answer(RequestFactory().get("/list/"))
+    assert listed.headers["Cache-Control"] == "private"
+    assert "Cookie" in listed.headers["Vary"]
+    assert "Cache-Control" not in answer(RequestFactory().get("/plain/")).headers
