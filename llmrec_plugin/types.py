@@ -191,7 +191,9 @@ class TextQuery:
     """An analysed query: words joined by OR, ranked by BM25 over weighted fields."""
 
     words: tuple[tuple[str, ...], ...]
-    """One tuple per word, holding its alternative terms (its stem in each language)."""
+    """One tuple per word, holding its alternative terms (its stem in each language, its synonyms); of an
+    alternative with blanks the terms must stand side by side, as in one of `IndexedDocument.exact` or of
+    `terms`."""
     weights: Mapping[str, float]
     """By text field; every text field of the schema is named."""
     text: str = ""
@@ -362,6 +364,8 @@ class ResultPage:
     "vector" (words at all: these are merely near in meaning); empty: nothing."""
     language: str = ""
     """Of the query, one of LLMREC["LANGUAGES"]; empty: it cannot be told."""
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was typed -> what was looked for as well, as editors say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

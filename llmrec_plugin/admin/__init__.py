@@ -10,6 +10,7 @@ from llmrec_plugin.admin import (
     learning,
     rules,
     status,
+    synonyms,
     versions,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "learning",
     "rules",
     "status",
+    "synonyms",
     "versions",
 ]

@@ -33,6 +33,21 @@ def exact_terms(text: str) -> list[str]:
     return [text_ for run in tokens.runs(fold(text)) for text_, _, _ in _atoms(run)]
 
 
+def worded_terms(text: str) -> tuple[list[str], frozenset[int]]:
+    """The `exact_terms`, and at which of them a word begins; the end of the last one counts as well."""
+    terms: list[str] = []
+    starts = {0}
+    for run in tokens.runs(fold(text)):
+        if run.lastgroup == "word":
+            words_ = [word for word, _, _ in _atoms(run)]
+            starts.update(range(len(terms), len(terms) + len(words_)))
+            terms += words_
+        else:
+            starts.update(len(terms) + start for _, start, _ in _cut(run))
+            terms += run[0]
+    return terms, frozenset({*starts, len(terms)})
+
+
 def typed_words(text: str) -> Iterator[TypedWord]:
     """The words of a query with their places; single characters of Chinese that follow each other make one,
     for so a word is divided that no dictionary has."""

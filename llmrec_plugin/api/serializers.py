@@ -244,6 +244,11 @@ class ListSerializer(serializers.Serializer[Any]):
         help_text="What was given up so that anything was found: `words` (that each occurs), `phrases` (the "
         "quotes) or `vector` (words at all: these items are merely near in meaning).",
     )
+    synonyms = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="What was looked for as well, by what was typed, as editors say.",
+    )
     language = serializers.CharField(required=False, help_text="Of `q`, ISO 639-1, where it can be told.")
 
 

@@ -45,10 +45,21 @@ class _Item:
     digest: str
     counts: Mapping[str, Counter[str]]
     """How often each term occurs, by text field."""
+    terms: Mapping[str, str]
+    """By text field, a blank on both sides of each."""
     filters: Mapping[str, tuple[Scalar, ...]]
     vector: Vector
     exact: Mapping[str, tuple[str, ...]]
     starts: tuple[str, ...]
+
+    def occurrences(self, term: str, name: str) -> int:
+        """Of a term, or of several side by side, in one field."""
+        if " " not in term:
+            return self.counts[name][term]
+        if " ".join(term.split()) != term:
+            return 0
+        fields = (self.terms[name], f" {' '.join(self.exact.get(name, ()))} ")
+        return max(field.count(f" {term} ") for field in fields)
 
     def holds(self, phrase: Phrase) -> bool:
         size = len(phrase.terms)
@@ -208,6 +219,7 @@ def _item(put: IndexedDocument, schema: IndexSchema, vector: Vector) -> _Item:
     return _Item(
         digest=put.digest,
         counts=counts,
+        terms={name: f" {' '.join(terms.split())} " for name, terms in put.terms.items()},
         filters=filters,
         vector=vector,
         exact={name: tuple(terms.split()) for name, terms in put.exact.items()},
@@ -243,7 +255,7 @@ def _text_leg(items: Mapping[str, _Item], passing: Mapping[str, _Item], text: Te
         score = 0.0
         norm = _K1 * (1 - _B + _B * item.length / average) if average else _K1
         for term in terms:
-            found = sum(text.weights.get(name, 0.0) * counts[term] for name, counts in item.counts.items())
+            found = sum(text.weights.get(name, 0.0) * item.occurrences(term, name) for name in item.counts)
             score += importance[term] * found * (_K1 + 1) / (found + norm)
         if score > 0 and (not text.every or _holds_every(item, text)):
             hits.append(Hit(key, score))
@@ -251,10 +263,8 @@ def _text_leg(items: Mapping[str, _Item], passing: Mapping[str, _Item], text: Te
 
 
 def _holds_every(item: _Item, text: TextQuery) -> bool:
-    held = {
-        term for name, counts in item.counts.items() if text.weights.get(name, 0.0) > 0 for term in counts
-    }
-    return all(not held.isdisjoint(word) for word in text.words)
+    names = [name for name in item.counts if text.weights.get(name, 0.0) > 0]
+    return all(any(item.occurrences(term, name) for term in word for name in names) for word in text.words)
 
 
 def _spelling(items: Mapping[str, _Item], asked: Sequence[Spelled]) -> dict[str, tuple[str, ...]]:
@@ -269,7 +279,7 @@ def _spelling(items: Mapping[str, _Item], asked: Sequence[Spelled]) -> dict[str,
 
 
 def _inverse_frequency(term: str, items: Mapping[str, _Item]) -> float:
-    holding = sum(any(term in counts for counts in item.counts.values()) for item in items.values())
+    holding = sum(any(item.occurrences(term, name) for name in item.counts) for item in items.values())
     return math.log(1 + (len(items) - holding + 0.5) / (holding + 0.5))
 
 

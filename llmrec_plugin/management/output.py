@@ -74,6 +74,8 @@ class Output:
             self.line("Nothing found.")
         if page.did_you_mean:
             self.line(f"Did you mean: {page.did_you_mean}")
+        for typed, found in page.synonyms.items():
+            self.line(f"“{typed}” also found: {', '.join(found)}")
         if page.rescued:
             self.line(f"Nothing was found as asked; given up: {page.rescued}")
         if page.degraded:

@@ -108,6 +108,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Synonym',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('enabled', models.BooleanField(default=True, verbose_name='in effect')),
+                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
+                ('kind', models.CharField(choices=[('two-way', 'each stands for all the others'), ('one-way', 'a search for the first finds the second, not the other way round')], default='two-way', max_length=10, verbose_name='kind')),
+                ('words', models.TextField(help_text='One word or phrase per line, such as: tv', verbose_name='words')),
+                ('found', models.TextField(blank=True, default='', help_text='One-way only: what is found as well, one word or phrase per line, such as: projector', verbose_name='also finds')),
+                ('document', models.CharField(blank=True, default='', help_text='Empty: all of them.', max_length=100, verbose_name='document')),
+                ('language', models.CharField(blank=True, default='', help_text='Empty: any.', max_length=10, verbose_name='language of the search')),
+            ],
+            options={
+                'verbose_name': 'synonym',
+                'verbose_name_plural': 'synonyms',
+                'ordering': ['words'],
+            },
+        ),
+        migrations.CreateModel(
             name='PopularQuery',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -11,6 +11,7 @@ from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
 from llmrec_plugin.models.rules import Rule
+from llmrec_plugin.models.synonyms import Synonym
 from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "PopularQuery",
     "Rule",
     "Status",
+    "Synonym",
     "TrainingRun",
     "TunedEncoder",
     "UserChange",

@@ -65,7 +65,13 @@ class RankedList:
     rescued: str = ""
     language: str = ""
     did_you_mean: str | None = None
-    """These three as of ResultPage."""
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """These four as of ResultPage."""
+
+    @property
+    def marked(self) -> str:
+        """What later pages highlight: what was typed, and its synonyms."""
+        return " ".join([self.text, *(word for found in self.synonyms.values() for word in found)])
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,11 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
         request_id=str(request_id),
         facets=ranked.facets,
         degraded=ranked.degraded,
-        next=_cursor(request_id, len(rows), page_size, ranked.text) if more else None,
+        next=_cursor(request_id, len(rows), page_size, ranked.marked) if more else None,
         rescued=ranked.rescued,
         language=ranked.language,
         did_you_mean=ranked.did_you_mean,
+        synonyms=ranked.synonyms,
     )
     label, placement = ranked.document.label, ranked.placement
     monitoring.list_seconds.observe(time.perf_counter() - started, document=label, placement=placement)
@@ -120,9 +127,14 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     return page
 
 
-def notes(page: ResultPage) -> dict[str, str]:
+def notes(page: ResultPage) -> dict[str, Any]:
     """What is said of a search, by name, only where there is something to say."""
-    found = {"did_you_mean": page.did_you_mean, "rescued": page.rescued, "language": page.language}
+    found = {
+        "did_you_mean": page.did_you_mean,
+        "rescued": page.rescued,
+        "language": page.language,
+        "synonyms": page.synonyms,
+    }
     return {name: value for name, value in found.items() if value}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.backends.spelling import SHORTEST
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services import caching, embedding
+from llmrec_plugin.models import Configuration, IndexVersion
+from llmrec_plugin.services import caching, embedding, synonyms
 from llmrec_plugin.services.live import encoder_of
+from llmrec_plugin.services.synonyms import KnownSynonym
 from llmrec_plugin.types import Matrix, Phrase, Vector
 
 logger = logging.getLogger(__name__)
@@ -54,32 +55,51 @@ class AnalysedQuery:
     """Words whose spelling is worth a look, with their places in `typed`."""
     language: str = ""
     """One of LLMREC["LANGUAGES"]; empty: it cannot be told."""
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was typed -> what is looked for as well, as editors say; it is in `words`."""
     vector: Vector | None = None
     degraded: tuple[str, ...] = ()
     """("vector",) when there should have been a vector."""
 
     @property
     def expanded_text(self) -> str:
-        """The text as an index that reads it itself is to take it."""
-        return self.text
+        """The text with its synonyms, for an index that reads it itself and for highlighting."""
+        return " ".join([self.text, *(word for found in self.synonyms.values() for word in found)])
 
 
-def analyse(text: str, *, version: IndexVersion, with_vector: bool) -> AnalysedQuery:
-    """The query of a visitor; a text of blanks alone is empty."""
+def analyse(
+    text: str,
+    *,
+    version: IndexVersion,
+    with_vector: bool,
+    configuration: Configuration,
+    proposed: Sequence[KnownSynonym] = (),
+) -> AnalysedQuery:
+    """The query of a visitor; a text of blanks alone is empty. `proposed` synonyms count like known ones."""
     text = " ".join(text[:MAX_LENGTH].replace("\0", " ").split())  # PostgreSQL stores no NUL
     if not text:
         return AnalysedQuery(text="")
     parts = operators.parse(text)
     with_vector = with_vector and bool(parts.text)
     vector = encode_query(parts.text, version=version) if with_vector else None
+    language = detect_language(parts.text)
+    expanded = synonyms.expand(
+        parts.text,
+        query_words(parts.text),
+        document=version.document,
+        language=language,
+        configuration=configuration,
+        proposed=proposed,
+    )
     return AnalysedQuery(
         text=parts.text,
         typed=text,
-        words=query_words(parts.text),
+        words=expanded.words,
+        synonyms=expanded.added,
         phrases=_phrases(parts.phrases),
         without=_phrases(parts.without),
-        spelled=_spelled(text, parts),
-        language=detect_language(parts.text),
+        spelled=tuple(word for word in _spelled(text, parts) if word.exact not in expanded.terms),
+        language=language,
         vector=vector,
         degraded=("vector",) if with_vector and vector is None else (),
     )

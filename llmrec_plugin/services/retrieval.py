@@ -51,7 +51,7 @@ def engine_query(
     text = _text_query(query, ruling.occasion.document, pair, configuration)
     ordered = bool(sort and query.text)
     if ordered and text is not None:
-        text = replace(text, every=True)
+        text = replace(text, every=True, text=query.text)
     return EngineQuery(
         text=text,
         vector=None if ordered and text is not None else query.vector,
@@ -88,7 +88,7 @@ def retrieve(
 def _easier(asked: EngineQuery, query: AnalysedQuery) -> Iterator[tuple[str, EngineQuery]]:
     asked = replace(asked, spelling=())
     if asked.text is not None and asked.text.every and len(asked.text.words) > 1:
-        asked = replace(asked, text=replace(asked.text, every=False))
+        asked = replace(asked, text=replace(asked.text, every=False, text=query.expanded_text))
         yield "words", asked
     if asked.phrases:
         asked = replace(asked, phrases=())

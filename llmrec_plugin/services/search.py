@@ -42,6 +42,7 @@ from llmrec_plugin.services.queries import AnalysedQuery
 from llmrec_plugin.services.retrieval import Retrieved
 from llmrec_plugin.services.rules import Occasion, Ruling
 from llmrec_plugin.services.serving import has_encoded, serving_pair
+from llmrec_plugin.services.synonyms import KnownSynonym
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import (
     EngineResult,
@@ -76,7 +77,12 @@ def search(request: SearchRequest) -> ResultPage:
     return pages.first_page(ranked, page_size=request.page_size, started=started)
 
 
-def _listed(request: SearchRequest, variant: Variant) -> RankedList:
+def preview(request: SearchRequest, *, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
+    """The whole list as it would be with these synonyms; nothing of it is kept, and no experiment counts."""
+    return _listed(request, Variant(configuration=Configuration.current()), proposed)
+
+
+def _listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
     """The whole list that the variant answers with."""
     document = registry.get(request.document)
     strength = _checked_strength(request)
@@ -93,7 +99,11 @@ def _listed(request: SearchRequest, variant: Variant) -> RankedList:
         history=configuration.history_length if strength and request.text.strip() else 0,
     )
     query = queries.analyse(
-        request.text, version=pair.index_version, with_vector=_wants_vector(configuration)
+        request.text,
+        version=pair.index_version,
+        with_vector=_wants_vector(configuration),
+        configuration=configuration,
+        proposed=proposed,
     )
     if query.vector is not None and pair.index_version == live.index_version:
         has_encoded(pair)
@@ -175,6 +185,7 @@ def _found_list(
         pair=pair,
         rescued=retrieved.rescued,
         language=query.language,
+        synonyms=query.synonyms,
         did_you_mean=spelling.did_you_mean(query, found.spelling, document, pair),
     )
 

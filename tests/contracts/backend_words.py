@@ -75,6 +75,19 @@ class WordsContract:
         every = [words("red", ("hat", "caps"), every=True), words("red", "", every=True)]
         assert [keys(index.search(text=text).text) for text in every] == [["1"], []]
 
+    @pytest.mark.parametrize("every", [False, True])
+    def test_an_alternative_of_several_terms_is_found_side_by_side(self, index: Index, every: bool) -> None:
+        index.write(
+            document("1", "television set"),
+            document("2", "set", body="television"),
+            document("3", "set television"),
+            document("4", "tv"),
+        )
+        tv = words(("tv", "television set"), every=every)
+        assert sorted(keys(index.search(text=tv).text)) == ["1", "4"]
+        both = words("set", ("tv", "television set"), every=True)
+        assert keys(index.search(text=both).text) == ["1"]
+
     def test_values_of_an_unknown_field_are_refused(self, index: Index) -> None:
         with pytest.raises(InvalidRequest) as caught:
             index.search(text=words("red"), values=("colour",))

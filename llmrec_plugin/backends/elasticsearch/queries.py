@@ -180,15 +180,22 @@ def vector_values(vector: Vector) -> list[float]:
 
 
 def match(words: Words, weights: Mapping[str, float]) -> Body:
-    """Any token of any word, in one of the fields."""
-    tokens = dict.fromkeys(token for word in words for token in word)
-    return {
-        "combined_fields": {
-            "query": " ".join(tokens),
-            "fields": [f"{text_path(field)}^{weight:.6g}" for field, weight in boosts(weights).items()],
-            "operator": "or",
-        }
-    }
+    """Any token of any word, in one of the fields; several tokens side by side, as they are written."""
+    alternatives = dict.fromkeys(token for word in words for token in word)
+    tokens = [token for token in alternatives if " " not in token]
+    clauses: list[Body] = []
+    if tokens:
+        fields = [f"{text_path(field)}^{weight:.6g}" for field, weight in boosts(weights).items()]
+        clauses.append({"combined_fields": {"query": " ".join(tokens), "fields": fields, "operator": "or"}})
+    exact = [f"{exact_path(field)}^{weight:.6g}" for field, weight in boosts(weights).items()]
+    clauses += [
+        {"multi_match": {"query": several, "type": "phrase", "fields": exact}}
+        for several in alternatives
+        if " " in several
+    ]
+    if len(clauses) == 1:
+        return clauses[0]
+    return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
 def boosts(weights: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmrec_plugin.backends.embedded.terms import MOST_WORDS, PRUNED_LEAST, PRUNED_SHARE
+from llmrec_plugin.backends.embedded.terms import MOST_WORDS, PRUNED_LEAST, PRUNED_SHARE, is_searchable
 
 Words = Sequence[tuple[str, ...]]
 """By word its alternative tokens."""
@@ -49,7 +49,7 @@ def encode_terms(terms: str) -> str:
 
 def encode_words(words: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
     """The words of a query as tokens, each once; what no item can hold (empty, white space) is left out."""
-    encoded = (tuple(encode_term(term) for term in word if term and term.split() == [term]) for word in words)
+    encoded = (tuple(encode_terms(term) for term in word if is_searchable(term)) for word in words)
     return list(dict.fromkeys(tokens for tokens in encoded if tokens))
 
 

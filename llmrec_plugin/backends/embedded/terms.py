@@ -42,8 +42,13 @@ def encode_terms(terms: str) -> str:
 
 def encode_words(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """The words of a query as tokens, each once; what no item can hold (empty, white space) is left out."""
-    encoded = (tuple(encode_term(term) for term in word if term and term.split() == [term]) for word in words)
+    encoded = (tuple(encode_terms(term) for term in word if is_searchable(term)) for word in words)
     return list(dict.fromkeys(tokens for tokens in encoded if tokens))
+
+
+def is_searchable(term: str) -> bool:
+    """One term, or several with single blanks between them."""
+    return bool(term) and " ".join(term.split()) == term
 
 
 def keep_words(
