@@ -171,14 +171,17 @@ def _remarks(report: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{count} interactions are left out: {why}." for why, count in left_out.items())
         yield learning(recommendation)
     encoder = report["encoder"]
-    speed = encoder["items_per_second"]
-    yield (
-        f"Encoder {encoder['name']}: {encoder['dimensions']} dimensions, "
-        + (f"{speed:.0f} items/s, " if speed is not None else "")
-        + f"{encoder['peak_mb']:.0f} MB."
-    )
+    yield from map(_costs, report.get("encoders", {"": encoder}).values())
     if "choice" in report:
         yield f"Take {report['choice']['encoder']}. {report['choice']['why']}"
+
+
+def _costs(encoder: Mapping[str, Any]) -> str:
+    memory = "" if encoder["peak_mb"] is None else f", {encoder['peak_mb']:.0f} MB"
+    return (
+        f"Encoder {encoder['name']}: {encoder['dimensions']} dimensions, "
+        f"{encoder['items_per_second']:.0f} items/s{memory}."
+    )
 
 
 COMMANDS = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.comparison import plain
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import (
@@ -18,6 +19,7 @@ from llmrec_plugin.models import (
     Embedding,
     ImportedItem,
     Impression,
+    IndexVersion,
     Interaction,
     Judgment,
     ModelVersion,
@@ -27,10 +29,12 @@ from llmrec_plugin.services.build import build
 from llmrec_plugin.services.evaluation import recommendation, searching
 from llmrec_plugin.services.evaluation.recommendation import Measured, Options, Tell
 from llmrec_plugin.services.importing import ImportReport
-from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.live import encoder_of, live_pair
+from llmrec_plugin.services.projection import sample
 from llmrec_plugin.types import Progress
 
 SHOWN_ERRORS = 20
+SAMPLE = 64
 
 
 def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
@@ -115,9 +119,7 @@ def _take_over(label: str, path: Path) -> None:
 
 def _build(label: str, tell: Tell) -> dict[str, Any]:
     """Raises InvalidRequest where an item could not be indexed at all."""
-    started = time.perf_counter()
     report = build(label, progress=_part(tell, "build the index"), by="evaluate")
-    seconds = time.perf_counter() - started
     if not report.written and not Embedding.objects.filter(document=label).exists():
         raise InvalidRequest(
             "No item could be indexed: their texts are empty, or the encoder refuses them.", parameter="items"
@@ -127,8 +129,18 @@ def _build(label: str, tell: Tell) -> dict[str, Any]:
         "name": version.encoder_name,
         "dimensions": version.dimensions,
         "encoded": report.encoded,
-        "items_per_second": report.encoded / seconds if report.encoded else float("nan"),
+        "items_per_second": _rate(version),
     }
+
+
+def _rate(version: IndexVersion) -> float:
+    """Items that the encoder reads in a second, here and now, whether or not it had to read any."""
+    passages = [item.passage for item in sample(registry.get(version.document), SAMPLE)]
+    encoder = encoder_of(version)
+    encoder.encode_document(passages[:1])  # loading and warming up is no part of the rate
+    started = time.perf_counter()
+    encoder.encode_document(passages)
+    return len(passages) / (time.perf_counter() - started)
 
 
 def _part(tell: Tell, name: str) -> Progress:
