@@ -14,7 +14,7 @@ from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
 from llmrec_plugin.services.evaluation import files, site
 from llmrec_plugin.services.evaluation.files import Files
-from llmrec_plugin.services.evaluation.process import Tell
+from llmrec_plugin.services.evaluation.progress import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
 from llmrec_plugin.services.evaluation.tables import learning, tables
 from llmrec_plugin.types import Progress

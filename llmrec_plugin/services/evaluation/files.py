@@ -15,7 +15,7 @@ from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.services.evaluation import process
 from llmrec_plugin.services.evaluation.choice import compare
-from llmrec_plugin.services.evaluation.process import Tell
+from llmrec_plugin.services.evaluation.progress import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options
 
 LABEL = "item"

@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from django.conf import settings as django_settings
 
@@ -17,8 +17,8 @@ from llmrec_plugin import exceptions
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import EvaluationFailed, InvalidRequest, LlmrecError
+from llmrec_plugin.services.evaluation.progress import Tell
 
-Tell: TypeAlias = Callable[[str, int, int], None]
 TAIL = 2_000
 """Last characters that a child said before it broke off."""
 SECRET = "LLMREC_SANDBOX_API_KEY"  # noqa: S105  (the name of a variable)

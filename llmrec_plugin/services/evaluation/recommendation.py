@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,9 @@ from llmrec_plugin.exceptions import InvalidRequest, InvalidVector
 from llmrec_plugin.learning.baselines import BASELINES, METHODS, Catalogue, Fitted, fit
 from llmrec_plugin.services.evaluation.log import Log, read_catalogue, read_log
 from llmrec_plugin.services.evaluation.pointwise import measure_ratings, measure_sampled
+from llmrec_plugin.services.evaluation.progress import Tell, part
 from llmrec_plugin.services.evaluation.served import Served, serve
 from llmrec_plugin.services.live import live_pair
-from llmrec_plugin.types import Progress
-
-Tell: TypeAlias = Callable[[str, int, int], None]
-"""Called with (what is done, done, total)."""
 
 SERVED = "served"
 NEW_AMONG_NEW = "cold items among cold items"
@@ -77,19 +74,15 @@ def measure(label: str, options: Options, tell: Tell) -> Measured:
         catalogue,
         valid=options.valid,
         test=options.test,
-        progress=_part(tell, "ratings"),
+        progress=part(tell, "ratings"),
     )
     sampled = measure_sampled(chosen, fitted, items=len(keys), seed=options.seed)
     counts = np.bincount(chosen.known.items, minlength=len(keys))
     new = counts == 0
-    served = serve(label, log, chosen, options.protocol, new=new, progress=_part(tell, "ask the site"))
+    served = serve(label, log, chosen, options.protocol, new=new, progress=part(tell, "ask the site"))
     measured = _summarise(options, log, chosen, fitted, served, counts)
     parts = {**(rated or {}), **({"sampled": sampled} if sampled else {})}
     return replace(measured, report=measured.report | ({"pointwise": parts} if parts else {}))
-
-
-def _part(tell: Tell, name: str) -> Progress:
-    return lambda done, total: tell(name, done, total)
 
 
 def _fit_all(chosen: Plan, catalogue: Catalogue, tell: Tell) -> dict[str, Fitted]:
@@ -97,7 +90,7 @@ def _fit_all(chosen: Plan, catalogue: Catalogue, tell: Tell) -> dict[str, Fitted
     found: dict[str, Fitted] = {}
     for name, method in METHODS.items():
         try:
-            found[name] = fit(method, chosen, catalogue, progress=_part(tell, name))
+            found[name] = fit(method, chosen, catalogue, progress=part(tell, name))
         except InvalidVector:
             continue
     return found

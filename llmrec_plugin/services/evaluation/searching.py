@@ -17,7 +17,8 @@ from llmrec_plugin.evaluation.comparison import contrast
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Configuration, Judgment
 from llmrec_plugin.services import pages
-from llmrec_plugin.services.evaluation.recommendation import SERVED, Measured, Tell
+from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.recommendation import SERVED, Measured
 from llmrec_plugin.services.projection import prepared
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import Document, SearchRequest

@@ -20,7 +20,7 @@ from llmrec_plugin.models import Configuration, Embedding, Evaluation, Interacti
 from llmrec_plugin.services import privacy
 from llmrec_plugin.services.evaluation import process
 from llmrec_plugin.services.evaluation.choice import compare
-from llmrec_plugin.services.evaluation.process import Tell
+from llmrec_plugin.services.evaluation.progress import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options
 from llmrec_plugin.services.live import find_live_pair
 from llmrec_plugin.services.projection import prepared

@@ -27,11 +27,11 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services import importing
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.evaluation import recommendation, searching
-from llmrec_plugin.services.evaluation.recommendation import Measured, Options, Tell
+from llmrec_plugin.services.evaluation.progress import Tell, part
+from llmrec_plugin.services.evaluation.recommendation import Measured, Options
 from llmrec_plugin.services.importing import ImportReport
 from llmrec_plugin.services.live import encoder_of, live_pair
 from llmrec_plugin.services.projection import sample
-from llmrec_plugin.types import Progress
 
 SHOWN_ERRORS = 20
 SAMPLE = 64
@@ -75,7 +75,7 @@ def _imported(request: Mapping[str, Any], name: str, tell: Tell) -> ImportReport
     read = importing.import_items if name == "items" else importing.import_interactions
     path = Path(request["files"][name])
     report = read(
-        path, document=request["label"], strict=request["strict"], progress=_part(tell, f"read {name}")
+        path, document=request["label"], strict=request["strict"], progress=part(tell, f"read {name}")
     )
     return _usable(report, path, parameter=name)
 
@@ -87,7 +87,7 @@ def _judgments(request: Mapping[str, Any], tell: Tell) -> tuple[dict[str, str], 
         queries=queries,
         document=request["label"],
         strict=request["strict"],
-        progress=_part(tell, "read qrels"),
+        progress=part(tell, "read qrels"),
     )
     return importing.query_users(queries), _usable(report, path, parameter="qrels")
 
@@ -119,7 +119,7 @@ def _take_over(label: str, path: Path) -> None:
 
 def _build(label: str, tell: Tell) -> dict[str, Any]:
     """Raises InvalidRequest where an item could not be indexed at all."""
-    report = build(label, progress=_part(tell, "build the index"), by="evaluate")
+    report = build(label, progress=part(tell, "build the index"), by="evaluate")
     if not report.written and not Embedding.objects.filter(document=label).exists():
         raise InvalidRequest(
             "No item could be indexed: their texts are empty, or the encoder refuses them.", parameter="items"
@@ -141,10 +141,6 @@ def _rate(version: IndexVersion) -> float:
     started = time.perf_counter()
     encoder.encode_document(passages)
     return len(passages) / (time.perf_counter() - started)
-
-
-def _part(tell: Tell, name: str) -> Progress:
-    return lambda done, total: tell(name, done, total)
 
 
 def _told(report: ImportReport) -> dict[str, Any]:

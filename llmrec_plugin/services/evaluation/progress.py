@@ -1,0 +1,16 @@
+"""How far an evaluation is, told part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from llmrec_plugin.types import Progress
+
+Tell: TypeAlias = Callable[[str, int, int], None]
+"""Called with (what is done, done, total)."""
+
+
+def part(tell: Tell, name: str) -> Progress:
+    """The progress of one part of that name."""
+    return lambda done, total: tell(name, done, total)
