@@ -72,9 +72,12 @@ def trending(
 
     The part that comes from the last seven days is `trending`, older parts are `popularity`.
     """
+    present = timezone.now()
+    moment = now or present
+    past = "" if abs(present - moment) < timedelta(seconds=CACHE_SECONDS) else moment.isoformat()
     rows = caching.remembered(
-        caching.cache_key("trending", label, _trend_of(configuration)),
-        lambda: _decayed(label, configuration, now=now or timezone.now()),
+        caching.cache_key("trending", label, _trend_of(configuration), past),
+        lambda: _decayed(label, configuration, now=moment),
         seconds=CACHE_SECONDS,
     )
     items = best_first(

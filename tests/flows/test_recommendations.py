@@ -75,6 +75,26 @@ def test_for_you_follows_other_people_and_names_the_cause(trained: Products) -> 
     assert page.degraded == ()
 
 
+def test_given_items_are_put_in_the_order_of_for_you_and_none_is_added_or_left_out(trained: Products) -> None:
+    did("7", "purchase", [trained["steel garden hose"]])
+    names = ["steel desk lamp", "steel garden hose", "steel lawn mower"]
+    keys = [str(trained[name].pk) for name in names]
+    ordered = recommendations.order("product", keys, user_key="7")
+    assert {item.key for item in ordered} == set(keys)
+    of_others = [item.key for item in ordered if item.key != keys[1]]
+    assert of_others == [keys[2], keys[0]]
+    assert recommendations.order("product", [], user_key="7") == []
+
+
+def test_what_is_trending_depends_on_the_moment_asked_for(shop: Products) -> None:
+    did("1", "purchase", [shop["steel desk lamp"]])
+    Interaction.objects.update(at=timezone.now() - timedelta(days=30))
+    did("2", "purchase", [shop["steel lawn mower"]])
+    then = recommend("trending", now=timezone.now() - timedelta(days=20))
+    assert titles(then)[0] == "steel desk lamp"
+    assert titles(recommend("trending"))[0] == "steel lawn mower"
+
+
 def test_for_you_follows_taste_where_nobody_bought_yet(shop: Products) -> None:
     did("7", "view", [shop["steel garden hose"]])
     page = recommend(user_key="7")
