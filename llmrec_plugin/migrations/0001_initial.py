@@ -425,7 +425,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'impression',
                 'verbose_name_plural': 'impressions',
                 'ordering': ['-at'],
-                'indexes': [models.Index(fields=['user_key'], name='llmrec_impression_user'), models.Index(fields=['at'], name='llmrec_impression_at'), models.Index(condition=models.Q(('arm__isnull', False)), fields=['arm', 'user_key'], name='llmrec_impression_arm')],
+                'indexes': [models.Index(fields=['user_key'], name='llmrec_impression_user'), models.Index(fields=['at'], name='llmrec_impression_at'), models.Index(fields=['document', 'at', 'placement', 'user_key', 'total', 'shown', 'took_ms', 'query'], name='llmrec_impression_counts'), models.Index(condition=models.Q(('arm__isnull', False)), fields=['arm', 'user_key'], name='llmrec_impression_arm')],
             },
         ),
         migrations.CreateModel(

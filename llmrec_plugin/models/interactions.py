@@ -122,6 +122,11 @@ class Impression(models.Model):
         indexes = [
             models.Index(fields=["user_key"], name="llmrec_impression_user"),
             models.Index(fields=["at"], name="llmrec_impression_at"),
+            # All that the dashboard counts, so that it need not read the rankings along with it.
+            models.Index(
+                fields=["document", "at", "placement", "user_key", "total", "shown", "took_ms", "query"],
+                name="llmrec_impression_counts",
+            ),
             models.Index(
                 fields=["arm", "user_key"], condition=Q(arm__isnull=False), name="llmrec_impression_arm"
             ),
