@@ -69,7 +69,7 @@ class Settings:
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
-    audit_indexes, measure_drift, fit_models, apply_retention, count_queries."""
+    audit_indexes, measure_drift, fit_models, measure_search, apply_retention, count_queries."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
     TRAINING_SECONDS: int = 3600
@@ -109,6 +109,7 @@ DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "audit_indexes": "17 3 * * *",
     "measure_drift": "27 3 * * 1",
     "fit_models": "47 3 * * *",
+    "measure_search": "17 4 * * *",
     "apply_retention": "37 4 * * *",
     "count_queries": 3600,
 }

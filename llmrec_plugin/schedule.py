@@ -29,6 +29,7 @@ QUEUES: Mapping[str, str] = {
     "audit_index": "index",
     "audit_indexes": "index",
     "measure_drift": "index",
+    "measure_search": "index",
     "fit_model": "train",
     "fit_models": "train",
 }

@@ -20,7 +20,17 @@ from django.db import DatabaseError
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import asked, drift, indexing, outbox, privacy, profiles, promotion, runs
+from llmrec_plugin.services import (
+    asked,
+    drift,
+    indexing,
+    judging,
+    outbox,
+    privacy,
+    profiles,
+    promotion,
+    runs,
+)
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -149,6 +159,12 @@ def measure_drift() -> int:
 def count_queries() -> dict[str, int]:
     """Count what many visitors search for, to suggest it to others."""
     return asked.count_queries()
+
+
+@shared_task(name="llmrec_plugin.measure_search", base=LongWork, ignore_result=False)
+def measure_search() -> int:
+    """Put on record how well search answers the judged queries; returns for how many documents."""
+    return judging.measure_all()
 
 
 @shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)

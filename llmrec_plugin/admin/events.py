@@ -1,4 +1,4 @@
-"""What users did and were shown, their consent, judgements and imported items."""
+"""What users did and were shown, their consent, and imported items."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
 from llmrec_plugin.models import (
     Consent,
     ImportedItem,
     Impression,
     Interaction,
-    Judgment,
     PopularQuery,
 )
 
@@ -79,13 +78,6 @@ class ConsentAdmin(ReadOnlyAdmin):
     list_display = ["user_key", "granted", "at"]
     list_filter = ["granted"]
     search_fields = ["user_key"]
-
-
-@admin.register(Judgment)
-class JudgmentAdmin(ModelAdmin):
-    list_display = ["query", "document", "object_id", "grade"]
-    list_filter = ["document", "grade"]
-    search_fields = ["query", "object_id"]
 
 
 @admin.register(ImportedItem)

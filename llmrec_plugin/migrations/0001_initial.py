@@ -400,6 +400,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='SearchQuality',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+                ('queries', models.PositiveIntegerField(verbose_name='judged queries')),
+                ('ndcg', models.FloatField(help_text='What nobody judged counts as not relevant.', verbose_name='NDCG@10')),
+                ('condensed_ndcg', models.FloatField(help_text='What nobody judged is left out.', verbose_name='condensed NDCG@10')),
+                ('judged', models.FloatField(help_text='Share of the first ten that somebody judged.', verbose_name='judged')),
+                ('index_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='llmrec_plugin.indexversion', verbose_name='index version')),
+                ('model_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='llmrec_plugin.modelversion', verbose_name='model version')),
+            ],
+            options={
+                'verbose_name': 'search quality',
+                'verbose_name_plural': 'search quality',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['document', '-id'], name='llmrec_quality_document')],
+            },
+        ),
+        migrations.CreateModel(
             name='Impression',
             fields=[
                 ('request_id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False, verbose_name='request')),
@@ -427,6 +447,20 @@ class Migration(migrations.Migration):
                 'ordering': ['-at'],
                 'indexes': [models.Index(fields=['user_key'], name='llmrec_impression_user'), models.Index(fields=['at'], name='llmrec_impression_at'), models.Index(fields=['document', 'at', 'placement', 'user_key', 'total', 'shown', 'took_ms', 'query'], name='llmrec_impression_counts'), models.Index(condition=models.Q(('arm__isnull', False)), fields=['arm', 'user_key'], name='llmrec_impression_arm')],
             },
+        ),
+        migrations.CreateModel(
+            name='Dashboard',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'dashboard',
+                'verbose_name_plural': 'dashboard',
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('llmrec_plugin.impression',),
         ),
         migrations.CreateModel(
             name='Deployment',

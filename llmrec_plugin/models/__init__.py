@@ -5,7 +5,15 @@ from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
 from llmrec_plugin.models.evaluations import Evaluation
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
-from llmrec_plugin.models.interactions import Consent, ImportedItem, Impression, Interaction, Judgment
+from llmrec_plugin.models.interactions import (
+    Consent,
+    Dashboard,
+    ImportedItem,
+    Impression,
+    Interaction,
+    Judgment,
+    SearchQuality,
+)
 from llmrec_plugin.models.learning import DriftReport, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
@@ -18,6 +26,7 @@ __all__ = [
     "Arm",
     "Configuration",
     "Consent",
+    "Dashboard",
     "Deployment",
     "DriftReport",
     "Embedding",
@@ -37,6 +46,7 @@ __all__ = [
     "Placement",
     "PopularQuery",
     "Rule",
+    "SearchQuality",
     "Status",
     "Synonym",
     "TrainingRun",

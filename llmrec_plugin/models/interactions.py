@@ -136,6 +136,16 @@ class Impression(models.Model):
         return str(self.request_id)
 
 
+class Dashboard(Impression):
+    """Gives the console's dashboard a place in the admin's menu and a permission of its own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("dashboard")
+        verbose_name_plural = _("dashboard")
+        default_permissions = ("view",)
+
+
 class Consent(models.Model):
     """A user's own choice; without a row LLMREC["CONSENT"] decides."""
 
@@ -173,6 +183,32 @@ class Judgment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.query} → {self.object_id}: {self.grade}"
+
+
+class SearchQuality(models.Model):
+    """How well search answered the judged queries at one time; rows are only ever appended."""
+
+    document = models.CharField(_("document"), max_length=100)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+    queries = models.PositiveIntegerField(_("judged queries"))
+    ndcg = models.FloatField(_("NDCG@10"), help_text=_("What nobody judged counts as not relevant."))
+    condensed_ndcg = models.FloatField(_("condensed NDCG@10"), help_text=_("What nobody judged is left out."))
+    judged = models.FloatField(_("judged"), help_text=_("Share of the first ten that somebody judged."))
+    index_version = models.ForeignKey(
+        "llmrec_plugin.IndexVersion", verbose_name=_("index version"), null=True, on_delete=models.SET_NULL
+    )
+    model_version = models.ForeignKey(
+        "llmrec_plugin.ModelVersion", verbose_name=_("model version"), null=True, on_delete=models.SET_NULL
+    )
+
+    class Meta:
+        verbose_name = _("search quality")
+        verbose_name_plural = _("search quality")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["document", "-id"], name="llmrec_quality_document")]
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.ndcg:.3f}"
 
 
 class ImportedItem(models.Model):

@@ -54,8 +54,7 @@ def react(lists: list[Impression], kind: str = "click", **values: Any) -> None:
             document=one.document,
             object_id="1",
             kind=kind,
-            request_id=one.pk,
-            **({"at": timezone.now()} | values),
+            **({"at": timezone.now(), "request_id": one.pk} | values),
         )
         for one in lists
     )

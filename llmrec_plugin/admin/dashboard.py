@@ -1,0 +1,114 @@
+"""The first page to look at: what visitors search, see and choose, and whether all is well behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.charts import columns
+from llmrec_plugin.admin.verdicts import percent
+from llmrec_plugin.documents import registry
+from llmrec_plugin.models import Dashboard, Experiment, SearchQuality
+from llmrec_plugin.services import backlog, dashboard, drift
+from llmrec_plugin.services.dashboard import Day, PositionRow
+from llmrec_plugin.services.live import find_live_pair
+
+DEFAULT_DAYS = 7
+
+
+@admin.register(Dashboard)
+class DashboardAdmin(ReadOnlyAdmin):
+    """One document and period at a time, chosen in the address."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        labels = registry.labels()
+        document = request.GET.get("document", "")
+        if document not in labels:
+            document = labels[0] if labels else ""
+        days = _days(request.GET.get("days", ""))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Dashboard"),
+            "opts": self.model._meta,
+            "labels": labels,
+            "document": document,
+            "days": days,
+            "periods": [
+                (number, ngettext("%(count)d day", "%(count)d days", number) % {"count": number})
+                for number in dashboard.PERIODS
+            ],
+            **(_contents(document, days=days) if document else {}),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/llmrec_plugin/dashboard/change_list.html", context)
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() else DEFAULT_DAYS
+    return days if days in dashboard.PERIODS else DEFAULT_DAYS
+
+
+def _contents(document: str, *, days: int) -> dict[str, Any]:
+    sums = dashboard.collect(document, days=days)
+    pair = find_live_pair(document)
+    report = drift.latest().get(document)
+    return {
+        "sums": sums,
+        "charts": _charts(sums.days) if sums.search.lists else {},
+        "positions": [
+            (row.name, _position_chart(places), places)
+            for row in sums.placements
+            for places in [sums.positions.get(row.name, ())]
+            if any(place.clicked for place in places)
+        ],
+        "pair": pair,
+        "quality": SearchQuality.objects.filter(document=document).first(),
+        "backlog": backlog.waiting().get(document, backlog.Backlog()),
+        "drift": report,
+        "drift_sentences": list(drift.sentences(report)) if report else [],
+        "experiments": Experiment.objects.filter(document=document, state=Experiment.State.RUNNING),
+        "people": dashboard.PEOPLE,
+    }
+
+
+def _charts(days: Sequence[Day]) -> dict[str, SafeString]:
+    def chart(title: str, values: Sequence[float], told: Sequence[str]) -> SafeString:
+        dates = [date_format(day.date, "SHORT_DATE_FORMAT") for day in days]
+        return columns(
+            values,
+            alt=title,
+            titles=[f"{date}: {value}" for date, value in zip(dates, told, strict=True)],
+        )
+
+    empty = [day.empty / day.searches if day.searches else math.nan for day in days]
+    clicked = [day.clicked / day.searches if day.searches else math.nan for day in days]
+    return {
+        "searches": chart(
+            _("Searches per day"), [day.searches for day in days], [str(day.searches) for day in days]
+        ),
+        "empty": chart(_("Share without a result per day"), empty, [percent(share) for share in empty]),
+        "clicked": chart(_("Click rate per day"), clicked, [percent(share) for share in clicked]),
+    }
+
+
+def _position_chart(rows: Sequence[PositionRow]) -> SafeString:
+    return columns(
+        [row.click_rate for row in rows],
+        alt=_("Click rate by position"),
+        titles=[f"{row.position}: {percent(row.click_rate, digits=2)}" for row in rows],
+    )
