@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import cache
+from typing import Any
 
 from django.http import QueryDict
+from rest_framework.serializers import Serializer
 
 from llmrec_plugin.analysis.text import SHOWN, shown
 from llmrec_plugin.documents import registry
@@ -19,6 +22,12 @@ def given(query: QueryDict) -> dict[str, list[str]]:
         if any("\x00" in value for value in values) and name != "q":
             raise InvalidRequest(f'"{shown(name)}" holds a NUL character.', parameter=shown(name))
     return {name: values for name, values in found.items() if values}
+
+
+@cache
+def names_of(serializer_class: type[Serializer[Any]]) -> frozenset[str]:
+    """The parameters that it reads; once, as each instance copies all fields deeply."""
+    return frozenset(serializer_class().fields)
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:

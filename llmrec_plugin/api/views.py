@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from llmrec_plugin.api import visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import FilterSchema, documented
-from llmrec_plugin.api.parameters import given, refuse_unknown, single_document
+from llmrec_plugin.api.parameters import given, names_of, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import (
     ListSerializer,
     PageParameters,
@@ -38,7 +38,7 @@ class ListView(ApiView):
 
     def read(self, serializer_class: type[PageParameters], values: Mapping[str, list[str]]) -> dict[str, Any]:
         """The validated parameters among `values`; of a repeated one the last counts."""
-        names = serializer_class().fields
+        names = names_of(serializer_class)
         data = {name: texts[-1] for name, texts in values.items() if name in names}
         for name in ("facets", "basket"):
             if name in data:
@@ -54,7 +54,7 @@ class ListView(ApiView):
         """As `read`, from the request; whatever is no parameter is refused."""
         values = given(self.request.query_params)
         if "cursor" not in values:
-            refuse_unknown(values, serializer_class().fields)
+            refuse_unknown(values, names_of(serializer_class))
         return self.read(serializer_class, values)
 
     def answer(
@@ -120,7 +120,7 @@ class SearchView(ListView):
         parameters: Mapping[str, Any],
         values: Mapping[str, list[str]],
     ) -> SearchRequest:
-        own = SearchParameters().fields
+        own = names_of(SearchParameters)
         wanted = {name: texts for name, texts in values.items() if name not in own}
         refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
         return SearchRequest(

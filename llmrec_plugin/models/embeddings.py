@@ -9,6 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.types import Vector
 
 
+def vector_of(stored: bytes | memoryview) -> Vector:
+    """Unit vector, shape (dimensions,), of what a row keeps."""
+    return np.frombuffer(stored, dtype="<f4").astype(np.float32, copy=False)
+
+
 class StoredVector(models.Model):
     """The vector of one text by one encoder; `fingerprint` is the hash of that text."""
 
@@ -22,7 +27,7 @@ class StoredVector(models.Model):
 
     def as_array(self) -> Vector:
         """Unit vector, shape (dimensions,)."""
-        return np.frombuffer(self.vector, dtype="<f4").astype(np.float32, copy=False)
+        return vector_of(self.vector)
 
 
 class Embedding(StoredVector):

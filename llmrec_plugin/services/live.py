@@ -24,10 +24,14 @@ class LivePair:
 
 
 def live_pair(label: str) -> LivePair:
-    """The pair of the newest deployment; one query. Raises NotFound for an unknown label, and NotBuilt."""
+    """The pair of the newest deployment; one query, which leaves the long report of a training where it is.
+
+    Raises NotFound for an unknown label, and NotBuilt.
+    """
     deployment = (
         Deployment.objects.filter(document=label)
         .select_related("index_version", "model_version")
+        .defer("model_version__report")
         .order_by("-id")
         .first()
     )

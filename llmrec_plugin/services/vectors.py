@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.models.embeddings import vector_of
 from llmrec_plugin.services.live import engine_of
 from llmrec_plugin.types import Vector
 
@@ -27,4 +28,4 @@ def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
     rows = Embedding.objects.filter(
         document=version.document, encoder_id=version.encoder_id, object_id__in=wanted
     )
-    return {row.object_id: row.as_array() for row in rows.only("object_id", "vector")}
+    return {key: vector_of(stored) for key, stored in rows.values_list("object_id", "vector")}
