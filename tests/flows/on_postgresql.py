@@ -3,6 +3,7 @@
     python -m tests.flows.on_postgresql migrations  from an empty database, back to nothing and forward again
     python -m tests.flows.on_postgresql claims      two claims at once, the first not yet committed
     python -m tests.flows.on_postgresql drainers 4  one drainer, then four, and four while items are saved
+    python -m tests.flows.on_postgresql restored    from an older dump, while Elasticsearch has gone on
 
 LLMREC_TEST_DB names the empty database. Prints one line of JSON.
 """
@@ -12,15 +13,22 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from subprocess import run
 from threading import Thread
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connections
+
+from tests.server_programs import postgresql_programs
 
 ITEMS = 240
 BATCH = 10
@@ -37,11 +45,18 @@ def main(scenario: str, *arguments: str) -> None:
         "ENCODER": "tests.flows.pausing_encoder",
         "ENCODER_OPTIONS": {"seconds": PAUSE},
     }
+    if scenario == "restored":
+        settings.LLMREC |= {
+            "BACKEND": "llmrec_plugin.backends.elasticsearch",
+            "BACKEND_OPTIONS": {"hosts": os.environ["LLMREC_TEST_ELASTICSEARCH"], "refresh": True},
+            "INDEX_PREFIX": "restored",
+        }
     django.setup()
     scenarios: dict[str, Callable[..., dict[str, Any]]] = {
         "migrations": migrations,
         "claims": claims,
         "drainers": drainers,
+        "restored": restored,
     }
     print(json.dumps(scenarios[scenario](*map(int, arguments))))
 
@@ -127,6 +142,53 @@ def drainers(number: int) -> dict[str, Any]:
         "pending": report.pending,
         **processes.counts(),
     }
+
+
+def restored() -> dict[str, Any]:
+    """As docs/production.md says of a backup: the index has seen later revisions than the site."""
+    from llmrec_plugin.backends import get_backend
+    from llmrec_plugin.services import indexing
+    from llmrec_plugin.services.build import build
+    from tests.flows.indexed import found
+    from tests.hostapp.models import Product
+
+    migrate()
+    Product.objects.bulk_create(Product(title=f"lamp {number}") for number in range(20))
+    build("product")
+    dump = Path(tempfile.mkdtemp()) / "site.dump"
+    database = os.environ["LLMREC_TEST_DB"]
+    programs = postgresql_programs()
+    run([programs / "pg_dump", "--dbname", database, "--format", "custom", "--file", dump], check=True)
+    for number in range(3):
+        Product.objects.create(title=f"comet {number}")
+        Product.objects.filter(title=f"lamp {number}").get().delete()
+        indexing.drain()
+    later = Product.objects.get(title="lamp 5")
+    later.title = "comet 5"
+    later.save()
+    indexing.drain()
+    connections.close_all()
+    run([programs / "pg_restore", "--dbname", database, "--clean", "--if-exists", dump], check=True)
+    shutil.rmtree(dump.parent)
+    changed = Product.objects.get(title="lamp 5")
+    changed.title = "torch 5"
+    changed.save()
+    refused = indexing.drain()
+    before = indexing.audit("product")
+    built = build("product", rebuild=True)
+    after = indexing.audit("product")
+    report = {
+        "refused": refused.failed,
+        "before": [len(before.missing), len(before.orphaned)],
+        "encoded": built.encoded,
+        "items": after.checked,
+        "differences": [*after.missing, *after.stale, *after.orphaned, *after.failing, *after.pending],
+        "comets": len(found("product", "comet")),
+        "torches": len(found("product", "torch")),
+    }
+    for name in get_backend().index_names():
+        get_backend().drop_index(name)
+    return report
 
 
 def timed(number: int) -> tuple[float, list[int]]:

@@ -70,9 +70,9 @@ class Celery(Program):
         super().__init__("celery", "-A", "workers", *arguments)
 
     def tasks(self) -> list[str]:
-        """Names of the tasks that it has done."""
-        done = re.compile(r"Task llmrec_plugin\.(\w+)\[[^]]+\] succeeded")
-        return done.findall(self.log.read_text(errors="replace"))
+        """Names of the tasks that it was given."""
+        given = re.compile(r"Task llmrec_plugin\.(\w+)\[[^]]+\] received")
+        return given.findall(self.log.read_text(errors="replace"))
 
 
 @contextmanager

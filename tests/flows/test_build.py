@@ -208,6 +208,19 @@ class TestBuild:
             build("product")
         build("product")
 
+    def test_a_site_that_is_never_still_does_not_keep_it_from_ending(self) -> None:
+        build("product")
+        Product.objects.create(title="first")
+        saved: list[Product] = []
+
+        def save_another(done: int, total: int) -> None:
+            assert len(saved) < 50, "the build follows changes for ever"
+            saved.append(Product.objects.create(title="another"))
+
+        assert build("product", progress=save_another).written > 0
+        assert len(found("product", "first")) == 1
+        assert saved
+
 
 class TestInterruption:
     def test_an_encoder_that_goes_down_leaves_the_build_to_be_continued(self) -> None:

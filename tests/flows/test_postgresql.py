@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.flows import scenarios
+from tests.servers import OLDEST_ELASTICSEARCH, elasticsearch
 
 DIFFERENCES = ("missing", "stale", "orphaned", "failing", "pending")
 
@@ -61,3 +62,23 @@ def test_kills_of_drains_and_builds_lose_nothing(database: str, tmp_path: Path) 
         assert report[difference] == [], report
     assert report["waiting"] == 0
     assert report["indexed"] == report["distinct"] == report["vectors"] == report["items"] > 50, report
+
+
+def test_after_a_restore_from_an_older_dump_a_rebuild_makes_the_index_right(
+    database: str, tmp_path: Path
+) -> None:
+    report = scenarios.run(
+        "on_postgresql",
+        tmp_path,
+        "restored",
+        LLMREC_TEST_DB=database,
+        LLMREC_TEST_ELASTICSEARCH=elasticsearch(OLDEST_ELASTICSEARCH).url,
+    )
+    # the index is ahead: it refuses the change of today, lacks three lamps and has three comets too many
+    assert report["refused"] > 0
+    assert report["before"] == [3, 3]
+    # the new one is made of stored vectors, but for the one text that is new
+    assert report["encoded"] <= 1
+    assert report["items"] == 20
+    assert report["differences"] == []
+    assert (report["comets"], report["torches"]) == (0, 1)

@@ -265,7 +265,7 @@ def queues(redis: servers.Server) -> dict[str, Any]:
             task.delay()
         until(
             lambda: sum(len(celery.tasks()) for celery in workers.values()) >= len(sent) + 1,
-            "each task is done, and the audit of a document that one of them sends",
+            "each task is taken, and the audit of a document that one of them sends",
         )
         return {queue: sorted(celery.tasks()) for queue, celery in workers.items()}
     finally:
@@ -277,9 +277,10 @@ def look(redis: servers.Server) -> dict[str, Any]:
     """Seconds for which the site's own writes, right after a worker's, leave documents without a vector."""
     from elasticsearch import Elasticsearch
 
+    from llmrec_plugin.models import OutboxEntry
     from llmrec_plugin.services.build import build
     from llmrec_plugin.services.live import live_pair
-    from tests.attached.site import Site
+    from tests.attached.site import Site, body
     from tests.hostapp.models import Product
 
     rng = random.Random(13)
@@ -288,7 +289,7 @@ def look(redis: servers.Server) -> dict[str, Any]:
         site = Site(client)
         site.clean()
         site.create()
-        products = [Product.objects.create(title=title(rng)) for _ in range(6)]
+        products = [Product.objects.create(title=title(rng)) for _ in range(8)]
         site.put(*products)
         build("attached")
         field = live_pair("attached").index_version.name.replace("-", "_")
@@ -303,10 +304,10 @@ def look(redis: servers.Server) -> dict[str, Any]:
             product.title = title(rng)
             product.save()
             until(lambda p=product, f=former: digest(p) not in ("", f), "the worker has written the vector")
-            site.put(product)
+            client.index(index=site.index, id=f"product-{product.pk}", document=body(product))
             lost = time.monotonic()
-            if digest(product):
-                raise RuntimeError("the site's write was to drop the vector")
+            if not OutboxEntry.objects.filter(document="attached", object_id=product.pk).exists():
+                continue  # the worker had looked already: the machine was too slow for this attempt
             until(lambda p=product: digest(p), "the worker looks again")
             gaps.append(time.monotonic() - lost)
         site.clean()
