@@ -95,6 +95,9 @@ degraded_lists = Counter(
 engine_seconds = Timer(
     "llmrec_engine_seconds", "Requests of searches to the engine: both legs in one.", "document"
 )
+leg_seconds = Timer(
+    "llmrec_leg_seconds", "Each leg of a search within the engine, as far as it tells: text, vector.", "leg"
+)
 encode_seconds = Timer(
     "llmrec_encode_seconds", "Work of the encoder: one query, or one batch of items.", "document", "kind"
 )

@@ -79,6 +79,7 @@ def build(
     progress: Progress | None = None,
     rebuild: bool = False,
     promote: bool = True,
+    keep_former: bool = True,
     by: str = "command",
     spec: EncoderSpec | None = None,
 ) -> BuildReport:
@@ -88,8 +89,11 @@ def build(
 
     A new version is made when the encoder, the text analysis or the fields changed, or with `rebuild`;
     the former one answers until the new one is complete. Killed and run again, it goes on where it
-    stopped, and stored vectors are not computed again. Raises LeaseLost while another build of the
-    document runs, EncoderUnavailable or BackendUnavailable when it cannot go on now.
+    stopped, and stored vectors are not computed again. Without `keep_former` what was replaced is dropped
+    at once, and with it the way back: after a restore of the database it is right no more.
+
+    Raises LeaseLost while another build of the document runs, EncoderUnavailable or BackendUnavailable when
+    it cannot go on now.
     """
     document = registry.get(label)
     with leases.hold(f"build:{label}") as lease:
@@ -113,6 +117,8 @@ def build(
             report += _fill(version, lease, None)  # what changed meanwhile, or waited before the build
         if promote and not _is_live(version):
             promotion.promote(version, by=by, reason="build")
+        if not keep_former and _is_live(version):
+            _drop_others(version)
     promotion.sweep()
     return BuildReport(
         index_version=version,
@@ -169,6 +175,12 @@ def _live_first(versions: Any, label: str) -> list[IndexVersion]:
 def _is_live(version: IndexVersion) -> bool:
     pair = find_live_pair(version.document)
     return pair is not None and pair.index_version.pk == version.pk
+
+
+def _drop_others(version: IndexVersion) -> None:
+    others = IndexVersion.objects.filter(document=version.document, state=IndexVersion.State.READY)
+    for other in others.exclude(pk=version.pk):
+        promotion.drop(other)
 
 
 def _with_options(version: IndexVersion, spec: EncoderSpec) -> IndexVersion:

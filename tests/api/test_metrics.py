@@ -74,6 +74,8 @@ def test_a_search_a_save_and_a_drain_are_counted(site: Site, api: APIClient) -> 
     for name, labels, growth in (
         ("llmrec_list_seconds_count", {"document": "product", "placement": "search"}, 2),
         ("llmrec_engine_seconds_count", {"document": "product"}, 2),
+        ("llmrec_leg_seconds_count", {"leg": "text"}, 2),
+        ("llmrec_leg_seconds_count", {"leg": "vector"}, 2),
         ("llmrec_query_vectors_total", {"source": "process"}, 1),  # the second query of the two
         ("llmrec_query_vectors_total", {"source": "encoder"}, 1),
         ("llmrec_encode_seconds_count", {"document": "product", "kind": "query"}, 1),
@@ -116,7 +118,7 @@ def test_no_series_names_a_user_an_item_or_a_text(site: Site, api: APIClient) ->
     api.logout()
     page = scrape(api)
     names = {name for line in page.splitlines() if line.startswith("llmrec_") for name, _ in _labels(line)}
-    assert names <= {"document", "placement", "part", "kind", "source", "outcome", "le"}
+    assert names <= {"document", "placement", "part", "kind", "source", "outcome", "leg", "le"}
     assert "zanzibar" not in page
     assert "lovelace" not in page
 

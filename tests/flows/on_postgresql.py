@@ -147,6 +147,7 @@ def drainers(number: int) -> dict[str, Any]:
 def restored() -> dict[str, Any]:
     """As docs/production.md says of a backup: the index has seen later revisions than the site."""
     from llmrec_plugin.backends import get_backend
+    from llmrec_plugin.models import OutboxEntry
     from llmrec_plugin.services import indexing
     from llmrec_plugin.services.build import build
     from tests.flows.indexed import found
@@ -175,7 +176,7 @@ def restored() -> dict[str, Any]:
     changed.save()
     refused = indexing.drain()
     before = indexing.audit("product")
-    built = build("product", rebuild=True)
+    built = build("product", rebuild=True, keep_former=False)
     after = indexing.audit("product")
     report = {
         "refused": refused.failed,
@@ -184,6 +185,8 @@ def restored() -> dict[str, Any]:
         "items": after.checked,
         "differences": [*after.missing, *after.stale, *after.orphaned, *after.failing, *after.pending],
         "comets": len(found("product", "comet")),
+        "waiting": OutboxEntry.objects.count(),
+        "indexes": len(get_backend().index_names()),
         "torches": len(found("product", "torch")),
     }
     for name in get_backend().index_names():

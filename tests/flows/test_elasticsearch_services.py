@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client, override_settings
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
@@ -79,6 +80,16 @@ def test_a_shop_is_built_and_searched_by_words_meaning_and_filters() -> None:
     cheap = find("lamp", filters=(Range(field="price", lte=5),))
     assert all(item.object.price <= 5 for item in cheap.results)
     assert len(titles(find(filters=(Terms(field="in_stock", values=(True,)),), page_size=100))) > 0
+
+
+def test_each_leg_tells_how_long_it_took() -> None:
+    def counted(leg: str) -> float:
+        return REGISTRY.get_sample_value("llmrec_leg_seconds_count", {"leg": leg}) or 0.0
+
+    open_shop()
+    before = counted("text"), counted("vector")
+    find("wooden desk lamp")
+    assert (counted("text"), counted("vector")) == (before[0] + 1, before[1] + 1)
 
 
 def test_the_lists_are_those_of_the_embedded_engine() -> None:

@@ -81,4 +81,5 @@ def test_after_a_restore_from_an_older_dump_a_rebuild_makes_the_index_right(
     assert report["encoded"] <= 1
     assert report["items"] == 20
     assert report["differences"] == []
+    assert (report["waiting"], report["indexes"]) == (0, 1)
     assert (report["comets"], report["torches"]) == (0, 1)

@@ -24,6 +24,7 @@ from llmrec_plugin.backends.elasticsearch.searching import (
     hits_of,
     nearest,
     rows_of,
+    time_legs,
     total_of,
     value_of,
 )
@@ -33,6 +34,7 @@ _HEADER = {"allow_partial_search_results": False}
 _PARTS = (
     "responses.status",
     "responses.error",
+    "responses.took",
     "responses.hits.total",
     "responses.hits.hits._id",
     "responses.hits.hits.sort",
@@ -85,6 +87,7 @@ def answer(place: Place, query: EngineQuery) -> EngineResult:
     if with_vector:
         bodies.append(_vector_body(place, query, first_k(query)))
     responses = place.ask(*bodies) if bodies else []
+    time_legs(responses, text=with_text, vector=with_vector)
     text = place.found(responses[0]) if with_text else []
     vector = _vector_leg(place, query, responses[-1]) if with_vector else []
     candidates = {found.key: found for leg in (vector, text) for found in leg}

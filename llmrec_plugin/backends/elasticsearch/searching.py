@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.backends.elasticsearch import queries
 from llmrec_plugin.backends.elasticsearch.client import failure, translated
 from llmrec_plugin.backends.elasticsearch.mapping import filter_path, text_path
@@ -43,7 +44,8 @@ _SPARE = 16
 """Neighbours beyond the limit: they tell whether the limit cuts through a tie, and settle most of those."""
 _HEADER = {"allow_partial_search_results": False}
 _PARTS = tuple(
-    f"responses.{part}" for part in ("status", "error", "hits.total", "hits.hits.sort", "hits.hits.fields")
+    f"responses.{part}"
+    for part in ("status", "error", "took", "hits.total", "hits.hits.sort", "hits.hits.fields")
 )
 _LISTED_PARTS = (*_PARTS, "responses.aggregations")
 
@@ -91,6 +93,7 @@ def answer(index: Index, query: EngineQuery) -> EngineResult:
         bodies.append(_vector_body(index, query, first_k(query)))
     checks = [_existence(word, query) for word in query.spelling] if query.text is not None else []
     responses = index.ask(*bodies, *checks) if bodies or checks else []
+    time_legs(responses, text=wanted is not None, vector=with_vector)
     text = _text_leg(index, query, wanted, responses[0]) if wanted is not None else []
     vector = _vector_leg(index, query, responses[len(bodies) - 1]) if with_vector else []
     candidates = {found.key: found for leg in (vector, text) for found in leg}
@@ -102,6 +105,13 @@ def answer(index: Index, query: EngineQuery) -> EngineResult:
         values={name: _values_of(candidates.values(), name, index.schema) for name in query.values},
         spelling=_spelling(index, query, responses[len(bodies) :]) if checks else {},
     )
+
+
+def time_legs(responses: Iterable[Mapping[str, Any]], **asked: bool) -> None:
+    """Tell how long each leg took; `asked` are all legs, in the order of their responses."""
+    for leg, response in zip((leg for leg in asked if asked[leg]), responses, strict=False):
+        if "took" in response:
+            monitoring.leg_seconds.observe(response["took"] / 1000, leg=leg)
 
 
 def suggestions(index: Index, starts: Sequence[str], limit: int, *, fuzzy: bool) -> list[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.backends.embedded.lookups import Ids, as_json, keys_of
 from llmrec_plugin.backends.embedded.matrix import MatrixView, Positions
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot
@@ -143,13 +144,19 @@ def start_cosines(snapshot: Snapshot, selection: Selection, vector: Vector) -> F
 
 def _cosines(matrix: MatrixView, selection: Selection, vector: Vector) -> Cosines:
     """Touches no connection: those belong to one thread."""
+    with monitoring.leg_seconds.time(leg="vector"):
+        positions, cosines = _computed(matrix, selection, vector)
+    return Cosines(matrix, positions, np.clip(np.round(cosines, _DECIMALS), -1.0, 1.0).astype(np.float64))
+
+
+def _computed(
+    matrix: MatrixView, selection: Selection, vector: Vector
+) -> tuple[Positions, NDArray[np.float32]]:
     if selection.mask is not None and selection.count <= _NARROW_SHARE * matrix.count:
         positions = matrix.positions(np.flatnonzero(selection.mask))
-        cosines = matrix.scores_at(positions, vector)
-    else:
-        positions = np.flatnonzero(matrix.alive & selection.keeps(matrix.ids))
-        cosines = matrix.scores(vector)[positions]
-    return Cosines(matrix, positions, np.clip(np.round(cosines, _DECIMALS), -1.0, 1.0).astype(np.float64))
+        return positions, matrix.scores_at(positions, vector)
+    positions = np.flatnonzero(matrix.alive & selection.keeps(matrix.ids))
+    return positions, matrix.scores(vector)[positions]
 
 
 def _rounded(cosine: float) -> float:

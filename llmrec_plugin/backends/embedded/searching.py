@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from llmrec_plugin import monitoring
 from llmrec_plugin.backends.embedded.columns import Mask
 from llmrec_plugin.backends.embedded.legs import NO_LEG, Leg, best, start_cosines, text_leg
 from llmrec_plugin.backends.embedded.lookups import keys_of
@@ -32,7 +33,8 @@ def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
     if query.vector is not None and query.limit:
         scoring = start_cosines(snapshot, selection, query.vector)
     if query.text is not None:
-        text = text_leg(snapshot, selection, query.text, query.limit)
+        with monitoring.leg_seconds.time(leg="text"):
+            text = text_leg(snapshot, selection, query.text, query.limit)
     cosines: dict[str, float] = {}
     if scoring is not None:
         found = scoring.result()

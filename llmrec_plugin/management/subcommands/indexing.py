@@ -22,6 +22,9 @@ def _build_arguments(parser: ArgumentParser) -> None:
     document_argument(parser)
     parser.add_argument("--rebuild", action="store_true", help="a new version even if nothing changed")
     parser.add_argument("--no-promote", action="store_true", help="leave the new version ready, not live")
+    parser.add_argument(
+        "--drop-former", action="store_true", help="drop what is replaced at once, as after a restore"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only estimate time and disk space")
 
 
@@ -50,6 +53,7 @@ def _build(options: Options, output: Output) -> bool:
                 progress=progress,
                 rebuild=options["rebuild"],
                 promote=not options["no_promote"],
+                keep_former=not options["drop_former"],
             )
         reports[label] = {
             "index_version": report.index_version.name,
