@@ -65,7 +65,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026, E028, E030 to E035 and W001."""
+    """E010 to E019, E026, E028, E030 to E035, E037 and W001."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -84,6 +84,7 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             _filter_fields,
             _related,
             _dates_and_language,
+            _signals,
             _attached,
             _progression,
         ):
@@ -233,6 +234,18 @@ def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]
     encoder: object = document.encoder
     if not isinstance(encoder, str | EncoderSpec | None):
         yield _error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
+
+
+def _signals(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
+    try:
+        kinds = document.filter_kinds()
+    except DocumentError:
+        return  # E013 to E015 say so
+    for attribute, name, wanted in document.signals.kinds():
+        if kinds.get(name) != wanted:
+            found = f"is a {kinds[name]}" if name in kinds else "is none of filter_fields"
+            hint = f"Name a filter field of kind {wanted}, or leave it empty."
+            yield _error(37, f'signals: {attribute} "{name}" {found}.', hint, type(document))
 
 
 def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:

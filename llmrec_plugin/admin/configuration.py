@@ -21,6 +21,17 @@ class ConfigurationAdmin(ModelAdmin):
     fieldsets = [
         (_("Search"), {"fields": ["fusion", "text_weight", "rrf_k", "use_floor", "rescue", "candidates"]}),
         (
+            _("Whatever is searched for"),
+            {
+                "fields": [
+                    "freshness_weight",
+                    "freshness_half_life_days",
+                    "availability_weight",
+                    "most_per_group",
+                ]
+            },
+        ),
+        (
             _("Personal taste"),
             {"fields": ["taste_weight", "half_life_days", "history_length", "kind_weights"]},
         ),

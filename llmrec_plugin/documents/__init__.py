@@ -14,6 +14,7 @@ from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserD
 from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
+from llmrec_plugin.documents.signals import Signals
 from llmrec_plugin.types import AttachedIndex
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Progression",
     "Registry",
     "SearchDocument",
+    "Signals",
     "SourceEvent",
     "UserDocument",
     "register",

@@ -21,6 +21,7 @@ from llmrec_plugin.documents.paths import (
     values_at,
 )
 from llmrec_plugin.documents.progression import Progression
+from llmrec_plugin.documents.signals import Signals
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.types import AttachedIndex, Document, FilterKind, FilterValue
@@ -63,6 +64,9 @@ class SearchDocument(Generic[M]):
     """ISO 639-1 code of all items, or the path to each item's code; empty: detected."""
     date_field: str = ""
     """The model field that says how new an item is; empty: the later primary key is newer."""
+    signals: Signals = Signals()
+    """Filter fields by which items rank higher in any search: how new they are, whether they can be had; and
+    by which a page stays mixed."""
     progression: Progression | None = None
     """What must be taken before an item, for placements that lead from step to step."""
 

@@ -71,6 +71,32 @@ class Configuration(models.Model):
             "meaning."
         ),
     )
+    freshness_weight = models.FloatField(
+        _("weight of freshness"),
+        default=0.0,
+        validators=UNIT,
+        help_text=_("How far a brand-new item is lifted above an old one, where the document names a date."),
+    )
+    freshness_half_life_days = models.FloatField(
+        _("half-life of freshness (days)"),
+        default=30.0,
+        validators=POSITIVE,
+        help_text=_("After this time an item counts half as new."),
+    )
+    availability_weight = models.FloatField(
+        _("weight of availability"),
+        default=0.0,
+        validators=UNIT,
+        help_text=_("How far what can be had is lifted above what cannot, where the document tells."),
+    )
+    most_per_group = models.PositiveIntegerField(
+        _("items per group"),
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text=_(
+            "Of one brand or teacher among the first 20, where the document names one; 0: any number."
+        ),
+    )
     taste_weight = models.FloatField(
         _("strength of personal taste in search"),
         default=0.15,

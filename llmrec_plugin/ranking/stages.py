@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TypeAlias
@@ -25,6 +26,9 @@ Stage: TypeAlias = Callable[[Sequence[RankedItem]], list[RankedItem]]
 
 NAMED_PARTS = 3
 """Past items that a taste contribution names per candidate."""
+
+CAP_STEP = 1e-6
+"""Between the scores of items held back, so that they keep their order."""
 
 LEAST_SPAN = 1e-5
 """Cosines of half-precision vectors that differ by less are equal; stretching them would rank by noise."""
@@ -129,6 +133,42 @@ class Prior(AdditiveStage):
         if not math.isfinite(mean):
             raise InvalidVector(f"A {self.name} value is not finite.")
         return [{self.name: self.weight * self.values.get(key, mean)} for key in keys]
+
+
+@dataclass(frozen=True, eq=False)
+class Cap:
+    """Lets a group, such as a brand, take `most` of the first `places`; what is too much of it comes next.
+
+    Where too few other items are left to fill the places, it follows them there. Items without a group
+    are free, one of several groups needs room in each. Returns the best first.
+    """
+
+    groups: Mapping[str, Sequence[Hashable]]
+    most: int
+    places: int
+
+    def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
+        ordered = best_first(items)
+        taken: Counter[Hashable] = Counter()
+        placed: list[RankedItem] = []
+        held: list[RankedItem] = []
+        for item in ordered:
+            if len(placed) == self.places:
+                break
+            groups = self.groups.get(item.key, ())
+            if any(taken[group] >= self.most for group in groups):
+                held.append(item)
+            else:
+                taken.update(groups)
+                placed.append(item)
+        if not held or not placed:
+            return ordered
+        last = placed[-1].score
+        lowered = {
+            item.key: add(item, {"cap": min(item.score, last - place * CAP_STEP) - item.score})
+            for place, item in enumerate(held, 1)
+        }
+        return best_first(lowered.get(item.key, item) for item in ordered)
 
 
 @dataclass(frozen=True, eq=False)

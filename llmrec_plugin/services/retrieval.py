@@ -7,13 +7,14 @@ without the demand for every word (`words`), without quotes (`phrases`), at last
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from llmrec_plugin import monitoring
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Configuration
+from llmrec_plugin.services import signals
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.queries import AnalysedQuery
 from llmrec_plugin.services.rules import Ruling
@@ -40,7 +41,6 @@ def engine_query(
     configuration: Configuration,
     *,
     facets: Sequence[str] = (),
-    values: Sequence[str] = (),
     sort: str = "",
 ) -> EngineQuery:
     """All that is asked for at first.
@@ -50,6 +50,11 @@ def engine_query(
     """
     text = _text_query(query, ruling.occasion.document, pair, configuration)
     ordered = bool(sort and query.text)
+    values: Iterable[str] = ()
+    if ordered:
+        values = [sort.removeprefix("-")]
+    elif query.text:
+        values = signals.fields(ruling.occasion.document, pair.index_version, configuration).values()
     if ordered and text is not None:
         text = replace(text, every=True, text=query.text)
     return EngineQuery(
@@ -63,7 +68,7 @@ def engine_query(
         limit=configuration.candidates if query.text else LISTED_ITEMS,
         floor=pair.index_version.floor if configuration.use_floor else None,
         facets=tuple(dict.fromkeys(facets)),
-        values=tuple(dict.fromkeys((*values, *([sort.removeprefix("-")] if ordered else [])))),
+        values=tuple(dict.fromkeys(values)),
         spelling=tuple(Spelled(exact=word.exact, terms=word.terms) for word in query.spelled),
         sort="" if query.text else sort,
     )

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -31,6 +30,7 @@ from llmrec_plugin.services import (
     reasons,
     retrieval,
     rules,
+    signals,
     spelling,
     training,
 )
@@ -164,8 +164,8 @@ def _found_list(
     strength: float,
 ) -> RankedList:
     found, document = retrieved.result, ruling.occasion.document
-    user, now = ruling.occasion.user, ruling.occasion.now
-    items = _ranked(found, query, pair, configuration, user, strength=strength, now=now)
+    user = ruling.occasion.user
+    items = _ranked(found, query, ruling.occasion, pair, configuration, strength=strength)
     if request.sort and query.text:
         items = _sorted_by(request.sort, items, found.values)
     ruled = ruling.apply(items)
@@ -193,15 +193,15 @@ def _found_list(
 def _ranked(
     found: EngineResult,
     query: AnalysedQuery,
+    occasion: Occasion,
     pair: LivePair,
     configuration: Configuration,
-    user: KnownUser,
     *,
     strength: float,
-    now: datetime,
 ) -> list[RankedItem]:
     if found.listing:
         return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
+    user, now = occasion.user, occasion.now
     legs = {name: hits for name, hits in (("text", found.text), ("vector", found.vector)) if hits}
     personal = bool(strength and user.events)
     unlike = _without_cosine(legs, found) if query.vector is not None else []
@@ -213,6 +213,7 @@ def _ranked(
     profile = profiles.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
     if profile is not None:
         stages = (Taste(profile, vectors, strength),)
+    stages += signals.stages(occasion.document, pair.index_version, found.values, configuration, now=now)
     return Ranker(_fuse(configuration, legs), stages).rank(legs)
 
 

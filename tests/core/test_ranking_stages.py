@@ -17,7 +17,7 @@ from llmrec_plugin.ranking.fusion import linear
 from llmrec_plugin.ranking.items import add
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.ranker import Ranker
-from llmrec_plugin.ranking.stages import Also, Diversity, Prior, Stage, Taste
+from llmrec_plugin.ranking.stages import Also, Cap, Diversity, Prior, Stage, Taste
 from llmrec_plugin.types import Hit, RankedItem, Vector
 
 
@@ -54,6 +54,12 @@ stages_of_any_kind = st.one_of(
             st.sampled_from(KEYS), st.dictionaries(st.sampled_from("pqr"), st.floats(-5, 5)), max_size=6
         ),
         strengths,
+    ),
+    st.builds(
+        Cap,
+        st.dictionaries(st.sampled_from(KEYS), st.lists(st.sampled_from("ab"), max_size=2), max_size=8),
+        st.integers(1, 3),
+        st.integers(0, 6),
     ),
     st.builds(Prior, st.dictionaries(st.sampled_from(KEYS), st.floats(0, 1)), strengths),
 )
@@ -299,3 +305,32 @@ def test_items_of_which_nothing_is_known_are_spread_out_like_others() -> None:
         "c": np.array([0, 1], np.float32),
     }
     assert [item.key for item in Diversity(vectors, strength=0.5, limit=3)(items)] == ["a", "c", "b"]
+
+
+def test_a_group_takes_so_many_of_the_first_places_and_what_is_too_much_comes_next() -> None:
+    items = [item(key, score) for key, score in zip("abcdefg", [9, 8, 7, 6, 5, 4, 3], strict=True)]
+    groups = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "x", "f": ["z", "x"]}
+    capped = Cap(groups, most=2, places=4)(items)
+    # places: a and b of x, d of y, then g, which has no group; c, e and f (one of x) had no room
+    assert [one.key for one in capped] == ["a", "b", "d", "g", "c", "e", "f"]
+    assert [one.contributions.get("cap", 0.0) < 0 for one in capped] == [False] * 4 + [True] * 3
+
+
+def test_where_nothing_else_is_left_the_group_fills_the_list() -> None:
+    items = [item(key, 1.0) for key in "abc"]
+    groups = dict.fromkeys("abc", ("x",))
+    assert [one.key for one in Cap(groups, most=1, places=9)(items)] == ["a", "b", "c"]
+    assert Cap(groups, most=1, places=0)(items) == items
+
+
+@given(items=items_of_any_kind, most=st.integers(1, 3), places=st.integers(1, 12))
+def test_no_group_is_ever_over_its_share_while_others_are_left(
+    items: list[RankedItem], most: int, places: int
+) -> None:
+    groups = {key: [key in KEYS[:6]] for key in KEYS}
+    capped = Cap(groups, most, places)(items)
+    assert sorted(one.key for one in capped) == sorted(one.key for one in items)
+    room = sum(min(most, sum(groups[one.key] == [of] for one in items)) for of in (True, False))
+    first = capped[: min(places, room)]
+    for of in (True, False):
+        assert sum(groups[one.key] == [of] for one in first) <= most
