@@ -21,6 +21,8 @@ RUNS = {
     "build-minilm": ("build", MINILM),
     "build-e5": ("build", E5),
     "adaptation-minilm": ("adaptation", MINILM),
+    "adaptation-e5": ("adaptation", E5),
+    "retrain": ("retrain", ""),
     "elasticsearch-minilm": ("managed", MINILM),
 }
 

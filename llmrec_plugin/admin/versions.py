@@ -210,11 +210,7 @@ class ModelVersionAdmin(PromotingAdmin):
                 for step in report["ladder"]
             ),
         )
-        verdict = (
-            _("On %(count)d events that nothing was learned from it beats what answered before.")
-            if gate["taken"]
-            else _("On %(count)d events that nothing was learned from it does not beat what answered before.")
-        ) % {"count": report["validation_events"]}
+        verdict = _verdict(gate) % {"count": report["validation_events"]}
         head = format_html_join(
             "",
             "<th scope=col>{}</th>",
@@ -227,6 +223,19 @@ class ModelVersionAdmin(PromotingAdmin):
     @admin.display(description=_("report"))
     def report_text(self, version: ModelVersion) -> SafeString:
         return pretty_json(version.report)
+
+
+def _verdict(gate: Mapping[str, Any]) -> str:
+    if gate["taken"]:
+        return str(_("On %(count)d events that nothing was learned from it beats what answered before."))
+    if gate["reason"] == "coverage":
+        return str(
+            _(
+                "On %(count)d events that nothing was learned from it beats what answered before, but would "
+                "show too few different items."
+            )
+        )
+    return str(_("On %(count)d events that nothing was learned from it does not beat what answered before."))
 
 
 def _result(step: Mapping[str, Any]) -> str:

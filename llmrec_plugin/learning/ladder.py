@@ -31,7 +31,7 @@ from llmrec_plugin.types import Matrix, Progress
 
 STEP_CONFIDENCE = 0.9
 """Of each step over the one that stood before."""
-CLIMB_CONFIDENCE = 0.98
+CLIMB_CONFIDENCE = 0.995
 """Of the highest step over the lowest: of five steps luck takes one now and then, but hardly one that this
 confirms."""
 GATE_CONFIDENCE = 0.9
@@ -41,6 +41,8 @@ LEAST_CASES = 200
 CASES = 6_000
 COLD_KEPT = 0.95
 LEAST_COLD = 20
+COVERAGE_KEPT = 0.25
+"""Of the items that some list shows now. Much that wins shows less, but not the same few to everybody."""
 RUNGS = 6
 
 
@@ -57,7 +59,8 @@ class Step:
     taken: bool
     reason: str = ""
     """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse,
-    "luck" when the whole climb does not clearly beat its lowest step."""
+    "luck" when the whole climb does not clearly beat its lowest step, "coverage" when lists would show too
+    few different items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def climb(
     )
     climber = _Climber(trials, rng, progress or (lambda done, total: None))
     setup = climber.climb()
-    gate = climber.gate(trials.measure(trials.fitted(incumbent)))
+    gate = climber.gate(trials.fitted(setup), trials.fitted(incumbent))
     served = setup if gate.taken else incumbent
     return Choice(
         setup=served,
@@ -154,15 +157,18 @@ class _Climber:
         self.steps[1:] = doubtful
         return False
 
-    def gate(self, served: Values) -> Step:
+    def gate(self, rival: Scores, served: Scores) -> Step:
         """The highest rung against what is served now, learned from the same events."""
-        gain = self._gain(self.values, served, confidence=GATE_CONFIDENCE)
+        trials = self.trials
+        gain = self._gain(self.values, trials.measure(served), confidence=GATE_CONFIDENCE)
+        varied = gain.low <= 0 or trials.coverage(rival) >= COVERAGE_KEPT * trials.coverage(served)
         return Step(
             name="served",
             value=float(self.values.mean()),
             gain=gain.difference,
             low=gain.low,
-            taken=gain.low > 0,
+            taken=gain.low > 0 and varied,
+            reason="" if varied else "coverage",
         )
 
     def _climb_text(self) -> Selected[TextSettings]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.evaluation.lists import accuracy
-from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, expected_ranks
+from llmrec_plugin.evaluation.lists import accuracy, coverage
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, Outcome, expected_ranks, rank_cases
 from llmrec_plugin.learning.head import Head, HeadSums, fit_head, identity_head
 from llmrec_plugin.learning.neighbours import (
     Neighbours,
@@ -164,6 +164,14 @@ class Trials:
         ]
         return accuracy(np.concatenate(ranks))[METRIC]
 
+    def coverage(self, score: Scores) -> float:
+        """Share of the catalogue that stands in some list of ten."""
+        shown = []
+        for batch, past, amounts in self._batches():
+            scores = score(past, amounts)
+            shown.append(rank_cases(partial(_as_they_are, scores), batch).shown)
+        return coverage(Outcome(ranks=np.empty(0), shown=np.concatenate(shown)), len(self.vectors))
+
     def pointwise(self, score: Scores) -> Pointwise | None:
         """How scores of this kind are read as probabilities."""
         rng = np.random.default_rng(SEED)
@@ -221,6 +229,10 @@ class Trials:
     def _past(self, part: slice) -> tuple[Histories, Amounts]:
         amounts = self.past_amounts
         return recent(self.cases[part]), None if amounts is None else amounts[part]
+
+
+def _as_they_are(scores: Matrix, cases: Sequence[Case]) -> Matrix:
+    return scores
 
 
 def weights_of(mixture: Mixture, spreads: tuple[float, float]) -> Weights:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -338,3 +340,26 @@ def test_uncalibrated_weights_have_no_probabilities() -> None:
     choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=1), vectors)
     assert choice.setup == SERVED
     assert choice.pointwise is None
+
+
+def test_the_same_few_items_for_everybody_do_not_replace_lists_of_many() -> None:
+    climber = climbing(cold_value=float("nan"))
+    climber.values = np.ones(100)
+    columns = np.arange(ITEMS)
+
+    def varied(past: Sequence[Sequence[int]], amounts: object) -> Matrix:
+        """Each list begins at another item."""
+        draw = rng(len(past))
+        starts = draw.integers(ITEMS, size=len(past))
+        return (-((columns[None, :] - starts[:, None]) % ITEMS)).astype(np.float32)
+
+    def same(past: Sequence[Sequence[int]], amounts: object) -> Matrix:
+        return np.tile(columns.astype(np.float32), (len(past), 1))
+
+    assert climber.trials.coverage(same) == pytest.approx(10 / ITEMS)
+    gate = climber.gate(same, varied)
+    assert gate.low > 0
+    assert (gate.taken, gate.reason) == (False, "coverage")
+    assert climber.gate(varied, same).taken
+    climber.values = np.zeros(100)
+    assert climber.gate(same, varied).reason == ""

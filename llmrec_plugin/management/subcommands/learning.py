@@ -91,6 +91,8 @@ def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
         ],
     )
     verdict = "replaces" if gate["taken"] else "does not beat"
+    if gate["reason"] == "coverage":
+        verdict = "would show too few different items in place of"
     output.line(
         f'On {report["validation_events"]} held-back events "{report["step"]}" {verdict} what answered '
         f"before (gain {gate['gain']:+.4f}, at least {gate['low']:+.4f})."
