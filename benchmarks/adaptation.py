@@ -36,7 +36,8 @@ from llmrec_plugin.types import Matrix
 CONFIGURED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
 CANDIDATES = 200
 POPULAR_CANDIDATES = 50
-TEXTS = ("text-frozen", "text-head")
+BEHAVIOUR = ("recent popularity", "item-knn", "ease")
+"""What knows no texts; `BASELINES` has TF-IDF, too."""
 CHINESE = "chinese courses"
 PUBLISHED = {"NDCG@10 / SASRec": 0.0806, "HR@10 / best": 0.1586}
 """By the MiniOneRec README, Industrial: SASRec, and the best HR@10 of all that it compares."""
@@ -55,15 +56,19 @@ def measure(texts: Sequence[str], vectors: Matrix, events: Events, split: Split)
     plan = _plan(events, split)
     catalogue = Catalogue(vectors=vectors, words=tfidf([index_terms(text) for text in texts]))
     methods: dict[str, Scorer] = {
-        name: fit_baseline(METHODS[name], plan, catalogue) for name in (*BASELINES, *TEXTS)
+        name: fit_baseline(METHODS[name], plan, catalogue) for name in (*BASELINES, "text-frozen")
     }
-    methods |= {"configured": _of_cases(configured), "served": _of_cases(served)}
+    methods |= {
+        "text-head": _of_cases(served.text),
+        "configured": _of_cases(configured),
+        "served": _of_cases(served),
+    }
     methods["served from candidates"] = lambda batch: _from_candidates(served, batch)
     outcomes = {name: rank_cases(method, plan.test) for name, method in methods.items()}
     values = {name: values_of(outcome.ranks) for name, outcome in outcomes.items()}
-    best = best_of(values, BASELINES) or ""
     users = [case.user for case in plan.test]
-    wanted = [("served", best), ("served", "configured"), ("text-head", "text-frozen")]
+    rivals = dict.fromkeys([best_of(values, BEHAVIOUR), best_of(values, BASELINES), "configured"])
+    wanted = [*(("served", rival) for rival in rivals if rival), ("text-head", "text-frozen")]
     against = [contrast(values, one, other, groups=users) for one, other in wanted]
     methods_table = table(values)
     for name, outcome in outcomes.items():
@@ -117,8 +122,8 @@ def _plan(events: Events, split: Split) -> Plan:
     )
 
 
-def _of_cases(fitted: Fitted) -> Scorer:
-    return lambda batch: fitted(recent(batch))
+def _of_cases(score: Callable[[Sequence[Sequence[int]]], Matrix]) -> Scorer:
+    return lambda batch: score(recent(batch))
 
 
 def _from_candidates(fitted: Fitted, batch: Sequence[Case]) -> Matrix:

@@ -113,7 +113,7 @@ def chinese_courses(folder: Path) -> Site:
     for user, courses in bought.items():
         held = [*[0] * (len(courses) - 2), 1, 2] if len(courses) > 2 else [0, 2][: len(courses)]
         rows += [
-            (window * 1e6 + place, user, course)
+            (window + place / len(courses), user, course)
             for place, (window, course) in enumerate(zip(held, courses, strict=True))
         ]
     rows.sort()
@@ -121,7 +121,7 @@ def chinese_courses(folder: Path) -> Site:
     events = _numbered(
         [user for _, user, _ in rows], [course for *_, course in rows], [at for at, *_ in rows], known
     )
-    first, second = (int((events.times < window * 1e6).sum()) for window in (1, 2))
+    first, second = (int((events.times < window).sum()) for window in (1, 2))
     texts = [" ".join(names[course])[:TEXT_LENGTH] for course in known]
     return texts, events, Split(slice(0, first), slice(first, second), slice(second, len(events)))
 

@@ -39,6 +39,9 @@ GATE_CONFIDENCE = 0.9
 LEAST_CASES = 200
 """Validation events below which no step but the safest is worth a look."""
 CASES = 6_000
+SCORES = 48_000_000
+"""Cases times items that one setting is measured by; a larger catalogue is measured on fewer cases."""
+FEWEST_CASES = 2_000
 COLD_KEPT = 0.95
 LEAST_COLD = 20
 COVERAGE_KEPT = 0.25
@@ -97,7 +100,8 @@ def climb(
     `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
     rung beats it.
     """
-    cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=CASES)
+    most = min(CASES, max(FEWEST_CASES, SCORES // max(1, len(vectors))))
+    cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
     if len(cases) < LEAST_CASES:
         return Choice(setup=incumbent, steps=(), cases=len(cases))
     trials = Trials(
