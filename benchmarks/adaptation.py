@@ -15,6 +15,7 @@ from llmrec_plugin.analysis.tokens import index_terms
 from llmrec_plugin.evaluation.comparison import best_of, contrast, table, values_of
 from llmrec_plugin.evaluation.lists import coverage
 from llmrec_plugin.evaluation.protocol import (
+    BATCH,
     Case,
     Events,
     Plan,
@@ -29,7 +30,7 @@ from llmrec_plugin.learning.baselines import fit as fit_baseline
 from llmrec_plugin.learning.ladder import Choice, climb
 from llmrec_plugin.learning.pointwise import Pointwise, fit_pointwise, pairs
 from llmrec_plugin.learning.scoring import Shares
-from llmrec_plugin.learning.setups import Fitted, Setup, fit_setup, recent
+from llmrec_plugin.learning.setups import Fitted, Setup, fit_setup, points, recent
 from llmrec_plugin.learning.tfidf import tfidf
 from llmrec_plugin.types import Matrix
 
@@ -93,7 +94,7 @@ def measure(texts: Sequence[str], vectors: Matrix, events: Events, split: Split)
             for one in against
         },
         "new items among themselves": _cold(methods, plan, known, len(vectors)),
-        "pointwise": _pointwise(methods, plan, choice),
+        "pointwise": _pointwise(plan, choice, served),
         "shared with the exact top ten": _overlap(
             outcomes["served"].shown, outcomes["served from candidates"].shown
         ),
@@ -164,29 +165,32 @@ def _cold(methods: Mapping[str, Scorer], plan: Plan, known: Events, size: int) -
     return {**found, "cases": float(len(cases))}
 
 
-def _pointwise(methods: Mapping[str, Scorer], plan: Plan, choice: Choice) -> dict[str, dict[str, float]]:
-    """Accuracy and log-loss of what was taken against as many items drawn at random."""
+def _pointwise(plan: Plan, choice: Choice, served: Fitted) -> dict[str, dict[str, float]]:
+    """Accuracy and log-loss of what was taken against as many items drawn at random: as calibrated in
+    training, and by popularity alone, calibrated on one half of these very pairs."""
+    if choice.setup.weights is None or choice.pointwise is None:
+        return {}
     rng = np.random.default_rng(0)
-    found = {}
-    for name in ("popularity", "served"):
-        cases = plan.test[: len(plan.test) // 2 * 2]
-        scores = [methods[name](cases[start : start + 256]) for start in range(0, len(cases), 256)]
-        parts = [
-            pairs(np.log1p(part) if name == "popularity" else part, cases[start : start + 256], rng)
-            for start, part in zip(range(0, len(cases), 256), scores, strict=True)
-        ]
-        taken, others = (np.concatenate(column) for column in zip(*parts, strict=True))
-        # Half of the pairs calibrate what training did not; the other half is reported.
-        form = choice.pointwise if name == "served" else None
-        form = form or fit_pointwise(taken[::2], others[::2])
-        if form is not None:
-            found[name] = _quality(form, taken[1::2], others[1::2])
-    return found
+    found = []
+    for start in range(0, len(plan.test), BATCH):
+        batch = plan.test[start : start + BATCH]
+        found.append(pairs(points(choice.setup.weights, served, recent(batch)), batch, rng))
+    taken, others = (np.concatenate(part) for part in zip(*found, strict=True))
+    rows = np.bincount(plan.known.items, minlength=len(served.prior))
+    figures = {"served": _quality(choice.pointwise, taken, others)}
+    draw = np.random.default_rng(0)
+    shape = (len(plan.test), len(rows))
+    logarithms = np.broadcast_to(np.log1p(rows).astype(np.float32), shape)
+    popular = [np.broadcast_to(np.float32(0), shape)] * 2 + [logarithms]
+    taken, others = pairs(popular, plan.test, draw)
+    form = fit_pointwise(taken[::2], others[::2])
+    if form is not None:
+        figures["popularity"] = _quality(form, taken[1::2], others[1::2])
+    return figures
 
 
 def _quality(form: Pointwise, taken: NDArray[np.float32], others: NDArray[np.float32]) -> dict[str, float]:
-    right, wrong = form(taken), 1 - form(others)
-    likely = np.concatenate([right, wrong]).clip(1e-7, 1.0)
+    likely = np.concatenate([form(taken), 1 - form(others)]).clip(1e-7, 1.0)
     return {"accuracy": float((likely > 0.5).mean()), "log-loss": float(-np.log(likely).mean())}
 
 

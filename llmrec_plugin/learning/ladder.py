@@ -120,7 +120,7 @@ def climb(
         steps=tuple(climber.steps),
         gate=gate,
         cases=len(cases),
-        pointwise=trials.pointwise(trials.fitted(served)) if served.weights else None,
+        pointwise=trials.pointwise(served),
     )
 
 

@@ -1,8 +1,9 @@
-"""Reads a score as a probability: r = sigmoid(scale * score + bias), calibrated on events held back.
+"""Reads a learned score as a probability: r = sigmoid(<v_u, v_c> + bias), calibrated on events held back.
 
-A learned score is one inner product <v_u, v_c>: of (taste, what counts of each past item, 1) with
-(text, what each past item leads to, popularity). Its pointwise reading says how likely a user takes this
-item and not one drawn at random, where both were as likely before.
+v_u holds the taste, what counts of each past item, and 1; v_c holds the text, what each past item leads to,
+and the popularity. A score is their inner product; a probability scales its three parts anew, for what puts
+ten items on top is not what tells any item from any other. It says how likely a user takes this item and not
+one drawn at random, where both were as likely before.
 """
 
 from __future__ import annotations
@@ -19,37 +20,54 @@ from llmrec_plugin.types import Matrix
 
 LEAST_PAIRS = 100
 PRIOR_WEIGHT = 1e-3
-"""Of a pull towards scale 0, so that scores which tell everything do not ask for an endless scale."""
+"""Of a pull towards 0, so that points which tell everything do not ask for endless scales."""
 ROUNDS = 50
+PARTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pointwise:
-    """The calibrated form."""
+    """The calibrated form: log-odds per point of each source, never negative: more is no less likely."""
 
-    scale: float
-    """Never negative: a better score is no less likely."""
+    taste: float
+    also: float
+    popularity: float
     bias: float
 
-    def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities, 0..1."""
-        return _sigmoid(self.scale * np.asarray(scores, dtype=np.float64) + self.bias)
+    def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities, 0..1, of items whose points are the rows, shape (n, 3): taste, also, popularity."""
+        scales = np.array([self.taste, self.also, self.popularity])
+        return _sigmoid(np.asarray(points, dtype=np.float64) @ scales + self.bias)
 
 
 def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
-    """From scores of items that were taken and of as many drawn at random (Platt 1999, by Newton's method);
-    None where there are too few."""
-    positive, negative = np.asarray(taken, np.float64), np.asarray(others, np.float64)
+    """From the points, shape (n, 3), of items that were taken and of as many drawn at random; logistic
+    regression (Platt 1999). None where there are too few."""
+    positive, negative = (np.asarray(rows, np.float64).reshape(-1, PARTS) for rows in (taken, others))
     if min(len(positive), len(negative)) < LEAST_PAIRS:
         return None
-    scores = np.concatenate([positive, negative])
-    if not np.isfinite(scores).all():
-        raise InvalidVector("A score is not finite; train again.")
+    points = np.concatenate([positive, negative])
+    if not np.isfinite(points).all():
+        raise InvalidVector("The points of an item are not finite; train again.")
     labels = np.repeat([1.0, 0.0], [len(positive), len(negative)])
-    centre, spread = scores.mean(), float(scores.std()) or 1.0
-    inputs = np.column_stack([(scores - centre) / spread, np.ones(len(scores))])
-    pull = np.diag([PRIOR_WEIGHT * len(scores), 0.0])
-    weights = np.zeros(2)
+    centre, spread = points.mean(axis=0), points.std(axis=0)
+    used = spread > 0
+    while True:
+        inputs = (points[:, used] - centre[used]) / spread[used]
+        weights = _logistic(np.column_stack([inputs, np.ones(len(inputs))]), labels)
+        scales = np.zeros(PARTS)
+        scales[used] = weights[:-1] / spread[used]
+        if (scales >= 0).all():
+            bias = float(weights[-1] - scales @ centre)
+            taste, also, popularity = scales.tolist()
+            return Pointwise(taste=taste, also=also, popularity=popularity, bias=bias)
+        used &= scales >= 0
+
+
+def _logistic(inputs: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By Newton's method; the last column is the constant."""
+    pull = PRIOR_WEIGHT * len(inputs) * np.diag([*[1.0] * (inputs.shape[1] - 1), 0.0])
+    weights = np.zeros(inputs.shape[1])
     for _ in range(ROUNDS):
         likely = _sigmoid(inputs @ weights)
         gradient = inputs.T @ (likely - labels) + pull @ weights
@@ -58,30 +76,35 @@ def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
         weights -= step
         if np.abs(step).max() < 1e-9:
             break
-    if weights[0] < 0:
-        return Pointwise(scale=0.0, bias=0.0)
-    scale = float(weights[0] / spread)
-    return Pointwise(scale=scale, bias=float(weights[1]) - scale * float(centre))
+    return weights
 
 
 def pairs(
-    scores: Matrix, cases: Sequence[Case], rng: np.random.Generator
+    parts: Sequence[Matrix], cases: Sequence[Case], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The score of each case's target, and of one item drawn at random that its user has not taken.
+    """The points, shape (n, 3), of each case's target, and of one item drawn at random that its user has not
+    taken.
 
-    `scores`: shape (cases, items). Left out: users of whom nothing is known, and who have taken all.
+    `parts`: of each source, shape (cases, items). Left out: users of whom nothing is known, and who have
+    taken all.
     """
-    taken: list[float] = []
-    others: list[float] = []
-    items = scores.shape[1]
+    rows: list[int] = []
+    taken: list[int] = []
+    others: list[int] = []
+    items = parts[0].shape[1]
     for row, case in enumerate(cases):
         known = {*case.history, case.target}
         if case.history and len(known) < items:
-            taken.append(float(scores[row, case.target]))
             while (other := int(rng.integers(items))) in known:
                 pass
-            others.append(float(scores[row, other]))
-    return np.array(taken, np.float32), np.array(others, np.float32)
+            rows.append(row)
+            taken.append(case.target)
+            others.append(other)
+    found = [
+        np.stack([part[rows, columns] for part in parts], axis=1, dtype=np.float32)
+        for columns in (taken, others)
+    ]
+    return found[0], found[1]
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

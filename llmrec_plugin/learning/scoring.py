@@ -74,12 +74,14 @@ class Weights:
 
     def fused(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Matrix:
         """Shape as `taste` and `also`, (cases, n); `popularity`: shape (n,)."""
-        scores: Matrix = (
-            np.float32(self.taste) * taste
-            + np.float32(self.also) * also
-            + np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)
-        )
+        by_taste, by_also, by_popularity = self.parts(taste, also, popularity)
+        scores: Matrix = by_taste + by_also + by_popularity
         return scores
+
+    def parts(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> tuple[Matrix, ...]:
+        """The points of each source, that of popularity as one row for all."""
+        row = np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)[None, :]
+        return np.float32(self.taste) * taste, np.float32(self.also) * also, row
 
     def divided(self, by: float) -> Weights:
         """The same order with all scores divided; as they are where `by` is 0."""

@@ -74,6 +74,12 @@ class Fitted:
         return scaled(taste, also, self.prior).fused(self.setup.shares)
 
 
+def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts = None) -> list[Matrix]:
+    """What each source contributes to the scores, each of shape (histories, items)."""
+    taste, also = fitted.text(past, amounts), fitted.also(past, amounts)
+    return [np.broadcast_to(part, taste.shape) for part in weights.parts(taste, also, fitted.prior)]
+
+
 def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
     """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
     matrix = taken(events.users, events.items, events.amounts, catalogue=len(vectors))

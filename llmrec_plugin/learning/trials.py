@@ -35,6 +35,7 @@ from llmrec_plugin.learning.setups import (
     fit_prior,
     head_sums,
     likeness,
+    points,
     recent,
 )
 from llmrec_plugin.learning.whitening import Whitening, fit_whitening
@@ -172,10 +173,15 @@ class Trials:
             shown.append(rank_cases(partial(_as_they_are, scores), batch).shown)
         return coverage(Outcome(ranks=np.empty(0), shown=np.concatenate(shown)), len(self.vectors))
 
-    def pointwise(self, score: Scores) -> Pointwise | None:
-        """How scores of this kind are read as probabilities."""
-        rng = np.random.default_rng(SEED)
-        found = [pairs(score(past, amounts), batch, rng) for batch, past, amounts in self._batches()]
+    def pointwise(self, setup: Setup) -> Pointwise | None:
+        """How scores by this setup are read as probabilities; None where its weights are not learned."""
+        if setup.weights is None:
+            return None
+        rng, fitted = np.random.default_rng(SEED), self.fitted(setup)
+        found = [
+            pairs(points(setup.weights, fitted, past, amounts), batch, rng)
+            for batch, past, amounts in self._batches()
+        ]
         return fit_pointwise(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
     def select(self, settings: Sequence[Setting], score: Callable[[Setting], Scores]) -> Selected[Setting]:

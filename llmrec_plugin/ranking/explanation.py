@@ -27,16 +27,16 @@ class Reason:
     """Of all that speaks for the item, 0..1."""
 
 
-PERSONAL = ("taste", "also", "popularity", "average")
-"""Contributions that the order of a user's own list is learned from."""
+SOURCES = (("taste",), ("also",), ("popularity", "average"))
+"""Codes of the contributions that the order of a user's own list is learned from."""
 
 
-def personal_score(item: RankedItem) -> float | None:
-    """What his taste, other people and popularity contribute together; None where he has no taste."""
+def personal_points(item: RankedItem) -> tuple[float, ...] | None:
+    """What his taste, other people and popularity contribute, in this order; None where he has no taste."""
     parts = [(name.partition(":")[0], value) for name, value in item.contributions.items()]
     if not any(code == "taste" for code, _ in parts):
         return None
-    return math.fsum(value for code, value in parts if code in PERSONAL)
+    return tuple(math.fsum(value for code, value in parts if code in codes) for codes in SOURCES)
 
 
 def explain(item: RankedItem) -> list[Reason]:

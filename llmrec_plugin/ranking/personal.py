@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.ranking.explanation import personal_points
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.profile import Profile
 from llmrec_plugin.ranking.stages import AdditiveStage, Also, Prior, Taste
@@ -56,24 +57,20 @@ def rank_for_user(
     return best_first(items)
 
 
-def common_part(
+def common_points(
     item: RankedItem,
     *,
     profile: Profile,
     vectors: Mapping[str, Vector],
-    also: Mapping[str, Mapping[str, float]],
     prior: Mapping[str, float],
     weights: PersonalWeights,
-) -> float:
-    """What the learned score of every item in the list is above the sum of its contributions: these leave
-    out what all have in common. `item` is any of the list that has a vector."""
+) -> tuple[float, float, float]:
+    """What taste, other people and popularity contribute, by learned weights, to every item of a list above
+    its contributions: these leave out what all have in common. `item` is any of it that has a vector."""
+    taste, _, popularity = personal_points(item) or (0.0, 0.0, 0.0)
     cosine = float(profile.attribute(vectors[item.key][None, :]).sum())
-    score = (
-        weights.taste * cosine
-        + weights.also * math.fsum(also.get(item.key, {}).values())
-        + weights.popularity * prior.get(item.key, weights.average)
-    )
-    return score - item.score
+    popular = prior.get(item.key, weights.average)
+    return weights.taste * cosine - taste, 0.0, weights.popularity * popular - popularity
 
 
 def _prior(values: Mapping[str, float], weights: PersonalWeights) -> Prior:

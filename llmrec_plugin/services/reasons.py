@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.learning.pointwise import Pointwise
-from llmrec_plugin.ranking.explanation import Reason, explain, personal_score
+from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
 from llmrec_plugin.types import RankedItem
 
 TITLE_LENGTH = 60
@@ -59,8 +59,7 @@ class Context:
     also_kind: str = ""
     """What other people mostly did."""
     pointwise: Mapping[str, float] | None = None
-    """Scale and bias that make a probability of what an item's personal contributions sum up to; None: not
-    known."""
+    """What makes a probability of an item's personal contributions: log-odds per point; None: not known."""
     popular_from: float = 0.0
     """Least contribution of popularity that is worth telling."""
     fresh_from: float = 0.0
@@ -113,10 +112,10 @@ def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
 
 def probability(item: RankedItem, context: Context) -> float | None:
     """That the user takes the item, and not one drawn at random; None where it is not known."""
-    score = personal_score(item)
-    if context.pointwise is None or score is None:
+    points = personal_points(item)
+    if context.pointwise is None or points is None:
         return None
-    return float(Pointwise(**context.pointwise)(score))
+    return float(Pointwise(**context.pointwise)([points])[0])
 
 
 def causes(item: RankedItem, context: Context) -> list[Reason]:

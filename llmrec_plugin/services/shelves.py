@@ -198,7 +198,7 @@ def _ranked_for_user(
         candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
     )
     pointwise = weighing.pointwise_of(
-        scene.adaptation, ranked, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
+        scene.adaptation, ranked, profile=profile, vectors=vectors, prior=prior, weights=weights
     )
     named = [item if item.key in prior else _without_events(item) for item in ranked]
     return Diversity(vectors, scene.diversity, DIVERSIFIED_PLACES)(named), pointwise

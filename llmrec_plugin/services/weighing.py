@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.models import Configuration
-from llmrec_plugin.ranking.personal import PersonalWeights, common_part
+from llmrec_plugin.ranking.personal import PersonalWeights, common_points
 from llmrec_plugin.ranking.profile import Profile
 from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.training import Collaborative
@@ -35,7 +36,6 @@ def pointwise_of(
     *,
     profile: Profile | None,
     vectors: Mapping[str, Vector],
-    also: Mapping[str, Mapping[str, float]],
     prior: Mapping[str, float],
     weights: PersonalWeights,
 ) -> Pointwise | None:
@@ -44,5 +44,7 @@ def pointwise_of(
     item = next((item for item in ranked if item.key in vectors), None)
     if calibrated is None or profile is None or item is None:
         return None
-    common = common_part(item, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights)
-    return replace(calibrated, bias=calibrated.bias + calibrated.scale * common)
+    common = common_points(item, profile=profile, vectors=vectors, prior=prior, weights=weights)
+    scales = calibrated.taste, calibrated.also, calibrated.popularity
+    shift = math.fsum(scale * points for scale, points in zip(scales, common, strict=True))
+    return replace(calibrated, bias=calibrated.bias + shift)

@@ -19,6 +19,7 @@ from llmrec_plugin.learning.setups import (
     fit_prior,
     fit_setup,
     fit_text,
+    points,
     recent_amounts,
 )
 from llmrec_plugin.learning.trials import Mixture, Trials, weights_of
@@ -330,8 +331,9 @@ def test_the_calibration_belongs_to_what_is_served() -> None:
     choice = choose(events, vectors)
     assert choice.pointwise is not None
     fitted = fit_setup(choice.setup, events.part(slice(0, round(len(events) * 0.7))), vectors)
+    assert choice.setup.weights is not None
     score = fitted([(3,)])[0]
-    likely = choice.pointwise(score)
+    likely = choice.pointwise(np.stack(points(choice.setup.weights, fitted, [(3,)]), axis=2)[0])
     assert likely[score.argmax()] > 0.8 > 0.4 > likely[score.argmin()]
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.neighbours import NeighbourSettings
 from llmrec_plugin.learning.scoring import Weights
-from llmrec_plugin.learning.setups import KINDS, Fitted, HeadSettings, Setup, fit_setup, fit_text
-from llmrec_plugin.ranking.explanation import personal_score
-from llmrec_plugin.ranking.personal import PersonalWeights, common_part, rank_for_user
+from llmrec_plugin.learning.setups import KINDS, Fitted, HeadSettings, Setup, fit_setup, fit_text, points
+from llmrec_plugin.ranking.explanation import personal_points
+from llmrec_plugin.ranking.personal import PersonalWeights, common_points, rank_for_user
 from llmrec_plugin.ranking.profile import build_profile, item_weights
 from llmrec_plugin.types import Event, RankedItem
 
@@ -34,7 +34,9 @@ def log() -> Events:
     return Events.of(draw.integers(60, size=400), draw.integers(ITEMS - 3, size=400), range(400))
 
 
-def served(fitted: Fitted, history: list[int], candidates: list[int]) -> tuple[list[RankedItem], float]:
+def served(
+    fitted: Fitted, history: list[int], candidates: list[int]
+) -> tuple[list[RankedItem], tuple[float, ...]]:
     """As services.shelves does it, from events of which the youngest is the last of the history; and what
     all scores have in common."""
     setup, events = fitted.setup, log()
@@ -71,9 +73,8 @@ def served(fitted: Fitted, history: list[int], candidates: list[int]) -> tuple[l
     keys = [str(item) for item in candidates]
     assert profile is not None
     ranked = rank_for_user(keys, profile=profile, vectors=by_key, also=also, prior=prior, weights=weights)
-    return ranked, common_part(
-        ranked[-1], profile=profile, vectors=by_key, also=also, prior=prior, weights=weights
-    )
+    common = common_points(ranked[-1], profile=profile, vectors=by_key, prior=prior, weights=weights)
+    return ranked, common
 
 
 @settings(max_examples=60, deadline=None)
@@ -98,11 +99,15 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
     measured = fitted([history])[0]
     ranked, common = served(fitted, history, candidates)
     assert len(ranked) == len(candidates)
+    parts = points(setup.weights, fitted, [history])
     for item in ranked:
         # What all candidates have in common is left out, and known.
-        assert item.score + common == pytest.approx(measured[int(item.key)], abs=2e-5)
+        assert item.score + sum(common) == pytest.approx(measured[int(item.key)], abs=2e-5)
         assert sum(item.contributions.values()) == pytest.approx(item.score, abs=1e-9)
-        assert personal_score(item) == pytest.approx(item.score, abs=1e-9)
+        told = personal_points(item)
+        assert told is not None
+        by_source = [float(part[0, int(item.key)]) for part in parts]
+        assert np.add(told, common) == pytest.approx(by_source, abs=2e-5)
 
 
 def test_events_against_an_item_make_the_others_no_older() -> None:
