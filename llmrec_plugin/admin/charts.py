@@ -50,6 +50,43 @@ def _height(value: float, largest: float) -> float:
     return round(max(value / largest * HEIGHT, 1.0), 1)
 
 
+def strips(rows: Sequence[tuple[object, Sequence[float]]], *, mark: float | None, alt: str) -> SafeString:
+    """A line of ticks per named row of numbers, all on the axis from the least to the largest, and a mark."""
+    values = [value for _, numbers in rows for value in numbers] + ([] if mark is None else [mark])
+    low, span = min(values), (max(values) - min(values)) or 1.0
+
+    def at(value: float) -> float:
+        return round((value - low) / span * (WIDTH - 2) + 1, 1)
+
+    ticks = [
+        (at(value), 4 + 36 * number, at(value), 26 + 36 * number)
+        for number, (_, numbers) in enumerate(rows)
+        for value in numbers
+    ]
+    drawn = format_html_join("", '<line x1="{}" y1="{}" x2="{}" y2="{}"/>', ticks)
+    line = (
+        ""
+        if mark is None
+        else format_html('<line x1="{0}" x2="{0}" y1="0" y2="{1}" stroke="currentColor"/>', at(mark), HEIGHT)
+    )
+    return format_html(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" width="{}" style="max-width:100%;display:block">'
+        '<g stroke="{}" stroke-opacity=".5">{}</g>{}</svg><ol>{}</ol>',
+        WIDTH,
+        HEIGHT,
+        alt,
+        WIDTH,
+        INK,
+        drawn,
+        line,
+        format_html_join(
+            "",
+            "<li>{}: {} – {}</li>",
+            ((name, f"{min(numbers):.3f}", f"{max(numbers):.3f}") for name, numbers in rows),
+        ),
+    )
+
+
 def interval(low: float, value: float, high: float, *, reach: float, alt: str) -> SafeString:
     """A span with its middle marked, on an axis from -reach to reach with 0 in the middle."""
 

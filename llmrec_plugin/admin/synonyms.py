@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ModelAdmin
+from llmrec_plugin.admin.edited import EditedAdmin
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
@@ -53,7 +53,7 @@ class SynonymForm(ModelForm):
 
 
 @admin.register(Synonym)
-class SynonymAdmin(ModelAdmin):
+class SynonymAdmin(EditedAdmin):
     form = SynonymForm
     list_display = ["__str__", "kind", "document", "language", "enabled", "updated_at"]
     list_filter = ["enabled", "kind", "document", "language"]

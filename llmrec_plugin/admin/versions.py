@@ -10,8 +10,10 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.admin import charts
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
 from llmrec_plugin.admin.promoting import PromotingAdmin
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
@@ -45,6 +47,7 @@ class IndexVersionAdmin(PromotingAdmin):
         "analysis_id",
         "schema_shape",
         "floor",
+        "floor_plot",
         "created_at",
         "ready_at",
         "dropped_at",
@@ -78,6 +81,27 @@ class IndexVersionAdmin(PromotingAdmin):
             done,
             version.total,
         )
+
+    @admin.display(description=_("how the floor was measured"))
+    def floor_plot(self, version: IndexVersion) -> SafeString | str:
+        """Both kinds of sample on one axis, the floor between them, and in words what it does."""
+        matches, nonsense = (version.floor_samples.get(name, []) for name in ("matches", "nonsense"))
+        if not (matches and nonsense):
+            return str(_("It was not measured: there were no titles to measure it on."))
+        if version.floor is None:
+            words = gettext("No cosine tells matches from nonsense here, so nothing is left out.")
+        else:
+            words = gettext(
+                "%(kept)d %% of the matches are kept, %(refused)d %% of the nonsense is left out."
+            ) % {
+                "kept": round(100 * sum(value >= version.floor for value in matches) / len(matches)),
+                "refused": round(100 * sum(value < version.floor for value in nonsense) / len(nonsense)),
+            }
+        rows = [
+            (_("beginnings of titles and their items"), matches),
+            (_("meaningless words and the nearest item"), nonsense),
+        ]
+        return format_html("{}<p>{}</p>", charts.strips(rows, mark=version.floor, alt=words), words)
 
     @admin.display(description=_("encoder options"))
     def encoder_settings(self, version: IndexVersion) -> SafeString:

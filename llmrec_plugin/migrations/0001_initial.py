@@ -233,6 +233,7 @@ class Migration(migrations.Migration):
                 ('analysis_id', models.CharField(max_length=64, verbose_name='analysis identity')),
                 ('schema', models.JSONField(help_text='{"text_fields": [name], "filters": {name: kind}} as indexed.', verbose_name='schema')),
                 ('floor', models.FloatField(blank=True, help_text='Least cosine of a meaningful match, measured when the version was built; empty: off.', null=True, verbose_name='similarity floor')),
+                ('floor_samples', models.JSONField(blank=True, default=dict, editable=False)),
                 ('marked_until', models.CharField(blank=True, default='', editable=False, max_length=255)),
                 ('marking_done', models.BooleanField(default=False, editable=False)),
                 ('total', models.PositiveIntegerField(default=0, verbose_name='items to index')),

@@ -32,6 +32,8 @@ class IndexVersion(models.Model):
         blank=True,
         help_text=_("Least cosine of a meaningful match, measured when the version was built; empty: off."),
     )
+    floor_samples = models.JSONField(default=dict, blank=True, editable=False)
+    """What the floor was measured on: {"matches": [cosine], "nonsense": [cosine]}."""
     marked_until = models.CharField(max_length=255, blank=True, default="", editable=False)
     marking_done = models.BooleanField(default=False, editable=False)
     total = models.PositiveIntegerField(_("items to index"), default=0)

@@ -18,7 +18,7 @@ from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
 from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
-from llmrec_plugin.services.calibration import measure_floor
+from llmrec_plugin.services.calibration import Measured, measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
 from llmrec_plugin.services.encoders import wanted_spec
 from llmrec_plugin.services.live import engine_of, find_live_pair, schema_of
@@ -111,9 +111,9 @@ def build(
         report = _fill(version, lease, progress)
         engine_of(version).refresh(version.name)
         if version.state == IndexVersion.State.BUILDING:
-            floor = measure_floor(document, version, encoder)
+            measured = measure_floor(document, version, encoder)
             lease.beat()
-            _become_ready(version, floor)
+            _become_ready(version, measured)
             report += _fill(version, lease, None)  # what changed meanwhile, or waited before the build
         if promote and not _is_live(version):
             promotion.promote(version, by=by, reason="build")
@@ -265,11 +265,12 @@ def _stop_at_outage(version: IndexVersion) -> None:
         raise failure(f"{down.last_error} The build goes on where it stopped when it is run again.")
 
 
-def _become_ready(version: IndexVersion, floor: float | None) -> None:
+def _become_ready(version: IndexVersion, measured: Measured) -> None:
     version.state = IndexVersion.State.READY
     version.ready_at = timezone.now()
-    version.floor = floor
-    version.save(update_fields=["state", "ready_at", "floor"])
+    version.floor = measured.floor
+    version.floor_samples = measured.samples()
+    version.save(update_fields=["state", "ready_at", "floor", "floor_samples"])
 
 
 def estimate(label: str) -> Estimate:

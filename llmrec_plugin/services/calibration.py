@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,25 +24,42 @@ TYPED_WORDS = 2
 TYPED_CHARACTERS = 4
 """Where no spaces divide words."""
 SEED = 0
+DECIMALS = 4
 HAN = (0x4E00, 0x9FA5)
 HAN_LANGUAGES = {"zh", "ja", "ko"}
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
-def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder: Encoder) -> float | None:
-    """The least cosine of a meaningful match in this index; None: it cannot be told, so there is no floor.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The floor of an index, and what it was measured on."""
 
-    The same index gives the same floor every time.
-    """
+    floor: float | None = None
+    """The least cosine of a meaningful match; None: it cannot be told, so there is none."""
+    matches: Sequence[float] = ()
+    """Cosines of items to the beginnings of their own titles."""
+    nonsense: Sequence[float] = ()
+    """The best cosine that each meaningless query finds."""
+
+    def samples(self) -> dict[str, list[float]]:
+        """As `IndexVersion.floor_samples` keeps them."""
+        return {
+            name: [round(float(value), DECIMALS) for value in sorted(values)]
+            for name, values in (("matches", self.matches), ("nonsense", self.nonsense))
+        }
+
+
+def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder: Encoder) -> Measured:
+    """The similarity floor of this index; the same index gives the same every time."""
     items = {found.key: found.title for found in sample(document, TITLES) if found.title}
     if not items:
-        return None
+        return Measured()
     rows = Embedding.objects.filter(
         document=document.label, encoder_id=version.encoder_id, object_id__in=list(items)
     )
     own = {row.object_id: row.as_array() for row in rows}
     if not own:
-        return None
+        return Measured()
     typed = encoder.encode_query([as_typed(items[key]) for key in own])
     matches = np.einsum("ij,ij->i", typed, np.stack(list(own.values())))
     queries = nonsense(np.random.default_rng(SEED), NONSENSE_QUERIES, languages=get_settings().LANGUAGES)
@@ -49,7 +68,8 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
         for vector in encoder.encode_query(queries)
         if (hits := engine_of(version).search(version.name, EngineQuery(vector=vector, limit=1)).vector)
     ]
-    return similarity_floor(np.asarray(best, dtype=np.float32), matches)
+    floor = similarity_floor(np.asarray(best, dtype=np.float32), matches)
+    return Measured(floor=floor, matches=matches.tolist(), nonsense=best)
 
 
 def as_typed(title: str) -> str:

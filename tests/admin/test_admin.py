@@ -186,3 +186,28 @@ def test_lists_need_a_bounded_number_of_queries(
 def test_the_admin_speaks_chinese(editor: Client, shop: list[Product]) -> None:
     response = editor.get(url("status"), headers={"accept-language": "zh-hans"})
     assert "状态" in response.text
+
+
+def test_an_index_version_shows_on_what_its_floor_was_measured(admin_client: Client) -> None:
+    version = IndexVersion.objects.create(
+        document="product",
+        name="llmrec-product-1",
+        encoder_name="e",
+        encoder_id="e",
+        dimensions=2,
+        analysis_id="a",
+        schema={"text_fields": [], "filters": {}},
+        floor=0.5,
+        floor_samples={"matches": [0.4, 0.6, 0.7, 0.9], "nonsense": [0.1, 0.2, 0.3, 0.55]},
+    )
+    url = reverse("admin:llmrec_plugin_indexversion_change", args=[version.pk])
+
+    def page() -> str:
+        return admin_client.get(url).content.decode()
+
+    assert "75 % of the matches are kept, 75 % of the nonsense is left out." in page()
+    assert page().count('<line x1="') >= 9
+    IndexVersion.objects.update(floor=None)
+    assert "nothing is left out" in page()
+    IndexVersion.objects.update(floor_samples={})
+    assert "It was not measured" in page()

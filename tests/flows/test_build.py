@@ -338,6 +338,9 @@ class TestFloor:
         assert first.floor is not None
         assert 0 < first.floor < 1
         assert first.floor == pytest.approx(second.floor)
+        assert first.floor_samples == second.floor_samples
+        assert len(first.floor_samples["matches"]) == 60
+        assert len(first.floor_samples["nonsense"]) == calibration.NONSENSE_QUERIES
 
     def test_a_handful_of_items_has_no_floor(self) -> None:
         stock(3)
