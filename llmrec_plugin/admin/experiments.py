@@ -22,7 +22,7 @@ from llmrec_plugin.admin.base import ModelAdmin
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Arm, Experiment, IndexVersion, ModelVersion
-from llmrec_plugin.services import experiment_report, experiments
+from llmrec_plugin.services import experiment_report, experiments, placements
 
 
 class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -32,7 +32,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, values in (("document", registry.labels()), ("placement", experiments.lists())):
+        for name, values in (("document", registry.labels()), ("placement", placements.names_of_lists())):
             if name in self.fields:
                 self.fields[name] = forms.ChoiceField(
                     label=self.fields[name].label,

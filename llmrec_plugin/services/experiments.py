@@ -14,29 +14,22 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
 from llmrec_plugin.experiments.analysis import visitors_needed
-from llmrec_plugin.models import Arm, Configuration, Experiment, IndexVersion
-from llmrec_plugin.models.experiments import check_overrides
+from llmrec_plugin.models import Arm, Configuration, Experiment, IndexVersion, Placement
 from llmrec_plugin.services import experiment_report, promotion, running
 from llmrec_plugin.services.live import live_pair
-from llmrec_plugin.services.placements import all_placements, get_placement
+from llmrec_plugin.services.placements import get_placement
+from llmrec_plugin.services.shelves import ABOUT_AN_ITEM
 
 logger = logging.getLogger(__name__)
 
 SEARCH = "search"
-ABOUT_AN_ITEM = ("similar", "also")
-"""Lists that the services make without a placement of that name."""
-
-
-def lists() -> list[str]:
-    """Names of all lists that an experiment can be about."""
-    return list(dict.fromkeys([SEARCH, *ABOUT_AN_ITEM, *all_placements()]))
 
 
 def check(experiment: Experiment) -> list[Arm]:
     """The arms, the control first; raises ConfigurationError, with the cure, for what cannot be started."""
     try:
         registry.get(experiment.document)
-        if experiment.placement not in (SEARCH, *ABOUT_AN_ITEM):
+        if experiment.placement != SEARCH:
             get_placement(experiment.placement)
     except NotFound as error:
         raise ConfigurationError(str(error)) from error
@@ -62,14 +55,11 @@ def _check_arm(experiment: Experiment, arm: Arm) -> None:
     where = f'The arm "{arm}"'
     try:
         arm.clean()
-        check_overrides(arm.overrides)
         if arm.placement:
-            get_placement(arm.placement)
+            _check_placement(experiment, arm)
     except (ValidationError, NotFound) as error:
         messages = error.messages if isinstance(error, ValidationError) else [str(error)]
         raise ConfigurationError(f"{where}: {' '.join(messages)}") from error
-    if arm.placement and experiment.placement in (SEARCH, *ABOUT_AN_ITEM):
-        raise ConfigurationError(f'{where} names a placement, but "{experiment.placement}" is none.')
     for version in (arm.index_version, arm.model_version):
         if version is not None and version.document != experiment.document:
             raise ConfigurationError(f'{where}: "{version}" belongs to "{version.document}".')
@@ -77,6 +67,17 @@ def _check_arm(experiment: Experiment, arm: Arm) -> None:
         raise ConfigurationError(f"{where}: what model version {arm.model_version_id} learned is not kept.")
     if arm.index_version is not None and arm.index_version.state != IndexVersion.State.READY:
         raise ConfigurationError(f'{where}: the index "{arm.index_version}" is not ready.')
+
+
+def _check_placement(experiment: Experiment, arm: Arm) -> None:
+    if experiment.placement == SEARCH:
+        raise ConfigurationError(f'The arm "{arm}" names a placement, but a search shows none.')
+    shown, replaced = get_placement(arm.placement), get_placement(experiment.placement)
+    if shown.type in ABOUT_AN_ITEM and replaced.type not in ABOUT_AN_ITEM:
+        raise ConfigurationError(
+            f'The arm "{arm}" shows "{shown.name}", which needs the item that a page is about; pages do not '
+            f'name one when they ask for "{replaced.name}".'
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,22 +165,18 @@ def stop(experiment: Experiment, *, by: str) -> Experiment:
 def adopt(arm: Arm, *, by: str) -> Experiment:
     """Make what the arm tried the rule for everybody, and stop the experiment if it is still running.
 
-    Settings go into the configuration, versions are promoted. Raises ConfigurationError, and changes
-    nothing, where that cannot be: an arm that shows another placement is adopted where placements are
-    declared.
+    Settings go into the configuration, versions are promoted, and a placement that was shown instead is
+    copied into the row of the one that was asked for. Raises ConfigurationError, and changes nothing, where
+    that cannot be.
     """
     experiment = arm.experiment
     if experiment.state == Experiment.State.DRAFT:
         raise ConfigurationError(f'"{experiment}" has not been started: there is nothing to adopt yet.')
-    if arm.placement:
-        raise ConfigurationError(
-            f'Declare "{experiment.placement}" as "{arm.placement}" is declared, and stop the experiment: '
-            "an experiment does not rewrite placements."
-        )
     with transaction.atomic():
         if experiment.state == Experiment.State.RUNNING:
             stop(experiment, by=by)
         _write_configuration(arm)
+        _write_placement(arm)
         if arm.index_version is not None or arm.model_version is not None:
             promotion.promote(
                 arm.index_version or live_pair(experiment.document).index_version,
@@ -202,3 +199,25 @@ def _write_configuration(arm: Arm) -> None:
     except ValidationError as error:
         raise ConfigurationError(" ".join(error.messages)) from error
     configuration.save()
+
+
+def _write_placement(arm: Arm) -> None:
+    """What it shows is as the arm's; its size and the document it is for stay its own."""
+    if not arm.placement:
+        return
+    replaced, shown = get_placement(arm.experiment.placement), get_placement(arm.placement)
+    Placement.objects.update_or_create(
+        name=replaced.name,
+        defaults={
+            "enabled": True,
+            "type": shown.type,
+            "document": replaced.document,
+            "size": replaced.size,
+            "hide": list(shown.hide),
+            "anchor": list(shown.anchor),
+            "filters": {name: list(texts) for name, texts in shown.filters.items()},
+            "diversity": shown.diversity,
+            "fresh": shown.fresh,
+            "fallback": list(shown.fallback),
+        },
+    )

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
-from llmrec_plugin.models import Configuration, Enrolment, Experiment, Impression, IndexVersion
+from llmrec_plugin.models import Configuration, Enrolment, Experiment, Impression, IndexVersion, Placement
 from llmrec_plugin.services import build, experiments, interactions, privacy, promotion, recommendations
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
@@ -230,6 +230,15 @@ def test_the_winner_becomes_the_rule_and_the_record_says_who_decided(shop: dict[
     assert by_words_alone(find())
 
 
+def test_a_placement_that_won_is_shown_by_the_name_that_pages_ask_for(shop: dict[str, Product]) -> None:
+    experiment = running("trending", instead="latest")
+    experiments.adopt(experiment.arms.get(name="new"), by="editor")
+    page = recommendations.recommend("trending", document="product", size=3)
+    assert page.results[0].reasons == ("New here",)
+    row = Placement.objects.get()
+    assert (row.name, row.type, row.size) == ("trending", "latest", 12)
+
+
 def test_a_draft_has_nothing_to_adopt_and_a_stopped_one_does_not_start_again(
     shop: dict[str, Product],
 ) -> None:
@@ -259,7 +268,8 @@ def test_two_experiments_on_one_list_do_not_run_together(shop: dict[str, Product
         ({"overrides": {"text_wait": 0.3}}, "no setting “text_wait”"),
         ({"overrides": {"text_weight": 3}}, "text_weight: Ensure this value is less than or equal to 1"),
         ({"overrides": [1]}, "Give an object"),
-        ({"instead": "latest"}, '"search" is none'),
+        ({"instead": "latest"}, "a search shows none"),
+        ({"placement": "trending", "instead": "similar"}, "needs the item that a page is about"),
         ({"placement": "trending", "instead": "latst"}, 'Did you mean "latest"'),
         ({"arms": 2, "method": "interleaving"}, "Interleaving compares two arms"),
         ({"arms": 0}, ""),
