@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
 from llmrec_plugin.models import Evaluation
+from llmrec_plugin.services.evaluation.recommendation import SERVED
 from llmrec_plugin.services.evaluation.tables import METHODS, Table, learning, tables
 
 
@@ -43,7 +44,7 @@ class EvaluationAdmin(ReadOnlyAdmin):
         recommendation = evaluation.report.get("recommendation")
         said = learning(recommendation) if recommendation else ""
         shown = format_html_join("", "{}", ([_table(table)] for table in tables(evaluation.report)))
-        return format_html("<div>{}<p>{}</p><p>{}</p></div>", shown, said, how)
+        return format_html("<div><p>{}</p><p>{}</p>{}</div>", said, how, shown)
 
     @admin.display(description=_("report"))
     def report_text(self, evaluation: Evaluation) -> SafeString:
@@ -61,16 +62,18 @@ def _table(table: Table) -> SafeString:
         ),
     )
     return format_html(
-        "<table><caption>{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+        '<table style="margin-bottom:1.5em"><caption>{}</caption>'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
         table.title,
         head,
         rows,
     )
 
 
-def _named(name: str) -> str:
-    """A method, or one method - another, in the reader's language."""
-    return " - ".join(str(METHODS.get(part, part)) for part in name.split(" - "))
+def _named(name: str) -> SafeString | str:
+    """A method, or one method - another, in the reader's language; what is served stands out."""
+    words = " - ".join(str(METHODS.get(part, part)) for part in name.split(" - "))
+    return format_html("<strong>{}</strong>", words) if name == SERVED else words
 
 
 def _value(report: dict[str, Any], part: str, method: str) -> str:

@@ -32,7 +32,7 @@ REPORT = {
         "best_baseline": "ease",
         "methods": {"ease": METRICS, "served": {**METRICS, "NDCG@10": 0.1434}},
         "slices": {"cold items": {"served": METRICS}, "cold users": {"served": METRICS}},
-        "paired": [PAIRED],
+        "paired": [PAIRED, {**PAIRED, "slice": "cold items among cold items"}],
         "ladder": {"step": "head", "gate": {"taken": True}},
         "fit_seconds": 3.25,
     },
@@ -49,13 +49,26 @@ def test_the_tables_say_who_won_by_how_much_and_how_sure_that_is(admin_client: C
     page = page_of(admin_client, REPORT)
     assert "Recommendation, the latest events: 90 of 1000 foreseen, 50 items, 20 users" in page
     assert "0.1434" in page
-    assert "+0.0110 … +0.0310" in page
+    assert "+0.0110\u00a0…\u00a0+0.0310" in page
     assert "what is served - taken by the same people (EASE)" in page
+    assert "NDCG@10 (Items without events, among themselves)" in page
+    assert "<strong>what is served</strong>" in page
     assert "Items without events: 5 events" in page
     assert "Users without events" not in page  # there were none
     assert "Training took 3.2 s, and its highest step “head” was served." in page
     assert "Search: 7 queries, 80 judgements" in page
     assert "<td>–</td>" in page
+
+
+def test_encoders_are_compared_task_by_task(admin_client: Client) -> None:
+    compared = [
+        {**PAIRED, "method": "e5", "baseline": "minilm", "task": task}
+        for task in ("recommendation", "search")
+    ]
+    page = page_of(admin_client, {"comparison": compared})
+    assert "Encoders: recommendation as served" in page
+    assert "Encoders: search as served" in page
+    assert page.count("e5 - minilm") == 2
 
 
 def test_the_list_shows_the_figures_that_count(admin_client: Client) -> None:

@@ -56,8 +56,13 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
         yield _methods(_("Search: %(queries)d queries, %(judgements)d judgements") % found, search["methods"])
         yield _paired(_("Search: differences"), search["paired"])
     yield from _pointwise(report.get("pointwise", {}))
-    if "comparison" in report:
-        yield _paired(_("Encoders: what is served"), report["comparison"])
+    for task, title in (
+        ("recommendation", _("Encoders: recommendation as served")),
+        ("search", _("Encoders: search as served")),
+    ):
+        compared = [row for row in report.get("comparison", ()) if row["task"] == task]
+        if compared:
+            yield _paired(title, compared)
 
 
 def learning(recommendation: Mapping[str, Any]) -> str:
@@ -114,17 +119,21 @@ def _paired(title: str, paired: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
             f"{row['method']} - {row['baseline']}",
-            " ".join(
-                filter(None, [row.get("task"), row["metric"], row.get("slice") and f"({row['slice']})"])
-            ),
+            _measured(row),
             _number(row["difference"], signed=True),
-            f"{_number(row['low'], signed=True)} … {_number(row['high'], signed=True)}",
+            f"{_number(row['low'], signed=True)}\u00a0…\u00a0{_number(row['high'], signed=True)}",
             _number(row["ratio"]),
         ]
         for row in paired
     ]
     header = ["", _("metric"), _("difference"), _("interval (95 %)"), _("ratio")]
     return Table(title=title, header=header, rows=rows)
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    """The metric of a difference and, where it is not all of the events, what of."""
+    part = row.get("slice")
+    return f"{row['metric']} ({SLICES[part]})" if part else str(row["metric"])
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:
