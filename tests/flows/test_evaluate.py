@@ -163,6 +163,7 @@ def test_judged_queries_are_answered_by_each_leg_and_encoders_compared(
     [
         (["--interactions", "{interactions}"], "--interactions needs the items"),
         (["--document", "product"], "has no items with a text"),
+        (["--items", "{items}", "--output", "{items}/report.json"], "cannot be written"),
         (["--items", "nowhere.jsonl", "--interactions", "nowhere.jsonl"], "there is no file"),
         (["--items", "{items}"], "nothing to measure by"),
         (["--items", "{items}", "--queries", "{items}"], "give both"),

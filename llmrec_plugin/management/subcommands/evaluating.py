@@ -81,6 +81,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _evaluate(options: Options, output: Output) -> bool:
+    if options["output"] is not None:
+        _write(options["output"], {})  # to learn now, and not in an hour, that it cannot be written
     report = _on_site(options, output) if options["items"] is None else _on_files(options, output)
     for table in tables(report):
         output.line()
@@ -149,11 +151,14 @@ def _bars(output: Output) -> Iterator[Tell]:
 
 
 def _write(path: Path, report: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; an empty report is only a try. Raises InvalidRequest where that fails."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         unfinished.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        if report:
+            unfinished.replace(path)
+        else:
+            unfinished.unlink()
     except OSError as error:
         raise InvalidRequest(f"--output: {path} cannot be written: {error}.", parameter="output") from error
 
