@@ -126,7 +126,8 @@ def _listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSy
     try:
         retrieved = retrieval.retrieve(asked, query, pair, configuration)
     except (BackendUnavailable, NotFound) as error:
-        logger.error("engine unusable document=%s error=%s", document.label, error)
+        # by type alone: an engine may quote what it was asked
+        logger.error("engine unusable document=%s error=%s", document.label, type(error).__name__)
         return _last_resort(pair, configuration, query, ruling)
     return _found_list(retrieved, request, query, ruling, pair, configuration, strength=strength)
 

@@ -57,7 +57,7 @@ def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
     try:
         keys = [key for key in _begun(pair, starts) if key not in ruling.hidden]
     except (BackendUnavailable, NotFound) as error:
-        logger.error("engine unusable document=%s error=%s", document, error)
+        logger.error("engine unusable document=%s error=%s", document, type(error).__name__)
         return Suggestions(queries=tuple(searches), degraded=("engine",))
     allowed = matching.passing(declared, keys, unless=ruling.unless, version=pair.index_version)
     chosen = _most_popular([key for key in keys if key in allowed], document, pair, configuration)[:size]

@@ -27,10 +27,11 @@ class SearchBackend(base.SearchBackend):
         raise BackendUnavailable(WHY)
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        raise BackendUnavailable(WHY)
+        """As a real one may, it quotes what it was asked."""
+        raise BackendUnavailable(f"{WHY} It was asked {query.text}.")
 
     def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
-        raise BackendUnavailable(WHY)
+        raise BackendUnavailable(f"{WHY} It was asked for {starts}.")
 
     def count(self, name: str) -> int:
         raise BackendUnavailable(WHY)
