@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ModelAdmin
-from llmrec_plugin.models import Configuration
+from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.edited import admin_url
+from llmrec_plugin.admin.previewing import Compared, PreviewedAdmin, PreviewForm, compared, lists, searches
+from llmrec_plugin.documents import registry
+from llmrec_plugin.models import Configuration, ConfigurationChange
+from llmrec_plugin.services.exploring import Question, Way
+
+PERSONAL_LIST = "for-you"
+EMPTY = {"document": "", "queries": [], "user": "", "item": ""}
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(ModelAdmin):
+class ConfigurationAdmin(PreviewedAdmin):
     """Opens the row directly: there is only one."""
 
     fieldsets = [
@@ -52,6 +64,22 @@ class ConfigurationAdmin(ModelAdmin):
     ]
     readonly_fields = ["updated_at"]
 
+    def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[Question]:
+        return _questions(asked)
+
+    def ways(self, candidate: Configuration, question: Question) -> tuple[Way, Way]:
+        return Way(configuration=Configuration.current()), Way(configuration=candidate)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["history_of_values"] = admin_url("configurationchange", "changelist")
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Configuration, form: Any, change: bool) -> None:
+        obj.changed_by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -70,3 +98,75 @@ class ConfigurationAdmin(ModelAdmin):
     def response_change(self, request: HttpRequest, obj: Configuration) -> HttpResponse:
         messages.info(request, _("The new weights are in effect from the next request on."))
         return super().response_change(request, obj)
+
+
+def _questions(asked: dict[str, Any]) -> list[Question]:
+    """Some queries and the personal list of one document."""
+    label = asked["document"] or next(iter(registry.labels()), "")
+    return [*searches(label, asked), *lists(label, [PERSONAL_LIST], asked)]
+
+
+@admin.register(ConfigurationChange)
+class ConfigurationChangeAdmin(ReadOnlyAdmin):
+    """What the values have been, what changed each time, and the way back."""
+
+    list_display = ["at", "by", "what", "way_back"]
+    list_display_links = None
+
+    @admin.display(description=_("what changed"))
+    def what(self, change: ConfigurationChange) -> str:
+        former = ConfigurationChange.objects.filter(pk__lt=change.pk).first()
+        if former is None:
+            return str(_("the first values on record"))
+        changed = differences(former.values, change.values)
+        return "; ".join(f"{name}: {old} → {new}" for name, old, new in changed)
+
+    @admin.display(description="")
+    def way_back(self, change: ConfigurationChange) -> SafeString:
+        address = admin_url("configurationchange", "restore", change.pk)
+        return format_html('<a href="{}">{}</a>', address, _("Look and go back to it"))
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.restore_view)
+        own = path("<int:pk>/restore/", view, name="llmrec_plugin_configurationchange_restore")
+        return [own, *super().get_urls()]
+
+    def restore_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """First what it would do; then, asked to, the values of that moment become those of now."""
+        if not request.user.has_perm("llmrec_plugin.change_configuration"):
+            raise PermissionDenied
+        change = get_object_or_404(ConfigurationChange, pk=pk)
+        current = Configuration.current()
+        candidate = current.with_overrides(change.known_values())
+        if request.method == "POST":
+            candidate.changed_by = request.user.get_username()
+            candidate.save()
+            self.log_change(request, change, str(_("These values were restored.")))
+            messages.success(request, _("The values of that moment are in effect from the next request on."))
+            return HttpResponseRedirect(admin_url("configurationchange", "changelist"))
+        form = PreviewForm(request.GET if any(key.startswith("preview-") for key in request.GET) else None)
+        asked = form.cleaned_data if form.is_bound and form.is_valid() else EMPTY
+        found: list[Compared] = compared(
+            _questions(asked), lambda question: (Way(configuration=current), Way(configuration=candidate))
+        )
+        values = {name: getattr(current, name) for name in change.known_values()}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Go back to earlier values"),
+            "change": change,
+            "differences": differences(values, change.known_values()),
+            "compared": found,
+            "form": form,
+            "opts": self.model._meta,
+        }
+        return TemplateResponse(request, "admin/llmrec_plugin/configurationchange/restore.html", context)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(name as the form has it, value before, value after) of what is not the same."""
+    found = []
+    for name, value in new.items():
+        if old.get(name) != value:
+            field = Configuration._meta.get_field(name) if name in Configuration.tunable() else None
+            found.append((str(getattr(field, "verbose_name", name)), old.get(name, "–"), value))
+    return found

@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.edited import EditedAdmin
 from llmrec_plugin.admin.fields import FiltersField
+from llmrec_plugin.admin.previewing import lists
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.models import Interaction, Placement
+from llmrec_plugin.models import Configuration, Interaction, Placement
+from llmrec_plugin.services.exploring import Question, Way
 from llmrec_plugin.services.placements import ANCHORS, FALLBACKS, PERSONAL, TAKEN, check_filters, of_row
 
 _KINDS = [choice for choice in Interaction.Kind.choices if choice[0] != "dismiss"]
@@ -105,6 +107,14 @@ class PlacementAdmin(EditedAdmin):
         (_("Which items"), {"fields": ["filters", "hide", "anchor"]}),
         (_("In what order"), {"fields": ["diversity", "fresh", "fallback"]}),
     ]
+
+    def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[Question]:
+        label = candidate.document or asked["document"]
+        return lists(label, [candidate.name], asked)
+
+    def ways(self, candidate: Placement, question: Question) -> tuple[Way, Way]:
+        configuration = Configuration.current()
+        return Way(configuration=configuration), Way(configuration=configuration, slot=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
         """A new row leaves out what the visitor has, as the built-in personal lists do."""

@@ -18,11 +18,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from llmrec_plugin.admin.edited import EditedAdmin, admin_url
+from llmrec_plugin.admin.explorer import rules_with
 from llmrec_plugin.admin.fields import FiltersField, LinesField, items_of, titled
+from llmrec_plugin.admin.previewing import lists, searches
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.models import Rule
+from llmrec_plugin.models import Configuration, Rule
 from llmrec_plugin.services import placements
+from llmrec_plugin.services.exploring import Question, Way
 from llmrec_plugin.services.filter_texts import read_filters
 from llmrec_plugin.services.rule_conflicts import Conflict, conflicts_of
 
@@ -32,6 +35,7 @@ _SAID = {
     "hidden": _("“%(other)s” and this rule disagree on whether %(items)s is seen at all: it is hidden."),
     "both ways": _("“%(other)s” moves the same items (%(items)s) the other way: both add up."),
 }
+SEARCH = "search"
 SHOWN_ITEMS = 5
 WHEN = ["match", "phrases", "list_filters", "placements", "audience", "starts_at", "ends_at"]
 
@@ -136,6 +140,20 @@ class RuleAdmin(EditedAdmin):
         (_("Other rules"), {"fields": ["conflicts"]}),
     ]
     readonly_fields = ["conflicts"]
+
+    def questions(self, candidate: Rule, asked: dict[str, Any]) -> list[Question]:
+        names = [name for name in candidate.placements if name != SEARCH] if candidate.placements else []
+        found = lists(candidate.document, names, asked)
+        if not candidate.placements or SEARCH in candidate.placements:
+            found = [*searches(candidate.document, asked, phrases=candidate.phrases), *found]
+        return found
+
+    def ways(self, candidate: Rule, question: Question) -> tuple[Way, Way]:
+        """Against the lists without it, so that its effect is seen after it was saved, too."""
+        configuration = Configuration.current()
+        others = [rule for rule in rules_with(candidate) if rule is not candidate]
+        now = Way(configuration=configuration, rules=others)
+        return now, Way(configuration=configuration, rules=rules_with(candidate))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """With the number of conflicts of each rule on the page."""

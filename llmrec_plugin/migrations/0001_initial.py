@@ -49,6 +49,34 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Exploration',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'query explorer',
+                'verbose_name_plural': 'query explorer',
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('llmrec_plugin.configuration',),
+        ),
+        migrations.CreateModel(
+            name='ConfigurationChange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='at')),
+                ('by', models.CharField(blank=True, default='', max_length=150, verbose_name='by')),
+                ('values', models.JSONField(verbose_name='values')),
+            ],
+            options={
+                'verbose_name': 'earlier configuration',
+                'verbose_name_plural': 'earlier configurations',
+                'ordering': ['-id'],
+            },
+        ),
+        migrations.CreateModel(
             name='Rule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

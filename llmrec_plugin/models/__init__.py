@@ -1,10 +1,12 @@
 """All tables of the app, one module per aggregate."""
 
 from llmrec_plugin.models.configuration import Configuration
+from llmrec_plugin.models.configuration_changes import ConfigurationChange
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
 from llmrec_plugin.models.evaluations import Evaluation
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
+from llmrec_plugin.models.exploring import Exploration
 from llmrec_plugin.models.interactions import (
     Consent,
     Dashboard,
@@ -25,6 +27,7 @@ from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefac
 __all__ = [
     "Arm",
     "Configuration",
+    "ConfigurationChange",
     "Consent",
     "Dashboard",
     "Deployment",
@@ -33,6 +36,7 @@ __all__ = [
     "Enrolment",
     "Evaluation",
     "Experiment",
+    "Exploration",
     "ImportedItem",
     "Impression",
     "IndexBatch",

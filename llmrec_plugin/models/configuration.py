@@ -168,6 +168,9 @@ class Configuration(models.Model):
     edition = models.CharField(max_length=16, default="", editable=False)
     """Another one after each change of rules, placements or experiments; empty: there have never been any."""
 
+    changed_by = ""
+    """Who is about to save it: for the history of its values."""
+
     class Meta:
         verbose_name = _("configuration")
         verbose_name_plural = _("configuration")

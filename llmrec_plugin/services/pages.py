@@ -94,11 +94,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
 
     `started` is the `time.perf_counter()` of the request's beginning.
     """
-    rows, end = _visible_rows(ranked.document, ranked.items, 0, page_size, ranked.words)
-    if len(rows) < page_size and ranked.more is not None:
-        ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, page_size - len(rows))])
-        further, end = _visible_rows(ranked.document, ranked.items, end, page_size - len(rows), ranked.words)
-        rows += further
+    ranked, rows, end = _first_rows(ranked, page_size)
     gone = end - len(rows)
     shown = {row.item.key for row in rows}
     kept = [*(row.item for row in rows), *ranked.items[end:]]
@@ -125,6 +121,22 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     for part in ranked.degraded:
         monitoring.degraded_lists.add(document=label, placement=placement, part=part)
     return page
+
+
+def glance(ranked: RankedList, *, size: int) -> tuple[ResultItem, ...]:
+    """The first items as a visitor would see them; nothing is kept or counted."""
+    ranked, rows, _ = _first_rows(ranked, size)
+    return _results(ranked.document, rows, ranked.context, ranked.words)
+
+
+def _first_rows(ranked: RankedList, size: int) -> tuple[RankedList, list[_Row], int]:
+    """The list, made longer where too much of it has vanished, its first rows, and where the next begin."""
+    rows, end = _visible_rows(ranked.document, ranked.items, 0, size, ranked.words)
+    if len(rows) < size and ranked.more is not None:
+        ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, size - len(rows))])
+        further, end = _visible_rows(ranked.document, ranked.items, end, size - len(rows), ranked.words)
+        rows += further
+    return ranked, rows, end
 
 
 def notes(page: ResultPage) -> dict[str, Any]:

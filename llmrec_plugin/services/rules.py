@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -187,7 +189,9 @@ def ruling(occasion: Occasion, configuration: Configuration) -> Ruling:
 
     A rule for those of whom nothing is known takes a second one where the user's events were not read.
     """
-    candidates = _rules.at(configuration).get(occasion.document.label, ())
+    tried = _tried.get()
+    by_document = _rules.at(configuration) if tried is None else tried
+    candidates = by_document.get(occasion.document.label, ())
     if not candidates:
         return Ruling(occasion=occasion)
     text = fold(occasion.text)
@@ -250,10 +254,24 @@ def _is_indexed(rule: KnownRule, version: IndexVersion | None) -> bool:
     return all(item.field in filters.kinds_of(version) for item in rule.item_filters)
 
 
+@contextmanager
+def trying(rows: Iterable[Rule]) -> Iterator[None]:
+    """Within it these are the rules in effect, for this thread alone: to look before others see it."""
+    token = _tried.set(_by_document(rows))
+    try:
+        yield
+    finally:
+        _tried.reset(token)
+
+
 def _read() -> Mapping[str, tuple[KnownRule, ...]]:
     """By document; one query."""
+    return _by_document(Rule.objects.filter(enabled=True).order_by("priority", "id"))
+
+
+def _by_document(rows: Iterable[Rule]) -> Mapping[str, tuple[KnownRule, ...]]:
     rules: dict[str, list[KnownRule]] = {}
-    for row in Rule.objects.filter(enabled=True).order_by("priority", "id"):
+    for row in rows:
         try:
             rules.setdefault(row.document, []).append(known(row))
         except LlmrecError as error:  # the declaration has changed since; the admin says so, too
@@ -261,6 +279,7 @@ def _read() -> Mapping[str, tuple[KnownRule, ...]]:
     return {label: tuple(found) for label, found in rules.items()}
 
 
+_tried: ContextVar[Mapping[str, tuple[KnownRule, ...]] | None] = ContextVar("tried rules", default=None)
 _rules = Remembered[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
 
 

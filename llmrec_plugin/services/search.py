@@ -68,7 +68,7 @@ def search(request: SearchRequest) -> ResultPage:
     """
     started = time.perf_counter()
     ranked = arms.answer(
-        partial(_listed, request),
+        partial(listed, request),
         configuration=Configuration.current(),
         document=request.document,
         placement=PLACEMENT,
@@ -79,10 +79,10 @@ def search(request: SearchRequest) -> ResultPage:
 
 def preview(request: SearchRequest, *, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
     """The whole list as it would be with these synonyms; nothing of it is kept, and no experiment counts."""
-    return _listed(request, Variant(configuration=Configuration.current()), proposed)
+    return listed(request, Variant(configuration=Configuration.current()), proposed)
 
 
-def _listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
+def listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
     """The whole list that the variant answers with."""
     document = registry.get(request.document)
     strength = _checked_strength(request)
