@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +22,7 @@ from llmrec_plugin.models import (
     Interaction,
     PopularQuery,
 )
+from llmrec_plugin.services import portrait, privacy
 
 
 @admin.register(PopularQuery)
@@ -26,10 +34,38 @@ class PopularQueryAdmin(ReadOnlyAdmin):
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyAdmin):
-    list_display = ["at", "user_key", "kind", "document", "object_id", "value", "position"]
+    list_display = ["at", "user", "kind", "document", "object_id", "value", "position"]
     list_filter = ["kind", "document"]
     search_fields = ["user_key", "object_id"]
     search_help_text = _("User or object, as a primary key.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
+        """What somebody did who refused is kept until it is erased, but nobody browses it."""
+        return privacy.consented(super().get_queryset(request))
+
+    @admin.display(description=_("user"), ordering="user_key")
+    def user(self, interaction: Interaction) -> SafeString:
+        url = reverse("admin:llmrec_plugin_interaction_profile")
+        query = urlencode({"user": interaction.user_key})
+        return format_html('<a href="{}?{}">{}</a>', url, query, interaction.user_key)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.profile_view)
+        return [path("profile/", view, name="llmrec_plugin_interaction_profile"), *super().get_urls()]
+
+    def profile_view(self, request: HttpRequest) -> HttpResponse:
+        """What is known of one user, and what of it counts."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        user_key = request.GET.get("user", "").strip()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Profile of a user"),
+            "opts": self.model._meta,
+            "user_key": user_key,
+            "portrait": portrait.of(user_key) if user_key else None,
+        }
+        return TemplateResponse(request, "admin/llmrec_plugin/interaction/profile.html", context)
 
 
 @admin.register(Impression)
@@ -63,6 +99,10 @@ class ImpressionAdmin(ReadOnlyAdmin):
         "model_version",
         "shown_items",
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Impression]:
+        """As with interactions."""
+        return privacy.consented(super().get_queryset(request))
 
     @admin.display(description=_("answered without"))
     def what_failed(self, impression: Impression) -> str:
