@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -15,10 +18,13 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin import charts
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.plots import figure
 from llmrec_plugin.admin.promoting import PromotingAdmin
+from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
-from llmrec_plugin.services import promotion
+from llmrec_plugin.services import pictures, promotion
 from llmrec_plugin.services.live import find_live_pair
+from llmrec_plugin.services.pictures import STEPS
 
 
 @admin.register(IndexVersion)
@@ -132,18 +138,9 @@ def _is_live(version: IndexVersion | ModelVersion) -> bool:
     return bool(version.pk == getattr(version, "live_id", None))  # annotated in get_queryset
 
 
-_STEPS = {
-    "popularity": _("popularity alone"),
-    "frozen": _("texts as the encoder reads them"),
-    "whitening": _("texts, what they share left out"),
-    "head": _("texts, turned by the events"),
-    "neighbours": _("with what people take together"),
-    "prior": _("with popularity, too"),
-}
-
-
 @admin.register(ModelVersion)
 class ModelVersionAdmin(PromotingAdmin):
+    change_list_template = "admin/llmrec_plugin/modelversion/change_list.html"
     title = _("Make a model version live")
     list_display = [
         "__str__",
@@ -151,12 +148,10 @@ class ModelVersionAdmin(PromotingAdmin):
         "events_until",
         "step",
         "beats",
-        "parent",
         "created_at",
         "promote_link",
     ]
     list_filter = ["document"]
-    list_select_related = ["parent"]
     fields = [
         "document",
         "state_now",
@@ -175,6 +170,34 @@ class ModelVersionAdmin(PromotingAdmin):
         versions: QuerySet[ModelVersion] = super().get_queryset(request)
         return versions.annotate(live_id=Subquery(newest.values("model_version_id")[:1]))
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.pictures_view)
+        return [path("pictures/", view, name="llmrec_plugin_modelversion_pictures"), *super().get_urls()]
+
+    def pictures_view(self, request: HttpRequest) -> HttpResponse:
+        """What was learned and how it went, of one document; a field that it does not know is left out."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        labels = list(registry.labels())
+        asked = request.GET.get("document", "")
+        document = asked if asked in labels else next(iter(labels), "")
+        pair = find_live_pair(document) if document else None
+        fields = sorted(pair.index_version.schema["filters"]) if pair else []
+        colour = request.GET.get("colour", "")
+        colour = colour if colour in fields else ""
+        shown = pictures.pictures(document, colour=colour) if document else ()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("What was learned, in pictures"),
+            "labels": labels,
+            "document": document,
+            "fields": fields,
+            "colour": colour,
+            "figures": [figure(picture) for picture in shown],
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/llmrec_plugin/pictures.html", context)
+
     @admin.display(description=_("state"))
     def state_now(self, version: ModelVersion) -> str:
         if _is_live(version):
@@ -188,7 +211,7 @@ class ModelVersionAdmin(PromotingAdmin):
     @admin.display(description=_("highest step"))
     def step(self, version: ModelVersion) -> str:
         name = version.report.get("step", "")
-        return str(_STEPS.get(name, name)) or "–"
+        return str(STEPS.get(name, name)) or "–"
 
     @admin.display(description=_("beats what was live"), boolean=True)
     def beats(self, version: ModelVersion) -> bool | None:
@@ -225,7 +248,7 @@ class ModelVersionAdmin(PromotingAdmin):
             "<tr><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (
-                    str(_STEPS.get(step["name"], step["name"])),
+                    str(STEPS.get(step["name"], step["name"])),
                     f"{step['value']:.4f}",
                     f"{step['gain']:+.4f}",
                     f"{step['low']:+.4f}",

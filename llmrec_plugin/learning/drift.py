@@ -62,6 +62,17 @@ def area_under_curve(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(above / (positives * negatives))
 
 
+def promises(
+    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
+) -> list[tuple[float, float, int]]:
+    """(mean probability promised, share that came true, how many), in bins of equal width; empty ones are
+    left out."""
+    true, given = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
+    place = np.minimum((given * bins).astype(np.int64), bins - 1)
+    held = [place == number for number in np.unique(place).tolist()]
+    return [(float(given[one].mean()), float(true[one].mean()), int(one.sum())) for one in held]
+
+
 def _drawn(rows: Matrix, rng: np.random.Generator) -> Matrix:
     if len(rows) <= MOST:
         return rows

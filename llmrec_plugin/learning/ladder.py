@@ -60,6 +60,10 @@ class Step:
     low: float
     """Lower bound of the paired gain over the rung that stood before."""
     taken: bool
+    high: float = 0.0
+    """Upper bound of the same."""
+    interval: tuple[float, float] | None = None
+    """Of `value`, by the same luck of which users there are; None: not asked for."""
     reason: str = ""
     """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse,
     "luck" when the whole climb does not clearly beat its lowest step, "coverage" when lists would show too
@@ -165,12 +169,15 @@ class _Climber:
         """The highest rung against what is served now, learned from the same events."""
         trials = self.trials
         gain = self._gain(self.values, trials.measure(served), confidence=GATE_CONFIDENCE)
+        alone = self._gain(self.values, np.zeros_like(self.values), confidence=GATE_CONFIDENCE)
         varied = gain.low <= 0 or trials.coverage(rival) >= COVERAGE_KEPT * trials.coverage(served)
         return Step(
             name="served",
             value=float(self.values.mean()),
             gain=gain.difference,
             low=gain.low,
+            high=gain.high,
+            interval=(alone.low, alone.high),
             taken=gain.low > 0 and varied,
             reason="" if varied else "coverage",
         )
@@ -224,6 +231,7 @@ class _Climber:
                 value=float(values.mean()),
                 gain=gain.difference,
                 low=gain.low,
+                high=gain.high,
                 taken=taken,
                 reason="" if spares_new else "new-items",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.lists import Values, accuracy
-from llmrec_plugin.evaluation.protocol import Case, Events, rank_cases, temporal_cases
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from llmrec_plugin.learning.drift import LEAST, MOST, separability
+from llmrec_plugin.learning.drift import LEAST, MOST, promises, separability
 from llmrec_plugin.learning.neighbours import Neighbours
+from llmrec_plugin.learning.pointwise import pairs
 from llmrec_plugin.learning.scoring import Collaborative, Histories
 from llmrec_plugin.learning.setups import Fitted, Setup, likeness, recent
 from llmrec_plugin.models import Configuration, DriftReport, Embedding, Impression, Interaction
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import privacy, training
+from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.live import LivePair, encoder_of, find_live_pair
 from llmrec_plugin.types import Matrix
 
@@ -63,6 +65,9 @@ class Ranking:
     low: float
     high: float
     cases: int
+    promises: Sequence[tuple[float, float, int]] = ()
+    """(probability promised, share that came true, how many): of what was taken, and as many drawn at
+    random; empty where scores are no probabilities."""
 
 
 def measure_all() -> list[DriftReport]:
@@ -224,7 +229,8 @@ class _Catalogue:
         )
         frozen = likeness(None, self.vectors, gamma=setup.gamma)
         values = [accuracy(rank_cases(_of_histories(score), cases).ranks)[METRIC] for score in (live, frozen)]
-        return _ranking(*values, users=[case.user for case in cases])
+        ranking = _ranking(*values, users=[case.user for case in cases])
+        return replace(ranking, promises=_promises(adaptation, live, cases))
 
     def _cases(self, fresh: list[Row], events: QuerySet[Interaction]) -> list[Case]:
         users = {user: number for number, user in enumerate(dict.fromkeys(user for user, _, _ in fresh))}
@@ -253,6 +259,20 @@ class _Catalogue:
 
 def _of_histories(score: Callable[[Histories], Matrix]) -> Callable[[Sequence[Case]], Matrix]:
     return lambda batch: score(recent(batch))
+
+
+def _promises(
+    adaptation: Adaptation | None, live: Fitted, cases: Sequence[Case]
+) -> list[tuple[float, float, int]]:
+    if adaptation is None or adaptation.pointwise is None:
+        return []
+    rng = np.random.default_rng(SEED)
+    batches = (cases[start : start + BATCH] for start in range(0, len(cases), BATCH))
+    drawn = [pairs(live(recent(batch)), batch, rng) for batch in batches]
+    taken = np.concatenate([one for one, _ in drawn])
+    others = np.concatenate([one for _, one in drawn])
+    labels = np.repeat([1.0, 0.0], [len(taken), len(others)])
+    return promises(labels, adaptation.pointwise(np.concatenate([taken, others])))
 
 
 def _ranking(live: Values, frozen: Values, *, users: list[int]) -> Ranking:

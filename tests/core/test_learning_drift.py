@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning import drift
-from llmrec_plugin.learning.drift import area_under_curve, separability
+from llmrec_plugin.learning.drift import area_under_curve, promises, separability
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -24,20 +24,20 @@ def drawn(count: int, rng: np.random.Generator, *, shift: float = 0.0) -> np.nda
     return unit(rows)
 
 
-@pytest.mark.parametrize("sizes", [(600, 600), (1_000, 100), (50, 50)])
+@pytest.mark.parametrize("sizes", [(300, 300), (500, 100)])
 def test_the_same_distribution_gives_about_one_half(sizes: tuple[int, int]) -> None:
     found = []
-    for seed in range(5):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         found.append(separability(drawn(sizes[0], rng), drawn(sizes[1], rng), rng=rng))
     assert np.mean(found) == pytest.approx(0.5, abs=0.05)
-    assert max(found) < 0.65 or min(sizes) < 100
+    assert max(found) < 0.65
 
 
 def test_a_planted_shift_is_found_and_a_larger_one_more_surely() -> None:
     rng = np.random.default_rng(3)
-    before = drawn(1_000, rng)
-    areas = [separability(before, drawn(1_000, rng, shift=shift), rng=rng) for shift in (0.0, 1.0, 3.0)]
+    before = drawn(600, rng)
+    areas = [separability(before, drawn(600, rng, shift=shift), rng=rng) for shift in (0.0, 1.0, 3.0)]
     # Two normal distributions a standard deviation apart have an area of Phi(1 / sqrt 2) = .76.
     assert areas[0] < 0.56
     assert 0.70 < areas[1] < 0.80
@@ -84,6 +84,16 @@ def test_the_area_counts_ties_half() -> None:
     assert area_under_curve([1, 1, 1], [True, False, False]) == 0.5
     assert math.isnan(area_under_curve([1, 2], [True, True]))
     assert math.isnan(area_under_curve([], []))
+
+
+def test_what_was_promised_is_set_beside_what_came_true() -> None:
+    found = promises([1, 0, 1, 1, 0], [0.05, 0.01, 0.99, 1.0, 0.61])
+    assert found == [
+        (pytest.approx(0.03), 0.5, 2),
+        (pytest.approx(0.61), 0.0, 1),
+        (pytest.approx(0.995), 1.0, 2),
+    ]
+    assert promises([], []) == []
 
 
 @given(

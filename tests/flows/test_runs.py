@@ -16,7 +16,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector, LeaseLost, NotFound, TrainingStopped
-from llmrec_plugin.models import Deployment, ModelArtefact, ModelVersion, TrainingRun
+from llmrec_plugin.models import Arm, Deployment, Experiment, ModelArtefact, ModelVersion, TrainingRun
 from llmrec_plugin.services import leases, model_store, privacy, promotion, runs, status
 from llmrec_plugin.services.live import live_pair
 from tests.flows.serving import did, open_shop
@@ -201,6 +201,18 @@ def test_the_live_version_and_those_within_their_grace_time_are_kept_however_old
     assert kept() == {made[0].pk, made[3].pk}
     promotion.rollback("product", by="test")
     assert live_pair("product").model_version == made[3]
+
+
+def test_what_an_experiment_shows_is_kept_until_it_is_stopped() -> None:
+    made = versions(2)
+    experiment = Experiment.objects.create(name="old or new", document="product", state="running")
+    Arm.objects.create(experiment=experiment, name="old", model_version=made[0])
+    later = timezone.now() + timedelta(days=2)
+    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 1}):
+        assert model_store.drop_old(now=later) == 0
+        Experiment.objects.update(state="stopped")
+        assert model_store.drop_old(now=later) == 1
+    assert kept() == {made[1].pk}
 
 
 def test_what_is_not_kept_can_be_neither_promoted_nor_rolled_back_to() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin import plots
+from llmrec_plugin.exceptions import InvalidRequest, NotFound
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -17,7 +19,7 @@ from llmrec_plugin.management.subcommands.base import (
 )
 from llmrec_plugin.management.subcommands.tuning import tune_encoders, tuning_arguments
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
-from llmrec_plugin.services import promotion, runs
+from llmrec_plugin.services import pictures, promotion, runs
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -154,10 +156,38 @@ def _rollback_arguments(parser: ArgumentParser) -> None:
     _audit_arguments(parser)
 
 
+def _plots_arguments(parser: ArgumentParser) -> None:
+    document_argument(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the SVG files")
+    parser.add_argument(
+        "--colour", default="", metavar="FIELD", help="filter field that tells the items of the map apart"
+    )
+
+
+def _plots(options: Options, output: Output) -> bool:
+    folder: Path = options["output"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for label in chosen_labels(options):
+            for picture in pictures.pictures(label, colour=options["colour"]):
+                file = folder / f"{picture.chart.name}.svg"
+                file.write_text(plots.draw(picture.chart, standalone=True), encoding="utf-8")
+                written.append(str(file))
+                output.line(f"{file}: {picture.chart.title}")
+    except OSError as error:
+        raise InvalidRequest(f"Cannot write to {folder}: {error}.", parameter="output") from error
+    if not written:
+        output.line("Nothing to show yet: build an index, let people act, and train.")
+    output.finish({"files": written})
+    return True
+
+
 COMMANDS = [
     Subcommand("train", "Learn from the interactions so far.", _train_arguments, _train),
     Subcommand(
         "promote", "Make a ready index version, or a kept model version, live.", _promote_arguments, _promote
     ),
     Subcommand("rollback", "Go back to what was live before.", _rollback_arguments, _rollback),
+    Subcommand("plots", "Draw what was learned and how it went, as SVG files.", _plots_arguments, _plots),
 ]
