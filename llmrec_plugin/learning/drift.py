@@ -7,8 +7,9 @@ nobody could tell, 1 that they have nothing in common. Logistic regression on th
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from llmrec_plugin.evaluation.pointwise import area_under_curve
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.types import Matrix
 
@@ -45,32 +46,8 @@ def separability(before: Matrix, now: Matrix, *, rng: np.random.Generator) -> fl
     for number in range(FOLDS):
         held = fold == number
         weights = _logistic(features[~held], labels[~held])
-        areas.append(area_under_curve(features[held] @ weights, labels[held]))
+        areas.append(area_under_curve(labels[held], features[held] @ weights))
     return float(np.mean(areas))
-
-
-def area_under_curve(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Chance that one of `labels` is scored above one of the others, ties half; NaN without both."""
-    values, positive = np.asarray(scores, np.float64), np.asarray(labels, np.bool_)
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not (positives and negatives):
-        return float("nan")
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2  # mean rank of those that tie
-    above = middle[places][positive].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
-
-
-def promises(
-    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
-) -> list[tuple[float, float, int]]:
-    """(mean probability promised, share that came true, how many), in bins of equal width; empty ones are
-    left out."""
-    true, given = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
-    place = np.minimum((given * bins).astype(np.int64), bins - 1)
-    held = [place == number for number in np.unique(place).tolist()]
-    return [(float(given[one].mean()), float(true[one].mean()), int(one.sum())) for one in held]
 
 
 def _drawn(rows: Matrix, rng: np.random.Generator) -> Matrix:

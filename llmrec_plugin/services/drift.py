@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.lists import Values, accuracy
+from llmrec_plugin.evaluation.pointwise import calibration
 from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from llmrec_plugin.learning.drift import LEAST, MOST, promises, separability
+from llmrec_plugin.learning.drift import LEAST, MOST, separability
 from llmrec_plugin.learning.neighbours import Neighbours
 from llmrec_plugin.learning.pointwise import pairs
 from llmrec_plugin.learning.scoring import Collaborative, Histories
@@ -272,7 +273,8 @@ def _promises(
     taken = np.concatenate([one for one, _ in drawn])
     others = np.concatenate([one for _, one in drawn])
     labels = np.repeat([1.0, 0.0], [len(taken), len(others)])
-    return promises(labels, adaptation.pointwise(np.concatenate([taken, others])))
+    bins = calibration(labels, adaptation.pointwise(np.concatenate([taken, others])))
+    return [(one["mean"], one["share"], one["count"]) for one in bins]
 
 
 def _ranking(live: Values, frozen: Values, *, users: list[int]) -> Ranking:

@@ -72,7 +72,12 @@ def versions(label: str) -> Picture | None:
             Series(name=_("what the training found"), marks=new),
             Series(name=_("what was live before, on the same events"), marks=before),
         ),
-        x=Axis(name=_("model version"), ticks={place: str(one.pk) for place, one in enumerate(measured)}),
+        x=Axis(
+            name=_("model version"),
+            ticks={place: str(one.pk) for place, one in enumerate(measured)},
+            low=-0.5,
+            high=len(measured) - 0.5,
+        ),
         y=Axis(name="NDCG@10"),
     )
     header = (_("model version"), "NDCG@10", _("interval"), _("what was live before"), _("gain"))

@@ -6,12 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning import drift
-from llmrec_plugin.learning.drift import area_under_curve, promises, separability
+from llmrec_plugin.learning.drift import separability
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -76,34 +74,3 @@ def test_a_value_that_is_no_number_is_refused() -> None:
     broken[3, 3] = np.nan
     with pytest.raises(InvalidVector, match="check the encoder"):
         separability(drawn(100, rng), broken, rng=rng)
-
-
-def test_the_area_counts_ties_half() -> None:
-    # pairs: (.9,.1) won, (.9,.5) won, (.5,.1) won, (.5,.5) half: 3.5 of 4
-    assert area_under_curve([0.9, 0.5, 0.1, 0.5], [True, True, False, False]) == 3.5 / 4
-    assert area_under_curve([1, 1, 1], [True, False, False]) == 0.5
-    assert math.isnan(area_under_curve([1, 2], [True, True]))
-    assert math.isnan(area_under_curve([], []))
-
-
-def test_what_was_promised_is_set_beside_what_came_true() -> None:
-    found = promises([1, 0, 1, 1, 0], [0.05, 0.01, 0.99, 1.0, 0.61])
-    assert found == [
-        (pytest.approx(0.03), 0.5, 2),
-        (pytest.approx(0.61), 0.0, 1),
-        (pytest.approx(0.995), 1.0, 2),
-    ]
-    assert promises([], []) == []
-
-
-@given(
-    st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30).filter(
-        lambda rows: len({label for _, label in rows}) == 2
-    )
-)
-def test_the_area_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> None:
-    up = [score for score, label in rows if label]
-    down = [score for score, label in rows if not label]
-    won = sum((a > b) + (a == b) / 2 for a in up for b in down)
-    scores, labels = zip(*rows, strict=True)
-    assert area_under_curve(scores, labels) == pytest.approx(won / (len(up) * len(down)))
