@@ -24,7 +24,7 @@ from llmrec_plugin.learning.drift import LEAST, MOST, separability
 from llmrec_plugin.learning.neighbours import Neighbours
 from llmrec_plugin.learning.pointwise import pairs
 from llmrec_plugin.learning.scoring import Collaborative, Histories
-from llmrec_plugin.learning.setups import Fitted, Setup, likeness, recent
+from llmrec_plugin.learning.setups import Fitted, Setup, likeness, points, recent
 from llmrec_plugin.models import Configuration, DriftReport, Embedding, Impression, Interaction
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services import privacy, training
@@ -265,11 +265,12 @@ def _of_histories(score: Callable[[Histories], Matrix]) -> Callable[[Sequence[Ca
 def _promises(
     adaptation: Adaptation | None, live: Fitted, cases: Sequence[Case]
 ) -> list[tuple[float, float, int]]:
-    if adaptation is None or adaptation.pointwise is None:
+    weights = live.setup.weights
+    if adaptation is None or adaptation.pointwise is None or weights is None:
         return []
     rng = np.random.default_rng(SEED)
     batches = (cases[start : start + BATCH] for start in range(0, len(cases), BATCH))
-    drawn = [pairs(live(recent(batch)), batch, rng) for batch in batches]
+    drawn = [pairs(points(weights, live, recent(batch)), batch, rng) for batch in batches]
     taken = np.concatenate([one for one, _ in drawn])
     others = np.concatenate([one for _, one in drawn])
     labels = np.repeat([1.0, 0.0], [len(taken), len(others)])

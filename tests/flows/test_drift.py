@@ -147,6 +147,22 @@ def test_a_live_model_that_ranks_worse_than_the_texts_is_learned_anew() -> None:
     assert "ranks the latest events worse" in "".join(drift.sentences(DriftReport.objects.get()))
 
 
+def test_probabilities_are_set_beside_what_came_true() -> None:
+    from tests.flows.test_adaptation import live, next_family, shop
+
+    products = shop()
+    live(products, next_family)
+    times = Interaction.objects.order_by("at").values_list("at", flat=True)
+    version = runs.train("product", by="test", now=times[int(len(times) * 0.8)])
+    assert version.report["gate"]["taken"]
+    promised = measured().report["ranking"]["promises"]
+    assert sum(count for *_, count in promised) > 400
+    given, true = ([row[place] for row in promised] for place in (0, 1))
+    assert given == sorted(given)
+    assert true[-1] > true[0] + 0.3  # what got the highest probability was taken more often
+    assert all(abs(share - mean) < 0.25 for mean, share, count in promised if count >= 50)
+
+
 def test_queries_drift_too() -> None:
     products = trained(lambda products: list(products.values()))
     lives(list(products.values()), since=timezone.now() - timedelta(days=1), prefix="new", seed=1)
