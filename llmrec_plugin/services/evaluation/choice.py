@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.choice import choose
-from llmrec_plugin.evaluation.comparison import Contrast, contrast, plain
-from llmrec_plugin.services.evaluation.recommendation import SERVED
+from llmrec_plugin.evaluation.comparison import PRIMARY, Contrast, contrast, mean, plain
+from llmrec_plugin.services.evaluation.recommendation import TEXTS
 
-METRICS = {"recommendation": ("NDCG@10",), "search": ("NDCG@10", "condensed NDCG@10")}
+METRICS = {"recommendation": (PRIMARY, TEXTS), "search": (PRIMARY, "condensed NDCG@10")}
 """What encoders are compared by, where it was measured."""
 
 
@@ -29,7 +29,7 @@ def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return next(iter(found.values()))
     differences = list(_differences(answers))
     best = choose(
-        {name: _quality(answer["report"]) for name, answer in answers.items()},
+        {name: _quality(answer["by_case"]) for name, answer in answers.items()},
         {name: answer["encoder"]["items_per_second"] for name, answer in answers.items()},
         [difference for _, difference in differences],
     )
@@ -59,12 +59,8 @@ def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _quality(report: Mapping[str, Any]) -> float:
+def _quality(by_case: Mapping[str, Mapping[str, Sequence[float | None]]]) -> float:
     """The mean of all metrics that were measured."""
-    values = [
-        report[task]["methods"][SERVED][metric]
-        for task, metrics in METRICS.items()
-        if task in report
-        for metric in metrics
-    ]
-    return float(np.mean([value or 0.0 for value in values]))
+    return float(
+        np.mean([mean(_column(found[metric])) for task, found in by_case.items() for metric in METRICS[task]])
+    )

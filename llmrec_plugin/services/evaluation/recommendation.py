@@ -22,6 +22,9 @@ from llmrec_plugin.services.evaluation.served import Served, serve
 from llmrec_plugin.services.live import live_pair
 
 SERVED = "served"
+FROZEN = "text-frozen"
+TEXTS = "NDCG@10 by texts alone"
+"""Of the frozen texts: what new items, new sites and similar lists depend on."""
 NEW_AMONG_NEW = "cold items among cold items"
 TAIL = 0.8
 """Share of the items with events, those with the fewest, that are the tail."""
@@ -46,7 +49,8 @@ class Measured:
     report: dict[str, Any]
     """By part: "recommendation", "search", "pointwise"."""
     by_case: dict[str, list[Any]]
-    """Of the lists served: metric -> value per case, and "groups": the user of each."""
+    """Metric -> value per case, of what is served unless its name says otherwise, and "groups": the user of
+    each."""
 
 
 def measure(label: str, options: Options, tell: Tell) -> Measured:
@@ -137,7 +141,7 @@ def _summarise(
         "seconds": {name: method.seconds for name, method in fitted.items()} | {SERVED: served.seconds},
         "served_list_length": served.list_length,
     }
-    by_case = {metric: column.tolist() for metric, column in values[SERVED].items()}
+    by_case = {PRIMARY: values[SERVED][PRIMARY].tolist(), TEXTS: values[FROZEN][PRIMARY].tolist()}
     return Measured(report={"recommendation": report}, by_case={**by_case, "groups": groups})
 
 
@@ -180,11 +184,9 @@ def _paired(
     if best is not None:
         wanted += [(SERVED, best, metric) for metric in (PRIMARY, "HR@10", "MRR")]
     wanted += [(SERVED, name, PRIMARY) for name in BASELINES if name in values and name != best]
-    wanted += [
-        (one, "text-frozen", PRIMARY) for one in (SERVED, "text-head") if {one, "text-frozen"} <= set(values)
-    ]
+    wanted += [(one, FROZEN, PRIMARY) for one in (SERVED, "text-head") if {one, FROZEN} <= set(values)]
     rows = [asdict(contrast(values, one, other, metric=name, groups=groups)) for one, other, name in wanted]
-    texts = comparison.best_of(among_new, [name for name in ("text-frozen", "tf-idf") if name in among_new])
+    texts = comparison.best_of(among_new, [name for name in (FROZEN, "tf-idf") if name in among_new])
     if texts is not None:
         new = contrast(among_new, SERVED, texts, groups=groups)
         rows.append({**asdict(new), "slice": NEW_AMONG_NEW})
