@@ -21,7 +21,8 @@ from llmrec_plugin.types import Matrix
 LEAST_PAIRS = 100
 PRIOR_WEIGHT = 1e-3
 """Of a pull towards 0, so that points which tell everything do not ask for endless scales."""
-ROUNDS = 50
+ROUNDS = 25
+"""Of Newton's method, which the pull keeps from running away."""
 PARTS = 3
 
 
@@ -72,10 +73,7 @@ def _logistic(inputs: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArr
         likely = _sigmoid(inputs @ weights)
         gradient = inputs.T @ (likely - labels) + pull @ weights
         curvature = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + pull
-        step = np.linalg.solve(curvature, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-9:
-            break
+        weights -= np.linalg.solve(curvature, gradient)
     return weights
 
 
@@ -95,8 +93,9 @@ def pairs(
     for row, case in enumerate(cases):
         known = {*case.history, case.target}
         if case.history and len(known) < items:
-            while (other := int(rng.integers(items))) in known:
-                pass
+            other = case.target
+            while other in known:
+                other = int(rng.integers(items))
             rows.append(row)
             taken.append(case.target)
             others.append(other)
