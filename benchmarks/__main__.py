@@ -18,6 +18,7 @@ RUNS = {
     "quality-e5": ("quality", E5),
     "latency-minilm": ("latency", MINILM),
     "latency-e5": ("latency", E5),
+    "searching-minilm": ("searching", MINILM),
     "build-minilm": ("build", MINILM),
     "build-e5": ("build", E5),
     "adaptation-minilm": ("adaptation", MINILM),

@@ -91,7 +91,7 @@ def answer(index: Index, query: EngineQuery) -> EngineResult:
         bodies.append(queries.text_body(wanted.words, query.text.weights, query))
     if with_vector:
         bodies.append(_vector_body(index, query, first_k(query)))
-    checks = [_existence(word, query) for word in query.spelling] if query.text is not None else []
+    checks = [_existence(word, query) for word in query.spelling] if wanted is not None else []
     responses = index.ask(*bodies, *checks) if bodies or checks else []
     time_legs(responses, text=wanted is not None, vector=with_vector)
     text = _text_leg(index, query, wanted, responses[0]) if wanted is not None else []
