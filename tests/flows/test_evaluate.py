@@ -143,7 +143,7 @@ def test_judged_queries_are_answered_by_each_leg_and_encoders_compared(
     out = tmp_path / "report.json"
     said = evaluate(
         *("--items", files["items"], "--queries", queries, "--qrels", qrels, "--output", out),
-        *("--encoder", "llmrec_plugin.encoders.hashing", "--encoder", "tests.flows.steady_encoder"),
+        *("--encoder", "llmrec_plugin.encoders.hashing", "tests.flows.steady_encoder"),
     )
     report = json.loads(out.read_text(encoding="utf-8"))
     assert set(report["search"]["methods"]) >= {"bm25", "vector", "rrf", "linear", "served"}

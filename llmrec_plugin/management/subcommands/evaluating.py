@@ -64,7 +64,8 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--encoder",
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="NAME",
         help="instead of LLMREC['ENCODER']; several are compared",
     )
