@@ -175,7 +175,7 @@ def adopt(arm: Arm, *, by: str) -> Experiment:
     with transaction.atomic():
         if experiment.state == Experiment.State.RUNNING:
             stop(experiment, by=by)
-        _write_configuration(arm)
+        _write_configuration(arm, by=by)
         _write_placement(arm)
         if arm.index_version is not None or arm.model_version is not None:
             promotion.promote(
@@ -190,7 +190,7 @@ def adopt(arm: Arm, *, by: str) -> Experiment:
     return experiment
 
 
-def _write_configuration(arm: Arm) -> None:
+def _write_configuration(arm: Arm, *, by: str) -> None:
     if not arm.overrides:
         return
     configuration = Configuration.current().with_overrides(arm.overrides)
@@ -198,6 +198,7 @@ def _write_configuration(arm: Arm) -> None:
         configuration.full_clean(validate_unique=False)
     except ValidationError as error:
         raise ConfigurationError(" ".join(error.messages)) from error
+    configuration.changed_by = by
     configuration.save()
 
 

@@ -96,9 +96,10 @@ def keep_arms(visitor_key: str, user_key: str) -> None:
             Enrolment.objects.get_or_create(
                 experiment_id=experiment.pk, user_key=user_key, defaults={"arm_id": arm.pk}
             )
+            if not experiment.has_enrolments:
+                changed()
     if split:
         Enrolment.objects.filter(user_key=visitor_key).delete()
-        changed()
 
 
 def _drawn(experiment: RunningExperiment, user_key: str) -> Arm:

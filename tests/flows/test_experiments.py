@@ -11,7 +11,15 @@ from django.core.cache import cache
 from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
-from llmrec_plugin.models import Configuration, Enrolment, Experiment, Impression, IndexVersion, Placement
+from llmrec_plugin.models import (
+    Configuration,
+    ConfigurationChange,
+    Enrolment,
+    Experiment,
+    Impression,
+    IndexVersion,
+    Placement,
+)
 from llmrec_plugin.services import build, experiments, interactions, privacy, promotion, recommendations
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
@@ -228,6 +236,9 @@ def test_the_winner_becomes_the_rule_and_the_record_says_who_decided(shop: dict[
     experiment.refresh_from_db()
     assert (experiment.state, experiment.stopped_by, experiment.adopted) == ("stopped", "editor", "new")
     assert by_words_alone(find())
+    change = ConfigurationChange.objects.first()
+    assert change is not None
+    assert (change.by, change.values["text_weight"]) == ("editor", 1.0)
 
 
 def test_a_placement_that_won_is_shown_by_the_name_that_pages_ask_for(shop: dict[str, Product]) -> None:
