@@ -26,9 +26,10 @@ def asked(client: APIClient) -> dict[str, Any]:
 
 
 def begin() -> Experiment:
-    """Started, and noticed by this process, which takes one request."""
+    """Started, and noticed by this process, which takes one request that is not counted."""
     experiment = running()
     asked(APIClient())
+    Impression.objects.all().delete()
     return experiment
 
 
