@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.documents import SearchDocument
@@ -56,6 +57,13 @@ class FiltersField(LinesField):
                 )
             filters.setdefault(name.strip(), []).append(text.strip())
         return filters
+
+
+def name_fields(form: forms.BaseModelForm[Any], *names: str) -> None:
+    """Fields that the form declares itself are called as the model calls them, like all others."""
+    for name in names:
+        if name in form.fields:
+            form.fields[name].label = capfirst(form._meta.model._meta.get_field(name).verbose_name)
 
 
 def titled(document: SearchDocument[Any], keys: Sequence[str]) -> list[str]:

@@ -11,13 +11,21 @@ from django.forms import ModelForm
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.edited import EditedAdmin
-from llmrec_plugin.admin.fields import FiltersField
+from llmrec_plugin.admin.fields import FiltersField, name_fields
 from llmrec_plugin.admin.previewing import lists
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Interaction, Placement
 from llmrec_plugin.services.exploring import Question, Way
-from llmrec_plugin.services.placements import ANCHORS, FALLBACKS, PERSONAL, TAKEN, check_filters, of_row
+from llmrec_plugin.services.placements import (
+    ANCHORS,
+    FALLBACKS,
+    PERSONAL,
+    TAKEN,
+    all_placements,
+    check_filters,
+    of_row,
+)
 
 _KINDS = [choice for choice in Interaction.Kind.choices if choice[0] != "dismiss"]
 _TYPES = dict(Placement.Type.choices)
@@ -25,28 +33,24 @@ EVERY_DOCUMENT = ("", _("as the page asks"))
 
 
 class PlacementForm(ModelForm):  # type: ignore[type-arg]
-    document = forms.ChoiceField(label=_("document"), required=False)
+    document = forms.ChoiceField(required=False)
     filters = FiltersField(
-        label=_("only"),
         rows=2,
         help_text=_("field=value in lines, such as category=garden or price__lt=10."),
     )
     hide = forms.MultipleChoiceField(
-        label=_("leave out"),
         required=False,
         choices=_KINDS,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("What the visitor has done this with; what he dismissed never shows."),
     )
     anchor = forms.MultipleChoiceField(
-        label=_("because of"),
         required=False,
         choices=[choice for choice in _KINDS if choice[0] in ANCHORS],
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Because you viewed: what counts as turning to an item. None chosen: all of it."),
     )
     fallback = forms.MultipleChoiceField(
-        label=_("filled up with"),
         required=False,
         choices=[(name, _TYPES[name]) for name in FALLBACKS],
         widget=forms.CheckboxSelectMultiple,
@@ -71,7 +75,8 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "document" in self.fields:  # else the row can only be looked at
+        name_fields(self, "document", "filters", "hide", "anchor", "fallback")
+        if "type" in self.fields:  # else the row can only be looked at
             choices = [EVERY_DOCUMENT, *((label, label) for label in registry.labels())]
             self.fields["document"].choices = choices  # type: ignore[attr-defined]
 
@@ -112,9 +117,11 @@ class PlacementAdmin(EditedAdmin):
         label = candidate.document or asked["document"]
         return lists(label, [candidate.name], asked)
 
-    def ways(self, candidate: Placement, question: Question) -> tuple[Way, Way]:
+    def ways(self, candidate: Placement, question: Question) -> tuple[Way | None, Way]:
         configuration = Configuration.current()
-        return Way(configuration=configuration), Way(configuration=configuration, slot=of_row(candidate))
+        known = candidate.name in all_placements(configuration)
+        now = Way(configuration=configuration) if known else None
+        return now, Way(configuration=configuration, slot=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
         """A new row leaves out what the visitor has, as the built-in personal lists do."""

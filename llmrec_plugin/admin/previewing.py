@@ -66,8 +66,8 @@ class PreviewedAdmin(ModelAdmin):
         """What to compare, given the values of the preview form."""
         raise NotImplementedError
 
-    def ways(self, candidate: Any, question: Question) -> tuple[Way, Way]:
-        """What answers now, and what would."""
+    def ways(self, candidate: Any, question: Question) -> tuple[Way | None, Way]:
+        """What answers now, None where nothing does, and what would."""
         raise NotImplementedError
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -90,13 +90,20 @@ class PreviewedAdmin(ModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def compared(questions: Sequence[Question], ways: Callable[[Question], tuple[Way, Way]]) -> list[Compared]:
+def compared(
+    questions: Sequence[Question], ways: Callable[[Question], tuple[Way | None, Way]]
+) -> list[Compared]:
     """Each question with the lists as they are and as they would be."""
     found = []
     for question in questions:
-        now, then = exploring.compare(question, *ways(question), size=ITEMS)
         title = f"“{question.text}”" if question.list == "search" else question.list
-        found.append(Compared(title, [Side(NOW, now), Side(THEN, then)]))
+        live, candidate = ways(question)
+        if live is None:
+            sides = [Side(THEN, exploring.look(question, candidate, size=ITEMS))]
+        else:
+            now, then = exploring.compare(question, live, candidate, size=ITEMS)
+            sides = [Side(NOW, now), Side(THEN, then)]
+        found.append(Compared(title, sides))
     return found
 
 

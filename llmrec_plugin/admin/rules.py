@@ -14,12 +14,13 @@ from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from llmrec_plugin.admin.edited import EditedAdmin, admin_url
 from llmrec_plugin.admin.explorer import rules_with
-from llmrec_plugin.admin.fields import FiltersField, LinesField, items_of, titled
+from llmrec_plugin.admin.fields import FiltersField, LinesField, items_of, name_fields, titled
 from llmrec_plugin.admin.previewing import lists, searches
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
@@ -43,27 +44,22 @@ WHEN = ["match", "phrases", "list_filters", "placements", "audience", "starts_at
 class RuleForm(ModelForm):  # type: ignore[type-arg]
     """Lines instead of JSON; whatever does not fit the document is refused with the cure."""
 
-    document = forms.ChoiceField(label=_("document"))
-    items = LinesField(
-        label=_("items"), rows=5, help_text=_("One to a line: the primary key or the whole title.")
-    )
+    document = forms.ChoiceField()
+    items = LinesField(rows=5, help_text=_("One to a line: the primary key or the whole title."))
     item_filters = FiltersField(
-        label=_("all items with"),
         rows=2,
         help_text=_(
             "Instead of single items; field=value in lines, such as category=garden or price__lt=10."
         ),
     )
-    phrases = LinesField(label=_("phrases"), help_text=_("One to a line; case and width do not matter."))
+    phrases = LinesField(help_text=_("One to a line; case and width do not matter."))
     list_filters = FiltersField(
-        label=_("in lists of"),
         rows=2,
         help_text=_(
             "Only in lists confined to these values, such as the page of a category: category=garden."
         ),
     )
     placements = forms.MultipleChoiceField(
-        label=_("placements"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None chosen: in search and in all recommendations."),
@@ -86,12 +82,17 @@ class RuleForm(ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "document" not in self.fields:  # the rule can only be looked at
+        name_fields(self, "document", "items", "item_filters", "phrases", "list_filters", "placements")
+        if "action" not in self.fields:  # the rule can only be looked at
             return
         choices = [(label, label) for label in registry.labels()]
         self.fields["document"].choices = choices  # type: ignore[attr-defined]
         names = placements.names_of_lists()
         self.fields["placements"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+        for name in ("starts_at", "ends_at"):
+            field = self.fields[name]
+            for part, called in zip(field.widget.widgets, (_("date"), _("time")), strict=True):
+                part.attrs["aria-label"] = format_lazy("{}, {}", field.label or "", called)
         rule: Rule = self.instance
         if rule.items and rule.document in registry.labels():
             self.initial["items"] = titled(registry.get(rule.document), rule.items)

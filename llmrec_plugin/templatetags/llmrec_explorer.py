@@ -58,10 +58,20 @@ def bar(part: Part) -> SafeString:
 
 @register.filter
 def movement(place: Place) -> SafeString | str:
-    """Where the item stands on the other side."""
+    """How the item has come to its place from where it stands on the other side."""
     if place.other is None:
         return format_html("<strong>{}</strong>", _("only here"))
     if place.moved == 0:
         return format_html('<span class="llmrec-quiet">{}</span>', _("same place"))
     sign, text = ("▲", _("up %(count)d")) if place.moved > 0 else ("▼", _("down %(count)d"))
     return format_html("{} {}", sign, str(text) % {"count": abs(place.moved)})
+
+
+@register.filter
+def destination(place: Place) -> SafeString | str:
+    """Where the item goes to on the other side."""
+    if place.other is None:
+        return format_html("<strong>{}</strong>", _("only here"))
+    if place.moved == 0:
+        return format_html('<span class="llmrec-quiet">{}</span>', _("same place"))
+    return format_html("→ {}", place.other)
