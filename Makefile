@@ -52,7 +52,7 @@ test-fast: $(VENV)/.development ## The tests that need no model, browser or kill
 test-core: $(VENV)/.development ## The pure core, every branch of it
 	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov=llmrec_plugin.experiments --cov-report=term-missing:skip-covered --cov-fail-under=100
 
-ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related receivers build audit interactions privacy importing search search_promotion training status) $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
+ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related receivers build audit interactions privacy importing search search_promotion training status experiments experiment_report dashboard judging) $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
 
 test-postgresql: $(VENV)/.development ## What reads and writes rows, on PostgreSQL
 	$(BIN)/python -m pytest -q --ds=tests.settings_postgresql -m "not model and not crash" $(ON_POSTGRESQL)

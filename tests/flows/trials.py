@@ -16,7 +16,9 @@ def draft(placement: str = "search", *, arms: int = 1, **values: Any) -> Experim
         if name in values
     }
     instead = values.pop("instead", "")
-    experiment = Experiment.objects.create(name="a trial", document="product", placement=placement, **values)
+    experiment = Experiment.objects.create(
+        name="a trial", document="product", placement=placement, salt="always the same", **values
+    )
     experiment.arms.create(name="as it is", is_control=True)
     if not of_arm.keys() & {"index_version", "model_version"} and not instead:
         of_arm.setdefault("overrides", {"text_weight": 1.0})
