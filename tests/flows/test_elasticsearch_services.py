@@ -231,3 +231,29 @@ def test_an_engine_that_says_nothing_is_named_in_time_and_searches_go_on(
     assert (found.status_code, found.json()["degraded"]) == (200, ["engine"])
     assert took < 20, "the health page has 3 seconds and the search 1, on a machine at rest"
     assert client.get("/api/search/?q=desk+lamp&document=product").json()["degraded"] == []
+
+
+@pytest.mark.parametrize("server", [OLDEST_ELASTICSEARCH], indirect=True)
+def test_a_silent_engine_holds_up_one_search_in_two_seconds_and_is_used_again_when_it_speaks(
+    server: Server, client: Client
+) -> None:
+    open_shop()
+    address = "/api/search/?q=desk+lamp&document=product"
+    impatient = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 1}
+    with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": impatient}):
+        assert client.get(address).json()["degraded"] == []
+        server.freeze()
+        try:
+            waited = []
+            for _ in range(4):
+                started = time.monotonic()
+                assert client.get(address).json()["degraded"] == ["engine"]
+                waited.append(time.monotonic() - started)
+        finally:
+            server.thaw()
+        assert waited[0] >= 1
+        assert min(waited[1:]) < 1, "the second does not wait for its turn to be refused"
+        deadline = time.monotonic() + 30
+        while client.get(address).json()["degraded"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.get(address).json()["degraded"] == []

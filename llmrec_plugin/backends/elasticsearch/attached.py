@@ -163,11 +163,13 @@ class AttachedBackend(base.AttachedBackend):
         return {self._fields(name).own: _content(put, vector_values(vector))}
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        return answer(self._place(name), check_query(query, self._schema))
+        with self._connection.while_visitors_wait():
+            return answer(self._place(name), check_query(query, self._schema))
 
     def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
         """By the site's analysers: the first text field holds the words, the last one as far as typed."""
-        return suggestions(self._place(name), starts, limit, fuzzy=fuzzy)
+        with self._connection.while_visitors_wait():
+            return suggestions(self._place(name), starts, limit, fuzzy=fuzzy)
 
     def _place(self, name: str) -> Place:
         return Place(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from elastic_transport import NodeConfig
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import ApiError, ConnectionTimeout, Elasticsearch, TransportError
 from elasticsearch.exceptions import UnsupportedProductError
 
 from llmrec_plugin.backends.elasticsearch.options import Options
@@ -16,6 +18,9 @@ from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 
 BUSY = (429, 502, 503, 504)
 """Statuses of a cluster that has no time, no room or no primary at the moment."""
+
+PAUSE_SECONDS = 2.0
+"""For which searches do without a cluster that let one of them wait in vain."""
 
 _LOST_CONTEXT = "search_context_missing_exception"
 _MISSING_INDEX = "index_not_found_exception"
@@ -28,6 +33,8 @@ class Connection:
         self._options = options
         self._process = os.getpid()
         self._clients = [_client(options)]
+        self._lock = Lock()
+        self._silent_until = 0.0
 
     @property
     def client(self) -> Elasticsearch:
@@ -36,6 +43,27 @@ class Connection:
             self._clients.append(_client(self._options))
             self._process = os.getpid()
         return self._clients[-1]
+
+    @contextmanager
+    def while_visitors_wait(self) -> Iterator[None]:
+        """For searches: while the cluster says nothing, one in PAUSE_SECONDS waits for it, and the others
+        raise BackendUnavailable at once instead of holding up all processes of the site."""
+        with self._lock:
+            if self._silent_until > time.monotonic():
+                raise BackendUnavailable(
+                    "Elasticsearch let a search wait in vain and is asked again in a moment."
+                )
+            asks_again = self._silent_until > 0.0
+            if asks_again:
+                self._silent_until = time.monotonic() + PAUSE_SECONDS
+        try:
+            yield
+        except BackendUnavailable as error:
+            if isinstance(error.__cause__, ConnectionTimeout):
+                self._silent_until = time.monotonic() + PAUSE_SECONDS
+            raise
+        if asks_again:
+            self._silent_until = 0.0
 
     def close(self) -> None:
         if self._process == os.getpid():

@@ -104,11 +104,11 @@ class SearchBackend(base.SearchBackend):
             return apply(target, puts, deletes)
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        with self._known(name) as schema:
+        with self._connection.while_visitors_wait(), self._known(name) as schema:
             return answer(self._index(name, schema), check_query(query, schema))
 
     def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
-        with self._known(name) as schema:
+        with self._connection.while_visitors_wait(), self._known(name) as schema:
             return suggestions(self._index(name, schema), starts, limit, fuzzy=fuzzy)
 
     def count(self, name: str) -> int:
