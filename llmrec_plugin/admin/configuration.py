@@ -144,7 +144,8 @@ class ConfigurationChangeAdmin(ReadOnlyAdmin):
             self.log_change(request, change, str(_("These values were restored.")))
             messages.success(request, _("The values of that moment are in effect from the next request on."))
             return HttpResponseRedirect(admin_url("configurationchange", "changelist"))
-        form = PreviewForm(request.GET if any(key.startswith("preview-") for key in request.GET) else None)
+        is_asked = any(key.startswith("preview-") for key in request.GET)
+        form = PreviewForm(request.GET if is_asked else None, request=request)
         asked = form.cleaned_data if form.is_bound and form.is_valid() else EMPTY
         found: list[Compared] = compared(
             _questions(asked), lambda question: (Way(configuration=current), Way(configuration=candidate))

@@ -20,6 +20,8 @@ from llmrec_plugin.services import exploring
 from llmrec_plugin.services.exploring import Question, Way
 
 PREVIEW = "_preview"
+AS_ANYBODY = "llmrec_plugin.view_exploration"
+"""The permission to see lists as some user sees them."""
 QUERIES = 3
 ITEMS = 8
 NOW, THEN = _("As it is live"), _("With these values")
@@ -34,8 +36,10 @@ class PreviewForm(forms.Form):
     user = forms.CharField(label=_("As user"), required=False, max_length=100)
     item = forms.CharField(label=_("Item of the page"), required=False, max_length=255)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not request.user.has_perm(AS_ANYBODY):
+            del self.fields["user"]
         self.fields["document"].choices = [(label, label) for label in registry.labels()]  # type: ignore[attr-defined]
 
 
@@ -79,7 +83,7 @@ class PreviewedAdmin(ModelAdmin):
     ) -> HttpResponse:
         context["previewable"] = self.has_change_permission(request) or self.has_add_permission(request)
         asked = PREVIEW in request.POST
-        context["preview_form"] = form = PreviewForm(request.POST if asked else None)
+        context["preview_form"] = form = PreviewForm(request.POST if asked else None, request=request)
         candidate_form = context["adminform"].form
         if asked and getattr(candidate_form, "passed", False) and form.is_valid():
             candidate = candidate_form.instance
@@ -113,11 +117,11 @@ def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = (
     if not texts:
         popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
         texts = list(popular.values_list("text", flat=True)[:QUERIES])
-    user_key = user_key_of(asked["user"])
+    user_key = user_key_of(asked.get("user", ""))
     return [Question(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
 
 
 def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[Question]:
     """A question for each placement."""
-    user_key, item = user_key_of(asked["user"]), asked["item"] or None
+    user_key, item = user_key_of(asked.get("user", "")), asked["item"] or None
     return [Question(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

@@ -230,6 +230,20 @@ def test_a_placement_is_previewed_as_a_user(editor: Client, shop: dict[str, Prod
     assert Placement.objects.count() == 0
 
 
+def test_only_who_may_explore_previews_as_somebody(client: Client, shop: dict[str, Product]) -> None:
+    did("7", "dismiss", [shop["wooden ink bottle"]])
+    user = User.objects.create_user("editor", is_staff=True)
+    client.force_login(user)
+    user.user_permissions.add(Permission.objects.get(codename="add_placement"))
+    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "size": 3, "fresh": 0}
+    data |= {"preview-user": "7", "_preview": "1"}
+    for may_explore in (False, True):
+        response = client.post(reverse("admin:llmrec_plugin_placement_add"), data)
+        (then,) = response.context["compared"][0].sides
+        assert ("wooden ink bottle" in titles(then.look)) is not may_explore
+        user.user_permissions.add(Permission.objects.get(codename="view_exploration"))
+
+
 # the way back
 
 

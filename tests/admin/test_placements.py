@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -81,3 +81,15 @@ def test_a_new_row_begins_with_what_the_built_in_lists_leave_out(editor: Client)
     shown = editor.get(reverse(ADD)).context["adminform"].form
     assert shown["hide"].value() == ["purchase", "enrol"]
     assert editor.get(reverse("admin:llmrec_plugin_placement_changelist")).status_code == 200
+
+
+def test_who_may_only_look_sees_a_row_and_cannot_change_it(client: Client) -> None:
+    user = User.objects.create_user("reader", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_placement"))
+    client.force_login(user)
+    row = Placement.objects.create(name="home", type="popular", document="product", hide=["view"])
+    address = reverse("admin:llmrec_plugin_placement_change", args=[row.pk])
+    page = client.get(address)
+    assert page.status_code == 200
+    assert "_preview" not in page.content.decode()
+    assert client.post(address, form(_preview="1")).status_code == 403
