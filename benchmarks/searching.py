@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ def _open_shop(rows: Rows) -> None:
         kinds = {"released": "date", "in_stock": "boolean", "brand": "keyword"}
         signals = Signals(date="released", available="in_stock", group="brand")
         language = "en"
+
+        def prepare_released(self, item: ImportedItem) -> datetime:
+            return datetime.fromtimestamp(item.filters["released"], UTC)
 
     ImportedItem.objects.bulk_create(
         ImportedItem(

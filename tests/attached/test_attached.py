@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from llmrec_plugin.documents import Signals
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
-from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
+from llmrec_plugin.models import Configuration, Embedding, IndexVersion, OutboxEntry, Synonym
 from llmrec_plugin.services import indexing, outbox, promotion
 from llmrec_plugin.services.audit import audit
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import attached_engine_of, live_pair
 from llmrec_plugin.services.projection import analysed, indexed_document, prepared
 from llmrec_plugin.services.search import search
+from llmrec_plugin.services.suggestions import suggest
 from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
 from tests.attached.site import AttachedProduct, Site
 from tests.hostapp.models import Brand, Product
@@ -180,7 +182,7 @@ def test_a_write_that_the_site_overtook_is_refused(site: Site) -> None:
     assert found is not None
     put = indexed_document(
         found,
-        terms=analysed(found),
+        analysed=analysed(found),
         version=version,
         vector=Embedding.objects.first().as_array(),  # type: ignore[union-attr]
         revision=10_000,
@@ -293,3 +295,50 @@ def test_an_excluded_item_is_not_found(site: Site) -> None:
     assert engine is not None
     query = EngineQuery(vector=vector, exclude=frozenset({str(lamp.pk)}))
     assert str(lamp.pk) not in {hit.key for hit in engine.search(version.name, query).vector}
+
+
+@both
+def test_what_visitors_type_means_the_same_in_the_sites_own_index(site: Site) -> None:
+    stocked(site)
+    build("attached")
+    IndexVersion.objects.update(floor=None)
+    assert titles(find('"desk lamp"')) == ["Wooden desk lamp"]
+    assert "Steel desk" not in titles(find("desk -steel"))
+    assert titles(find("desk", sort="-price")) == ["Steel desk", "Wooden desk lamp"]
+    assert titles(find("desk lamp", sort="price")) == ["Wooden desk lamp"]
+    assert find('"lamp desk"').rescued == "phrases"
+    Synonym.objects.create(words="luminaire\nlamp")
+    words = [item.title for item in find("luminaire").results if "text" in item.contributions]
+    assert words == ["Wooden desk lamp"]
+    assert find("lmap").did_you_mean is None
+
+
+@both
+def test_titles_of_the_sites_own_index_complete_what_is_typed(site: Site) -> None:
+    stocked(site)
+    build("attached")
+
+    def begun(text: str) -> set[str]:
+        return {item.title for item in suggest(text, document="attached").items}
+
+    assert begun("des") == begun("desk") == {"Wooden desk lamp", "Steel desk"}
+    assert begun("desk la") == {"Wooden desk lamp"}
+    assert begun("wodoen des") == {"Wooden desk lamp"}
+    assert begun("…") == begun("xyz") == set()
+
+
+@both
+def test_signals_are_read_from_the_sites_own_fields(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    stocked(site)
+    build("attached")
+    IndexVersion.objects.update(floor=None)
+    declaration = Signals(date="since", available="available", group="maker")
+    monkeypatch.setattr(AttachedProduct, "signals", declaration)
+    Configuration(freshness_weight=0.1, availability_weight=0.1, most_per_group=2).save()
+    page = find("desk")
+    for item in page.results:
+        assert item.contributions["availability"] == pytest.approx(0.1 * item.object.in_stock)
+        assert item.contributions["freshness"] > 0
+        assert item.score == pytest.approx(sum(item.contributions.values()))
+    makers = [item.object.brand_id for item in page.results][:3]
+    assert makers.count(page.results[-1].object.brand_id) <= 2

@@ -17,7 +17,7 @@ from llmrec_plugin.backends.elasticsearch import SearchBackend, terms
 from llmrec_plugin.backends.elasticsearch.client import _with_port
 from llmrec_plugin.backends.elasticsearch.options import QUANTIZATIONS
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, NotFound
-from llmrec_plugin.types import EngineQuery, IndexSchema, Removal, Terms, TextQuery
+from llmrec_plugin.types import EngineQuery, IndexSchema, Phrase, Removal, Terms, TextQuery
 from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 from tests.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
@@ -107,7 +107,8 @@ def test_names_of_fields_mean_nothing_to_the_cluster(engine: Callable[..., Searc
     schema = replace(SCHEMA, text_fields=names, filters=dict.fromkeys(names, "keyword"))
     backend = engine()
     backend.create_index(NAME, schema)
-    item = replace(document("1"), terms=dict.fromkeys(names, "red"), filters={name: name for name in names})
+    red = dict.fromkeys(names, "red")
+    item = replace(document("1"), terms=red, exact=red, filters={name: name for name in names})
     assert backend.write(NAME, [item]).written == 1
     for name in names:
         query = EngineQuery(
@@ -120,6 +121,7 @@ def test_names_of_fields_mean_nothing_to_the_cluster(engine: Callable[..., Searc
         assert result.facets == {each: {each: 1} for each in names}
         listing = backend.search(NAME, EngineQuery(facets=names))
         assert listing.facets == result.facets
+        assert keys(backend.search(NAME, replace(query, phrases=(Phrase(terms=("red",)),))).text) == ["1"]
 
 
 class TestCommonWords:

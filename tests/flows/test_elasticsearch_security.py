@@ -114,7 +114,7 @@ def test_a_role_for_the_sites_index_is_enough_to_attach_to_it(secured: servers.S
     engine = server.attached(schema)
     engine.create_index(NAME, schema)
     seen = engine.observe(NAME, ["1"])["1"]
-    put = replace(document("1", vector=unit(1)), terms={}, filters={}, seen=seen)
+    put = replace(document("1", vector=unit(1)), terms={}, exact={}, filters={}, seen=seen)
     assert engine.write(NAME, [put]).written == 1
     query = EngineQuery(text=replace(words("red"), weights={"title": 1.0}, text="red"), vector=unit(1))
     assert engine.search(NAME, query).total == 1
