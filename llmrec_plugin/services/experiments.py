@@ -14,7 +14,7 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
 from llmrec_plugin.experiments.analysis import visitors_needed
-from llmrec_plugin.models import Arm, Configuration, Experiment, IndexVersion, Placement
+from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, IndexVersion, Placement
 from llmrec_plugin.services import experiment_report, promotion, running
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.placements import get_placement
@@ -154,6 +154,7 @@ def stop(experiment: Experiment, *, by: str) -> Experiment:
         stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
             state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
         )
+        Enrolment.objects.filter(experiment=experiment).delete()  # has served its purpose
         running.changed()
     if not stopped:
         raise ConfigurationError(f'"{experiment}" is not running.')

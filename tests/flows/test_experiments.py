@@ -143,6 +143,16 @@ def test_one_row_is_kept_of_who_changed_his_key_and_goes_with_him(shop: dict[str
     assert not Enrolment.objects.exists()
 
 
+def test_no_row_about_anybody_outlives_its_experiment(shop: dict[str, Product]) -> None:
+    experiment = running()
+    user = visitor_in("as it is", prefix="user")
+    Impression.objects.all().delete()
+    interactions.merge(visitor_in("new", prefix="anon:"), user)
+    assert Enrolment.objects.exists()
+    experiments.stop(experiment, by="editor")
+    assert not Enrolment.objects.exists()
+
+
 def test_who_had_an_arm_of_his_own_before_he_logged_in_again_stays_there(shop: dict[str, Product]) -> None:
     running()
     user = visitor_in("as it is", prefix="user")
