@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from llmrec_plugin.models import Deployment, Interaction, OutboxEntry
+from llmrec_plugin.models import Deployment, Interaction, OutboxEntry, Synonym
 from llmrec_plugin.services import interactions
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import SearchRequest
 from tests.hostapp.models import Brand, Product
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +67,27 @@ def test_search_as_json_has_the_shape_of_the_rest_api(shop: list[Product]) -> No
     assert item["title"] == "red kettle"
     assert item["id"] == str(shop[0].pk)
     assert sum(item["contributions"].values()) == pytest.approx(item["score"])
+
+
+def test_search_says_what_it_made_of_the_query(shop: list[Product]) -> None:
+    llmrec("build")
+    assert "Did you mean: red kettle" in llmrec("search", "red kettel", "--document", "product")
+    Synonym.objects.create(words="boiler\nkettle")
+    assert "“boiler” also found: kettle" in llmrec("search", "boiler", "--document", "product")
+    page = llmrec_json("search", "boiler garden", "--document", "product", "--sort", "price")
+    assert (page["rescued"], page["synonyms"], page["language"]) == ("words", {"boiler": ["kettle"]}, "en")
+
+
+def test_suggest_completes_and_popular_searches_are_counted(shop: list[Product]) -> None:
+    llmrec("build")
+    assert "garden chair" in llmrec("suggest", "gard", "--document", "product")
+    assert "Nothing begins like that." in llmrec("suggest", "xyz", "--document", "product")
+    for user in "12345":
+        search(SearchRequest(document="product", text="garden table", user_key=user))
+    assert llmrec_json("count-queries") == {"course": 0, "product": 1}
+    found = llmrec_json("suggest", "gard", "--document", "product", "--size", "1")
+    assert found["queries"] == ["garden table"]
+    assert [item["title"] for item in found["items"]] == ["garden chair"]
 
 
 def test_search_needs_to_know_which_document(shop: list[Product]) -> None:
