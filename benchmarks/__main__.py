@@ -24,6 +24,7 @@ RUNS = {
     "adaptation-minilm": ("adaptation", MINILM),
     "adaptation-e5": ("adaptation", E5),
     "retrain": ("retrain", ""),
+    "tuning-minilm": ("tuning", MINILM),
     "elasticsearch-minilm": ("managed", MINILM),
 }
 

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from llmrec_plugin.exceptions import TrainingFailed
 
 UNNAMED = ("README.md", "report.json")
@@ -44,7 +46,7 @@ def publish(write: Callable[[Path], None], out: Path) -> Path:
         if not folder.exists():
             unfinished.rename(folder)
         return folder
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise TrainingFailed(
             f"The tuned encoder could not be saved in {out}: {error}. Make room or grant the right to write, "
             "and run the same command again: it goes on from the last checkpoint."

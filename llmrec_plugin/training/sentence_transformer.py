@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import EarlyStoppingCallback, TrainerCallback
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 STATE = "trained.safetensors"
 COMPLETE = "complete"
+TORCH_WRITER = "PytorchStreamWriter"
+"""What torch says when it cannot write, with no class of error of its own."""
 PAIRS_LOSS = "eval_pairs_loss"
 
 
@@ -180,7 +183,9 @@ class _Trainer(SentenceTransformerTrainer):
         self.before = float(before.read_text(encoding="utf-8"))
         try:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except OSError as error:
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+                raise
             raise TrainingFailed(
                 f"A checkpoint could not be saved in {self.args.output_dir}: {error}. Make room and run the "
                 "same command again: it goes on from the checkpoint before."

@@ -35,6 +35,17 @@ def make_tiny_model(
     return folder
 
 
+def add_word_guesser(folder: Path) -> Path:
+    """Give the model a head that guesses masked words, with drawn weights."""
+    from transformers import BertForMaskedLM, BertModel
+
+    inner = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    whole = BertForMaskedLM(inner.config)
+    whole.bert = inner
+    whole.save_pretrained(folder)
+    return folder
+
+
 def _save_layers(folder: Path, tokenizer: Any, offset: float, *, fourier: bool) -> None:
     import torch
     from transformers import BertConfig, BertModel, FNetConfig, FNetModel, PreTrainedTokenizerFast
@@ -56,14 +67,18 @@ def _save_layers(folder: Path, tokenizer: Any, offset: float, *, fourier: bool) 
         model.encoder.layer[-1].output.LayerNorm.bias.fill_(offset)
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", model_max_length=64
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=64,
     ).save_pretrained(folder)
 
 
 def _byte_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    alphabet = ["<pad>", "<unk>", "<s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    alphabet = ["<pad>", "<unk>", "<s>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     vocabulary = {letter: number for number, letter in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

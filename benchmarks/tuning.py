@@ -1,0 +1,199 @@
+"""(f) What tuning the encoder adds to the frozen one, by loss and method, on a site's events by time.
+
+Each row is tuned on the same number of texts, its settings (head, weights of the sources) are chosen on the
+validation window, and it is measured once on the last. The frozen encoder gets the same choice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.adaptation import SITES, Site
+from llmrec_plugin.evaluation.lists import accuracy
+from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
+from llmrec_plugin.evaluation.significance import paired_bootstrap
+from llmrec_plugin.learning.neighbours import NeighbourSettings
+from llmrec_plugin.learning.selection import Folds
+from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_setup, fit_text, likeness, recent
+from llmrec_plugin.learning.trials import AlsoSettings, Mixture, TextSettings, Trials
+from llmrec_plugin.training.base import BaseModel, TrainingOptions
+from llmrec_plugin.types import Matrix
+
+PAIRS = int(os.environ.get("LLMREC_BENCH_PAIRS", "2880"))
+"""Each is read once: 60 batches of 48."""
+CASES = 1_000
+COMMON: Mapping[str, Any] = {
+    "epochs": 1.0,
+    "most_pairs": PAIRS,
+    "layers": 3,
+    "max_tokens": 48,
+    "checks": 2,
+    "learning_rate": 1e-4,
+    "seconds": 3_600.0,
+}
+ROWS: Mapping[str, Mapping[str, Any]] = {
+    "distillation": {"loss": "distillation"},
+    "ranking": {"loss": "ranking"},
+    "distillation, LoRA": {"loss": "distillation", "method": "lora", "learning_rate": 1e-3},
+    "distillation, no anchor": {"loss": "distillation", "anchor": 0.0},
+    "ranking, hard negatives": {"loss": "ranking", "hard_negatives": True},
+    "ranking, core-set": {"loss": "ranking", "coreset": True},
+    "ranking, last 3 items": {"loss": "ranking", "history": 3},
+    "bce": {"loss": "bce"},
+    "distillation + language": {"loss": "distillation", "language": 0.3},
+    "ranking, LoRA": {"loss": "ranking", "method": "lora", "learning_rate": 1e-3},
+}
+TEXTS = tuple(
+    TextSettings(head, gamma)
+    for head, gamma in product(
+        (None, HeadSettings(), *(HeadSettings(ridge=r, mix=m) for r, m in product((1e-3, 1e-2), (0.3, 3.0)))),
+        (0.6, 0.8),
+    )
+)
+ALSO = AlsoSettings(NeighbourSettings(method="ease", strength=100.0), 0.8)
+MIXTURES = tuple(
+    Mixture(taste, 1.0, popularity, kind)
+    for taste, (popularity, kind) in product(
+        (0.25, 1.0, 2.0, 4.0), ((0.0, "all-time"), (4.0, "all-time"), (4.0, "recent"))
+    )
+)
+
+
+def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any]:
+    """Values per test case of the frozen likeness, of the head and of the fusion, each chosen on validation."""
+    _, events, split = site
+    past = events.part(slice(0, split.valid.stop))
+    valid = temporal_cases(past, split.valid, rng=np.random.default_rng(1), most=CASES)
+    trials = Trials(
+        events=events.part(split.train),
+        cases=valid,
+        vectors=vectors,
+        folds=Folds.dealt([case.user for case in valid], np.random.default_rng(0)),
+    )
+    worth = {one: float(np.nanmean(trials.measure(trials.text(one)))) for one in TEXTS}
+    plain = max((one for one in TEXTS if one.head is None), key=worth.__getitem__)
+    best = max(TEXTS, key=worth.__getitem__)
+    weights = {mixture: trials.weights(best, ALSO, mixture) for mixture in MIXTURES}
+    setups = [
+        Setup(
+            weights=weight,
+            head=best.head,
+            gamma=best.gamma,
+            also=ALSO.neighbours,
+            also_gamma=ALSO.gamma,
+            popularity=mixture.kind,
+        )
+        for mixture, weight in weights.items()
+    ]
+    chosen = max(setups, key=lambda one: float(np.nanmean(trials.measure(trials.fitted(one)))))
+    cold = np.bincount(past.items, minlength=len(vectors)) == 0
+
+    def score(by: Callable[[Sequence[Sequence[int]]], Matrix], *, among: Any = None) -> Any:
+        outcome = rank_cases(lambda batch: by(recent(batch)), cases, among=among)
+        return accuracy(outcome.ranks)["NDCG@10"]
+
+    head = likeness(fit_text(chosen, past, vectors), vectors, gamma=chosen.gamma)
+    return {
+        "alone": score(likeness(None, vectors, gamma=plain.gamma)),
+        "head": score(head),
+        "new items": score(head, among=cold),
+        "served": score(fit_setup(chosen, past, vectors)),
+    }
+
+
+def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any]:
+    """Rows by setting: NDCG@10 alone, with head, among new items and served, with the gain over frozen."""
+    from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
+    from llmrec_plugin.encoders.description import describe
+    from llmrec_plugin.services.tuning_data import Behaviour, Clicks, Ratings
+
+    site = texts, events, split = SITES[name](folder)
+    frozen = load_encoder(EncoderSpec(name=encoder))
+    behaviour = Behaviour(
+        keys=tuple(map(str, range(len(texts)))),
+        texts=tuple(texts),
+        titles=tuple(" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in texts),
+        events=events,
+        split=split,
+        clicks=Clicks(queries=(), items=np.empty(0, np.int64), times=np.empty(0)),
+        ratings=Ratings(
+            users=np.empty(0, np.int64),
+            items=np.empty(0, np.int64),
+            values=np.empty(0, np.float32),
+            times=np.empty(0),
+        ),
+        since=None,
+        until=None,
+    )
+    description = describe(EncoderSpec(name=encoder))
+    base = BaseModel(folder=str(description.folder), name=encoder, license=description.license)
+    cases = temporal_cases(events, split.test, rng=np.random.default_rng(0), most=2_000)
+    users = [case.user for case in cases]
+    before = measure(site, frozen.encode_document(texts), cases)
+    table = {"frozen": {column: float(np.nanmean(values)) for column, values in before.items()}}
+    _tell(name, "frozen", table["frozen"])
+    for row, changes in _chosen_rows():
+        started = time.process_time()
+        after, loss = _tuned(base, behaviour, frozen, texts, site, cases, {**COMMON, **changes}, work / row)
+        gain = paired_bootstrap(after["served"], before["served"], rng=np.random.default_rng(0), groups=users)
+        table[row] = {
+            **{column: float(np.nanmean(values)) for column, values in after.items()},
+            "gain": gain.difference,
+            "low": gain.low,
+            "high": gain.high,
+            "loss before": loss["before"],
+            "loss after": loss["after"],
+            "cpu seconds": time.process_time() - started,
+        }
+        _tell(name, row, table[row])
+    return table
+
+
+def _chosen_rows() -> list[tuple[str, Mapping[str, Any]]]:
+    """All, or those that LLMREC_BENCH_ROWS names, separated by semicolons."""
+    wanted = [row.strip() for row in os.environ.get("LLMREC_BENCH_ROWS", "").split(";") if row.strip()]
+    return [(row, changes) for row, changes in ROWS.items() if not wanted or row in wanted]
+
+
+def _tuned(
+    base: BaseModel,
+    behaviour: Any,
+    frozen: Any,
+    texts: Sequence[str],
+    site: Site,
+    cases: Sequence[Case],
+    options: Mapping[str, Any],
+    work: Path,
+) -> tuple[dict[str, Any], Mapping[str, float]]:
+    from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
+    from llmrec_plugin.services.tuning_data import make_training_data
+    from llmrec_plugin.training.sentence_transformer import SentenceTransformerTuner
+
+    chosen = TrainingOptions.of(options)
+    data = make_training_data(behaviour, frozen, chosen, prompts=("", ""))
+    report = SentenceTransformerTuner().train(base, data, chosen, work / "out", work=work / "work")
+    vectors = load_encoder(EncoderSpec(name=report.folder)).encode_document(texts)
+    return measure(site, vectors, cases), report.valid_loss
+
+
+def _tell(site: str, row: str, figures: Mapping[str, float]) -> None:
+    """As soon as it is known: a whole run takes hours on two cores."""
+    print(json.dumps({"site": site, "row": row, **figures}), file=sys.stderr, flush=True)
+
+
+def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
+    """The sites that LLMREC_BENCH_SITES names, all of them unless it is set."""
+    from benchmarks import host
+
+    host.start(work, encoder)
+    sites = os.environ.get("LLMREC_BENCH_SITES", ",".join(SITES)).split(",")
+    return {name: run_site(name, folder, work / name, encoder) for name in sites}

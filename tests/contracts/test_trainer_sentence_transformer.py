@@ -1,0 +1,242 @@
+"""The trainer of sentence-transformers models keeps the contract, and what is its own."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.training import job
+from llmrec_plugin.training.base import BaseModel, Trainer, TrainingData, TrainingOptions
+from tests.contracts.tiny_model import add_word_guesser, make_tiny_model
+from tests.contracts.trainer_suite import QUICK, TEXTS, TrainerContract, training_data, vectors_of
+
+pytestmark = pytest.mark.model
+
+WAIT = 120
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def base(folder: Path) -> BaseModel:
+    return BaseModel(folder=str(folder), name="tiny")
+
+
+@pytest.fixture
+def trainer() -> Trainer:
+    from llmrec_plugin.training.sentence_transformer import SentenceTransformerTuner
+
+    return SentenceTransformerTuner()
+
+
+class TestSentenceTransformerTuner(TrainerContract):
+    def test_the_last_layers_alone_can_be_tuned(
+        self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
+    ) -> None:
+        from safetensors.numpy import load_file
+
+        report = trainer.train(
+            base, data, replace(QUICK, layers=1, epochs=0.5), tmp_path / "out", work=tmp_path / "work"
+        )
+        before, after = (load_file(Path(one) / "model.safetensors") for one in (base.folder, report.folder))
+        changed = {name.split(".")[2] for name in after if not np.array_equal(before[name], after[name])}
+        assert changed == {"1"}
+
+    def test_titles_and_masked_words_are_learned_beside_the_pairs(
+        self, trainer: Trainer, data: TrainingData, tmp_path: Path
+    ) -> None:
+        guesser = add_word_guesser(make_tiny_model(tmp_path / "guesser"))
+        options = replace(QUICK, language=0.5, masked=0.5, epochs=1)
+        base = BaseModel(folder=str(guesser), name="guesser")
+        report = trainer.train(base, data, options, tmp_path / "out", work=tmp_path / "work")
+        assert report.steps > PAIR_STEPS
+        assert report.valid_loss["after"] < report.valid_loss["before"]
+
+    def test_a_model_that_cannot_guess_words_is_not_asked_to(
+        self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigurationError, match="has none. Leave it out"):
+            trainer.train(base, data, replace(QUICK, masked=0.5), tmp_path / "out", work=tmp_path / "work")
+
+    def test_two_sites_can_no_more_be_told_apart(
+        self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
+    ) -> None:
+        """The source writes the same things in capitals."""
+        source = np.arange(len(TEXTS), 2 * len(TEXTS), dtype=np.int32)
+        both = replace(data, texts=[*TEXTS, *(text.upper() for text in TEXTS)], source=source, frozen=None)
+        apart = []
+        for weight in (0.0, 1.0):
+            report = trainer.train(
+                base,
+                both,
+                replace(QUICK, adversarial=weight, epochs=8, patience=8, anchor=0),
+                tmp_path / "out",
+                work=tmp_path / f"work{weight}",
+            )
+            here, there = vectors_of(report.folder), capitals_by(report.folder)
+            apart.append(separation(here, there))
+        assert apart[1] < 0.7 * apart[0]
+
+    def test_what_tells_sites_apart_needs_another_site(
+        self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigurationError, match="--source"):
+            trainer.train(base, data, replace(QUICK, adversarial=1.0), tmp_path / "out", work=tmp_path / "w")
+
+    def test_a_table_of_words_has_no_layers(
+        self, trainer: Trainer, data: TrainingData, tmp_path: Path
+    ) -> None:
+        static = BaseModel(folder=str(make_tiny_model(tmp_path / "static", static=True)), name="static")
+        for options in (replace(QUICK, layers=1), replace(QUICK, method="lora")):
+            with pytest.raises(ConfigurationError, match="option"):
+                trainer.train(static, data, options, tmp_path / "out", work=tmp_path / "work")
+
+
+PAIR_STEPS = 480 // QUICK.batch_size
+
+
+def capitals_by(folder: str) -> np.ndarray:
+    from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
+
+    encoder = load_encoder(EncoderSpec(name=folder, options={"dtype": "float32"}))
+    return encoder.encode_document([text.upper() for text in TEXTS])
+
+
+def separation(here: np.ndarray, there: np.ndarray) -> float:
+    """Distance of the two means, in units of the spread around them."""
+    spread = np.sqrt(here.var(axis=0).sum() + there.var(axis=0).sum())
+    return float(np.linalg.norm(here.mean(axis=0) - there.mean(axis=0)) / spread)
+
+
+def write_job(folder: Path, base: BaseModel, options: TrainingOptions, out: Path) -> None:
+    job.write_job(folder, base, training_data(vectors_of(base.folder)), options, out)
+
+
+def start(folder: Path, *, limit: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "llmrec_plugin.training", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=limit,
+    )
+
+
+@pytest.mark.crash
+def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(base: BaseModel, tmp_path: Path) -> None:
+    options = replace(QUICK, epochs=12, checks=12, patience=12)
+    for name in ("killed", "whole"):
+        write_job(tmp_path / name, base, options, tmp_path / name / "out")
+    whole = start(tmp_path / "whole")
+    child = start(tmp_path / "killed")
+    work = tmp_path / "killed" / job.WORK
+    deadline = time.monotonic() + WAIT
+    while not list(work.glob("checkpoint-*/complete")):
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert job.read_report(tmp_path / "killed") is None
+    assert not (tmp_path / "killed" / "out").exists()
+
+    again = start(tmp_path / "killed")
+    assert again.communicate(timeout=WAIT)[1] is not None
+    assert whole.communicate(timeout=WAIT)[1] is not None
+    resumed, straight = (job.read_report(tmp_path / name) for name in ("killed", "whole"))
+    assert resumed is not None
+    assert straight is not None
+    assert resumed.resumed_from > 0 == straight.resumed_from
+    assert resumed.valid_loss == pytest.approx(straight.valid_loss, abs=1e-4)
+    assert Path(resumed.folder).name == Path(straight.folder).name
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    ("method", "what"), [("full", "A checkpoint could not be saved"), ("lora", "could not be saved")]
+)
+def test_a_full_disk_leaves_a_clear_state(base: BaseModel, tmp_path: Path, method: str, what: str) -> None:
+    """No file may be larger than 40 kB: the weights of the whole model are, low-rank additions are not."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+
+    folder = tmp_path / "job"
+    options = replace(QUICK, method=method, rank=1)
+    write_job(folder, base, options, tmp_path / "out")
+    child = start(folder, limit=limit)
+    assert child.communicate(timeout=WAIT)[1]
+    assert child.returncode == 1
+    error = job.read_json(folder / job.ERROR)
+    assert error["code"] == "training_failed"
+    assert what in error["detail"]
+    assert "un the same command again" in error["detail"]
+    assert not list((tmp_path / "out").glob("*"))
+    assert job.read_report(folder) is None
+
+    child = start(folder)
+    child.communicate(timeout=WAIT)
+    report = job.read_report(folder)
+    assert report is not None
+    assert (report.resumed_from > 0) == (method == "lora")
+    assert vectors_of(report.folder).shape == (len(TEXTS), 32)
+
+
+@pytest.mark.crash
+def test_a_training_that_nobody_waits_for_ends(base: BaseModel, tmp_path: Path) -> None:
+    """Its parent is killed; it notices at the next step and keeps a checkpoint."""
+    folder = tmp_path / "job"
+    write_job(folder, base, replace(QUICK, epochs=10_000), tmp_path / "out")
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-m', 'llmrec_plugin.training', {str(folder)!r}])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + WAIT
+    while not (folder / job.PROGRESS).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while not (folder / job.REPORT).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    report = job.read_report(folder)
+    assert report is not None
+    assert report.stopped == "abandoned"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"los": "bce"}, 'no training option "los". Did you mean "loss"'),
+        ({"loss": "nearest"}, "it must be one of ranking, distillation, bce, mse"),
+        ({"epochs": "many"}, "epochs is 'many'; expected a number"),
+        ({"rank": "1.5"}, "expected a whole number"),
+        ({"coreset": "perhaps"}, "expected true or false"),
+        ({"batch_size": 1}, "must be at least 4"),
+        ({"seconds": "nan"}, "must be at least 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        TrainingOptions.of(given)
+
+
+def test_options_are_read_from_texts() -> None:
+    options = TrainingOptions.of(
+        {"coreset": "yes", "epochs": "2", "rank": "4", "loss": "bce", "device": "cpu"}
+    )
+    assert (options.coreset, options.epochs, options.rank, options.loss) == (True, 2.0, 4, "bce")
+    assert (options.rate, TrainingOptions(method="lora").rate) == (5e-5, 5e-4)
