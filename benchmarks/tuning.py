@@ -23,7 +23,7 @@ from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
 from llmrec_plugin.learning.neighbours import NeighbourSettings
 from llmrec_plugin.learning.selection import Folds
-from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_setup, fit_text, likeness, recent
+from llmrec_plugin.learning.setups import KINDS, HeadSettings, Setup, fit_setup, fit_text, likeness, recent
 from llmrec_plugin.learning.trials import AlsoSettings, Mixture, TextSettings, Trials
 from llmrec_plugin.training.base import BaseModel, TrainingOptions
 from llmrec_plugin.types import Matrix
@@ -63,13 +63,13 @@ ALSO = AlsoSettings(NeighbourSettings(method="ease", strength=100.0), 0.8)
 MIXTURES = tuple(
     Mixture(taste, 1.0, popularity, kind)
     for taste, (popularity, kind) in product(
-        (0.25, 1.0, 2.0, 4.0), ((0.0, "all-time"), (4.0, "all-time"), (4.0, "recent"))
+        (0.25, 1.0, 2.0, 4.0), ((0.0, KINDS[0]), (4.0, KINDS[0]), (4.0, KINDS[1]))
     )
 )
 
 
 def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any]:
-    """Values per test case of the frozen likeness, of the head and of the fusion, each chosen on validation."""
+    """Values per test case of the plain likeness, of the head and of all sources, chosen on validation."""
     _, events, split = site
     past = events.part(slice(0, split.valid.stop))
     valid = temporal_cases(past, split.valid, rng=np.random.default_rng(1), most=CASES)

@@ -15,7 +15,8 @@ from llmrec_plugin.evaluation.significance import PairedDifference, paired_boots
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import constant
 from llmrec_plugin.learning.selection import Folds, Selected, Values
-from llmrec_plugin.learning.setups import KINDS, Setup, recent_amounts
+from llmrec_plugin.learning.setups import KINDS, Setup, likeness, recent_amounts
+from llmrec_plugin.learning.transfer import Source, head_from
 from llmrec_plugin.learning.trials import (
     FROZEN,
     HEADS,
@@ -97,12 +98,13 @@ def climb(
     train: slice,
     valid: slice,
     rng: np.random.Generator,
+    source: Source | None = None,
     progress: Progress | None = None,
 ) -> Choice:
     """Learn from `train`, choose on `valid`; what comes after is not looked at.
 
     `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
-    rung beats it.
+    rung beats it; its head is learned towards the `source`, if it has one.
     """
     most = min(CASES, max(FEWEST_CASES, SCORES // max(1, len(vectors))))
     cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
@@ -117,7 +119,11 @@ def climb(
     )
     climber = _Climber(trials, rng, progress or (lambda done, total: None))
     setup = climber.climb()
-    gate = climber.gate(trials.fitted(setup), trials.fitted(incumbent))
+    fitted = trials.fitted(incumbent)
+    if source is not None:
+        head = head_from(source, incumbent, trials.events, vectors)
+        fitted = replace(fitted, text=likeness(head, vectors, gamma=incumbent.gamma))
+    gate = climber.gate(trials.fitted(setup), fitted)
     served = setup if gate.taken else incumbent
     return Choice(
         setup=served,

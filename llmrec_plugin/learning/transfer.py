@@ -4,14 +4,20 @@ know better."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.head import Head, HeadSums, collect
-from llmrec_plugin.learning.whitening import Whitening
+from llmrec_plugin.learning.head import Head, HeadSums
+from llmrec_plugin.learning.setups import HeadSettings, Setup, head_sums
+from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.types import Matrix
+
+RIDGE = 1e-3
+"""Of a setup that names none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +42,17 @@ def map_of(head: Head, *, mix: float) -> Matrix:
 
 
 def fit_from(
-    sums: HeadSums | None, whitening: Whitening, source: Source, *, gamma: float, ridge: float, mix: float
+    sums: HeadSums, whitening: Whitening, source: Source, *, gamma: float, ridge: float, mix: float
 ) -> Head:
-    """As `head.fit_head`, towards the map of the source instead of towards nothing; None: no own events yet.
+    """As `head.fit_head`, towards the map of the source instead of towards nothing.
 
     The source counts as `weight` examples without a preferred direction. Its size comes from the own
     examples: rho minimises the sum of |y - rho * x @ map|^2.
     """
     dimensions = len(source.map)
     known = source.map.astype(np.float64)
-    learned = known
-    if sums is not None and sums.examples:
+    learned: NDArray[Any] = known
+    if sums.examples:
         explained = float((known * (sums.inputs @ known)).sum())
         size = max(float((known * sums.outputs).sum()) / explained, 0.0) if explained > 0 else 0.0
         amount = source.weight / dimensions
@@ -58,20 +64,18 @@ def fit_from(
     return Head(whitening=whitening, adapted=adapted.astype(np.float32), gamma=gamma)
 
 
-def head_from(
-    histories: list[list[int]],
-    vectors: Matrix,
-    whitening: Whitening,
-    source: Source,
-    *,
-    gamma: float,
-    ridge: float,
-    mix: float,
-    rng: np.random.Generator,
-) -> Head:
-    """The same from the histories of this site's users, rows of `vectors`, oldest first."""
-    sums = collect(histories, whitening.apply(vectors), gamma=gamma, rng=rng)
-    return fit_from(sums, whitening, source, gamma=gamma, ridge=ridge, mix=mix)
+def head_from(source: Source, setup: Setup, events: Events, vectors: Matrix) -> Head:
+    """The head of a setup, from the source and all events given; without any, the source alone answers."""
+    whitening = fit_whitening(vectors)
+    settings = setup.head or HeadSettings()
+    return fit_from(
+        head_sums(events, whitening.apply(vectors), gamma=setup.gamma),
+        whitening,
+        source,
+        gamma=setup.gamma,
+        ridge=settings.ridge or RIDGE,
+        mix=settings.mix,
+    )
 
 
 def _normed(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from llmrec_plugin.learning.neighbours import NeighbourSettings
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import Shares, Weights
 from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text
+from llmrec_plugin.learning.transfer import Source, head_from
 from llmrec_plugin.learning.whitening import Whitening
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.types import Matrix, Progress
@@ -44,6 +45,8 @@ class Adaptation:
     """None: the frozen vectors stand."""
     pointwise: Pointwise | None = None
     """How a score is read as a probability."""
+    source: Source | None = None
+    """What the head is learned towards, where that came from another site."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,6 +70,9 @@ class Adaptation:
             arrays["head.mean"] = self.head.whitening.mean
             arrays["head.whitening"] = np.ascontiguousarray(self.head.whitening.matrix)
             arrays["head.adapted"] = np.ascontiguousarray(self.head.adapted)
+        if self.source is not None:
+            arrays["source.map"] = np.ascontiguousarray(self.source.map)
+            arrays["source.weight"] = np.array([self.source.weight], np.float64)
         return arrays
 
     @classmethod
@@ -80,7 +86,10 @@ class Adaptation:
             whitening = Whitening(mean=arrays["head.mean"], matrix=arrays["head.whitening"])
             head = Head(whitening=whitening, adapted=arrays["head.adapted"], gamma=setup.gamma)
         pointwise = Pointwise(**plain["pointwise"]) if plain["pointwise"] else None
-        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head, pointwise=pointwise)
+        source = None
+        if "source.map" in arrays:
+            source = Source(arrays["source.map"], float(arrays["source.weight"][0]))
+        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head, pointwise=pointwise, source=source)
 
 
 def _setup(plain: Mapping[str, Any]) -> Setup:
@@ -109,12 +118,13 @@ def adapt(
 
     `incumbent` is what answers now, None: the `configured` weights with frozen vectors. None as the result:
     these stay. An incumbent that was not beaten is fitted anew on all events; without enough events, or
-    with another encoder than it was made for, there is none.
+    with another encoder than it was made for, there is none. One that came from another site stays until
+    it is beaten.
     """
     started = time.perf_counter()
     if incumbent is not None and incumbent.encoder_id != version.encoder_id:
         incumbent = None
-    vectors, events = _on_vectors(version, keys, log)
+    vectors, events = item_vectors(version, keys, log)
     if not len(events):
         return None, {}
     split = temporal_split(events, valid=VALID_SHARE, test=0.0)
@@ -122,13 +132,16 @@ def adapt(
         events,
         vectors,
         incumbent=incumbent.setup if incumbent else Setup(shares=configured),
+        source=incumbent.source if incumbent else None,
         train=split.train,
         valid=split.valid,
         rng=np.random.default_rng(SEED),
         progress=progress,
     )
     adapted = None
-    if choice.gate is not None and (choice.gate.taken or incumbent is not None):
+    if incumbent is not None and incumbent.source is not None and choice.setup == incumbent.setup:
+        adapted = replace(incumbent, head=head_from(incumbent.source, incumbent.setup, events, vectors))
+    elif choice.gate is not None and (choice.gate.taken or incumbent is not None):
         head = fit_text(choice.setup, events, vectors)
         adapted = Adaptation(
             encoder_id=version.encoder_id, setup=choice.setup, head=head, pointwise=choice.pointwise
@@ -136,7 +149,7 @@ def adapt(
     return adapted, _report(choice, seconds=time.perf_counter() - started)
 
 
-def _on_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
+def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
     """Vectors of the items, those with the most events first, and the events on their rows."""
     counts = np.bincount(log.items, minlength=len(keys))
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}

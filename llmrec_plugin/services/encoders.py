@@ -30,6 +30,15 @@ def wanted_spec(document: SearchDocument[Any], live: IndexVersion | None) -> Enc
     return tuned_spec(tuned.name, declared)
 
 
+def knows_erased(version: IndexVersion) -> bool:
+    """Whether the encoder of an index was tuned on events of somebody who was erased since; one query, and
+    only for a tuned one."""
+    if not version.encoder_name.startswith(TUNED):
+        return False
+    reports = TunedEncoder.objects.filter(document=version.document, name=version.encoder_name)
+    return any(report.get("erased") for report in reports.values_list("report", flat=True))
+
+
 def made_from(tuned: TunedEncoder, declared: EncoderSpec) -> bool:
     """Whether the site still declares the encoder that this one was made from."""
     return (tuned.base_name, _deciding(tuned.base_options)) == (declared.name, _deciding(declared.options))

@@ -24,6 +24,7 @@ from llmrec_plugin.models import (
     Interaction,
     ModelVersion,
     TrainingRun,
+    TunedEncoder,
     UserChange,
     UserEmbedding,
 )
@@ -227,7 +228,16 @@ def _mark_for_retraining(user_key: str) -> list[int]:
             version.report = {**version.report, "erased": version.report.get("erased", 0) + 1}
             version.save(update_fields=["report"])
             marked.append(version.pk)
+        _mark_encoders(row["document"], since=row["since"])
     return marked
+
+
+def _mark_encoders(label: str, *, since: datetime) -> None:
+    """Count the user in `report["erased"]` of each encoder that was tuned after his first event came in."""
+    tuned = TunedEncoder.objects.select_for_update().filter(document=label, created_at__gte=since)
+    for encoder in tuned.exclude(state=TunedEncoder.State.REFUSED):
+        encoder.report = {**encoder.report, "erased": encoder.report.get("erased", 0) + 1}
+        encoder.save(update_fields=["report"])
 
 
 def apply_retention(*, now: datetime | None = None) -> RetentionReport:

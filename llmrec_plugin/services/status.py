@@ -18,7 +18,7 @@ from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, 
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
 from llmrec_plugin.services import drift, health, runs
 from llmrec_plugin.services.backlog import Backlog, waiting
-from llmrec_plugin.services.encoders import wanted_spec
+from llmrec_plugin.services.encoders import knows_erased, wanted_spec
 from llmrec_plugin.services.live import LivePair, engine_of, live_pair
 from llmrec_plugin.services.projection import analysis_of, declared_schema
 
@@ -38,6 +38,8 @@ class DocumentStatus:
     trained_at: datetime | None
     retraining_due: bool
     """Somebody whose events the model learned from has been erased since."""
+    retuning_due: bool
+    """The same of the encoder, where it was tuned here."""
     training_since: datetime | None
     """When the training began that runs now; None: none does."""
     training_error: str
@@ -81,6 +83,8 @@ class DocumentStatus:
             )
         if self.retraining_due:
             found.append(_("The model knows erased users: run `manage.py llmrec train`."))
+        if self.retuning_due:
+            found.append(_("The encoder knows erased users: run `manage.py llmrec train --encoder`."))
         if self.training_error:
             found.append(_("The last training failed, what was live stays: %s") % self.training_error)
         if self.drift:
@@ -200,6 +204,7 @@ def _document_status(
         model_version=model.pk if model else None,
         trained_at=model.created_at if model else None,
         retraining_due=bool(model and model.report.get("erased")),
+        retuning_due=bool(version and knows_erased(version)),
         training_since=training.started_at if training and state == TrainingRun.State.RUNNING else None,
         training_error=training.error if training and state == TrainingRun.State.FAILED else "",
         drift=tuple(drift.sentences(measured)) if measured is not None and applies else (),

@@ -30,7 +30,7 @@ from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
 """Below, what people took together is chance: popularity alone is learned."""
-STEPS = 4
+STEPS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,23 +149,42 @@ def fit(
         )
         report_step(2, STEPS)
         lease.beat()
-        learned, method = _learn(data, adaptation)
-        report_step(3, STEPS)
-        content = _to_bytes(learned)
-        report = {
-            "events": data.events,
-            "users": data.users,
-            "items": len(data.keys),
-            "method": method,
-            "kind": learned.kind,
-            **ladder,
-            "seconds": round(time.perf_counter() - started, 3),
-        }
-        lease.beat()
-        lineage = {"parent": pair.model_version, "events_since": data.since, "events_until": data.until}
-        version = _publish(index_version, label, content, report, lineage=lineage, by=by)
-    report_step(4, STEPS)
+        version = adopt(
+            pair, data, adaptation, report=ladder, index_version=index_version, started=started, by=by
+        )
+    report_step(STEPS, STEPS)
     return version
+
+
+def adopt(
+    pair: LivePair,
+    data: TrainingData,
+    adaptation: Adaptation | None,
+    *,
+    report: Mapping[str, Any],
+    started: float,
+    by: str,
+    index_version: IndexVersion | None = None,
+    reason: str = "trained",
+) -> ModelVersion:
+    """Learn neighbours and popularity in the way of the adaptation, and make all of it live.
+
+    `report`: how it was found; `started`: by time.perf_counter, for the seconds it took. The caller holds
+    the lock.
+    """
+    learned, method = _learn(data, adaptation)
+    whole = {
+        "events": data.events,
+        "users": data.users,
+        "items": len(data.keys),
+        "method": method,
+        "kind": learned.kind,
+        **report,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    lineage = {"parent": pair.model_version, "events_since": data.since, "events_until": data.until}
+    label = pair.index_version.document
+    return _publish(index_version, label, _to_bytes(learned), whole, lineage=lineage, by=by, reason=reason)
 
 
 def lease_name(label: str) -> str:
@@ -189,13 +208,14 @@ def _publish(
     *,
     lineage: dict[str, Any],
     by: str,
+    reason: str,
 ) -> ModelVersion:
     sha256 = hashlib.sha256(content).hexdigest()
     with transaction.atomic():
         artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
         version = ModelVersion.objects.create(document=label, artefact=artefact, report=report, **lineage)
         index = index_version or live_pair(label).index_version
-        promotion.promote(index, model_version=version, by=by, reason="trained")
+        promotion.promote(index, model_version=version, by=by, reason=reason)
     return version
 
 

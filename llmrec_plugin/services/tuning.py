@@ -37,7 +37,7 @@ from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.projection import prepared
-from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, make_training_data
+from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, make_training_data, on_rows
 from llmrec_plugin.services.tuning_gate import Arena, Verdict, judge
 from llmrec_plugin.training import job
 from llmrec_plugin.training.base import BaseModel, TrainingOptions, TrainingReport
@@ -253,7 +253,7 @@ def _on_items(behaviour: Behaviour, known: set[str]) -> tuple[list[str], Events]
     keys = [*busy, *sorted(known.difference(busy))]
     place = {key: row for row, key in enumerate(keys)}
     rows = np.array([place[key] for key in behaviour.keys], np.int64)
-    return keys, Events(behaviour.events.users, rows[behaviour.events.items], behaviour.events.times)
+    return keys, on_rows(behaviour.events, rows[behaviour.events.items])
 
 
 def _vectors(version: IndexVersion, keys: Sequence[str]) -> Matrix:

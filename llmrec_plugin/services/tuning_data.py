@@ -86,7 +86,7 @@ def behaviour_of(label: str, *, now: datetime) -> Behaviour:
     place = {key: row for row, key in enumerate(key for key in data.keys if key in found)}
     rows = np.array([place.get(key, -1) for key in data.keys], np.int64)
     moved = rows[data.log.items] if len(data.log) else np.empty(0, np.int64)
-    events = Events(data.log.users[moved >= 0], moved[moved >= 0], data.log.times[moved >= 0])
+    events = on_rows(data.log, moved)
     return Behaviour(
         keys=tuple(place),
         texts=tuple(found[key][0] for key in place),
@@ -98,6 +98,13 @@ def behaviour_of(label: str, *, now: datetime) -> Behaviour:
         since=None if not len(events) else datetime.fromtimestamp(float(events.times[0]), tz=now.tzinfo),
         until=data.until,
     )
+
+
+def on_rows(events: Events, items: NDArray[np.int64]) -> Events:
+    """The same events with other numbers for their items, without those that have -1."""
+    kept = items >= 0
+    amounts = None if events.amounts is None else events.amounts[kept]
+    return Events(events.users[kept], items[kept], events.times[kept], amounts)
 
 
 def _texts(document: SearchDocument[Any], keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:

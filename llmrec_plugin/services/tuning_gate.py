@@ -17,10 +17,17 @@ from numpy.typing import NDArray
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.evaluation.lists import accuracy, coverage
 from llmrec_plugin.evaluation.metrics import ndcg
-from llmrec_plugin.evaluation.protocol import Case, Events, Split, rank_cases, temporal_cases
+from llmrec_plugin.evaluation.protocol import (
+    Case,
+    Events,
+    Split,
+    amounts_by_user,
+    rank_cases,
+    temporal_cases,
+)
 from llmrec_plugin.evaluation.significance import paired_bootstrap
 from llmrec_plugin.learning.ladder import climb
-from llmrec_plugin.learning.setups import Setup, fit_setup, recent
+from llmrec_plugin.learning.setups import Setup, fit_setup, recent, recent_amounts
 from llmrec_plugin.models import Judgment
 from llmrec_plugin.services.calibration import as_typed
 from llmrec_plugin.types import Matrix
@@ -117,9 +124,10 @@ def _measure(
     )
     known = arena.events.part(slice(0, split.valid.stop))
     fitted = fit_setup(choice.setup, known, vectors)
+    by_user = amounts_by_user(arena.events)
 
     def score(batch: Sequence[Case]) -> Matrix:
-        return fitted(recent(batch))
+        return fitted(recent(batch), recent_amounts(batch, by_user))
 
     cold = np.bincount(known.items, minlength=len(vectors)) == 0
     outcome = rank_cases(score, cases)

@@ -83,7 +83,7 @@ def vectors_of(folder: str | Path) -> Matrix:
 
 
 def margin(vectors: Matrix) -> float:
-    """By how much new things are nearer to the new things of the family that follows than to other families."""
+    """By how much new things are nearer to new things of the family that follows than to other families."""
     new = [row for row in range(len(TEXTS)) if row % len(THINGS) >= SEEN]
     family = np.array([row // len(THINGS) for row in new])
     cosines = vectors[new] @ vectors[new].T

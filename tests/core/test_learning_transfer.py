@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.head import collect, fit_head, identity_head
+from llmrec_plugin.learning.head import HeadSums, collect, fit_head, identity_head
+from llmrec_plugin.learning.setups import HeadSettings, Setup
 from llmrec_plugin.learning.transfer import Source, fit_from, head_from, map_of
 from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.types import Matrix
@@ -36,6 +38,14 @@ def histories(vectors: Matrix, users: int, seed: int) -> list[list[int]]:
         scores = vectors @ (vectors[first] @ RULE) + draw.normal(0, 0.1, ITEMS)
         found.append([first, int(scores.argmax())])
     return found
+
+
+def as_events(known: list[list[int]]) -> Events:
+    rows = [(user, item, place) for user, items in enumerate(known) for place, item in enumerate(items)]
+    return Events.of(*zip(*rows, strict=True)) if rows else Events.of([], [], [])
+
+
+NOTHING = HeadSums(np.zeros((DIMENSIONS, DIMENSIONS)), np.zeros((DIMENSIONS, DIMENSIONS)), 0)
 
 
 def error(head_vectors: Matrix, vectors: Matrix, pairs: list[list[int]]) -> float:
@@ -69,7 +79,7 @@ def test_without_own_events_the_source_answers() -> None:
     vectors, whitening = site(2)
     later = histories(vectors, 300, 5)
     source = Source(learned_elsewhere(), weight=500)
-    head = fit_from(None, whitening, source, gamma=1.0, ridge=1e-3, mix=0.0)
+    head = fit_from(NOTHING, whitening, source, gamma=1.0, ridge=1e-3, mix=0.0)
     nothing = identity_head(whitening, gamma=1.0)
     assert error(head.directions(vectors), vectors, later) < 0.2 * error(
         nothing.directions(vectors), vectors, later
@@ -86,9 +96,8 @@ def test_few_own_events_gain_by_a_source_and_many_do_not_lose_by_a_wrong_one() -
         return error(fit_head(sums, whitening, **settings).directions(vectors), vectors, later)
 
     def helped(users: int, source: Matrix) -> float:
-        head = head_from(
-            histories(vectors, users, 3), vectors, whitening, Source(source, 300), rng=rng(), **settings
-        )
+        setup = Setup(gamma=1.0, head=HeadSettings(ridge=1e-3, mix=0.0))
+        head = head_from(Source(source, 300), setup, as_events(histories(vectors, users, 3)), vectors)
         return error(head.directions(vectors), vectors, later)
 
     assert helped(20, learned_elsewhere()) < 0.5 * own(20)
@@ -105,10 +114,18 @@ def test_a_source_that_knows_nothing_leaves_the_own_events() -> None:
     assert head.adapted == pytest.approx(
         fit_head(sums, whitening, gamma=1.0, ridge=1e-3, mix=1.0).adapted, abs=1e-3
     )
-    alone = fit_from(None, whitening, Source(empty, 1), gamma=1.0, ridge=1e-3, mix=1.0)
+    alone = fit_from(NOTHING, whitening, Source(empty, 1), gamma=1.0, ridge=1e-3, mix=1.0)
     assert alone.adapted == pytest.approx(whitening.matrix)
 
 
 def test_a_source_must_count() -> None:
     with pytest.raises(ConfigurationError, match="above 0"):
         Source(np.eye(2, dtype=np.float32), weight=0)
+
+
+def test_a_setup_without_a_head_takes_usual_settings() -> None:
+    vectors, _ = site(2)
+    source = Source(learned_elsewhere(), weight=500)
+    head = head_from(source, Setup(), as_events([]), vectors)
+    assert head.gamma == 1.0
+    assert np.isfinite(head.adapted).all()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.conf import settings as django_settings
-from django.test import override_settings
+from django.core.management import CommandError, call_command
+from django.test import Client, override_settings
 from django.utils import timezone
 
-from llmrec_plugin.encoders.base import forget_encoders
+from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
+from llmrec_plugin.exceptions import EncoderUnavailable, TrainingFailed
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, TunedEncoder
-from llmrec_plugin.services import promotion, tuning
+from llmrec_plugin.services import privacy, promotion, tuning
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
@@ -149,3 +154,72 @@ def test_events_at_random_leave_everything_as_it_is(
     assert TunedEncoder.objects.get().state == TunedEncoder.State.REFUSED
     assert not list((data_dir / "encoders").iterdir())
     assert not tuning.job_folder("product").exists()
+
+
+def test_a_killed_training_process_is_gone_on_with(shop: dict[tuple[int, int], Product]) -> None:
+    """The training process is killed at its first checkpoint; what answers stays, the next call goes on."""
+    live(shop, lambda family: family ^ 1)
+    before = live_pair("product")
+    checkpoints = tuning.job_folder("product") / "checkpoints"
+
+    def kill(done: int, total: int) -> None:
+        if list(checkpoints.glob("*/complete")):
+            (child,) = children()
+            os.kill(child, signal.SIGKILL)
+
+    options = replace(OPTIONS, epochs=20, checks=20, patience=20)
+    with pytest.raises(TrainingFailed, match=r"ended by signal 9\. Run the same command again"):
+        tuning.tune("product", options=options, by="test", progress=kill)
+    assert live_pair("product") == before
+    assert not TunedEncoder.objects.exists()
+
+    report = tuning.tune("product", options=options, by="test")
+    assert report.training.resumed_from > 0
+    assert not checkpoints.exists()
+
+
+def children() -> list[int]:
+    """Processes of ours that train."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    return [
+        int(pid) for pid in found if b"llmrec_plugin.training" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def test_only_a_model_of_this_machine_can_be_tuned() -> None:
+    build("product")
+    with pytest.raises(CommandError, match="no sentence-transformers model of this machine"):
+        call_command("llmrec", "train", "--encoder", "--document", "product")
+
+
+def test_too_few_events_are_said_before_anything_is_trained(shop: dict[tuple[int, int], Product]) -> None:
+    with pytest.raises(CommandError, match="0 pairs to learn from and 0 to stop by"):
+        call_command("llmrec", "train", "--encoder", "--document", "product")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("los=bce", 'Did you mean "loss"'), ("loss", "write NAME=VALUE"), ("epochs=many", "expected a number")],
+)
+def test_options_of_the_command_are_checked(given: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call_command("llmrec", "train", "--encoder", "--set", given)
+
+
+def test_erasure_marks_the_encoder_that_knew_the_user(admin_client: Client) -> None:
+    Interaction.objects.create(
+        user_key="u", document="product", object_id="1", kind="view", at=timezone.now()
+    )
+    encoder = TunedEncoder.objects.create(
+        document="product", name="tuned:abc", encoder_id="abc", base_name="base", base_id="b", by="test"
+    )
+    privacy.erase_user("u")
+    encoder.refresh_from_db()
+    assert encoder.report == {"erased": 1}
+    page = admin_client.get(f"/admin/llmrec_plugin/tunedencoder/{encoder.pk}/change/")
+    assert b"It is being measured" in page.content
+
+
+def test_an_encoder_that_was_tuned_elsewhere_is_asked_for() -> None:
+    with pytest.raises(EncoderUnavailable, match="tuned on another machine"):
+        load_encoder(EncoderSpec(name="tuned:0123456789abcdef0123"))

@@ -9,12 +9,13 @@ from llmrec_plugin.management.subcommands import (
     people,
     querying,
     scheduling,
+    sources,
     transfer,
 )
 from llmrec_plugin.management.subcommands.base import Subcommand
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     command.name: command
-    for module in (indexing, querying, transfer, learning, evaluating, people, scheduling)
+    for module in (indexing, querying, transfer, learning, evaluating, people, scheduling, sources)
     for command in module.COMMANDS
 }

@@ -17,6 +17,7 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     single_label,
 )
+from llmrec_plugin.management.subcommands.sources import learn_from_source, source_arguments
 from llmrec_plugin.management.subcommands.tuning import tune_encoders, tuning_arguments
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 from llmrec_plugin.services import pictures, promotion, runs
@@ -30,6 +31,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
         "--due", action="store_true", help="only what enough happened with since, as the schedule does"
     )
     parser.add_argument("--seconds", type=int, metavar="N", help="stop each training after so long")
+    source_arguments(parser)
     tuning_arguments(parser)
     _audit_arguments(parser)
 
@@ -43,6 +45,8 @@ def _train(options: Options, output: Output) -> bool:
     """A document that fails does not keep the others from being learned of."""
     if options["encoder"]:
         return tune_encoders(options, output)
+    if options["source"]:
+        return learn_from_source(options, output)
     reports: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
     for label in options["document"] or chosen_labels({"document": None}):
