@@ -126,7 +126,7 @@ def adapt(
         incumbent = None
     vectors, events = item_vectors(version, keys, log)
     if not len(events):
-        return None, {}
+        return (incumbent if incumbent and incumbent.source else None), {}
     split = temporal_split(events, valid=VALID_SHARE, test=0.0)
     choice = climb(
         events,
