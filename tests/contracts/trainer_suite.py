@@ -118,8 +118,8 @@ class TrainerContract:
         data = training_data(frozen, rated=True)
         options = replace(QUICK, loss="mse", epochs=4)
         report = trainer.train(base, data, options, tmp_path / "out", work=tmp_path / "work")
-        # One in eight is a 1: who always says an eighth is wrong by 1/8 * 7/8 = 0.109.
-        assert report.valid_loss["after"] < min(report.valid_loss["before"], 0.109)
+        # One in eight is a 1; an untaught model says about 0.9 of all.
+        assert report.valid_loss["after"] < 0.5 * report.valid_loss["before"]
 
     def test_low_rank_additions_leave_a_plain_model(
         self, trainer: Trainer, base: BaseModel, data: TrainingData, frozen: Matrix, tmp_path: Path

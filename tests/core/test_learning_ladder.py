@@ -22,6 +22,7 @@ from llmrec_plugin.learning.setups import (
     points,
     recent_amounts,
 )
+from llmrec_plugin.learning.transfer import Source
 from llmrec_plugin.learning.trials import Mixture, Trials, weights_of
 from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
@@ -109,6 +110,22 @@ def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
         choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=seed), catalogue())
         stayed += taken(choice) == ["popularity"] and choice.setup == SERVED
     assert stayed >= 8
+
+
+def test_a_source_that_says_it_all_is_hard_to_beat() -> None:
+    vectors = catalogue()
+    turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
+    events = world(odds(vectors @ turn @ vectors.T, sharpness=12.0))
+    train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
+    served = Setup(shares=Shares(taste=1.0), gamma=0.6, head=HeadSettings(ridge=1e-3, mix=0.3))
+
+    def gain(source: Source | None) -> float:
+        choice = climb(events, vectors, incumbent=served, source=source, train=train, valid=valid, rng=rng())
+        assert choice.gate is not None
+        return choice.gate.gain
+
+    assert gain(Source(turn, weight=1e6)) < gain(Source(-turn, weight=1e6)) + 1e-9
+    assert gain(None) == pytest.approx(gain(Source(turn, weight=1.0)), abs=0.02)
 
 
 def test_few_events_are_not_measured_at_all() -> None:
