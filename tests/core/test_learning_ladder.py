@@ -112,7 +112,7 @@ def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
     assert stayed >= 8
 
 
-def test_a_source_that_says_it_all_is_hard_to_beat() -> None:
+def test_what_counts_as_one_event_more_is_as_hard_to_beat_as_without_it() -> None:
     vectors = catalogue()
     turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
     events = world(odds(vectors @ turn @ vectors.T, sharpness=12.0))
@@ -124,7 +124,6 @@ def test_a_source_that_says_it_all_is_hard_to_beat() -> None:
         assert choice.gate is not None
         return choice.gate.gain
 
-    assert gain(Source(turn, weight=1e6)) < gain(Source(-turn, weight=1e6)) + 1e-9
     assert gain(None) == pytest.approx(gain(Source(turn, weight=1.0)), abs=0.02)
 
 
