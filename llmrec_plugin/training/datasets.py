@@ -61,10 +61,11 @@ def _language(data: TrainingData, most: int, rng: np.random.Generator) -> Datase
 
 
 def _domains(data: TrainingData, most: int, rng: np.random.Generator) -> Dataset:
-    """As many of the source as of the target, so that neither is the safe guess."""
+    """As many of the source as of the target, so that neither is the safe guess, and as many as there are
+    pairs: the game of the two needs many moves."""
     here = np.setdiff1d(np.arange(data.items), data.source)
-    size = min(len(here), len(data.source), most // 2 or 1)
-    chosen = [*_drawn(here, size, rng), *_drawn(data.source, size, rng)]
+    size = max(1, most // 2)
+    chosen = [int(row) for rows in (here, data.source) for row in rng.choice(rows, size=size)]
     labels = [0.0] * size + [1.0] * size
     return Dataset.from_dict({"text": [data.texts[row] for row in chosen], "label": labels})
 

@@ -88,6 +88,11 @@ class SentenceTransformerTuner:
 
 
 def _prepare(model: Any, options: TrainingOptions) -> None:
+    if model.transformers_model is None:
+        raise ConfigurationError(
+            "The encoder is a table of words without layers: only a transformer can be tuned. Leave the "
+            "option encoder out, so that `llmrec train` learns a head for it."
+        )
     own = model.max_seq_length
     model.max_seq_length = min(options.max_tokens, int(own)) if own else options.max_tokens
     if options.layers:
