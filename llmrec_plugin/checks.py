@@ -239,8 +239,8 @@ def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]
 def _signals(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
     try:
         kinds = document.filter_kinds()
-    except DocumentError:
-        return  # E013 to E015 say so
+    except (DocumentError, TypeError):
+        return  # E013 to E016 say so
     for attribute, name, wanted in document.signals.kinds():
         if kinds.get(name) != wanted:
             found = f"is a {kinds[name]}" if name in kinds else "is none of filter_fields"
