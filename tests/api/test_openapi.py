@@ -27,6 +27,7 @@ OPERATIONS = {
     "llmrec_similar",
     "llmrec_also",
     "llmrec_record_interactions",
+    "llmrec_note_seen",
     "llmrec_me",
     "llmrec_erase_me",
     "llmrec_export_me",
