@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.adaptation import SITES
+from benchmarks.behaviour import SITES
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import rank_cases, temporal_cases
 from llmrec_plugin.learning.head import Head

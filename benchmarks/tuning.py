@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.adaptation import SITES, Site
+from benchmarks.behaviour import SITES, Site
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
