@@ -1,14 +1,26 @@
-"""Which model versions can still be gone back to: their arrays are kept, of the others only the history."""
+"""Which models and tuned encoders can still be gone back to: they are kept, of others only the history."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.models import Arm, Deployment, Experiment, ModelArtefact, ModelVersion
+from llmrec_plugin.documents import registry
+from llmrec_plugin.encoders.sources import TUNED, tuned_folder
+from llmrec_plugin.models import (
+    Arm,
+    Deployment,
+    Experiment,
+    IndexVersion,
+    ModelArtefact,
+    ModelVersion,
+    TunedEncoder,
+)
+from llmrec_plugin.services import leases
 
 logger = logging.getLogger(__name__)
 
@@ -60,3 +72,40 @@ def _in_experiments(label: str) -> set[int]:
 def _newest(label: str) -> set[int]:
     versions = ModelVersion.objects.filter(document=label).exclude(report__has_key="erased")
     return set(versions.order_by("-id").values_list("pk", flat=True)[: get_settings().MODELS_KEPT])
+
+
+def drop_encoders(*, now: datetime | None = None) -> int:
+    """Remove the folders of tuned encoders that nobody would go back to; returns how many.
+
+    Kept is what an index that is not dropped, a model version that still has its arrays, or a declaration of
+    the site uses, and what came or was recorded within LLMREC["VERSION_GRACE_SECONDS"]. While an encoder is
+    being tuned nothing goes: its folder is there before any row says so.
+    """
+    now = now or timezone.now()
+    if any(leases.is_held(f"tune:{label}") for label in registry.labels()) or not tuned_folder().is_dir():
+        return 0
+    since = now - timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
+    kept = _encoders_in_use() | set(
+        TunedEncoder.objects.filter(created_at__gt=since).values_list("name", flat=True)
+    )
+    dropped = 0
+    for folder in tuned_folder().iterdir():
+        state = folder.stat()
+        changed = max(state.st_mtime, state.st_ctime)  # a copy may keep the former, never the latter
+        if folder.is_dir() and TUNED + folder.name not in kept and changed <= since.timestamp():
+            shutil.rmtree(folder, ignore_errors=True)
+            dropped += not folder.exists()
+    if dropped:
+        logger.info("dropped encoders count=%d", dropped)
+    return dropped
+
+
+def _encoders_in_use() -> set[str]:
+    """By name."""
+    indexes = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED)
+    models = Deployment.objects.filter(model_version__artefact__isnull=False)
+    return {
+        *indexes.order_by().values_list("encoder_name", flat=True),
+        *models.order_by().values_list("index_version__encoder_name", flat=True),
+        *(document.encoder_spec().name for document in registry),
+    }

@@ -52,13 +52,14 @@ class EraseReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionReport:
-    """Rows deleted for their age, ranked lists cut down to what was shown, and models that nobody would go
-    back to."""
+    """Rows deleted for their age, ranked lists cut down to what was shown, and models and tuned encoders that
+    nobody would go back to."""
 
     interactions: int
     impressions: int
     pages_stripped: int
     models: int
+    encoders: int
 
 
 def may_personalise(user_key: str | None) -> bool:
@@ -257,12 +258,17 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     TrainingRun.objects.filter(finished_at__lt=oldest).delete()
     DriftReport.objects.filter(at__lt=oldest).delete()
     models = model_store.drop_old(now=now)
+    encoders = model_store.drop_encoders(now=now)
     stripped = sum(_strip(chunk) for chunk in _chunks(expired.exclude(extra={})))
     logger.info(
         "retention interactions=%d impressions=%d pages_stripped=%d", interactions, old + transient, stripped
     )
     return RetentionReport(
-        interactions=interactions, impressions=old + transient, pages_stripped=stripped, models=models
+        interactions=interactions,
+        impressions=old + transient,
+        pages_stripped=stripped,
+        models=models,
+        encoders=encoders,
     )
 
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.exceptions import EncoderUnavailable, TrainingFailed
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, TunedEncoder
-from llmrec_plugin.services import privacy, promotion, tuning
+from llmrec_plugin.services import leases, privacy, promotion, tuning
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
@@ -223,3 +223,21 @@ def test_erasure_marks_the_encoder_that_knew_the_user(admin_client: Client) -> N
 def test_an_encoder_that_was_tuned_elsewhere_is_asked_for() -> None:
     with pytest.raises(EncoderUnavailable, match="tuned on another machine"):
         load_encoder(EncoderSpec(name="tuned:0123456789abcdef0123"))
+
+
+def test_folders_of_encoders_go_once_nothing_uses_them(data_dir: Path) -> None:
+    build("product")
+    IndexVersion.objects.update(encoder_name="tuned:used")
+    for name in ("used", "recorded", "left"):
+        (data_dir / "encoders" / name).mkdir(parents=True)
+    later = timezone.now() + timedelta(days=2)
+    recorded = TunedEncoder.objects.create(
+        document="product", name="tuned:recorded", encoder_id="r", base_name="b", base_id="b", by="test"
+    )
+    TunedEncoder.objects.filter(pk=recorded.pk).update(created_at=later)
+
+    assert privacy.apply_retention().encoders == 0  # all came a moment ago
+    with leases.hold("tune:product"):
+        assert privacy.apply_retention(now=later).encoders == 0
+    assert privacy.apply_retention(now=later).encoders == 1
+    assert {path.name for path in (data_dir / "encoders").iterdir()} == {"used", "recorded"}
