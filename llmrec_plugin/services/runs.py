@@ -91,15 +91,25 @@ def train(
 
     Raises LeaseLost while another training of the document runs, and TrainingStopped.
     """
+    with on_record(label, by=by, reason=reason, seconds=seconds) as run:
+        run.model_version = training.fit(label, by=by, now=now, progress=progress)
+    return run.model_version
+
+
+@contextmanager
+def on_record(label: str, *, by: str, reason: str = "", seconds: int | None = None) -> Iterator[TrainingRun]:
+    """A row that says how the work within ended; the work sets its `model_version`, if one came of it.
+
+    Raises LeaseLost while another training of the document runs, and TrainingStopped.
+    """
     run = _begin(label, by=by, reason=reason)
     try:
         with _stoppable(seconds):
-            version = training.fit(label, by=by, now=now, progress=progress)
+            yield run
     except BaseException as error:
         _fail(run, error)
         raise
-    _succeed(run, version)
-    return version
+    _succeed(run, run.model_version)
 
 
 def _begin(label: str, *, by: str, reason: str) -> TrainingRun:
@@ -116,10 +126,10 @@ def _begin(label: str, *, by: str, reason: str) -> TrainingRun:
         raise LeaseLost(f'"{label}" is being trained{by_whom}; wait for it, or stop it.') from None
 
 
-def _succeed(run: TrainingRun, version: ModelVersion) -> None:
+def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
     with transaction.atomic():
         run = TrainingRun.objects.select_for_update().get(pk=run.pk)
-        if run.erased:
+        if run.erased and version is not None:
             version.refresh_from_db()
             version.report = {**version.report, "erased": version.report.get("erased", 0) + run.erased}
             version.save(update_fields=["report"])
@@ -167,9 +177,8 @@ def is_lost(run: TrainingRun) -> bool:
         return False
     if leases.is_dead(run.owner):
         return True
-    return timezone.now() - run.started_at > leases.term() and not leases.is_held(
-        training.lease_name(run.document)
-    )
+    names = (training.lease_name(run.document), f"tune:{run.document}")
+    return timezone.now() - run.started_at > leases.term() and not any(map(leases.is_held, names))
 
 
 def latest() -> dict[str, TrainingRun]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
@@ -32,7 +33,7 @@ from llmrec_plugin.models import (
     ModelVersion,
     TunedEncoder,
 )
-from llmrec_plugin.services import embedding, leases, training, tuning_process
+from llmrec_plugin.services import embedding, leases, runs, training, tuning_process
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
@@ -79,7 +80,8 @@ def tune(
     """
     now = now or timezone.now()
     pair = live_pair(label)
-    with leases.hold(f"tune:{label}") as lease:
+    recorded = runs.on_record(label, by=by, reason=_("the encoder is tuned"))
+    with recorded as run, leases.hold(f"tune:{label}") as lease:
         document = registry.get(label)
         base = document.encoder_spec()
         description = describe(base)
@@ -101,6 +103,7 @@ def tune(
         spec = tuned_spec(encoder.name, base)
         built = build(label, spec=spec, promote=False, by=by)
         model = training.fit(label, index_version=built.index_version, now=now, by=by)
+        run.model_version = model
     return TuningReport(
         encoder=encoder,
         training=trained,

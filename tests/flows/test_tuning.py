@@ -18,12 +18,20 @@ from django.utils import timezone
 
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.exceptions import EncoderUnavailable, TrainingFailed
-from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, TunedEncoder
+from llmrec_plugin.models import (
+    Configuration,
+    Deployment,
+    IndexVersion,
+    Interaction,
+    TrainingRun,
+    TunedEncoder,
+)
 from llmrec_plugin.services import leases, privacy, promotion, tuning
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
 from llmrec_plugin.services.search import search
+from llmrec_plugin.services.status import collect
 from llmrec_plugin.training.base import TrainingOptions
 from llmrec_plugin.types import SearchRequest
 from tests.contracts.tiny_model import make_tiny_model
@@ -152,6 +160,8 @@ def test_events_at_random_leave_everything_as_it_is(
     assert live_pair("product") == before
     assert IndexVersion.objects.count() == 1
     assert TunedEncoder.objects.get().state == TunedEncoder.State.REFUSED
+    run = TrainingRun.objects.get()
+    assert (run.state, run.model_version) == (TrainingRun.State.DONE, None)
     assert not list((data_dir / "encoders").iterdir())
     assert not tuning.job_folder("product").exists()
 
@@ -194,6 +204,13 @@ def test_only_a_model_of_this_machine_can_be_tuned() -> None:
 
 def test_too_few_events_are_said_before_anything_is_trained(shop: dict[tuple[int, int], Product]) -> None:
     with pytest.raises(CommandError, match="0 pairs to learn from and 0 to stop by"):
+        call_command("llmrec", "train", "--encoder", "--document", "product")
+    run = TrainingRun.objects.get()
+    assert (run.state, run.reason) == (TrainingRun.State.FAILED, "the encoder is tuned")
+    (product,) = [one for one in collect().documents if one.label == "product"]
+    assert "0 pairs to learn from" in product.training_error
+    TrainingRun.objects.update(state=TrainingRun.State.RUNNING)
+    with pytest.raises(CommandError, match="is being trained by command"):
         call_command("llmrec", "train", "--encoder", "--document", "product")
 
 
