@@ -43,6 +43,12 @@ class Edited(models.Model):
     class Meta:
         abstract = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """For these models only: a receiver for all senders would slow down every delete of the site."""
+        super().__init_subclass__(**kwargs)
+        post_save.connect(_begin_edition, sender=cls)
+        post_delete.connect(_begin_edition, sender=cls)
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """The row and the edition change together."""
         with transaction.atomic(using=kwargs.get("using") or router.db_for_write(type(self), instance=self)):
@@ -50,9 +56,4 @@ class Edited(models.Model):
 
 
 def _begin_edition(sender: type[models.Model], using: str, **kwargs: object) -> None:
-    if issubclass(sender, Edited):
-        Configuration.begin_edition(using=using)
-
-
-post_save.connect(_begin_edition, dispatch_uid="llmrec_plugin.editions.saved")
-post_delete.connect(_begin_edition, dispatch_uid="llmrec_plugin.editions.deleted")
+    Configuration.begin_edition(using=using)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from llmrec_plugin.models import Configuration
 
 V = TypeVar("V")
+
+
+_all: list[Remembered[Any]] = []
 
 
 class Remembered(Generic[V]):
@@ -23,6 +29,11 @@ class Remembered(Generic[V]):
         self._empty = empty
         self._known: tuple[str, V] = ("", empty)
         self._lock = Lock()
+        _all.append(self)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known = ("", self._empty)
 
     def latest(self) -> V:
         """What this process has read last, which may be old; never a query."""
@@ -44,3 +55,10 @@ class Remembered(Generic[V]):
         with self._lock:
             self._known = (edition, value)
         return value
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "LLMREC":
+        for one in _all:
+            one.forget()

@@ -131,6 +131,7 @@ def _page(
     slot: Placement, label: str, asked: Asked, configuration: Configuration, *, size: int | None
 ) -> ResultPage:
     started = time.perf_counter()
+    registry.get(label)  # before the database is asked for something that no column can hold
     size = slot.size if size is None else size
     pages.check_page_size(size, parameter="size")
     ranked = arms.answer(
