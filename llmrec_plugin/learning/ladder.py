@@ -104,10 +104,12 @@ def climb(
     """Learn from `train`, choose on `valid`; what comes after is not looked at.
 
     `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
-    rung beats it; its head is learned towards the `source`, if it has one.
+    rung beats it; its head is learned towards the `source`, if it has one. Only events of users with a past
+    are measured: whoever has none, and says nothing of himself, gets popular and new items without any setup.
     """
     most = min(CASES, max(FEWEST_CASES, SCORES // max(1, len(vectors))))
-    cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
+    drawn = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
+    cases = [case for case in drawn if case.history]
     if len(cases) < LEAST_CASES:
         return Choice(setup=incumbent, steps=(), cases=len(cases))
     trials = Trials(

@@ -136,6 +136,24 @@ def test_few_events_are_not_measured_at_all() -> None:
     assert choice.cases < 200
 
 
+def test_newcomers_to_whom_no_taste_is_served_have_no_say_in_it() -> None:
+    """Hundreds who come while the choice is made, each for the same item, change nothing in it."""
+    vectors = catalogue()
+    events = world(odds(vectors @ vectors.T, sharpness=9.0))
+    train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
+    known, newcomers = events.part(slice(0, valid.stop)), np.arange(USERS, 3 * USERS)
+    crowded = Events.of(
+        np.concatenate([known.users, newcomers]),
+        np.concatenate([known.items, np.zeros_like(newcomers)]),
+        np.concatenate([known.times, known.times[-1] + newcomers]),
+    )
+    longer = slice(valid.start, len(crowded))
+    alone = climb(known, vectors, incumbent=SERVED, train=train, valid=valid, rng=rng())
+    among_many = climb(crowded, vectors, incumbent=SERVED, train=train, valid=longer, rng=rng())
+    assert alone.gate is not None
+    assert among_many == alone
+
+
 def test_what_is_served_stays_until_it_is_beaten() -> None:
     """The winner of the first training is the incumbent of the second, which finds nothing better."""
     vectors = catalogue()
