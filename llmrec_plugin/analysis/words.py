@@ -141,7 +141,9 @@ def _parts(compound: str) -> Iterator[Part]:
 
 
 def _is_clitic(compound: str, atom: re.Match[str]) -> bool:
-    """A letter beside an apostrophe, as in women's or l'homme, is no word."""
+    """A letter beside an apostrophe, as in women's or l'homme, is no word; C++ after one is."""
+    if compound[atom.end() : atom.end() + 1] in ("+", "#"):
+        return False
     around = compound[max(0, atom.start() - 1) : atom.start()] + compound[atom.end() : atom.end() + 1]
     return (
         len(atom[0]) == 1 and not atom[0].isdigit() and any(character in APOSTROPHES for character in around)

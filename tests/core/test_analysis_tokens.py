@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import override_settings
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -255,6 +255,7 @@ def test_each_term_points_at_text_that_has_it(text: str, language: str) -> None:
 
 @examples(deadline=None)  # the first one may load the segmenter
 @given(texts, st.sampled_from(["en", "de", "zh", "fr", ""]))
+@example("Houses'C++", "en")
 def test_every_word_of_a_text_finds_it(text: str, language: str) -> None:
     with configured(LANGUAGES=LANGUAGES):
         terms = set(index_terms(text, language))
