@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from llmrec_plugin.documents import registry
 
 if TYPE_CHECKING:
     ModelAdmin: TypeAlias = admin.ModelAdmin[Any]
@@ -31,6 +35,20 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def page(
+    owner: ModelAdmin, request: HttpRequest, template: str, values: Mapping[str, Any]
+) -> TemplateResponse:
+    """A page of the app's own in the frame of the admin; the template shows `values`, its title too."""
+    context = {**owner.admin_site.each_context(request), "opts": owner.opts, **values}
+    return TemplateResponse(request, f"admin/llmrec_plugin/{template}.html", context)
+
+
+def document_or_first(label: str) -> str:
+    """`label` if a document has it, else the first label; empty where no document is registered."""
+    labels = registry.labels()
+    return label if label in labels else next(iter(labels), "")
 
 
 def pretty_json(value: Any) -> SafeString:

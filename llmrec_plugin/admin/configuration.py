@@ -9,16 +9,14 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page
 from llmrec_plugin.admin.edited import admin_url
 from llmrec_plugin.admin.previewing import Compared, PreviewedAdmin, PreviewForm, compared, lists, searches
-from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Configuration, ConfigurationChange
 from llmrec_plugin.services.exploring import Question, Way
 
@@ -102,7 +100,7 @@ class ConfigurationAdmin(PreviewedAdmin):
 
 def _questions(asked: dict[str, Any]) -> list[Question]:
     """Some queries and the personal list of one document."""
-    label = asked["document"] or next(iter(registry.labels()), "")
+    label = document_or_first(asked["document"])
     return [*searches(label, asked), *lists(label, [PERSONAL_LIST], asked)]
 
 
@@ -151,16 +149,14 @@ class ConfigurationChangeAdmin(ReadOnlyAdmin):
             _questions(asked), lambda question: (Way(configuration=current), Way(configuration=candidate))
         )
         values = {name: getattr(current, name) for name in change.known_values()}
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("Go back to earlier values"),
             "change": change,
             "differences": differences(values, change.known_values()),
             "compared": found,
             "form": form,
-            "opts": self.model._meta,
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/configurationchange/restore.html", context)
+        return page(self, request, "configurationchange/restore", values)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:

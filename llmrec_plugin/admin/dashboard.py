@@ -9,17 +9,17 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
-from llmrec_plugin.admin.charts import columns
+from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page
+from llmrec_plugin.admin.plots import numbers
 from llmrec_plugin.admin.verdicts import percent
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Dashboard, Experiment, SearchQuality
+from llmrec_plugin.plots import columns
 from llmrec_plugin.services import backlog, dashboard, drift
 from llmrec_plugin.services.dashboard import Day, PositionRow
 from llmrec_plugin.services.live import find_live_pair
@@ -36,16 +36,11 @@ class DashboardAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        labels = registry.labels()
-        document = request.GET.get("document", "")
-        if document not in labels:
-            document = labels[0] if labels else ""
+        document = document_or_first(request.GET.get("document", ""))
         days = _days(request.GET.get("days", ""))
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("Dashboard"),
-            "opts": self.model._meta,
-            "labels": labels,
+            "labels": registry.labels(),
             "document": document,
             "days": days,
             "periods": [
@@ -55,7 +50,7 @@ class DashboardAdmin(ReadOnlyAdmin):
             **(_contents(document, days=days) if document else {}),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/dashboard/change_list.html", context)
+        return page(self, request, "dashboard/change_list", values)
 
 
 def _days(text: str) -> int:
@@ -71,8 +66,8 @@ def _contents(document: str, *, days: int) -> dict[str, Any]:
         "sums": sums,
         "charts": _charts(sums.days) if sums.search.lists else {},
         "positions": [
-            (row.name, _position_chart(places), places)
-            for row in sums.placements
+            (row.name, _position_chart(f"positions-{number}", places))
+            for number, row in enumerate(sums.placements)
             for places in [sums.positions.get(row.name, ())]
             if any(place.clicked for place in places)
         ],
@@ -87,28 +82,37 @@ def _contents(document: str, *, days: int) -> dict[str, Any]:
 
 
 def _charts(days: Sequence[Day]) -> dict[str, SafeString]:
-    def chart(title: str, values: Sequence[float], told: Sequence[str]) -> SafeString:
-        dates = [date_format(day.date, "SHORT_DATE_FORMAT") for day in days]
-        return columns(
-            values,
-            alt=title,
-            titles=[f"{date}: {value}" for date, value in zip(dates, told, strict=True)],
-        )
+    dates = [date_format(day.date, "SHORT_DATE_FORMAT") for day in days]
 
+    def chart(name: str, title: str, values: Sequence[float], told: Sequence[str]) -> SafeString:
+        rows = list(zip(dates, told, strict=True))
+        titles = [f"{date}: {value}" for date, value in rows]
+        return columns(values, name=name, title=title, titles=titles) + numbers((_("Day"), title), rows)
+
+    searches = [day.searches for day in days]
     empty = [day.empty / day.searches if day.searches else math.nan for day in days]
     clicked = [day.clicked / day.searches if day.searches else math.nan for day in days]
+    shares = {
+        "empty": (_("Share without a result per day"), empty),
+        "clicked": (_("Click rate per day"), clicked),
+    }
     return {
-        "searches": chart(
-            _("Searches per day"), [day.searches for day in days], [str(day.searches) for day in days]
-        ),
-        "empty": chart(_("Share without a result per day"), empty, [percent(share) for share in empty]),
-        "clicked": chart(_("Click rate per day"), clicked, [percent(share) for share in clicked]),
+        "searches": chart("searches", _("Searches per day"), searches, [str(count) for count in searches]),
+        **{
+            name: chart(name, title, values, [percent(share) for share in values])
+            for name, (title, values) in shares.items()
+        },
     }
 
 
-def _position_chart(rows: Sequence[PositionRow]) -> SafeString:
+def _position_chart(name: str, rows: Sequence[PositionRow]) -> SafeString:
+    told = [
+        (str(row.position), percent(row.click_rate, digits=2), percent(row.conversion, digits=2))
+        for row in rows
+    ]
     return columns(
         [row.click_rate for row in rows],
-        alt=_("Click rate by position"),
-        titles=[f"{row.position}: {percent(row.click_rate, digits=2)}" for row in rows],
-    )
+        name=name,
+        title=_("Click rate by position"),
+        titles=[f"{place}: {clicked}" for place, clicked, _bought in told],
+    ) + numbers((_("Place"), _("Clicked"), _("Bought")), told)

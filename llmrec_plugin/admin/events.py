@@ -8,13 +8,12 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.base import ReadOnlyAdmin, page, pretty_json
 from llmrec_plugin.models import (
     Consent,
     ImportedItem,
@@ -58,14 +57,12 @@ class InteractionAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         user_key = request.GET.get("user", "").strip()
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("Profile of a user"),
-            "opts": self.model._meta,
             "user_key": user_key,
             "portrait": portrait.of(user_key) if user_key else None,
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/interaction/profile.html", context)
+        return page(self, request, "interaction/profile", values)
 
 
 @admin.register(Impression)

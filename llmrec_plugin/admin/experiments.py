@@ -11,14 +11,13 @@ from django.core.exceptions import PermissionDenied
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin import verdicts
-from llmrec_plugin.admin.base import ModelAdmin
+from llmrec_plugin.admin.base import ModelAdmin, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Arm, Experiment, IndexVersion, ModelVersion
@@ -228,14 +227,12 @@ class ExperimentAdmin(ModelAdmin):
     def _page(
         self, request: HttpRequest, template: str, experiment: Experiment, **values: Any
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "experiment": experiment,
             "subtitle": str(experiment),
-            "opts": self.model._meta,
             **values,
         }
-        return TemplateResponse(request, f"admin/llmrec_plugin/experiment/{template}.html", context)
+        return page(self, request, f"experiment/{template}", values)
 
 
 _RECORD = [

@@ -10,11 +10,10 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.base import ReadOnlyAdmin, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import (
     Configuration,
@@ -138,15 +137,13 @@ class ExplorationAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = ExplorerForm(request.GET or None)
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("Query explorer"),
             "form": form,
             "sides": _answered(form) if form.is_bound and form.is_valid() else [],
-            "opts": self.model._meta,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/exploration/change_list.html", context)
+        return page(self, request, "exploration/change_list", values)
 
 
 def _answered(form: ExplorerForm) -> list[Side]:

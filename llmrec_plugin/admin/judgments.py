@@ -8,18 +8,17 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.base import ModelAdmin
-from llmrec_plugin.admin.charts import columns
+from llmrec_plugin.admin.base import ModelAdmin, document_or_first, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Judgment, SearchQuality
+from llmrec_plugin.plots import columns
 from llmrec_plugin.services import judging
 
 MEASUREMENTS = 60
@@ -51,10 +50,7 @@ class JudgmentAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         values = request.POST if request.method == "POST" else request.GET
-        labels = registry.labels()
-        document = values.get("document", "")
-        if document not in labels:
-            document = labels[0] if labels else ""
+        document = document_or_first(values.get("document", ""))
         query = " ".join(values.get("q", "").split())
         if request.method == "POST":
             return self._judged(request, document, query)
@@ -64,11 +60,9 @@ class JudgmentAdmin(ModelAdmin):
                 found = judging.candidates(document, query)
             except LlmrecError as error:
                 messages.error(request, str(error))
-        context = {
-            **self.admin_site.each_context(request),
+        shown = {
             "title": _("Judge search results"),
-            "opts": self.model._meta,
-            "labels": labels,
+            "labels": registry.labels(),
             "document": document,
             "query": query,
             "candidates": found,
@@ -77,7 +71,7 @@ class JudgmentAdmin(ModelAdmin):
             "judged_queries": judging.judged_queries(document)[:QUERIES_OFFERED],
             **_quality(document),
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/judgment/judge.html", context)
+        return page(self, request, "judgment/judge", shown)
 
     def _may_judge(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request) and self.has_change_permission(request)
@@ -145,5 +139,6 @@ def _quality(document: str) -> dict[str, Any]:
     titles = [
         f"{date_format(localtime(row.at), 'SHORT_DATETIME_FORMAT')}: {row.ndcg:.3f}" for row in old_first
     ]
-    chart = columns([row.ndcg for row in old_first], alt=_("NDCG@10 over time"), titles=titles)
+    values = [row.ndcg for row in old_first]
+    chart = columns(values, name="quality", title=_("NDCG@10 over time"), titles=titles)
     return {"quality": rows[:IN_TABLE], "chart": chart}

@@ -9,13 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.base import ReadOnlyAdmin, page
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Deployment
 
@@ -62,15 +61,13 @@ class PromotingAdmin(ReadOnlyAdmin):
                 live = _("“%s” is live from the next request on.") % version
                 self.message_user(request, live, messages.SUCCESS)
             return HttpResponseRedirect(self._url("changelist"))
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": self.title,
             "version": version,
             "facts": self.facts(version),
             "live": self.live_version(version.document),
-            "opts": self.opts,
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/promote.html", context)
+        return page(self, request, "promote", values)
 
     def _url(self, page: str, *args: object) -> str:
         return reverse(f"admin:llmrec_plugin_{self.opts.model_name}_{page}", args=args)

@@ -7,10 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin
+from llmrec_plugin.admin.base import ReadOnlyAdmin, page
 from llmrec_plugin.models import Status
 from llmrec_plugin.services import status
 
@@ -24,11 +23,9 @@ class StatusAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("Status"),
             "status": status.collect(),
-            "opts": self.model._meta,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/status/change_list.html", context)
+        return page(self, request, "status/change_list", values)

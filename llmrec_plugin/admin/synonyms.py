@@ -8,11 +8,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.admin.base import page
 from llmrec_plugin.admin.edited import EditedAdmin
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -77,15 +77,13 @@ class SynonymAdmin(EditedAdmin):
         form = SynonymForm(request.POST)
         lines = lines_of(request.POST.get("words", ""))
         query = request.POST.get("preview_query", "").strip() or (lines[0] if lines else "")
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": gettext("Preview of synonyms"),
             "query": query,
-            "opts": self.model._meta,
             "errors": form.errors,
             "lists": _compared(form.instance, query) if form.is_valid() and query else [],
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/synonym/preview.html", context)
+        return page(self, request, "synonym/preview", values)
 
 
 def _compared(row: Synonym, query: str) -> list[dict[str, Any]]:

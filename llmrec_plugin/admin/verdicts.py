@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.charts import interval
 from llmrec_plugin.experiments.analysis import FEWEST_VISITORS, Comparison, Preference
 from llmrec_plugin.models import Experiment
+from llmrec_plugin.plots import interval
 from llmrec_plugin.services.experiment_report import ArmReport, Report
 
 REACH = 0.5
@@ -64,7 +64,9 @@ def _row(arm: ArmReport, control_rate: float) -> ArmRow:
     words = "–"
     if not math.isnan(low):
         words = _("%(low)s to %(high)s") % {"low": change(low), "high": change(high)}
-        picture = interval(low, middle, high, reach=REACH, alt=words)
+        picture = interval(
+            low, middle, high, reach=REACH, name=f"arm-{arm.pk}", title=arm.name, description=words
+        )
     return ArmRow(
         arm, percent(found.arm, digits=2), change(middle), words, picture, verdict(found), _harms(arm)
     )

@@ -9,16 +9,13 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin import charts
-from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
-from llmrec_plugin.admin.plots import figure
+from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page, pretty_json
+from llmrec_plugin.admin.plots import figure, numbers, scrolling
 from llmrec_plugin.admin.promoting import PromotingAdmin
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
@@ -90,24 +87,16 @@ class IndexVersionAdmin(PromotingAdmin):
 
     @admin.display(description=_("how the floor was measured"))
     def floor_plot(self, version: IndexVersion) -> SafeString | str:
-        """Both kinds of sample on one axis, the floor between them, and in words what it does."""
-        matches, nonsense = (version.floor_samples.get(name, []) for name in ("matches", "nonsense"))
-        if not (matches and nonsense):
+        """As a picture, and in words what it does."""
+        shown = pictures.floor(version)
+        if shown is None:
             return str(_("It was not measured: there were no titles to measure it on."))
-        if version.floor is None:
-            words = gettext("No cosine tells matches from nonsense here, so nothing is left out.")
-        else:
-            words = gettext(
-                "%(kept)d %% of the matches are kept, %(refused)d %% of the nonsense is left out."
-            ) % {
-                "kept": round(100 * sum(value >= version.floor for value in matches) / len(matches)),
-                "refused": round(100 * sum(value < version.floor for value in nonsense) / len(nonsense)),
-            }
-        rows = [
-            (_("beginnings of titles and their items"), matches),
-            (_("meaningless words and the nearest item"), nonsense),
-        ]
-        return format_html("{}<p>{}</p>", charts.strips(rows, mark=version.floor, alt=words), words)
+        return format_html(
+            "{}<p>{}</p>{}",
+            scrolling(shown.chart),
+            shown.chart.description,
+            numbers(shown.header, shown.rows),
+        )
 
     @admin.display(description=_("encoder options"))
     def encoder_settings(self, version: IndexVersion) -> SafeString:
@@ -178,25 +167,21 @@ class ModelVersionAdmin(PromotingAdmin):
         """What was learned and how it went, of one document; a field that it does not know is left out."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        labels = list(registry.labels())
-        asked = request.GET.get("document", "")
-        document = asked if asked in labels else next(iter(labels), "")
+        document = document_or_first(request.GET.get("document", ""))
         pair = find_live_pair(document) if document else None
         fields = sorted(pair.index_version.schema["filters"]) if pair else []
         colour = request.GET.get("colour", "")
         colour = colour if colour in fields else ""
         shown = pictures.pictures(document, colour=colour) if document else ()
-        context = {
-            **self.admin_site.each_context(request),
+        values = {
             "title": _("What was learned, in pictures"),
-            "labels": labels,
+            "labels": registry.labels(),
             "document": document,
             "fields": fields,
             "colour": colour,
             "figures": [figure(picture) for picture in shown],
-            "opts": self.opts,
         }
-        return TemplateResponse(request, "admin/llmrec_plugin/pictures.html", context)
+        return page(self, request, "pictures", values)
 
     @admin.display(description=_("state"))
     def state_now(self, version: ModelVersion) -> str:

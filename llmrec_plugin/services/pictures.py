@@ -11,7 +11,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from llmrec_plugin.models import DriftReport, ModelVersion, TunedEncoder
+from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion, TunedEncoder
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
 from llmrec_plugin.services import drift, item_map
 from llmrec_plugin.services.live import find_live_pair
@@ -246,6 +246,39 @@ def drift_over_time(label: str) -> Picture | None:
     ]
     header = (_("at"), _("events, AUC"), _("queries, AUC"), _("on unknown items"), _("level"))
     return Picture(chart=chart, header=header, rows=rows)
+
+
+def floor(version: IndexVersion) -> Picture | None:
+    """What the floor of the index was measured on; None: it was not."""
+    samples = {
+        _("beginnings of titles and their items"): version.floor_samples.get("matches"),
+        _("meaningless words and the nearest item"): version.floor_samples.get("nonsense"),
+    }
+    if not all(samples.values()):
+        return None
+    matches, nonsense = samples.values()
+    if version.floor is None:
+        words = _("No cosine tells matches from nonsense here, so nothing is left out.")
+    else:
+        words = _("%(kept)d %% of the matches are kept, %(refused)d %% of the nonsense is left out.") % {
+            "kept": round(100 * sum(value >= version.floor for value in matches) / len(matches)),
+            "refused": round(100 * sum(value < version.floor for value in nonsense) / len(nonsense)),
+        }
+    chart = Chart(
+        name=f"floor-{version.pk}",
+        title=_("Cosines of matches and of nonsense: %(index)s") % {"index": version.name},
+        description=words,
+        series=[
+            Series(name=name, marks=[Mark(x=value, y=-row, title=f"{value:.3f}") for value in values])
+            for row, (name, values) in enumerate(samples.items())
+        ],
+        x=Axis(name=_("cosine")),
+        y=Axis(low=-1.5, high=0.5, shown=False),
+        thresholds=() if version.floor is None else (Threshold(at=version.floor, name="", vertical=True),),
+        height=190,
+    )
+    rows = [(name, f"{min(values):.3f}", f"{max(values):.3f}") for name, values in samples.items()]
+    return Picture(chart=chart, header=(_("measured on"), _("least"), _("largest")), rows=rows)
 
 
 def _day(at: Any) -> str:

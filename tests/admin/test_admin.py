@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -206,8 +208,11 @@ def test_an_index_version_shows_on_what_its_floor_was_measured(admin_client: Cli
         return admin_client.get(url).content.decode()
 
     assert "75 % of the matches are kept, 75 % of the nonsense is left out." in page()
-    assert page().count('<line x1="') >= 9
+    told = re.findall(r"<g><title>([\d.]+)</title>", page())
+    assert told == ["0.400", "0.600", "0.700", "0.900", "0.100", "0.200", "0.300", "0.550"]
+    assert page().count("stroke-dasharray") == 1  # the floor
     IndexVersion.objects.update(floor=None)
     assert "nothing is left out" in page()
+    assert "stroke-dasharray" not in page()
     IndexVersion.objects.update(floor_samples={})
     assert "It was not measured" in page()

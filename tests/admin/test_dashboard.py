@@ -93,7 +93,7 @@ def test_results_are_graded_on_one_page_and_measured_at_once(editor: Client) -> 
     assert Judgment.objects.get().grade == 3
     page = editor.post(reverse("admin:llmrec_plugin_judgment_measure"), asked, follow=True)
     assert "NDCG@10 is 1.000 now" in page.text
-    assert 'aria-label="NDCG@10 over time"' in page.text
+    assert '<title id="quality-title">NDCG@10 over time</title>' in page.text
 
 
 def test_errors_of_judging_are_told_on_the_page(editor: Client) -> None:

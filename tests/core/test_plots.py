@@ -18,7 +18,9 @@ from llmrec_plugin.plots import (
     Mark,
     Series,
     Threshold,
+    columns,
     draw,
+    interval,
     round_ticks,
     text_width,
 )
@@ -152,3 +154,47 @@ def test_whatever_the_numbers_nothing_leaves_the_paper(rows: list[tuple[float, .
     ET.fromstring(svg)
     numbers = [float(n) for n in re.findall(r'\b(?:c?[xy][12]?)="(-?[\d.]+)"', svg)]
     assert all(-1 <= number <= 641 for number in numbers)
+
+
+def test_columns_reach_as_high_as_their_values_and_leave_gaps() -> None:
+    told = ["Mon: 2", "Tue: 4", "Wed: –", "Thu: 0", "Fri: <1"]
+    svg = columns([2, 4, math.nan, 0, 0.001], name="days", title="A & B", titles=told)
+    root = ET.fromstring(svg)
+    words = {str(element.get("id")): element.text for element in root if element.get("id")}
+    assert words == {"days-title": "A & B", "days-desc": "Mon: 2 … Fri: <1"}
+    assert str(root.get("aria-labelledby")).split() == list(words)
+    bars = list(root.iter(f"{SVG}rect"))
+    assert [float(bar.get("height", 0)) for bar in bars] == [36, 72, 0, 1]  # at least a line of something
+    assert [float(bar.get("y", 0)) + float(bar.get("height", 0)) for bar in bars] == [72] * 4
+    assert [float(bar.get("x", 0)) for bar in bars] == [0, 96, 288, 384]
+    assert [title.text for bar in bars for title in bar] == ["Mon: 2", "Tue: 4", "Thu: 0", "Fri: <1"]
+
+
+def test_columns_without_a_number_are_an_empty_picture() -> None:
+    for values in ([], [math.nan]):
+        svg = columns(values, name="days", title="none", titles=["–"] * len(values))
+        assert list(ET.fromstring(svg).iter(f"{SVG}rect")) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "colour"),
+    [(0.1, 0.3, "--llmrec-good"), (-0.3, -0.1, "--llmrec-bad"), (-0.1, 0.3, COLOURS[0])],
+)
+def test_an_interval_shows_where_it_lies_and_whether_zero_is_in_it(
+    low: float, high: float, colour: str
+) -> None:
+    value = (low + high) / 2
+    svg = interval(low, value, high, reach=0.5, name="arm-1", title="new", description="so & so")
+    root = ET.fromstring(svg)
+    (dot,) = root.iter(f"{SVG}circle")
+    assert colour in str(dot.get("fill"))
+    assert float(dot.get("cx", 0)) == pytest.approx(100 + 200 * value, abs=0.1)
+    (span,) = [line for line in root.iter(f"{SVG}line") if line.get("stroke-width") == "6"]
+    ends = float(span.get("x1", 0)), float(span.get("x2", 0))
+    assert ends == pytest.approx((100 + 200 * low, 100 + 200 * high), abs=0.1)
+
+
+def test_an_interval_beyond_the_axis_ends_at_its_edge() -> None:
+    svg = interval(-9, 0, 9, reach=0.5, name="arm-1", title="new", description="wide")
+    (span,) = [line for line in ET.fromstring(svg).iter(f"{SVG}line") if line.get("stroke-width") == "6"]
+    assert (span.get("x1"), span.get("x2")) == ("0.0", "200.0")

@@ -1,24 +1,29 @@
-"""Charts as SVG text: pure functions, no script, no style sheet, in the colours of the page around them.
-
-A colour is a variable of Django's admin with a value to fall back on, so that a chart follows the theme of
-the page and stands in a file of its own as well. What a mark stands for is told by its shape, too.
-"""
+"""Charts with axes, legends and intervals; what a mark stands for is told by its shape, too."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 
-INK = "var(--body-fg, #333)"
-QUIET = "var(--body-quiet-color, #666)"
-GRID = "var(--hairline-color, #e0e0e0)"
-PAPER = "var(--body-bg, #fff)"
-COLOURS = ("#3b7dd8", "#c2571a", "#2a8f5b", "#b0479c", "#8a7410", "#1f8a9e", "#d0425a", "#7a6ff0")
-"""Each at least 3:1 against white and against the dark theme."""
-SHAPES = ("circle", "square", "diamond", "triangle")
-FONT = 12
+from django.utils.safestring import SafeString
+
+from llmrec_plugin.plots.style import (
+    COLOURS,
+    FONT,
+    GRID,
+    INK,
+    PAPER,
+    QUIET,
+    line,
+    placed,
+    shape,
+    svg,
+    text,
+    text_width,
+    tip,
+)
+
 EMPTY = 10
 
 STANDALONE = (
@@ -102,31 +107,25 @@ class Picture:
     rows: Sequence[Sequence[str]]
 
 
-def draw(chart: Chart, *, standalone: bool = False) -> str:
+def draw(chart: Chart, *, standalone: bool = False) -> SafeString:
     """The chart as one `<svg>` element; `standalone`: as a file of its own, with a ground and both themes."""
     frame = _Frame.around(chart)
-    parts = [
-        f'<title id="{chart.name}-title">{escape(chart.title)}</title>',
-        f'<desc id="{chart.name}-desc">{escape(chart.description)}</desc>',
-    ]
-    if standalone:
-        parts.append(f'{STANDALONE}<rect width="100%" height="100%" fill="{PAPER}"/>')
+    parts = [f'{STANDALONE}<rect width="100%" height="100%" fill="{PAPER}"/>'] if standalone else []
     parts += frame.axes()
     parts += frame.thresholds()
     for number, series in enumerate(chart.series):
         parts += frame.series(series, number)
     parts += frame.legend()
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {chart.width} {chart.height}" '
-        f'width="{chart.width}" height="{chart.height}" role="img" font-size="{FONT}" '
-        f'font-family="system-ui, sans-serif" fill="{INK}" '
-        f'aria-labelledby="{chart.name}-title {chart.name}-desc">{"".join(parts)}</svg>'
+    return svg(
+        *parts,
+        name=chart.name,
+        title=chart.title,
+        description=chart.description,
+        width=chart.width,
+        height=chart.height,
+        attributes=f'width="{chart.width}" height="{chart.height}" font-size="{FONT}" '
+        f'font-family="system-ui, sans-serif" fill="{INK}"',
     )
-
-
-def text_width(text: str) -> float:
-    """About how wide a text is in pixels; a Han character is twice as wide as a letter."""
-    return sum(FONT * (1.0 if ord(char) > 0x2E80 else 0.56) for char in text)
 
 
 def round_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
@@ -183,27 +182,27 @@ class _Frame:
         )
 
     def at_x(self, value: float) -> float:
-        return _placed(value, self.x_low, self.x_high, self.left, self.right)
+        return placed(value, self.x_low, self.x_high, self.left, self.right)
 
     def at_y(self, value: float) -> float:
-        return _placed(value, self.y_low, self.y_high, self.bottom, self.top)
+        return placed(value, self.y_low, self.y_high, self.bottom, self.top)
 
     def axes(self) -> Iterator[str]:
         chart = self.chart
         if chart.y.shown:
             for value, label in _ticks(chart.y, self.y_low, self.y_high):
                 y = self.at_y(value)
-                yield _line(self.left, y, self.right, y, GRID)
-                yield _text(self.left - 6, y + FONT * 0.35, label, anchor="end")
+                yield line(self.left, y, self.right, y, GRID)
+                yield text(self.left - 6, y + FONT * 0.35, label, anchor="end")
         if chart.x.shown:
-            yield _line(self.left, self.bottom, self.right, self.bottom, QUIET)
+            yield line(self.left, self.bottom, self.right, self.bottom, QUIET)
             for x, label in self._x_labels():
-                yield _text(x, self.bottom + FONT * 1.4, label, anchor="middle")
+                yield text(x, self.bottom + FONT * 1.4, label, anchor="middle")
         if chart.x.name:
             middle = (self.left + self.right) / 2
-            yield _text(middle, chart.height - EMPTY / 2, chart.x.name, anchor="middle", fill=QUIET)
+            yield text(middle, chart.height - EMPTY / 2, chart.x.name, anchor="middle", fill=QUIET)
         if chart.y.name:
-            yield _text(EMPTY, self.top - FONT, chart.y.name, fill=QUIET)
+            yield text(EMPTY, self.top - FONT, chart.y.name, fill=QUIET)
 
     def _x_labels(self) -> Iterator[tuple[float, str]]:
         """Those that have room beside the one before."""
@@ -219,12 +218,12 @@ class _Frame:
         for one in self.chart.thresholds:
             if one.vertical:
                 x = self.at_x(one.at)
-                yield _line(x, self.top, x, self.bottom, QUIET, dashed=True)
-                yield _text(x + 4, self.top + FONT, one.name, fill=QUIET)
+                yield line(x, self.top, x, self.bottom, QUIET, dashed=True)
+                yield text(x + 4, self.top + FONT, one.name, fill=QUIET)
             else:
                 y = self.at_y(one.at)
-                yield _line(self.left, y, self.right, y, QUIET, dashed=True)
-                yield _text(self.right, y - 4, one.name, anchor="end", fill=QUIET)
+                yield line(self.left, y, self.right, y, QUIET, dashed=True)
+                yield text(self.right, y - 4, one.name, anchor="end", fill=QUIET)
 
     def series(self, series: Series, number: int) -> Iterator[str]:
         colour = COLOURS[number % len(COLOURS)]
@@ -236,43 +235,25 @@ class _Frame:
         if series.dashed:
             return
         for mark, (x, y) in zip(series.marks, places, strict=True):
-            title = f"<title>{escape(mark.title)}</title>" if mark.title else ""
-            yield f"<g>{title}{self._whisker(mark, x, y, colour)}{shape(number, x, y, series.size)}</g>"
+            whisker = self._whisker(mark, x, y, colour)
+            yield f"<g>{tip(mark.title)}{whisker}{shape(number, x, y, series.size)}</g>"
 
     def _whisker(self, mark: Mark, x: float, y: float, colour: str) -> str:
         if mark.low is None and mark.high is None:
             return ""
         if self.chart.values_along_x:
             low, high = (x if end is None else self.at_x(end) for end in (mark.low, mark.high))
-            return _line(low, y, high, y, colour, width=2)
+            return line(low, y, high, y, colour, width=2)
         low, high = (y if end is None else self.at_y(end) for end in (mark.low, mark.high))
-        return _line(x, low, x, high, colour, width=2)
+        return line(x, low, x, high, colour, width=2)
 
     def legend(self) -> Iterator[str]:
         for row, entries in enumerate(_legend_rows(self.chart)):
             x, y = float(EMPTY), EMPTY + FONT * (0.9 + 1.6 * row)
             for number, name in entries:
                 yield shape(number, x + 5, y - FONT * 0.35, 4.5)
-                yield _text(x + 15, y, name)
+                yield text(x + 15, y, name)
                 x += 15 + text_width(name) + 16
-
-
-def shape(number: int, x: float, y: float, size: float) -> str:
-    """The mark of the series of that number, `size` pixels from its middle to its edge."""
-    colour, kind = COLOURS[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
-    edge = f'fill="{colour}" stroke="{PAPER}" stroke-width="0.75"'
-    if kind == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" {edge}/>'
-    if kind == "square":
-        half = size * 0.9
-        place = f'x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half:.1f}" height="{2 * half:.1f}"'
-        return f"<rect {place} {edge}/>"
-    reach = size * 1.25
-    corners = [(0, -reach), (reach, 0), (0, reach), (-reach, 0)]
-    if kind == "triangle":
-        corners = [(0, -reach), (reach, reach * 0.8), (-reach, reach * 0.8)]
-    points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
-    return f'<polygon points="{points}" {edge}/>'
 
 
 def _legend_rows(chart: Chart) -> list[list[tuple[int, str]]]:
@@ -309,21 +290,3 @@ def _ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
 
 def _number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
-
-
-def _placed(value: float, low: float, high: float, start: float, end: float) -> float:
-    return start + (value - low) / (high - low) * (end - start)
-
-
-def _line(
-    x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1, dashed: bool = False
-) -> str:
-    dash = ' stroke-dasharray="4 4"' if dashed else ""
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-        f'stroke="{colour}" stroke-width="{width}"{dash}/>'
-    )
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", fill: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(text)}</text>'
