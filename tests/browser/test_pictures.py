@@ -64,4 +64,4 @@ def test_the_items_of_the_map_can_be_told_apart_by_a_field(page: Page) -> None:
     page.get_by_role("button", name="Show").click()
     page.wait_for_url("**colour=*")
     assert page.locator("#id_colour").input_value() == page.locator("#id_colour option").nth(1).inner_text()
-    assert page.locator("figure svg circle title").first.text_content()
+    assert page.locator("figure svg g > title").first.text_content()

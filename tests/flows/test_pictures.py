@@ -157,7 +157,7 @@ def test_the_admin_shows_them_to_whoever_may_see_models(admin_client: Client, cl
     page = admin_client.get(url, {"document": "product", "colour": "brand"}).text
     assert page.count('role="img"') == 6
     assert '<title id="ladder-product-title">Steps of the ladder: product</title>' in page
-    assert '<th scope="col">NDCG@10</th>' in page
+    assert '<th scope="col" class="number">NDCG@10</th>' in page
     assert admin_client.get(url, {"document": "nothing", "colour": "x"}).status_code == 200
     reader = User.objects.create_user("reader", is_staff=True)
     client.force_login(reader)
