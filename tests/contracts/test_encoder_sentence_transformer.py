@@ -19,7 +19,7 @@ from django.test import override_settings
 from llmrec_plugin.encoders import loading
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.encoders.identity import model_digest
-from llmrec_plugin.encoders.sentence_transformer import Options, _free_cores, _prompts
+from llmrec_plugin.encoders.sentence_transformer import Options, _free_cores, prompts_of
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
 from tests.contracts.encoder_suite import EncoderContract
 from tests.contracts.tiny_model import make_tiny_model
@@ -190,7 +190,7 @@ def test_the_limit_is_never_more_than_the_model_takes(tiny: Path) -> None:
 def test_prompts_come_from_the_options_then_the_model_then_its_family(
     name: str, recorded: dict[str, str | None], options: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    assert _prompts(name, recorded, Options(**options)) == expected
+    assert prompts_of(name, recorded, Options(**options)) == expected
 
 
 @pytest.mark.parametrize(
