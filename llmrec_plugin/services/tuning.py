@@ -25,6 +25,7 @@ from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.encoders.description import ModelDescription, describe
 from llmrec_plugin.encoders.sources import TUNED, tuned_folder
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.learning.setups import Setup
 from llmrec_plugin.models import (
     Configuration,
@@ -40,6 +41,7 @@ from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.projection import prepared
 from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, make_training_data, on_rows
 from llmrec_plugin.services.tuning_gate import Arena, Verdict, judge
+from llmrec_plugin.services.tuning_source import source_texts
 from llmrec_plugin.training import job
 from llmrec_plugin.training.base import BaseModel, TrainingOptions, TrainingReport
 from llmrec_plugin.types import Matrix, Progress
@@ -71,15 +73,19 @@ def tune(
     by: str = "command",
     now: datetime | None = None,
     restart: bool = False,
+    source: str = "",
     progress: Progress | None = None,
 ) -> TuningReport:
     """Tune, compare and, if it is better, make live; whatever fails leaves the live pair as it is.
 
     Interrupted and called again with the same options it goes on from the last checkpoint, unless
-    `restart`. Raises NotBuilt, LeaseLost while another one runs, TrainingFailed, ConfigurationError.
+    `restart`. `source`: the label or file of items that the option adversarial unlearns the difference to.
+    Raises InvalidRequest for a source without that option or the reverse, NotBuilt, LeaseLost while
+    another one runs, TrainingFailed, ConfigurationError.
     """
     now = now or timezone.now()
     pair = live_pair(label)
+    texts = _source(label, source, options)
     recorded = runs.on_record(label, by=by, reason=_("the encoder is tuned"))
     with recorded as run, leases.hold(f"tune:{label}") as lease:
         document = registry.get(label)
@@ -88,9 +94,9 @@ def tune(
         behaviour = behaviour_of(label, now=now)
         lease.beat()
         folder = job_folder(label)
-        if restart or not _unfinished(folder, description, options):
+        if restart or not _unfinished(folder, description, options, texts):
             shutil.rmtree(folder, ignore_errors=True)
-            _write_job(folder, base, description, behaviour, options)
+            _write_job(folder, base, description, behaviour, options, texts)
         lease.beat()
         trained = tuning_process.run(folder, beat=lease.beat, progress=progress)
         encoder = _record(document, base, trained, behaviour, by=by)
@@ -119,7 +125,19 @@ def job_folder(label: str) -> Path:
     return get_settings().data_dir / "training" / plain
 
 
-def _unfinished(folder: Path, description: ModelDescription, options: TrainingOptions) -> bool:
+def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...]:
+    if bool(source) != bool(options.adversarial):
+        raise InvalidRequest(
+            "An encoder learns from a source only not to tell it from the site: give both --source and "
+            "--set adversarial=WEIGHT, or neither.",
+            parameter="source",
+        )
+    return source_texts(source, own=label) if source else ()
+
+
+def _unfinished(
+    folder: Path, description: ModelDescription, options: TrainingOptions, source: Sequence[str]
+) -> bool:
     """Whether the same training was begun before and can be gone on with."""
     path = folder / job.JOB
     plain = job.read_json(path)
@@ -127,6 +145,9 @@ def _unfinished(folder: Path, description: ModelDescription, options: TrainingOp
         return False
     age = timezone.now().timestamp() - path.stat().st_mtime
     same = plain["options"] == asdict(options) and plain["base"]["folder"] == str(description.folder)
+    if source:
+        prompted = [description.document_prompt + text for text in source]
+        same = same and plain["texts"][-len(prompted) :] == prompted
     return same and age < JOB_KEPT.total_seconds()
 
 
@@ -136,6 +157,7 @@ def _write_job(
     description: ModelDescription,
     behaviour: Behaviour,
     options: TrainingOptions,
+    source: Sequence[str],
 ) -> None:
     model = BaseModel(
         folder=str(description.folder),
@@ -150,6 +172,7 @@ def _write_job(
         load_encoder(base),
         options,
         prompts=(description.query_prompt, description.document_prompt),
+        source=source,
     )
     job.write_job(folder, model, data, options, tuned_folder())
 

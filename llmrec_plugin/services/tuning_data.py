@@ -160,10 +160,16 @@ def _ratings(label: str, place: Mapping[str, int], *, now: datetime) -> Ratings:
 
 
 def make_training_data(
-    behaviour: Behaviour, encoder: Encoder, options: TrainingOptions, *, prompts: tuple[str, str]
+    behaviour: Behaviour,
+    encoder: Encoder,
+    options: TrainingOptions,
+    *,
+    prompts: tuple[str, str],
+    source: Sequence[str] = (),
 ) -> TrainingData:
     """Pairs, texts and the vectors that the tuned encoder is to stay near; raises TrainingFailed for too few
-    events. `prompts`: of queries and of documents, as the encoder puts them before each text."""
+    events. `prompts`: of queries and of documents, as the encoder puts them before each text; `source`:
+    passages that are not to be told from the items'."""
     rng = np.random.default_rng(options.seed)
     events, split, items = behaviour.events, behaviour.split, len(behaviour.keys)
     queries = tuple(dict.fromkeys(behaviour.clicks.queries))
@@ -187,6 +193,7 @@ def make_training_data(
         texts=[
             *(document_prompt + text for text in behaviour.texts),
             *(query_prompt + query for query in queries),
+            *(document_prompt + text for text in source),
         ],
         items=items,
         train=train,
@@ -194,6 +201,7 @@ def make_training_data(
         known=known,
         neighbours=neighbours,
         frozen=vectors if options.anchor else None,
+        source=np.arange(items + len(queries), items + len(queries) + len(source), dtype=np.int32),
         titles=np.array([len(document_prompt) + len(title) for title in behaviour.titles], np.int32),
         facts={
             "interactions": len(events),
@@ -201,6 +209,7 @@ def make_training_data(
             "last": behaviour.until.isoformat() if behaviour.until else "",
             "items with interactions": items,
             "searches that led to an item": len(behaviour.clicks.items),
+            **({"texts of the source": len(source)} if source else {}),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
-from llmrec_plugin.exceptions import EncoderUnavailable, TrainingFailed
+from llmrec_plugin.exceptions import EncoderUnavailable, InvalidRequest, TrainingFailed
 from llmrec_plugin.models import (
     Configuration,
     Deployment,
@@ -35,7 +36,7 @@ from llmrec_plugin.services.status import collect
 from llmrec_plugin.training.base import TrainingOptions
 from llmrec_plugin.types import SearchRequest
 from tests.contracts.tiny_model import make_tiny_model
-from tests.hostapp.models import Brand, Product
+from tests.hostapp.models import Brand, Course, Product
 
 pytestmark = [pytest.mark.django_db, pytest.mark.model]
 
@@ -221,6 +222,50 @@ def test_too_few_events_are_said_before_anything_is_trained(shop: dict[tuple[int
 def test_options_of_the_command_are_checked(given: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call_command("llmrec", "train", "--encoder", "--set", given)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_the_texts_of_a_source_are_learned_not_to_be_told_from_the_sites_own(
+    shop: dict[tuple[int, int], Product], tmp_path: Path, as_file: bool
+) -> None:
+    live(shop, lambda family: family ^ 1)
+    titles = [f"lesson {number} of {THINGS[number]}" for number in range(6)]
+    Course.objects.bulk_create(Course(title=title) for title in titles)
+    file = tmp_path / "items.jsonl"
+    lines = [json.dumps({"id": title, "text": {"title": title}}) for title in titles]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    options = replace(OPTIONS, adversarial=0.1, epochs=0.2, checks=1)
+    report = tuning.tune("product", options=options, source=str(file) if as_file else "course")
+    assert report.training.steps > 0
+    assert report.encoder.base_name == django_settings.LLMREC["ENCODER"]
+    assert not tuning.job_folder("product").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "weight", "message"),
+    [
+        ("course", 0.0, "give both --source and --set adversarial=WEIGHT"),
+        ("", 0.1, "give both --source and --set adversarial=WEIGHT"),
+        ("product", 0.1, "cannot be the source of itself"),
+        ("coarse", 0.1, r"neither a file of items nor one of the other documents \(course\)"),
+        ("course", 0.1, '"course" has no texts'),
+    ],
+)
+def test_a_source_that_cannot_be_one_is_said_before_anything_is_done(
+    shop: dict[tuple[int, int], Product], source: str, weight: float, message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        tuning.tune("product", options=replace(OPTIONS, adversarial=weight), source=source)
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_bad_line_of_a_source_is_named(shop: dict[tuple[int, int], Product], tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_text(
+        '{"id": "1", "text": {"title": "Red mug"}}\n{"id": "2", "text": "mug"}\n', encoding="utf-8"
+    )
+    with pytest.raises(InvalidRequest, match=r"items.jsonl, line 2"):
+        tuning.tune("product", options=replace(OPTIONS, adversarial=0.1), source=str(file))
 
 
 def test_erasure_marks_the_encoder_that_knew_the_user(admin_client: Client) -> None:

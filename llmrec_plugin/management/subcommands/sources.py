@@ -21,9 +21,10 @@ from llmrec_plugin.services import transfer
 def source_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--source",
-        metavar="FOLDER|LABEL",
+        metavar="FOLDER|LABEL|FILE",
         help="learn towards what another site (export-model) or another document learned, and show the "
-        "learning curves beside learning from nothing",
+        "learning curves beside learning from nothing; with --encoder --set adversarial=WEIGHT: the document "
+        "or file of items whose texts the encoder is not to tell from the site's own",
     )
     parser.add_argument(
         "--trust-source",

@@ -46,7 +46,12 @@ def tune_encoders(options: Options, output: Output) -> bool:
     for label in options["document"] or chosen_labels({"document": None}):
         with output.progress(f"tune {label}", "steps") as progress:
             report = tuning.tune(
-                label, options=chosen, by="command", restart=options["restart"], progress=progress
+                label,
+                options=chosen,
+                by="command",
+                restart=options["restart"],
+                source=options["source"] or "",
+                progress=progress,
             )
         _tell(label, report, output)
         reports[label] = {
