@@ -124,7 +124,7 @@ def test_a_chinese_word_finds_english_products_by_their_department(open_page: Op
 def test_filters_narrow_the_results(open_page: Opener) -> None:
     page = open_page("/search/?q=red")
     before = page.locator(".count").inner_text()
-    follow(page.locator(".chips a").first)
+    follow(page.get_by_role("list", name="Narrow down").get_by_role("link").first)
     assert page.get_by_label("Department").input_value()
     page.get_by_label("Price to (£)").fill("2")
     follow(page.get_by_role("button", name="Apply"))

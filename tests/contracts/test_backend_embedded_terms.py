@@ -45,7 +45,11 @@ def test_plain_terms_stay_readable_in_the_file() -> None:
 
 
 def test_what_no_item_can_hold_is_left_out_of_a_query() -> None:
-    assert encode_words([("red", ""), ("a b",), (), ("red",), ("red", "\u3000")]) == [("red",)]
+    assert encode_words([("red", ""), ("a  b",), (), ("red",), ("red", "\u3000")]) == [("red",)]
+
+
+def test_a_synonym_of_several_words_is_looked_for_side_by_side() -> None:
+    assert encode_words([("sofa", "day bed")]) == [("sofa", "day bed")]
 
 
 ITEMS = 10_000
