@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -86,19 +87,17 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
 def test_the_fixtures_work_in_a_site_that_has_only_installed_the_package(tmp_path: Path) -> None:
     tests = "\n\n".join(text for text in blocks("python") if "def test_" in text)
     (tmp_path / "test_site.py").write_text(f"from tests.hostapp.models import Product\n\n\n{tests}")
-    options = [
-        "-q",
-        "-p",
-        "llmrec_plugin.pytest_plugin",
-        "--ds",
-        "tests.settings",
-        "--rootdir",
-        str(tmp_path),
-    ]
+    # By name: whether the package is installed here, and so found by itself, must not matter.
+    plugins = ["-p", "pytest_django.plugin", "-p", "llmrec_plugin.pytest_plugin"]
+    options = ["-q", *plugins, "--ds", "tests.settings", "--rootdir", str(tmp_path)]
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", "/dev/null", *options, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "2 passed" in finished.stdout, finished.stdout + finished.stderr
 
 
