@@ -18,7 +18,7 @@ from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.batch import active_versions
 from llmrec_plugin.services.live import schema_of
-from llmrec_plugin.services.projection import Analysed, indexed_document, prepared
+from llmrec_plugin.services.projection import Analysed, indexed_document, prepared_items
 from llmrec_plugin.types import Document
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -57,7 +57,7 @@ def _carry(
     versions = [version for version in active_versions(document.label) if version.schema.get("attached")]
     if not versions:
         return
-    items = _prepared(document, keys)
+    items = prepared_items(document, keys, using=router.db_for_write(document.model))
     for version in versions:
         engine = _engine_in(version, index)
         rows = Embedding.objects.filter(
@@ -66,19 +66,6 @@ def _carry(
         for row in rows:
             added = _fields(engine, version, items[row.object_id], row)
             fields.setdefault(row.object_id, {}).update(added)
-
-
-def _prepared(document: SearchDocument[Any], keys: list[str]) -> dict[str, Document]:
-    items: dict[str, Document] = {}
-    for key, row in document.in_bulk(keys, using=router.db_for_write(document.model)).items():
-        try:
-            found = prepared(document, row)
-        except Exception as error:  # the drain says what is wrong with it
-            logger.warning("cannot prepare document=%s error=%s", document.label, type(error).__name__)
-            continue
-        if found is not None:
-            items[key] = found
-    return items
 
 
 def _engine_in(version: IndexVersion, index: str) -> AttachedBackend:

@@ -294,9 +294,8 @@ def _judgment(line: str, label: str, texts: Mapping[str, str]) -> Judgment:
 def _query_texts(path: Path) -> dict[str, str]:
     """Raises InvalidRequest for a bad line: without its query a judgement cannot be read."""
     texts: dict[str, str] = {}
-    for number, raw in _lines(path):
+    for number, line in objects(path, parameter="queries"):
         try:
-            line = _json(_decoded(raw))
             text = line.get("text")
             if not isinstance(text, str) or not 0 < len(text) <= MAX_QUERY:
                 raise InvalidRequest(f'"text" must be a text of 1 to {MAX_QUERY} characters.')
@@ -308,8 +307,19 @@ def _query_texts(path: Path) -> dict[str, str]:
 
 def query_users(path: Path) -> dict[str, str]:
     """Query id -> the user who asks it, of a file of queries that was read before; most name nobody."""
-    lines = [_json(_decoded(raw)) for _, raw in _lines(path)]
-    return {str(line["id"]): str(line["user"]) for line in lines if line.get("user")}
+    lines = objects(path, parameter="queries")
+    return {str(line["id"]): str(line["user"]) for _, line in lines if line.get("user")}
+
+
+def objects(path: Path, *, parameter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(number from 1, object) of each line of a file that is read as a whole or not at all; raises
+    InvalidRequest for the parameter, naming the line, for one that is no object."""
+    for number, raw in _lines(path):
+        try:
+            line = _json(_decoded(raw))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{path.name}, line {number}: {error}", parameter=parameter) from None
+        yield number, line
 
 
 def _label(document: object) -> str:

@@ -13,6 +13,7 @@ from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services import filters
 from llmrec_plugin.services.live import engine_of
+from llmrec_plugin.services.projection import prepared_items
 from llmrec_plugin.types import Document, EngineQuery, Filter, Phrase
 
 logger = logging.getLogger(__name__)
@@ -47,27 +48,13 @@ def passing_rows(
     """As `passing`, by what stands in the rows now; one query."""
     return {
         key
-        for key, found in prepared(document, keys).items()
+        for key, found in prepared_items(document, keys).items()
         if _passes(found, wanted) and not any(_passes(found, group) for group in unless)
     }
 
 
 def _passes(document: Document, wanted: Sequence[Filter]) -> bool:
     return filters.matches(wanted, document.filters)
-
-
-def prepared(document: SearchDocument[Any], keys: Sequence[str]) -> dict[str, Document]:
-    """The items that can be found as they stand in their rows now; one query."""
-    result: dict[str, Document] = {}
-    for key, obj in document.in_bulk(keys).items():
-        try:
-            found = document.prepare(obj)
-        except Exception as error:  # the site's own code; such an item is in no index either
-            logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
-            continue
-        if found is not None:
-            result[key] = found
-    return result
 
 
 def holds(document: Document, phrase: Phrase) -> bool:

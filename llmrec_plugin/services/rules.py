@@ -21,6 +21,7 @@ from llmrec_plugin.services.filter_texts import read_filters
 from llmrec_plugin.services.interactions import ANONYMOUS
 from llmrec_plugin.services.matching import contains
 from llmrec_plugin.services.profiles import KnownUser
+from llmrec_plugin.services.projection import prepared_items
 from llmrec_plugin.types import Document, Filter, Phrase, RankedItem, Scalar, Terms
 
 logger = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class Ruling:
         were indexed must not count before a pin.
         """
         wanted = dict.fromkeys([*pins, *keys[:places]])
-        prepared = matching.prepared(self.occasion.document, list(wanted))
+        prepared = prepared_items(self.occasion.document, list(wanted))
         found = set(keys)
         joining = {key for key in pins if key in prepared and key not in found}
         if joining and self.occasion.allowed is not None:

@@ -38,7 +38,7 @@ from llmrec_plugin.services import embedding, leases, runs, training, tuning_pro
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
-from llmrec_plugin.services.projection import prepared
+from llmrec_plugin.services.projection import prepared_items
 from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, make_training_data, on_rows
 from llmrec_plugin.services.tuning_gate import Arena, Verdict, judge
 from llmrec_plugin.services.tuning_source import source_texts
@@ -253,8 +253,7 @@ def _encode_catalogue(
     titles: dict[str, str] = {}
     pks = list(document.get_queryset().order_by("pk").values_list("pk", flat=True).distinct())
     for start in range(0, len(pks), CHUNK):
-        rows = document.in_bulk([str(pk) for pk in pks[start : start + CHUNK]])
-        items = [item for row in rows.values() if (item := prepared(document, row)) is not None]
+        items = list(prepared_items(document, [str(pk) for pk in pks[start : start + CHUNK]]).values())
         found = embedding.embed(items, version=version)
         embedding.store(items, found.vectors, version=version)
         titles |= {item.key: item.title for item in items}

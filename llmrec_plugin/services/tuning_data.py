@@ -31,7 +31,7 @@ from llmrec_plugin.learning.pairs import (
 )
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services import privacy, training
-from llmrec_plugin.services.projection import prepared
+from llmrec_plugin.services.projection import prepared_items
 from llmrec_plugin.training.base import TrainingData, TrainingOptions
 from llmrec_plugin.types import Matrix
 
@@ -110,11 +110,8 @@ def on_rows(events: Events, items: NDArray[np.int64]) -> Events:
 def _texts(document: SearchDocument[Any], keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Key, passage and title of each item that can still be found."""
     for start in range(0, len(keys), CHUNK):
-        rows = document.in_bulk(keys[start : start + CHUNK])
-        for key, row in rows.items():
-            item = prepared(document, row)
-            if item is not None:
-                yield key, item.passage, item.title
+        for key, item in prepared_items(document, keys[start : start + CHUNK]).items():
+            yield key, item.passage, item.title
 
 
 def _clicks(label: str, place: Mapping[str, int], *, now: datetime) -> Clicks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.services.projection import prepared
+from llmrec_plugin.services.importing import objects
+from llmrec_plugin.services.projection import prepared_items
 
 CHUNK = 500
 MOST_TEXTS = 20_000
@@ -44,25 +44,19 @@ def _of_document(document: SearchDocument[Any]) -> Iterator[str]:
     pks = document.get_queryset().order_by("pk").values_list("pk", flat=True).distinct()[:MOST_TEXTS]
     keys = [str(pk) for pk in pks]
     for start in range(0, len(keys), CHUNK):
-        for row in document.in_bulk(keys[start : start + CHUNK]).values():
-            item = prepared(document, row)
-            if item is not None and item.passage:
-                yield item.passage
+        items = prepared_items(document, keys[start : start + CHUNK])
+        yield from (item.passage for item in items.values())
 
 
 def _of_file(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line)["text"]
-                passage = "\n".join(str(value) for value in fields.values() if value)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise InvalidRequest(
-                    f'{path}, line {number}: an item has a "text" with its fields, such as '
-                    '{"id": "1", "text": {"title": "Red mug"}}.',
-                    parameter="source",
-                ) from error
-            if passage:
-                yield passage
+    for number, line in objects(path, parameter="source"):
+        fields = line.get("text")
+        if not isinstance(fields, dict):
+            raise InvalidRequest(
+                f'{path.name}, line {number}: an item has a "text" with its fields, such as '
+                '{"id": "1", "text": {"title": "Red mug"}}.',
+                parameter="source",
+            )
+        passage = "\n".join(str(value) for value in fields.values() if value)
+        if passage:
+            yield passage
