@@ -202,17 +202,17 @@ def recommend(
 
 
 def similar(
-    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int = 12
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int | None = None
 ) -> ResultPage:
-    """Items of like content."""
+    """Items of like content; as many as the placement "similar" says unless `size` does."""
     document = document_of(type(item))
     return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), size=size)
 
 
 def also(
-    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int = 12
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int | None = None
 ) -> ResultPage:
-    """What people who took the item took as well."""
+    """What people who took the item took as well; as many as the placement "also" says unless `size` does."""
     document = document_of(type(item))
     return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), size=size)
 

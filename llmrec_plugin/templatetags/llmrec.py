@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django import template
@@ -42,7 +43,6 @@ class Shelf:
     """None: it could not be had, which the log tells."""
     title: str = ""
     template: str = LIST_TEMPLATE
-    heading: int = 2
 
     def __iter__(self) -> Iterator[ResultItem]:
         return iter(self.page.results if self.page else ())
@@ -75,34 +75,26 @@ def recommend(
     template: str = LIST_TEMPLATE,
 ) -> Shelf:
     """What a placement shows the visitor; nothing at all where it cannot be had."""
-
-    def ask() -> ResultPage:
-        return shortcuts.recommend(placement, document, request=context.get("request"), item=item, size=size)
-
+    request = context.get("request")
+    ask = partial(shortcuts.recommend, placement, document, request=request, item=item, size=size)
     return _shelf(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def similar(
-    context: Context, item: Model, *, size: int = 12, title: str = "", template: str = LIST_TEMPLATE
+    context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> Shelf:
     """Items like this one."""
-
-    def ask() -> ResultPage:
-        return shortcuts.similar(item, request=context.get("request"), size=size)
-
+    ask = partial(shortcuts.similar, item, request=context.get("request"), size=size)
     return _shelf(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def also(
-    context: Context, item: Model, *, size: int = 12, title: str = "", template: str = LIST_TEMPLATE
+    context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> Shelf:
     """What people who took this item took as well."""
-
-    def ask() -> ResultPage:
-        return shortcuts.also(item, request=context.get("request"), size=size)
-
+    ask = partial(shortcuts.also, item, request=context.get("request"), size=size)
     return _shelf(ask, title=title, template=template)
 
 

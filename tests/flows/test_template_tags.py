@@ -13,7 +13,7 @@ from django.test import RequestFactory
 
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.middleware import VisitorMiddleware
-from llmrec_plugin.models import Impression
+from llmrec_plugin.models import Impression, Placement
 from llmrec_plugin.services import indexing, interactions
 from tests.hostapp.models import Product
 
@@ -51,6 +51,13 @@ def test_a_list_can_be_looped_over_instead(pots: list[Product]) -> None:
     assert (
         drawn("{% also pot size=1 as like %}{{ like|length }} {{ like.objects.0.pk }}", pot=pots[0])[0] == "1"
     )
+
+
+def test_a_list_about_an_item_is_as_long_as_its_placement_says(pots: list[Product]) -> None:
+    assert drawn("{% similar pot as like %}{{ like|length }}", pot=pots[0]) == "3"
+    Placement.objects.create(name="similar", type="similar", size=2)
+    assert drawn("{% similar pot as like %}{{ like|length }}", pot=pots[0]) == "2"
+    assert drawn("{% similar pot size=1 as like %}{{ like|length }}", pot=pots[0]) == "1"
 
 
 def test_titles_are_escaped(pots: list[Product]) -> None:
