@@ -7,7 +7,7 @@ Services answer with pages of results; here they feel like querysets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
@@ -122,7 +122,8 @@ class Results(Sequence[M], Generic[M]):
         keys = pages.kept_keys(self.page)
         if self._queryset is None:
             return keys
-        visible = {str(pk) for pk in self._of(keys).values_list("pk", flat=True)}
+        rows = self._document.rows_of(keys, self._queryset)
+        visible = {str(pk) for pk in rows.values_list("pk", flat=True)}
         return [key for key in keys if key in visible]
 
     def _fetch(self, keys: Sequence[str]) -> None:
@@ -132,7 +133,7 @@ class Results(Sequence[M], Generic[M]):
             return
         items = pages.items_of(self.page, missing)
         if self._queryset is not None:
-            rows = {str(obj.pk): obj for obj in self._of(items)}
+            rows = {str(obj.pk): obj for obj in self._document.rows_of(items, self._queryset)}
             items = {key: replace(item, object=rows[key]) for key, item in items.items() if key in rows}
         for key, item in items.items():
             self._keep(key, item)
@@ -140,10 +141,6 @@ class Results(Sequence[M], Generic[M]):
     def _keep(self, key: str, item: ResultItem) -> None:
         item.object.llmrec = item
         self._found[key] = item.object
-
-    def _of(self, keys: Iterable[str]) -> QuerySet[M]:
-        pks = [pk for key in keys if (pk := self._document.to_pk(key)) is not None]
-        return self._rows().filter(pk__in=pks)
 
     def _rows(self) -> QuerySet[M]:
         return self._document.get_queryset() if self._queryset is None else self._queryset

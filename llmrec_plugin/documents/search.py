@@ -162,11 +162,14 @@ class SearchDocument(Generic[M]):
 
     def in_bulk(self, keys: Sequence[str], *, using: str | None = None) -> dict[str, M]:
         """Visible items by key: one query and its prefetches; unknown and malformed keys are left out."""
-        pks = [pk for key in keys if (pk := self.to_pk(key)) is not None and str(pk) == key]
-        if not pks:
-            return {}
-        rows = self.get_queryset().filter(pk__in=pks)
+        rows = self.rows_of(keys)
         return {str(obj.pk): obj for obj in (rows.using(using) if using else rows)}
+
+    def rows_of(self, keys: Iterable[str], queryset: QuerySet[M] | None = None) -> QuerySet[M]:
+        """The items of these keys within the queryset, or else all visible ones; malformed keys are left
+        out."""
+        pks = [pk for key in keys if (pk := self.to_pk(key)) is not None and str(pk) == key]
+        return (self.get_queryset() if queryset is None else queryset).filter(pk__in=pks)
 
     def text_of(self, obj: M, name: str) -> str:
         """Plain text of one declared field; several values are joined in a stable order."""

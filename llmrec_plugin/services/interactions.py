@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from llmrec_plugin.analysis.text import is_storable
@@ -220,9 +219,7 @@ def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozens
 
 def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
     """Those of the keys that the document's own queryset holds; malformed ones are left out; one query."""
-    primary_keys = [pk for pk in map(document.to_pk, keys) if pk is not None]
-    found: QuerySet[Any] = document.get_queryset().filter(pk__in=primary_keys).order_by()
-    return {str(pk) for pk in found.values_list("pk", flat=True)}
+    return {str(pk) for pk in document.rows_of(keys).order_by().values_list("pk", flat=True)}
 
 
 def _validated(event: NewInteraction, *, now: datetime) -> Interaction:

@@ -79,7 +79,16 @@ class PairLoss(nn.Module):
     ) -> Tensor:
         raise NotImplementedError
 
-    def no_negatives(self, left: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
+    def opposed(self, targets: Tensor, rivals: Tensor | None, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """All right sides of the batch and their rivals, and which of them are no negatives of which left
+        side."""
+        right, negative, left = rows[:, 0], rows[:, 1], rows[:, 2:]
+        if rivals is None:
+            return targets, self._no_negatives(left, right, right)
+        barred = self._no_negatives(left, torch.cat([right, negative]), right)
+        return torch.cat([targets, rivals]), barred
+
+    def _no_negatives(self, left: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
         """Shape (batch, candidates): what is known to follow a left side, is a part of it, is its own right
         side once more, or is not there."""
         past, others = left.cpu().numpy(), candidates.cpu().numpy()
@@ -103,10 +112,7 @@ class Ranking(PairLoss):
     def task(
         self, users: Tensor, targets: Tensor, rivals: Tensor | None, rows: Tensor, value: Tensor
     ) -> Tensor:
-        right, negative, left = rows[:, 0], rows[:, 1], rows[:, 2:]
-        others = targets if rivals is None else torch.cat([targets, rivals])
-        named = right if rivals is None else torch.cat([right, negative])
-        barred = self.no_negatives(left, named, right)
+        others, barred = self.opposed(targets, rivals, rows)
         own = torch.arange(len(users), device=users.device)
         barred[own, own] = False
         scores = (users @ others.T * self.scale).masked_fill(barred, -torch.inf)
@@ -139,14 +145,11 @@ class Binary(Calibrated):
     def task(
         self, users: Tensor, targets: Tensor, rivals: Tensor | None, rows: Tensor, value: Tensor
     ) -> Tensor:
-        right, negative, left = rows[:, 0], rows[:, 1], rows[:, 2:]
-        others = targets if rivals is None else torch.cat([targets, rivals])
-        named = right if rivals is None else torch.cat([right, negative])
+        others, barred = self.opposed(targets, rivals, rows)
         logits = self.calibrated(users @ others.T)
         own = torch.arange(len(users), device=users.device)
         followed = functional.softplus(-logits[own, own]).mean()
-        open_ones = ~self.no_negatives(left, named, right)
-        rest = functional.softplus(logits)[open_ones]
+        rest = functional.softplus(logits)[~barred]
         return followed + (rest.mean() if len(rest) else 0.0 * followed)
 
 
