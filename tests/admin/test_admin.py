@@ -33,12 +33,6 @@ READ_ONLY = [
 
 
 @pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
-@pytest.fixture
 def shop() -> list[Product]:
     products = [Product.objects.create(title=title) for title in ("red kettle", "blue kettle", "green chair")]
     build.build("product")

@@ -22,12 +22,6 @@ DASHBOARD = "admin:llmrec_plugin_dashboard_changelist"
 JUDGE = "admin:llmrec_plugin_judgment_judge"
 
 
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
 def test_an_empty_site_is_told_what_to_do(editor: Client) -> None:
     page = words(editor.get(reverse(DASHBOARD), {"document": "product"}))
     assert "run `manage.py llmrec build`" in page

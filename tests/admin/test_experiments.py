@@ -21,10 +21,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def editor(client: Client) -> Client:
+def editor(editor: Client) -> Client:
     open_shop()
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
+    return editor
 
 
 def url(page: str, *args: object) -> str:

@@ -36,12 +36,6 @@ def shop() -> dict[str, Product]:
     return open_shop()
 
 
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
 def titles(look: exploring.Look) -> list[str]:
     return [place.item.title for place in look.places]
 

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.django_db
 ADD = "admin:llmrec_plugin_placement_add"
 
 
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
 def form(**values: Any) -> dict[str, Any]:
     data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "size": 3, "fresh": 0}
     return data | values

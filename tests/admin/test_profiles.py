@@ -20,12 +20,6 @@ PROFILE = "admin:llmrec_plugin_interaction_profile"
 LISTS = ("admin:llmrec_plugin_interaction_changelist", "admin:llmrec_plugin_impression_changelist")
 
 
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
 def test_a_profile_says_what_counts_and_what_was_done(editor: Client) -> None:
     products = open_shop()
     did("u7", "purchase", [products["steel garden hose"]])

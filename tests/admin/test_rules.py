@@ -29,12 +29,6 @@ def shop() -> dict[str, Product]:
     return open_shop()
 
 
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("editor"))
-    return client
-
-
 def form(**values: Any) -> dict[str, Any]:
     data = {
         "name": "lamps first",

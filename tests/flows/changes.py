@@ -24,12 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import django
-
-from tests import servers
 from tests.changing.encoder import CLOUD, QUERIES, THINGS
 from tests.flows.processes import fork, stop
-from tests.flows.programs import Program, until, web, worker
+from tests.flows.programs import Program, tell, until, web, worker
 
 DOCUMENT = "sold"
 SPARE = 100
@@ -108,19 +105,8 @@ def judged(place: int, page: Any) -> str:
 
 
 def main() -> None:
-    redis = servers.new_redis()
-    os.environ["LLMREC_TEST_REDIS"] = redis.url
     settle_on(FIRST)
-    try:
-        redis.start()
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", run_syncdb=True, verbosity=0)
-        report = changes()
-    finally:
-        redis.discard()
-    print(json.dumps(report))
+    tell(lambda redis: changes())
 
 
 def settle_on(settings: Mapping[str, Any]) -> None:

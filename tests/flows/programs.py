@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import django
+from django.core.management import call_command
 
 from tests import servers
 
@@ -29,6 +33,20 @@ def until(happens: Callable[[], Any], what: str) -> Any:
             raise TimeoutError(what)
         time.sleep(0.01)
     return value
+
+
+def tell(scenario: Callable[[servers.Server], dict[str, Any]]) -> None:
+    """Run it in a migrated site with a Redis of its own, and print one line of JSON of what it came to."""
+    redis = servers.new_redis()
+    os.environ["LLMREC_TEST_REDIS"] = redis.url
+    try:
+        redis.start()
+        django.setup()
+        call_command("migrate", run_syncdb=True, verbosity=0)
+        report = scenario(redis)
+    finally:
+        redis.discard()
+    print(json.dumps(report))
 
 
 class Program:

@@ -15,85 +15,28 @@ from llmrec_plugin.learning.setups import Fitted, likeness, points
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, ModelVersion
 from llmrec_plugin.services import promotion, training
 from llmrec_plugin.services.adaptation import Adaptation
-from llmrec_plugin.services.build import build
 from llmrec_plugin.services.pages import next_page
 from llmrec_plugin.services.recommendations import recommend, similar
 from llmrec_plugin.services.vectors import vectors_of
-from tests.hostapp.models import Brand, Product
+from tests.flows import families
+from tests.flows.families import FAMILIES, Products, families_for, only_texts, wares
 
 pytestmark = pytest.mark.django_db
 
-FAMILIES = ["oak", "pine", "wool", "glass", "steel", "clay", "paper", "silk"]
-THINGS = ["box", "cup", "bowl", "frame", "stool", "tray", "vase", "lamp", "shelf", "hook"]
 USERS, LENGTH = 260, 12
 
 
-def shop() -> dict[tuple[int, int], Product]:
-    """Eighty products: the family is told by most words of a text, the thing by one."""
-    brand = Brand.objects.create(name="Acme")
-    products = {
-        (family, thing): Product(
-            title=f"{FAMILIES[family]} {THINGS[thing]}",
-            description=f"{FAMILIES[family]} ware, {FAMILIES[family]} work, all {FAMILIES[family]}",
-            brand=brand,
-            price=5,
-            in_stock=True,
-            created=timezone.now(),
-        )
-        for family in range(len(FAMILIES))
-        for thing in range(len(THINGS))
-    }
-    Product.objects.bulk_create(products.values())
-    build("product")
-    IndexVersion.objects.update(floor=None)
-    return products
+def shop() -> Products:
+    """The family is told by most words of a text, the thing by one."""
+    return wares(lambda of, what: (f"{of} {what}", f"{of} ware, {of} work, all {of}"))
 
 
-def live(products: dict[tuple[int, int], Product], following: Callable[[int], int]) -> None:
-    """Users take one thing after the other, the next from the family that `following` gives."""
-    draw = np.random.default_rng(0)
-    start = timezone.now() - timedelta(days=2)
-    events = []
-    for user in range(USERS):
-        family = int(draw.integers(len(FAMILIES)))
-        for place in range(LENGTH):
-            item = products[family, int(draw.integers(len(THINGS)))]
-            events.append(
-                Interaction(
-                    user_key=f"u{user}",
-                    document="product",
-                    object_id=str(item.pk),
-                    kind="purchase",
-                    at=start + timedelta(minutes=place * USERS + user),
-                )
-            )
-            family = following(family) % len(FAMILIES)
-    Interaction.objects.bulk_create(events)
+def live(products: Products, following: Callable[[int], int]) -> None:
+    families.live(products, following, users=USERS, length=LENGTH)
 
 
 def next_family(family: int) -> int:
     return family + 1
-
-
-def families_for(products: dict[tuple[int, int], Product], family: int) -> list[str]:
-    """Of what is recommended to somebody new who just bought from the family."""
-    user = f"new-{family}-{Interaction.objects.count()}"
-    Interaction.objects.create(
-        user_key=user,
-        document="product",
-        object_id=str(products[family, 0].pk),
-        kind="purchase",
-        at=timezone.now(),
-    )
-    page = recommend("for-you", document="product", user_key=user, size=8)
-    return [item.title.split()[0] for item in page.results]
-
-
-def only_texts() -> None:
-    """Likeness alone, so that the head and not the neighbours decides what is seen."""
-    Configuration(
-        recommendation_taste=1.0, recommendation_also=0.0, recommendation_popularity=0.0, diversity=0.0
-    ).save()
 
 
 def test_what_follows_what_is_learned_goes_live_and_can_be_taken_back() -> None:

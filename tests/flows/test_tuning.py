@@ -20,7 +20,6 @@ from django.utils import timezone
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.exceptions import EncoderUnavailable, InvalidRequest, TrainingFailed
 from llmrec_plugin.models import (
-    Configuration,
     Deployment,
     IndexVersion,
     Interaction,
@@ -30,18 +29,17 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services import leases, privacy, promotion, tuning
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
-from llmrec_plugin.services.recommendations import recommend
 from llmrec_plugin.services.search import search
 from llmrec_plugin.services.status import collect
 from llmrec_plugin.training.base import TrainingOptions
 from llmrec_plugin.types import SearchRequest
 from tests.contracts.tiny_model import make_tiny_model
-from tests.hostapp.models import Brand, Course, Product
+from tests.flows import families
+from tests.flows.families import FAMILIES, THINGS, Products, families_for, only_texts, wares
+from tests.hostapp.models import Course
 
 pytestmark = [pytest.mark.django_db, pytest.mark.model]
 
-FAMILIES = ["oak", "pine", "wool", "glass", "steel", "clay", "paper", "silk"]
-THINGS = ["box", "cup", "bowl", "frame", "stool", "tray", "vase", "lamp", "shelf", "hook"]
 USERS, LENGTH = 220, 9
 OPTIONS = TrainingOptions(
     loss="ranking", epochs=2, learning_rate=3e-3, scale=10, anchor=0.02, most_pairs=1_000, checks=3
@@ -54,76 +52,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(tiny: Path, data_dir: Path) -> Iterator[dict[tuple[int, int], Product]]:
-    """Eighty products of eight families, by a small transformer that was never taught anything."""
+def shop(tiny: Path, data_dir: Path) -> Iterator[Products]:
+    """By a small transformer that was never taught anything; what it is taught costs a model this small its
+    sense for single words, so there are no titles."""
     llmrec = {**django_settings.LLMREC, "ENCODER": str(tiny), "ENCODER_OPTIONS": {}}
     with override_settings(LLMREC=llmrec):
         forget_encoders()
-        brand = Brand.objects.create(name="Acme")
-        products = {
-            (family, thing): Product(
-                title="",  # what is taught below costs a model this small its sense for single words
-                description=f"{FAMILIES[family]} {THINGS[thing]}",
-                brand=brand,
-                price=5,
-                in_stock=True,
-                created=timezone.now(),
-            )
-            for family in range(len(FAMILIES))
-            for thing in range(len(THINGS))
-        }
-        Product.objects.bulk_create(products.values())
-        build("product")
-        IndexVersion.objects.update(floor=None)
-        yield products
+        yield wares(lambda of, what: ("", f"{of} {what}"))
         forget_encoders()
 
 
-def live(products: dict[tuple[int, int], Product], following: Callable[[int], int]) -> None:
-    """Users take one thing after the other, the next from the family that `following` gives."""
-    draw = np.random.default_rng(0)
-    start = timezone.now() - timedelta(days=2)
-    events = []
-    for user in range(USERS):
-        family = int(draw.integers(len(FAMILIES)))
-        for place in range(LENGTH):
-            item = products[family, int(draw.integers(len(THINGS)))]
-            events.append(
-                Interaction(
-                    user_key=f"u{user}",
-                    document="product",
-                    object_id=str(item.pk),
-                    kind="purchase",
-                    at=start + timedelta(minutes=place * USERS + user),
-                )
-            )
-            family = following(family) % len(FAMILIES)
-    Interaction.objects.bulk_create(events)
-
-
-def only_texts() -> None:
-    """Likeness alone, so that the encoder and not the neighbours decides what is seen."""
-    Configuration(
-        recommendation_taste=1.0, recommendation_also=0.0, recommendation_popularity=0.0, diversity=0.0
-    ).save()
-
-
-def families_for(products: dict[tuple[int, int], Product], family: int) -> list[str]:
-    """Of what is recommended to somebody new who just bought from the family."""
-    user = f"new-{family}-{Interaction.objects.count()}"
-    Interaction.objects.create(
-        user_key=user,
-        document="product",
-        object_id=str(products[family, 0].pk),
-        kind="purchase",
-        at=timezone.now(),
-    )
-    page = recommend("for-you", document="product", user_key=user, size=8)
-    return [item.object.description.split()[0] for item in page.results]
+def live(products: Products, following: Callable[[int], int]) -> None:
+    families.live(products, following, users=USERS, length=LENGTH)
 
 
 def test_a_better_encoder_is_filled_in_beside_the_old_one_and_goes_live(
-    shop: dict[tuple[int, int], Product],
+    shop: Products,
 ) -> None:
     only_texts()
     live(shop, lambda family: family ^ 1)
@@ -149,9 +93,7 @@ def test_a_better_encoder_is_filled_in_beside_the_old_one_and_goes_live(
     assert build("product").index_version == before
 
 
-def test_events_at_random_leave_everything_as_it_is(
-    shop: dict[tuple[int, int], Product], data_dir: Path
-) -> None:
+def test_events_at_random_leave_everything_as_it_is(shop: Products, data_dir: Path) -> None:
     draw = np.random.default_rng(1)
     live(shop, lambda family: int(draw.integers(len(FAMILIES))))
     before = live_pair("product")
@@ -167,7 +109,7 @@ def test_events_at_random_leave_everything_as_it_is(
     assert not tuning.job_folder("product").exists()
 
 
-def test_a_killed_training_process_is_gone_on_with(shop: dict[tuple[int, int], Product]) -> None:
+def test_a_killed_training_process_is_gone_on_with(shop: Products) -> None:
     """The training process is killed at its first checkpoint; what answers stays, the next call goes on."""
     live(shop, lambda family: family ^ 1)
     before = live_pair("product")
@@ -203,7 +145,7 @@ def test_only_a_model_of_this_machine_can_be_tuned() -> None:
         call_command("llmrec", "train", "--encoder", "--document", "product")
 
 
-def test_too_few_events_are_said_before_anything_is_trained(shop: dict[tuple[int, int], Product]) -> None:
+def test_too_few_events_are_said_before_anything_is_trained(shop: Products) -> None:
     with pytest.raises(CommandError, match="0 pairs to learn from and 0 to stop by"):
         call_command("llmrec", "train", "--encoder", "--document", "product")
     run = TrainingRun.objects.get()
@@ -226,7 +168,7 @@ def test_options_of_the_command_are_checked(given: str, message: str) -> None:
 
 @pytest.mark.parametrize("as_file", [False, True])
 def test_the_texts_of_a_source_are_learned_not_to_be_told_from_the_sites_own(
-    shop: dict[tuple[int, int], Product], tmp_path: Path, as_file: bool
+    shop: Products, tmp_path: Path, as_file: bool
 ) -> None:
     live(shop, lambda family: family ^ 1)
     titles = [f"lesson {number} of {THINGS[number]}" for number in range(6)]
@@ -252,14 +194,14 @@ def test_the_texts_of_a_source_are_learned_not_to_be_told_from_the_sites_own(
     ],
 )
 def test_a_source_that_cannot_be_one_is_said_before_anything_is_done(
-    shop: dict[tuple[int, int], Product], source: str, weight: float, message: str
+    shop: Products, source: str, weight: float, message: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=message):
         tuning.tune("product", options=replace(OPTIONS, adversarial=weight), source=source)
     assert not TrainingRun.objects.exists()
 
 
-def test_a_bad_line_of_a_source_is_named(shop: dict[tuple[int, int], Product], tmp_path: Path) -> None:
+def test_a_bad_line_of_a_source_is_named(shop: Products, tmp_path: Path) -> None:
     file = tmp_path / "items.jsonl"
     file.write_text(
         '{"id": "1", "text": {"title": "Red mug"}}\n{"id": "2", "text": "mug"}\n', encoding="utf-8"

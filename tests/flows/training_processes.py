@@ -9,7 +9,6 @@ Prints one line of JSON. The script starts its own Redis, and ends all that it s
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -17,25 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import django
-
-from tests import servers
-from tests.flows.worker_processes import Celery, until, worker
+from tests.flows.programs import Celery, tell, until, worker
 
 
 def main(scenario: str) -> None:
-    redis = servers.new_redis()
-    os.environ["LLMREC_TEST_REDIS"] = redis.url
-    try:
-        redis.start()
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", run_syncdb=True, verbosity=0)
-        report = SCENARIOS[scenario]()
-    finally:
-        redis.discard()
-    print(json.dumps(report))
+    tell(lambda redis: SCENARIOS[scenario]())
 
 
 @contextmanager

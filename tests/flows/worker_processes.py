@@ -13,7 +13,6 @@ Prints one line of JSON. The script starts its own Redis, and ends all that it s
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -22,28 +21,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import django
-
 from tests import servers
 from tests.flows.processes import WORDS, counts, fork, save_until_told, stop, title
-from tests.flows.programs import PATIENCE, ROOT, Celery, until, worker
+from tests.flows.programs import PATIENCE, ROOT, Celery, tell, until, worker
 
 ITEMS = 60
 
 
 def main(scenario: str, *arguments: str) -> None:
-    redis = servers.new_redis()
-    os.environ["LLMREC_TEST_REDIS"] = redis.url
-    try:
-        redis.start()
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", run_syncdb=True, verbosity=0)
-        report = SCENARIOS[scenario](redis, *arguments)
-    finally:
-        redis.discard()
-    print(json.dumps(report))
+    tell(lambda redis: SCENARIOS[scenario](redis, *arguments))
 
 
 def stock() -> None:
