@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from llmrec_plugin.api import visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
+from llmrec_plugin.api.parameters import one_or_many
 from llmrec_plugin.api.serializers import NotedSerializer, SeenSerializer
-from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.services import impressions
 
 MOST_LISTS = 50
@@ -29,9 +29,7 @@ class ImpressionsView(ApiView):
         summary=f"Tell what came into view, of up to {MOST_LISTS} lists",
     )
     def post(self, request: Request) -> Response:
-        sent = request.data if isinstance(request.data, list) else [request.data]
-        if len(sent) > MOST_LISTS:
-            raise InvalidRequest(f"At most {MOST_LISTS} lists at a time, not {len(sent)}.")
+        sent = one_or_many(request.data, most=MOST_LISTS, what="lists")
         serializer = SeenSerializer(data=sent, many=True)
         serializer.is_valid(raise_exception=True)
         seen: dict[uuid.UUID, int] = {}

@@ -15,7 +15,7 @@ from llmrec_plugin.analysis.text import encodable, shown
 from llmrec_plugin.api import problems, visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
-from llmrec_plugin.api.parameters import refuse_unknown, single_document
+from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import MOST_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
 from llmrec_plugin.services import interactions
@@ -43,9 +43,7 @@ class InteractionsView(ApiView):
         summary=f"Record what the visitor did, one event or up to {MOST_EVENTS}",
     )
     def post(self, request: Request) -> Response | JsonResponse:
-        sent = request.data if isinstance(request.data, list) else [request.data]
-        if len(sent) > MOST_EVENTS:
-            raise InvalidRequest(f"At most {MOST_EVENTS} events at a time, not {len(sent)}.")
+        sent = one_or_many(request.data, most=MOST_EVENTS, what="events")
         events: dict[int, dict[str, Any]] = {}
         errors: list[Error] = []
         for index, data in enumerate(sent):

@@ -1,4 +1,4 @@
-"""Query parameters before they mean anything: which were given, and which there are."""
+"""Parameters and bodies of requests before they mean anything: which were given, and which there are."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ def single_document(label: str) -> str:
             parameter="document",
         )
     return known[0]
+
+
+def one_or_many(data: object, *, most: int, what: str) -> list[Any]:
+    """A body that is one thing or a list of them; raises InvalidRequest for more than `most`."""
+    sent = data if isinstance(data, list) else [data]
+    if len(sent) > most:
+        raise InvalidRequest(f"At most {most} {what} at a time, not {len(sent)}.")
+    return sent
