@@ -11,10 +11,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 
+from llmrec_plugin.api.visitors import COOKIE
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.middleware import VisitorMiddleware
 from llmrec_plugin.models import Impression, Placement
 from llmrec_plugin.services import indexing, interactions
+from llmrec_plugin.shortcuts import search
+from tests.flows.serving import open_shop
+from tests.flows.trials import running
 from tests.hostapp.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -98,8 +102,6 @@ def test_no_script_where_no_events_are_stored(settings: Any, changed: dict[str, 
 
 
 def test_a_list_of_the_sites_own_drawing_is_marked(pots: list[Product]) -> None:
-    from llmrec_plugin.shortcuts import search
-
     found = search(Product, "red pot")
     html = drawn(
         "{% for pot in found %}<i {% llmrec_item pot found forloop.counter0 %}>{% endfor %}", found=found
@@ -120,3 +122,25 @@ def test_a_page_with_a_list_stays_out_of_shared_caches_where_the_middleware_is_o
     assert listed.headers["Cache-Control"] == "private"
     assert "Cookie" in listed.headers["Vary"]
     assert "Cache-Control" not in answer(RequestFactory().get("/plain/")).headers
+
+
+def test_a_new_visitor_is_known_again_while_an_experiment_runs() -> None:
+    open_shop()
+    running()
+    found = search(Product, "wooden desk lamp", user_key="somebody")
+    assert found.page.results  # this process knows that an experiment is going on
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(len(search(Product, "wooden desk lamp", request=request)[:3])))
+
+    given = VisitorMiddleware(view)(RequestFactory().get("/")).cookies
+    assert COOKIE in given
+    again = RequestFactory().get("/")
+    again.COOKIES[COOKIE] = given[COOKIE].value
+    assert COOKIE not in VisitorMiddleware(view)(again).cookies
+    first, second = Impression.objects.exclude(user_key="somebody").order_by("at")
+    assert first.user_key == second.user_key != ""
+    assert first.arm == second.arm is not None
+    without = RequestFactory().get("/")
+    assert view(without).status_code == 200
+    assert Impression.objects.filter(user_key="").count() == 1
