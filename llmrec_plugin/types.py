@@ -22,7 +22,6 @@ Scalar: TypeAlias = str | float | bool
 FilterValue: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """Dates are epoch seconds (float). None and () mean: the item has no value, so no filter matches it."""
 
-
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (done, total) while something long goes on."""
 
@@ -294,8 +293,6 @@ class RankedItem(NamedTuple):
     contributions: Mapping[str, float]
 
 
-# -- users ------------------------------------------------------------------------------------
-
 Kind: TypeAlias = Literal["view", "click", "cart", "purchase", "enrol", "rating", "dismiss"]
 KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol", "rating", "dismiss")
 
@@ -309,9 +306,6 @@ class Event:
     at: datetime
     """Aware."""
     value: float | None = None
-
-
-# -- answers ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,6 +322,19 @@ class SearchRequest:
     sort: str = ""
     """A number or date filter field, `-` in front for descending; empty: by relevance, or by key without a
     text."""
+    explain: bool = False
+    """Name every past item of the user that moved an item, not only the strongest."""
+    ignoring: frozenset[str] = frozenset()
+    """Past items of the user that count as if he had never turned to them."""
+
+
+class PastItem(NamedTuple):
+    """What one item of the user's past put into a score."""
+
+    id: str
+    """Empty: what is laid to no single item."""
+    title: str
+    value: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -341,6 +348,9 @@ class ResultItem:
     highlights: Mapping[str, str] = field(default_factory=dict)
     """Escaped HTML by field, matches in <mark>."""
     contributions: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[PastItem, ...] = ()
+    """Where it was asked for: what of the user's past moved the item, most first; they sum to all that is
+    personal in the score."""
     probability: float | None = None
     """That the user takes it, and not an item drawn at random; None: not known."""
     object: Any = None

@@ -64,7 +64,8 @@ class ExplorerForm(forms.Form):
         names = placements.names_of_lists()
         self.fields["list"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
         label = self.data.get("document") or (labels[0] if labels else "")
-        self.fields["against"].choices = _choices(label)  # type: ignore[attr-defined]
+        user_key = user_key_of(self.data.get("user", "").strip()) if label in labels else None
+        self.fields["against"].choices = _choices(label, user_key)  # type: ignore[attr-defined]
 
     def question(self) -> Question:
         asked = self.cleaned_data
@@ -77,13 +78,16 @@ class ExplorerForm(forms.Form):
         )
 
 
-def _choices(label: str) -> list[tuple[str, Any]]:
-    """Nothing, and then whatever else could answer for the document."""
+def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
+    """Nothing, and then whatever else could answer for the document; of the user's past each item that he
+    might never have turned to."""
     models = ModelVersion.objects.filter(document=label).order_by("-id")[:MOST_CHOICES]
     indexes = IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY).order_by("-id")
     changes = ConfigurationChange.objects.all()[:MOST_CHOICES]
     drafts = Rule.objects.filter(document=label, enabled=False)[:MOST_CHOICES]
+    past = exploring.past_items(label, user_key) if user_key else []
     groups: list[tuple[Any, list[tuple[str, Any]]]] = [
+        (_("As if the user had never turned to"), [(f"without:{key}", title) for key, title in past]),
         (_("Configuration of"), [(f"change:{one.pk}", str(one)) for one in changes]),
         (_("With the rule"), [(f"rule:{one.pk}", one.name) for one in drafts]),
         (_("Model version"), [(f"model:{one.pk}", str(one)) for one in models]),
@@ -104,6 +108,8 @@ def way_of(against: str, configuration: Configuration) -> Way:
         return Way(configuration=configuration, as_stranger=True)
     if kind == "rules":
         return Way(configuration=configuration, rules=())
+    if kind == "without":
+        return Way(configuration=configuration, ignoring=frozenset([pk]))
     if kind == "model":
         return Way(configuration=configuration, model_version=int(pk))
     if kind == "index":
@@ -140,6 +146,7 @@ class ExplorationAdmin(ReadOnlyAdmin):
         values = {
             "title": _("Query explorer"),
             "form": form,
+            "explorable": True,
             "sides": _answered(form) if form.is_bound and form.is_valid() else [],
             **(extra_context or {}),
         }

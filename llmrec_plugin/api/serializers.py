@@ -62,7 +62,7 @@ class PageParameters(serializers.Serializer[Any]):
     explain = serializers.BooleanField(
         required=False,
         default=False,
-        help_text="Adds `contributions`, the parts of each score, and `probability`; for staff only.",
+        help_text="Adds `contributions`, the parts of each score, `history` and `probability`; staff only.",
     )
 
 
@@ -190,6 +190,15 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = ProblemErrorSerializer(many=True, required=False)  # type: ignore[assignment]
 
 
+@extend_schema_serializer(component_name="LlmrecPastItem")
+class PastItemSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(
+        allow_blank=True, help_text="Of what the visitor turned to; empty: what is laid to no single item."
+    )
+    title = serializers.CharField(allow_blank=True)
+    value = serializers.FloatField(help_text="How much it moved the item, up or down.")
+
+
 @extend_schema_serializer(component_name="LlmrecItem")
 class ItemSerializer(serializers.Serializer[Any]):
     document = serializers.CharField()
@@ -204,6 +213,12 @@ class ItemSerializer(serializers.Serializer[Any]):
     )
     contributions = serializers.DictField(
         child=serializers.FloatField(), required=False, help_text="With `explain` only: they sum to `score`."
+    )
+    history = PastItemSerializer(
+        many=True,
+        required=False,
+        help_text="With `explain` only: what of the visitor's past moved the item, most first; they are "
+        "all that is personal in `score`. Later pages name only the three items that suit his taste best.",
     )
     probability = serializers.FloatField(
         required=False,

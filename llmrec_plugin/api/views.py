@@ -29,6 +29,9 @@ from llmrec_plugin.services import filter_texts, pages, recommendations, search,
 from llmrec_plugin.services.placements import get_placement
 from llmrec_plugin.types import Filter, FilterKind, ResultPage, SearchRequest
 
+EXPLAINED = ("contributions", "history", "probability")
+"""What of an item only staff is told."""
+
 
 class ListView(ApiView):
     """What the views that answer with a ranked list have in common."""
@@ -78,9 +81,12 @@ class ListView(ApiView):
         data = ListSerializer(payload).data
         if not explain:
             for item in data["results"]:
-                item.pop("contributions", None)
-                item.pop("probability", None)
+                for name in EXPLAINED:
+                    item.pop(name, None)
         return Response(data)
+
+    def next_page(self, parameters: Mapping[str, Any]) -> ResultPage:
+        return search.next_page(parameters["cursor"], user_key=self.user_key(), explain=parameters["explain"])
 
     def next_url(self, cursor: str | None, *, explain: bool) -> str | None:
         if cursor is None:
@@ -105,7 +111,7 @@ class SearchView(ListView):
         values = given(request.query_params)
         parameters = self.read(SearchParameters, values)
         if parameters["cursor"]:
-            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+            page = self.next_page(parameters)
             kinds = _kinds_of_page(page)
         else:
             label = single_document(parameters["document"])
@@ -132,6 +138,7 @@ class SearchView(ListView):
             page_size=parameters["page_size"],
             personalize=parameters["personalize"],
             sort=parameters["sort"],
+            explain=parameters["explain"],
         )
 
 
@@ -174,7 +181,7 @@ class RecommendationsView(ListView):
         values = given(request.query_params)
         parameters = self.read(PlacementParameters, values)
         if parameters["cursor"]:
-            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+            page = self.next_page(parameters)
         else:
             page = recommendations.recommend(
                 placement,
@@ -184,6 +191,7 @@ class RecommendationsView(ListView):
                 size=parameters["size"],
                 filters=_placement_filters(placement, parameters, values),
                 basket=parameters["basket"],
+                explain=parameters["explain"],
             )
         return self.answer(page, explain=parameters["explain"])
 
@@ -196,7 +204,7 @@ class ItemListView(ListView):
     def list_of(self, document: str, item: str) -> Response:
         parameters = self.read_all(SizeParameters)
         if parameters["cursor"]:
-            page = search.next_page(parameters["cursor"], user_key=self.user_key())
+            page = self.next_page(parameters)
         else:
             if "\x00" in item:
                 raise NotFound(f'"{document}" has no such item.')

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from llmrec_plugin.services.pages import notes
-from llmrec_plugin.types import Progress, ResultPage
+from llmrec_plugin.types import Progress, ResultItem, ResultPage
 
 
 class Stream(Protocol):
@@ -66,10 +66,7 @@ class Output:
             for reason in item.reasons:
                 self.line(f"     {reason}")
             if explain:
-                parts = ", ".join(f"{name} {value:+.3f}" for name, value in item.contributions.items())
-                self.line(f"     {parts}")
-                if item.probability is not None:
-                    self.line(f"     probability {item.probability:.3f}")
+                self._explain(item)
         if not page.results:
             self.line("Nothing found.")
         if page.did_you_mean:
@@ -80,6 +77,15 @@ class Output:
             self.line(f"Nothing was found as asked; given up: {page.rescued}")
         if page.degraded:
             self.line(f"Answered without: {', '.join(page.degraded)}")
+
+    def _explain(self, item: ResultItem) -> None:
+        parts = ", ".join(f"{name} {value:+.3f}" for name, value in item.contributions.items())
+        self.line(f"     {parts}")
+        if item.history:
+            moved = (f"{past.title or past.id or 'others'} {past.value:+.3f}" for past in item.history)
+            self.line(f"     because of: {', '.join(moved)}")
+        if item.probability is not None:
+            self.line(f"     probability {item.probability:.3f}")
 
 
 def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
@@ -92,11 +98,7 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
             "score": item.score,
             "reasons": list(item.reasons),
             "highlights": dict(item.highlights),
-            **(
-                {"contributions": dict(item.contributions), "probability": item.probability}
-                if explain
-                else {}
-            ),
+            **(_explained(item) if explain else {}),
         }
         for item in page.results
     ]
@@ -112,6 +114,14 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
         "request_id": page.request_id,
         "next": page.next,
         **notes(page),
+    }
+
+
+def _explained(item: ResultItem) -> dict[str, Any]:
+    return {
+        "contributions": dict(item.contributions),
+        "history": [past._asdict() for past in item.history],
+        "probability": item.probability,
     }
 
 

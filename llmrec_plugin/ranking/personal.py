@@ -10,7 +10,7 @@ from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.explanation import personal_points
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.profile import Profile
-from llmrec_plugin.ranking.stages import AdditiveStage, Also, Prior, Taste
+from llmrec_plugin.ranking.stages import NAMED_PARTS, AdditiveStage, Also, Prior, Taste
 from llmrec_plugin.types import RankedItem, Vector
 
 
@@ -36,19 +36,20 @@ def rank_for_user(
     also: Mapping[str, Mapping[str, float]],
     prior: Mapping[str, float],
     weights: PersonalWeights,
+    named: int | None = NAMED_PARTS,
 ) -> list[RankedItem]:
     """The candidates, best first.
 
     `also` maps a candidate to the past items that lead to it and how strongly. Without a profile
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
-    also:<past item>, popularity.
+    also:<past item>, popularity. `named` as of `Taste`.
     """
     keys = list(dict.fromkeys(candidates))
     known = {key: prior[key] for key in keys if key in prior}
     span = 1.0 if weights.learned else None
     sources: list[AdditiveStage] = [Also(also, weights.also, span), _prior(known, weights)]
     if profile is not None:
-        sources.insert(0, Taste(profile, vectors, weights.taste, span))
+        sources.insert(0, Taste(profile, vectors, weights.taste, span, named))
     given = [source.contributions(keys) for source in sources]
     items = []
     for key, *parts in zip(keys, *given, strict=True):

@@ -25,7 +25,7 @@ from llmrec_plugin.types import Matrix, RankedItem, Vector
 Stage: TypeAlias = Callable[[Sequence[RankedItem]], list[RankedItem]]
 
 NAMED_PARTS = 3
-"""Past items that a taste contribution names per candidate."""
+"""Past items that taste names per candidate in a visitor's list; the others together are `taste`."""
 
 CAP_STEP = 1e-6
 """Between the scores of items held back, so that they keep their order."""
@@ -60,6 +60,8 @@ class Taste(AdditiveStage):
     vectors: Mapping[str, Vector]
     strength: float
     span: float | None = None
+    named: int | None = NAMED_PARTS
+    """Past items that are named per candidate; None: all."""
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
         result: list[dict[str, float]] = [{} for _ in keys]
@@ -77,9 +79,9 @@ class Taste(AdditiveStage):
     def _named(self, shares: Matrix, factor: float) -> list[dict[str, float]]:
         scaled = (shares - shares.mean(axis=0, dtype=np.float64)) * factor
         names = np.array([f"taste:{key}" if key else "taste" for key in self.profile.keys], dtype=object)
-        if len(names) <= NAMED_PARTS:
+        if self.named is None or len(names) <= self.named:
             return [dict(zip(names, values, strict=True)) for values in scaled.tolist()]
-        largest = np.argpartition(scaled, -NAMED_PARTS, axis=1)[:, -NAMED_PARTS:]
+        largest = np.argpartition(scaled, -self.named, axis=1)[:, -self.named :]
         amounts = np.take_along_axis(scaled, largest, axis=1)
         rest = scaled.sum(axis=1) - amounts.sum(axis=1)
         columns = np.column_stack([names[largest], np.full(len(rest), "taste", dtype=object)])

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Rule
-from llmrec_plugin.services import pages, recommendations, rules, search
+from llmrec_plugin.ranking.history import folded
+from llmrec_plugin.services import pages, profiles, recommendations, rules, search
 from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.placements import Placement, get_placement
 from llmrec_plugin.services.recommendations import Asked
-from llmrec_plugin.types import ResultItem, SearchRequest
+from llmrec_plugin.types import RankedItem, ResultItem, SearchRequest
 
 SHOWN = 10
 RULE = "rule:"
@@ -47,6 +48,8 @@ class Way:
     """Instead of the rules in effect."""
     as_stranger: bool = False
     """As somebody of whom nothing is known."""
+    ignoring: frozenset[str] = frozenset()
+    """As if the user had never turned to these items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,8 @@ class Place:
     other: int | None = None
     """Its place in the other list; None: it is not among the first ones there."""
     parts: tuple[Part, ...] = ()
+    history: tuple[Part, ...] = ()
+    """What of the user's past moved the item, most first: a part for each past item, called by its key."""
 
     @property
     def moved(self) -> int:
@@ -100,10 +105,11 @@ def look(question: Question, way: Way, *, size: int = SHOWN) -> Look:
             items = pages.glance(ranked, size=size)
     except LlmrecError as error:
         return Look(error=str(error))
-    parts = _parts(question.document, items, way.rules or ())
+    largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
+    parts = _parts(question.document, items, way.rules or (), largest)
     return Look(
         places=tuple(
-            Place(item=item, number=number, parts=parts[item.id])
+            Place(item=item, number=number, parts=parts[item.id], history=_history(item, largest))
             for number, item in enumerate(items, start=1)
         ),
         total=len(ranked.items) if ranked.total is None else ranked.total,
@@ -116,6 +122,15 @@ def compare(question: Question, before: Way, after: Way, *, size: int = SHOWN) -
     """Both lists, each item with its place in the other one."""
     old, new = look(question, before, size=size), look(question, after, size=size)
     return _against(old, new), _against(new, old)
+
+
+def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
+    """Key and title of what the user turned to, latest first, as far as it counts and still exists."""
+    user = profiles.know(user_key, document=label, history=Configuration.current().history_length)
+    keys = list(dict.fromkeys(event.key for event in user.events))
+    document = registry.get(label)
+    objects = document.in_bulk(keys) if keys else {}
+    return [(key, document.get_title(objects[key])) for key in keys if key in objects]
 
 
 def _against(one: Look, other: Look) -> Look:
@@ -136,25 +151,43 @@ def _ranked(question: Question, way: Way) -> RankedList:
     )
     user_key = None if way.as_stranger else question.user_key
     if question.list == search.PLACEMENT:
-        request = SearchRequest(document=question.document, text=question.text, user_key=user_key)
+        request = SearchRequest(
+            document=question.document,
+            text=question.text,
+            user_key=user_key,
+            explain=True,
+            ignoring=way.ignoring,
+        )
         return search.listed(request, variant)
     slot = way.slot or get_placement(question.list, way.configuration)
     label = recommendations.label_of(slot, question.document)
-    return recommendations.listed(slot, label, Asked(user_key=user_key, item=question.item or ""), variant)
+    asked = Asked(user_key=user_key, item=question.item or "", explain=True, ignoring=way.ignoring)
+    return recommendations.listed(slot, label, asked, variant)
 
 
-def _parts(label: str, items: Sequence[ResultItem], tried: Sequence[Rule]) -> dict[str, tuple[Part, ...]]:
-    """By item, the largest contributions first; two queries at most."""
-    largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
-    names = {name for item in items for name in item.contributions if ":" in name}
+def _history(item: ResultItem, largest: float) -> tuple[Part, ...]:
+    return tuple(
+        Part(name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest))
+        for past in item.history
+    )
+
+
+def _parts(
+    label: str, items: Sequence[ResultItem], tried: Sequence[Rule], largest: float
+) -> dict[str, tuple[Part, ...]]:
+    """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
+    contributions = {
+        item.id: folded(RankedItem(item.id, item.score, item.contributions)).contributions for item in items
+    }
+    names = {name for parts in contributions.values() for name in parts if ":" in name}
     titles = _titles_of_items(label, {name for name in names if not name.startswith(RULE)})
     titles |= _titles_of_rules({name for name in names if name.startswith(RULE)}, tried)
     return {
-        item.id: tuple(
-            Part(name=name, title=titles.get(name, ""), value=value, share=abs(value) / largest)
-            for name, value in sorted(item.contributions.items(), key=lambda pair: -abs(pair[1]))
+        key: tuple(
+            Part(name=name, title=titles.get(name, ""), value=value, share=min(1.0, abs(value) / largest))
+            for name, value in sorted(parts.items(), key=lambda pair: -abs(pair[1]))
         )
-        for item in items
+        for key, parts in contributions.items()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -201,10 +201,12 @@ def _announce(user_keys: Iterable[str]) -> None:
     people.acted.send_robust(sender=Interaction, user_keys=list(dict.fromkeys(user_keys)))
 
 
-def history(user_key: str, *, document: str, limit: int) -> list[Event]:
-    """The user's latest events with items of one document type, newest first; one query."""
+def history(user_key: str, *, document: str, limit: int, ignoring: Collection[str] = ()) -> list[Event]:
+    """The user's latest events with items of one document type, newest first, but for those with some
+    items; one query."""
+    events = Interaction.objects.filter(user_key=user_key, document=document)
     rows = (
-        Interaction.objects.filter(user_key=user_key, document=document)
+        (events.exclude(object_id__in=ignoring) if ignoring else events)
         .order_by("-at", "-id")
         .values_list("object_id", "kind", "at", "value")[:limit]
     )

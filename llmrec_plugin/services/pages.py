@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -21,11 +21,11 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidCursor, InvalidRequest
 from llmrec_plugin.models import Impression
-from llmrec_plugin.ranking.explanation import Reason
+from llmrec_plugin.ranking.history import by_past_item, folded
 from llmrec_plugin.services import reasons
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.profiles import KnownUser
-from llmrec_plugin.types import Document, RankedItem, ResultItem, ResultPage, Scalar
+from llmrec_plugin.types import Document, PastItem, RankedItem, ResultItem, ResultPage, Scalar
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class RankedList:
     did_you_mean: str | None = None
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """These four as of ResultPage."""
+    explain: bool = False
+    """Its contributions name every past item of the user; results tell them as `history`."""
 
     @property
     def marked(self) -> str:
@@ -105,7 +107,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     if ranked.user.remembered or more:
         _keep(ranked, kept, request_id=request_id, shown=len(rows), total=page_total, started=started)
     page = ResultPage(
-        results=_results(ranked.document, rows, ranked.context, ranked.words),
+        results=_results(ranked.document, rows, ranked.context, ranked.words, explain=ranked.explain),
         total=page_total,
         request_id=str(request_id),
         facets=ranked.facets,
@@ -126,7 +128,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
 def glance(ranked: RankedList, *, size: int) -> tuple[ResultItem, ...]:
     """The first items as a visitor would see them; nothing is kept or counted."""
     ranked, rows, _ = _first_rows(ranked, size)
-    return _results(ranked.document, rows, ranked.context, ranked.words)
+    return _results(ranked.document, rows, ranked.context, ranked.words, explain=ranked.explain)
 
 
 def _first_rows(ranked: RankedList, size: int) -> tuple[RankedList, list[_Row], int]:
@@ -150,9 +152,9 @@ def notes(page: ResultPage) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
+def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> ResultPage:
     """The page that the cursor points to; raises InvalidCursor for one that is not this user's own,
-    was not made here or has expired."""
+    was not made here or has expired. `explain` tells `history`, as far as the kept list names it."""
     request_id, start, page_size, text = _read_cursor(cursor)
     impression = Impression.objects.filter(pk=request_id).first()
     lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
@@ -162,12 +164,13 @@ def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
         raise InvalidCursor("This cursor belongs to another visitor: search again.")
     document = registry.get(impression.document)
     items = _items_of(impression)
+    context = reasons.Context(**impression.extra["reasons"])
     words = query_words(operators.parse(text).text) if text else ()
     rows, end = _visible_rows(document, items, start, page_size, words)
     if end > impression.shown:
         Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
     return ResultPage(
-        results=_results(document, rows, reasons.Context(**impression.extra["reasons"]), words),
+        results=_results(document, rows, context, words, explain=explain),
         total=impression.total,
         request_id=str(request_id),
         facets={
@@ -249,10 +252,17 @@ def _row(document: SearchDocument[Any], item: RankedItem, obj: Any, words: Words
 
 
 def _results(
-    document: SearchDocument[Any], rows: Sequence[_Row], context: reasons.Context, words: Words
+    document: SearchDocument[Any],
+    rows: Sequence[_Row],
+    context: reasons.Context,
+    words: Words,
+    *,
+    explain: bool = False,
 ) -> tuple[ResultItem, ...]:
-    causes = [reasons.causes(row.item, context) for row in rows]
-    titles = _titles(document, rows, causes, context)
+    causes = [reasons.causes(folded(row.item), context) for row in rows]
+    past = [by_past_item(row.item.contributions) if explain else {} for row in rows]
+    named = set().union(*(reasons.sources_of(found, context) for found in causes), *past) - {""}
+    titles = _titles(document, rows, named)
     return tuple(
         ResultItem(
             document=document.label,
@@ -262,21 +272,18 @@ def _results(
             reasons=reasons.sentences(found, context, titles),
             highlights=_highlights(row.prepared, words),
             contributions=row.item.contributions,
+            history=tuple(
+                PastItem(id=key, title=titles.get(key, ""), value=value) for key, value in moved.items()
+            ),
             probability=reasons.probability(row.item, context),
             object=row.object,
         )
-        for row, found in zip(rows, causes, strict=True)
+        for row, found, moved in zip(rows, causes, past, strict=True)
     )
 
 
-def _titles(
-    document: SearchDocument[Any],
-    rows: Sequence[_Row],
-    causes: Sequence[Sequence[Reason]],
-    context: reasons.Context,
-) -> dict[str, str]:
-    """Of the items that the reasons name; one query at most for what is not on the page itself."""
-    wanted = set().union(*(reasons.sources_of(found, context) for found in causes))
+def _titles(document: SearchDocument[Any], rows: Sequence[_Row], wanted: Set[str]) -> dict[str, str]:
+    """One query at most for what is not on the page itself."""
     objects = {row.item.key: row.object for row in rows if row.item.key in wanted}
     objects |= document.in_bulk(sorted(wanted - objects.keys()))
     return {key: document.get_title(obj) for key, obj in objects.items()}
@@ -312,7 +319,7 @@ def _keep(
         query=ranked.text if ranked.user.remembered else "",
         ranking=[
             [item.key, {name: round(value, DECIMALS) for name, value in item.contributions.items()}]
-            for item in items
+            for item in (map(folded, items) if ranked.explain else items)
         ],
         extra=extra,
         shown=shown,

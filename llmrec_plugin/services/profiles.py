@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -40,6 +40,8 @@ class KnownUser:
     """His events may be used."""
     events: tuple[Event, ...] = ()
     """With items of the document asked for, newest first; empty without consent."""
+    ignoring: frozenset[str] = frozenset()
+    """Items that his events leave out: he is looked at as if he had never turned to them."""
 
     def kinds(self, configuration: Configuration) -> dict[str, str]:
         """Past item -> the weightiest kind of event with it, for the items that count in his favour."""
@@ -52,15 +54,19 @@ class KnownUser:
         return {key: kind for key, kind in kinds.items() if weights.get(kind, 0.0) > 0}
 
 
-def know(user_key: str | None, *, document: str, history: int) -> KnownUser:
+def know(
+    user_key: str | None, *, document: str, history: int, ignoring: frozenset[str] = frozenset()
+) -> KnownUser:
     """The user with up to `history` events; at most two queries, none for an anonymous request."""
     settings = get_settings()
     if not user_key:
         return KnownUser(remembered=settings.ENABLED and settings.CONSENT == "opt-out")
     if not settings.ENABLED or not privacy.may_personalise(user_key):
         return KnownUser(key=user_key)
-    events = interactions.history(user_key, document=document, limit=history) if history else []
-    return KnownUser(key=user_key, remembered=True, consented=True, events=tuple(events))
+    events: Sequence[Event] = ()
+    if history:
+        events = interactions.history(user_key, document=document, limit=history, ignoring=ignoring)
+    return KnownUser(key=user_key, remembered=True, consented=True, events=tuple(events), ignoring=ignoring)
 
 
 def taste_of(
@@ -113,8 +119,12 @@ def cached_taste(
 ) -> Profile | None:
     """As `taste_of`, from the site's cache as long as his events and what they are read by are the same.
 
-    Time makes no difference: every event fades alike.
+    Time makes no difference: every event fades alike. What it would be without some of his events is not
+    cached.
     """
+    if user.ignoring:
+        vectors = vectors_of(version, (event.key for event in user.events))
+        return taste_of(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
     key = people.taste_key(user.key, document=version.document, encoder_id=version.encoder_id)
     state = _state(user, configuration, adaptation)
     known = caching.read([key]).get(key)

@@ -45,6 +45,9 @@ class Asked:
     needs_index: bool = False
     now: datetime | None = None
     """As of that moment events fade and trends are counted; None: the present."""
+    explain: bool = False
+    ignoring: frozenset[str] = frozenset()
+    """Both as of SearchRequest."""
 
 
 def recommend(
@@ -57,10 +60,12 @@ def recommend(
     filters: tuple[Filter, ...] = (),
     basket: Iterable[object] | None = None,
     now: datetime | None = None,
+    explain: bool = False,
 ) -> ResultPage:
     """What the placement shows, never shorter than asked for while there are items that it may show.
 
-    `now`: as of that moment events fade and trends are counted; None: the present.
+    `now`: as of that moment events fade and trends are counted; None: the present. `explain` names every
+    past item of the user that moved an item.
     Without a live index, or while the engine is down, popular and new items stand in. Raises NotFound
     for an unknown placement, document or item, and InvalidRequest where one of them must be named or a
     filter does not fit the document.
@@ -71,7 +76,7 @@ def recommend(
     if slot.type in shelves.ABOUT_AN_ITEM and item is None:
         raise InvalidRequest(f'The placement "{placement}" needs the item it is about.', parameter="item")
     keys = None if basket is None else tuple(dict.fromkeys(map(str, basket)))
-    asked = Asked(user_key=user_key, item=item, filters=filters, basket=keys, now=now)
+    asked = Asked(user_key=user_key, item=item, filters=filters, basket=keys, now=now, explain=explain)
     return _page(slot, label, asked, configuration, size=size)
 
 
@@ -162,6 +167,7 @@ def listed(slot: Placement, label: str, asked: Asked, variant: Variant) -> Ranke
         degraded=shelf.degraded,
         pair=pair,
         more=partial(shelves.more, scene, shelf),
+        explain=asked.explain,
     )
 
 
@@ -175,7 +181,7 @@ def _scene(
 ) -> Scene:
     document = registry.get(label)
     history = configuration.history_length if slot.type in PERSONAL else 0
-    user = profiles.know(asked.user_key, document=label, history=history)
+    user = profiles.know(asked.user_key, document=label, history=history, ignoring=asked.ignoring)
     basket = _basket(user) if asked.basket is None else asked.basket
     hidden: frozenset[str] = frozenset()
     if user.consented:
@@ -203,6 +209,7 @@ def _scene(
         now=occasion.now,
         basket=basket if slot.type == "basket" else (),
         standing=stand,
+        explain=asked.explain,
     )
 
 

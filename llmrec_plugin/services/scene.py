@@ -48,6 +48,8 @@ class Scene:
     """What the user is about to buy."""
     standing: Standing | None = None
     """How far the user has come; for lists of next steps."""
+    explain: bool = False
+    """Name every past item that moved one of the list."""
 
     @cached_property
     def learned(self) -> Collaborative:

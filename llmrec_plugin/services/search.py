@@ -17,7 +17,7 @@ from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFoun
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking import fusion
 from llmrec_plugin.ranking.ranker import Ranker
-from llmrec_plugin.ranking.stages import Stage, Taste
+from llmrec_plugin.ranking.stages import NAMED_PARTS, Stage, Taste
 from llmrec_plugin.ranking.vectors import cosines_to
 from llmrec_plugin.services import (
     arms,
@@ -97,6 +97,7 @@ def listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSyn
         request.user_key,
         document=document.label,
         history=configuration.history_length if strength and request.text.strip() else 0,
+        ignoring=request.ignoring,
     )
     query = queries.analyse(
         request.text,
@@ -132,9 +133,9 @@ def listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSyn
     return _found_list(retrieved, request, query, ruling, pair, configuration, strength=strength)
 
 
-def next_page(cursor: str, *, user_key: str | None) -> ResultPage:
+def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> ResultPage:
     """The page that a `next` of this user points to; the engine is not asked again."""
-    return pages.next_page(cursor, user_key=user_key)
+    return pages.next_page(cursor, user_key=user_key, explain=explain)
 
 
 def _checked_strength(request: SearchRequest) -> float:
@@ -166,7 +167,8 @@ def _found_list(
 ) -> RankedList:
     found, document = retrieved.result, ruling.occasion.document
     user = ruling.occasion.user
-    items = _ranked(found, query, ruling.occasion, pair, configuration, strength=strength)
+    named = None if request.explain else NAMED_PARTS
+    items = _ranked(found, query, ruling.occasion, pair, configuration, strength=strength, named=named)
     if request.sort and query.text:
         items = _sorted_by(request.sort, items, found.values)
     ruled = ruling.apply(items)
@@ -188,6 +190,7 @@ def _found_list(
         language=query.language,
         synonyms=query.synonyms,
         did_you_mean=spelling.did_you_mean(query, found.spelling, document, pair),
+        explain=request.explain,
     )
 
 
@@ -199,6 +202,7 @@ def _ranked(
     configuration: Configuration,
     *,
     strength: float,
+    named: int | None,
 ) -> list[RankedItem]:
     if found.listing:
         return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
@@ -213,7 +217,7 @@ def _ranked(
     stages: tuple[Stage, ...] = ()
     profile = profiles.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
     if profile is not None:
-        stages = (Taste(profile, vectors, strength),)
+        stages = (Taste(profile, vectors, strength, named=named),)
     stages += signals.stages(occasion.document, pair.index_version, found.values, configuration, now=now)
     return Ranker(_fuse(configuration, legs), stages).rank(legs)
 

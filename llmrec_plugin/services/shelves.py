@@ -14,7 +14,7 @@ from llmrec_plugin.ranking.items import add, best_first
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
 from llmrec_plugin.ranking.reserve import reserve
-from llmrec_plugin.ranking.stages import Diversity
+from llmrec_plugin.ranking.stages import NAMED_PARTS, Diversity
 from llmrec_plugin.services import popularity, profiles, queries, reasons, stated, weighing
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.scene import Scene
@@ -195,7 +195,13 @@ def _ranked_for_user(
     prior = scene.learned.popularity_of(candidates) or {item.key: item.score for item in popular}
     weights = weighing.weights_of(scene.adaptation, scene.learned, scene.configuration)
     ranked = rank_for_user(
-        candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights
+        candidates,
+        profile=profile,
+        vectors=vectors,
+        also=also,
+        prior=prior,
+        weights=weights,
+        named=None if scene.explain else NAMED_PARTS,
     )
     pointwise = weighing.pointwise_of(
         scene.adaptation, ranked, profile=profile, vectors=vectors, prior=prior, weights=weights

@@ -141,6 +141,23 @@ def test_scores_are_told_in_plain_words(editor: Client, shop: dict[str, Product]
     assert 'class="up"' in page
 
 
+def test_it_tells_which_past_items_moved_a_result_and_shows_the_list_without_one(
+    editor: Client, shop: dict[str, Product]
+) -> None:
+    did("7", "view", [shop["steel garden hose"], shop["steel desk lamp"]])
+    values = {"document": "product", "list": "for-you", "user": "7"}
+    page = editor.get(reverse(EXPLORER), values)
+    assert "Which past items of the user moved it" in page.content.decode()
+    hose = f"without:{shop['steel garden hose'].pk}"
+    assert f"against={hose.replace(':', '%3A')}" in page.content.decode()
+    mine, without = explored(editor, **values, against=hose)
+    assert mine.index("wooden garden hose") < without.index("wooden garden hose")
+    preview = editor.get(reverse(EXPLORER), {**values, "user": ""}).content.decode()
+    assert "Which past items" not in preview  # nothing is known of a stranger
+    strange = editor.get(reverse(EXPLORER), {**values, "user": "8", "against": hose})
+    assert strange.context["form"].errors.keys() == {"against"}  # of his past that is not
+
+
 def test_only_who_may_look_does(client: Client, shop: dict[str, Product]) -> None:
     user = User.objects.create_user("staff", is_staff=True)
     client.force_login(user)

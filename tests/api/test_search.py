@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -18,6 +19,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Deployment
 from llmrec_plugin.types import ResultPage
 from tests.api.conftest import Site, assert_problem
+from tests.flows.serving import did
 from tests.hostapp.search_documents import CourseDocument
 
 LIST_KEYS = {"results", "total", "facets", "degraded", "request_id", "next"}
@@ -230,6 +232,19 @@ def test_only_staff_may_ask_for_contributions(site: Site, api: APIClient, staff_
     for item in items:
         assert item["score"] == pytest.approx(sum(item["contributions"].values()), abs=1e-4)
     assert any(item["contributions"] for item in items)
+
+
+def test_staff_see_what_of_their_past_moved_a_result(
+    site: Site, customer_api: APIClient, staff_api: APIClient
+) -> None:
+    seen = [site.products["Green teapot"], site.products["Red kettle"]]
+    for user in User.objects.all():
+        did(str(user.pk), "view", seen)
+    assert "history" not in search(customer_api, q="tea").json()["results"][0]
+    (first, *_) = search(staff_api, q="tea", explain="1").json()["results"]
+    assert {past["title"] for past in first["history"]} == {"Green teapot", "Red kettle"}
+    taste = sum(value for name, value in first["contributions"].items() if name.startswith("taste"))
+    assert sum(past["value"] for past in first["history"]) == pytest.approx(taste, abs=1e-6)
 
 
 def test_explanations_go_on_over_pages(site: Site, staff_api: APIClient) -> None:

@@ -54,6 +54,7 @@ def _search(options: Options, output: Output) -> bool:
         user_key=options["user"],
         page_size=_size(options),
         sort=options["sort"],
+        explain=options["explain"],
     )
     return _show(search_service.search(request), options, output)
 
@@ -124,6 +125,7 @@ def _recommend(options: Options, output: Output) -> bool:
         size=_size(options),
         filters=_filters(options),
         basket=options["basket"],
+        explain=options["explain"],
     )
     return _show(page, options, output)
 
