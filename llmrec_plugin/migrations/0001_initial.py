@@ -30,6 +30,8 @@ class Migration(migrations.Migration):
                 ('availability_weight', models.FloatField(default=0.0, help_text='How far what can be had is lifted above what cannot, where the document tells.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='weight of availability')),
                 ('most_per_group', models.PositiveIntegerField(default=0, help_text='Of one brand or teacher among the first 20, where the document names one; 0: any number.', validators=[django.core.validators.MaxValueValidator(100)], verbose_name='items per group')),
                 ('taste_weight', models.FloatField(default=0.15, help_text='0: everybody sees the same order.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='strength of personal taste in search')),
+                ('search_learned', models.BooleanField(default=True, help_text='Once judgements or clicks have proved other weights of words and of personal taste to be better, those count instead of yours. Off: yours count, and none are looked for.', verbose_name='search: as learned')),
+                ('search_weights', models.JSONField(blank=True, default=dict, help_text='{"document": {"encoder_id": …, "text_weight": …, "taste_weight": …}}', verbose_name='learned weights of search')),
                 ('half_life_days', models.FloatField(default=90.0, help_text="After this time an event counts half for the user's taste.", validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='half-life of an event (days)')),
                 ('history_length', models.PositiveIntegerField(default=50, help_text="The latest events that make up a user's taste.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(500)], verbose_name='events per user')),
                 ('kind_weights', models.JSONField(default=llmrec_plugin.models.configuration.default_kind_weights, help_text='How much one event says about the user; negative for what he does not want.', verbose_name='weight of each kind of event')),
@@ -580,6 +582,23 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'evaluations',
                 'ordering': ['-id'],
                 'indexes': [models.Index(fields=['document', '-id'], name='llmrec_evaluation_latest')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SearchChoice',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('kept', models.BooleanField(default=False, verbose_name='weights changed')),
+                ('by', models.CharField(help_text='User name or command.', max_length=150, verbose_name='by')),
+                ('report', models.JSONField(default=dict, verbose_name='report')),
+                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+            ],
+            options={
+                'verbose_name': 'choice of search weights',
+                'verbose_name_plural': 'choices of search weights',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['document', '-id'], name='llmrec_search_choice_latest')],
             },
         ),
         migrations.CreateModel(

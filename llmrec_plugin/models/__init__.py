@@ -16,7 +16,7 @@ from llmrec_plugin.models.interactions import (
     Judgment,
     SearchQuality,
 )
-from llmrec_plugin.models.learning import DriftReport, TrainingRun
+from llmrec_plugin.models.learning import DriftReport, SearchChoice, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
@@ -50,6 +50,7 @@ __all__ = [
     "Placement",
     "PopularQuery",
     "Rule",
+    "SearchChoice",
     "SearchQuality",
     "Status",
     "Synonym",

@@ -19,6 +19,10 @@ UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 POSITIVE = [MinValueValidator(0.01)]
 
 
+LEARNED_IN_SEARCH = ("text_weight", "taste_weight")
+"""Fields that training may find better values for."""
+
+
 def default_kind_weights() -> dict[str, float]:
     """How much one event of each kind says about a user's taste; below 0: he does not want it."""
     return {
@@ -102,6 +106,20 @@ class Configuration(models.Model):
         default=0.15,
         validators=UNIT,
         help_text=_("0: everybody sees the same order."),
+    )
+    search_learned = models.BooleanField(
+        _("search: as learned"),
+        default=True,
+        help_text=_(
+            "Once judgements or clicks have proved other weights of words and of personal taste to be "
+            "better, those count instead of yours. Off: yours count, and none are looked for."
+        ),
+    )
+    search_weights = models.JSONField(
+        _("learned weights of search"),
+        default=dict,
+        blank=True,
+        help_text=_('{"document": {"encoder_id": …, "text_weight": …, "taste_weight": …}}'),
     )
     half_life_days = models.FloatField(
         _("half-life of an event (days)"),
@@ -192,6 +210,21 @@ class Configuration(models.Model):
                 raise ValidationError(
                     {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
                 )
+        if not _are_search_weights(self.search_weights):
+            raise ValidationError(
+                {"search_weights": _("Give an encoder and weights from 0 to 1 for each document.")}
+            )
+
+    def for_search(self, document: str, encoder_id: str) -> Configuration:
+        """With the weights that were learned for searches of the document, where they count and belong to
+        the encoder that answers."""
+        entry = self.search_weights.get(document, {}) if self.search_learned else {}
+        if entry.get("encoder_id") != encoder_id:
+            return self
+        changed = copy(self)
+        for name in LEARNED_IN_SEARCH:
+            setattr(changed, name, entry.get(name, getattr(self, name)))
+        return changed
 
     def shares(self) -> Shares:
         """The weights of for-you that stand here."""
@@ -207,8 +240,14 @@ class Configuration(models.Model):
         return [field.name for field in cls._meta.fields if field.editable and not field.primary_key]
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Configuration:
-        """A copy in which these fields differ; neither is saved by it."""
+        """A copy in which these fields differ; neither is saved by it. A weight that is given counts in place
+        of what was learned."""
         changed = copy(self)
+        given = [name for name in LEARNED_IN_SEARCH if name in overrides]
+        changed.search_weights = {
+            document: {name: value for name, value in entry.items() if name not in given}
+            for document, entry in self.search_weights.items()
+        }
         for name, value in overrides.items():
             setattr(changed, name, value)
         return changed
@@ -224,6 +263,20 @@ class Configuration(models.Model):
         row = cls.objects.using(using).filter(pk=1)
         if not row.update(edition=_new_edition()):
             cls().save(using=using)
+
+
+def _are_search_weights(value: Any) -> bool:
+    """{document: {"encoder_id": text, weight: 0..1}}, a weight that was not learned being left out."""
+    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+        return False
+    for entry in value.values():
+        weights = {name: weight for name, weight in entry.items() if name != "encoder_id"}
+        if not isinstance(entry.get("encoder_id"), str) or not weights.keys() <= set(LEARNED_IN_SEARCH):
+            return False
+        for weight in weights.values():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+                return False
+    return True
 
 
 def _new_edition() -> str:

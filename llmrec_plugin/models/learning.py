@@ -1,4 +1,5 @@
-"""How learning went: each training with its outcome, and each measurement of how far the site moved on."""
+"""How learning went: trainings with their outcomes, choices of search weights with their proofs, and
+measurements of how far the site moved on."""
 
 from __future__ import annotations
 
@@ -75,6 +76,25 @@ class DriftReport(models.Model):
         verbose_name_plural = _("drift reports")
         ordering = ["-id"]
         indexes = [models.Index(fields=["document", "-id"], name="llmrec_drift_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.document} {self.pk}"
+
+
+class SearchChoice(models.Model):
+    """One look for better weights of search, with its proof, or why nothing changed."""
+
+    document = models.CharField(_("document"), max_length=100)
+    kept = models.BooleanField(_("weights changed"), default=False)
+    by = models.CharField(_("by"), max_length=150, help_text=_("User name or command."))
+    report = models.JSONField(_("report"), default=dict)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("choice of search weights")
+        verbose_name_plural = _("choices of search weights")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["document", "-id"], name="llmrec_search_choice_latest")]
 
     def __str__(self) -> str:
         return f"{self.document} {self.pk}"

@@ -201,15 +201,22 @@ def _announce(user_keys: Iterable[str]) -> None:
     people.acted.send_robust(sender=Interaction, user_keys=list(dict.fromkeys(user_keys)))
 
 
-def history(user_key: str, *, document: str, limit: int, ignoring: Collection[str] = ()) -> list[Event]:
-    """The user's latest events with items of one document type, newest first, but for those with some
-    items; one query."""
+def history(
+    user_key: str,
+    *,
+    document: str,
+    limit: int,
+    ignoring: Collection[str] = (),
+    before: datetime | None = None,
+) -> list[Event]:
+    """The user's latest events with items of one document type, or those `before` a moment, newest first,
+    but for those with some items; one query."""
     events = Interaction.objects.filter(user_key=user_key, document=document)
-    rows = (
-        (events.exclude(object_id__in=ignoring) if ignoring else events)
-        .order_by("-at", "-id")
-        .values_list("object_id", "kind", "at", "value")[:limit]
-    )
+    if ignoring:
+        events = events.exclude(object_id__in=ignoring)
+    if before is not None:
+        events = events.filter(at__lt=before)
+    rows = events.order_by("-at", "-id").values_list("object_id", "kind", "at", "value")[:limit]
     return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
 
 

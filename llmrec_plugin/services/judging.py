@@ -14,8 +14,9 @@ from django.utils.text import Truncator
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation import metrics
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
-from llmrec_plugin.models import Judgment, SearchQuality
+from llmrec_plugin.models import Configuration, Judgment, SearchQuality
 from llmrec_plugin.services import search
+from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.queries import MAX_LENGTH
 from llmrec_plugin.types import SearchRequest
@@ -128,21 +129,13 @@ def measure(document: str) -> SearchQuality | None:
     As everybody gets it: without taste and experiments. Raises NotBuilt.
     """
     pair = live_pair(document)
-    grades: dict[str, dict[str, int]] = {}
-    for text, key, grade in (
-        Judgment.objects.filter(document=document)
-        .order_by("-id")
-        .values_list("query", "object_id", "grade")
-        .iterator()
-    ):
-        grades.setdefault(text, {})[key] = grade
-    queries = [text for text, judged in grades.items() if max(judged.values()) > 0][:MOST_QUERIES]
-    if not queries:
+    grades = graded_queries(document)
+    if not grades:
         return None
-    found = [(_ranking(document, text), grades[text]) for text in queries]
+    found = rankings(document, grades, Configuration.current())
     return SearchQuality.objects.create(
         document=document,
-        queries=len(queries),
+        queries=len(found),
         ndcg=_mean(metrics.ndcg(*one, k=CUT) for one in found),
         condensed_ndcg=_mean(metrics.condensed_ndcg(*one, k=CUT) for one in found),
         judged=_mean(metrics.judged(*one, k=CUT) for one in found),
@@ -151,8 +144,30 @@ def measure(document: str) -> SearchQuality | None:
     )
 
 
-def _ranking(document: str, text: str) -> list[str]:
-    return [item.key for item in search.preview(SearchRequest(document=document, text=text)).items]
+def graded_queries(document: str) -> dict[str, dict[str, int]]:
+    """Text -> item -> grade, of the queries judged last for which something is relevant."""
+    grades: dict[str, dict[str, int]] = {}
+    rows = Judgment.objects.filter(document=document).order_by("-id")
+    for text, key, grade in rows.values_list("query", "object_id", "grade").iterator():
+        grades.setdefault(text, {})[key] = grade
+    relevant = [text for text, judged in grades.items() if max(judged.values()) > 0]
+    return {text: grades[text] for text in relevant[:MOST_QUERIES]}
+
+
+def rankings(
+    document: str, grades: Mapping[str, Mapping[str, int]], configuration: Configuration
+) -> list[tuple[list[str], Mapping[str, int]]]:
+    """What each query finds under the configuration, with its grades."""
+    variant = Variant(configuration=configuration)
+    return [
+        ([item.key for item in search.listed(SearchRequest(document=document, text=text), variant).items], of)
+        for text, of in grades.items()
+    ]
+
+
+def mean_ndcg(document: str, grades: Mapping[str, Mapping[str, int]], configuration: Configuration) -> float:
+    """NDCG@10 over the queries as everybody would be served by the configuration."""
+    return _mean(metrics.ndcg(*one, k=CUT) for one in rankings(document, grades, configuration))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -91,7 +91,7 @@ def listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSyn
     request_filters = filters.checked(request.filters, pair.index_version)
     filters.check_facets(request.facets, pair.index_version)
     filters.check_sort(request.sort, pair.index_version)
-    configuration = variant.configuration
+    configuration = variant.configuration.for_search(document.label, pair.index_version.encoder_id)
     strength *= configuration.taste_weight
     user = profiles.know(
         request.user_key,

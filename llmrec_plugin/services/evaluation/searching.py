@@ -111,10 +111,7 @@ def _rankers(label: str) -> dict[str, Any]:
 def _configured(label: str, changes: Mapping[str, Any]) -> Iterator[Ranking]:
     """The search service under a changed configuration."""
     kept = Configuration.current()
-    changed = Configuration.current()
-    for name, value in changes.items():
-        setattr(changed, name, value)
-    changed.save()
+    kept.with_overrides(changes).save()
     try:
         yield lambda text, user: pages.kept_keys(
             search(SearchRequest(document=label, text=text, user_key=user))
