@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -18,10 +19,29 @@ from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page
 from llmrec_plugin.admin.edited import admin_url
 from llmrec_plugin.admin.previewing import Compared, PreviewedAdmin, PreviewForm, compared, lists, searches
 from llmrec_plugin.models import Configuration, ConfigurationChange
+from llmrec_plugin.models.configuration import LEARNED_IN_SEARCH
 from llmrec_plugin.services.exploring import Question, Way
+
+if TYPE_CHECKING:
+    ModelForm: TypeAlias = forms.ModelForm[Configuration]
+else:  # generic for type checkers only
+    ModelForm = forms.ModelForm
 
 PERSONAL_LIST = "for-you"
 EMPTY = {"document": "", "queries": [], "user": "", "item": ""}
+
+
+class ConfigurationForm(ModelForm):
+    own_weights = False
+    """Who turns a weight means it to count: what is learned must not stand in its way."""
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        turned = set(LEARNED_IN_SEARCH).intersection(self.changed_data)
+        if turned and values.get("search_learned") and "search_learned" not in self.changed_data:
+            values["search_learned"] = False
+            self.own_weights = True
+        return values
 
 
 @admin.register(Configuration)
@@ -29,7 +49,21 @@ class ConfigurationAdmin(PreviewedAdmin):
     """Opens the row directly: there is only one."""
 
     fieldsets = [
-        (_("Search"), {"fields": ["fusion", "text_weight", "rrf_k", "use_floor", "rescue", "candidates"]}),
+        (
+            _("Search"),
+            {
+                "fields": [
+                    "fusion",
+                    "text_weight",
+                    "search_learned",
+                    "learned_search",
+                    "rrf_k",
+                    "use_floor",
+                    "rescue",
+                    "candidates",
+                ]
+            },
+        ),
         (
             _("Whatever is searched for"),
             {
@@ -60,7 +94,20 @@ class ConfigurationAdmin(PreviewedAdmin):
         ),
         (None, {"fields": ["updated_at"]}),
     ]
-    readonly_fields = ["updated_at"]
+    readonly_fields = ["updated_at", "learned_search"]
+    form = ConfigurationForm
+
+    @admin.display(description=_("learned weights of search"))
+    def learned_search(self, configuration: Configuration) -> SafeString:
+        names = {name: Configuration._meta.get_field(name).verbose_name for name in LEARNED_IN_SEARCH}  # type: ignore[union-attr]
+        rows = [
+            (label, ", ".join(f"{names[name]} {entry[name]:.2f}" for name in names if name in entry))
+            for label, entry in sorted(configuration.search_weights.items())
+        ]
+        told = format_html_join("", "{}: {}<br>", [row for row in rows if row[1]]) or _("none so far")
+        return format_html(
+            '{} <a href="{}">{}</a>', told, admin_url("searchchoice", "changelist"), _("How they were found")
+        )
 
     def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[Question]:
         return _questions(asked)
@@ -76,6 +123,10 @@ class ConfigurationAdmin(PreviewedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Configuration, form: Any, change: bool) -> None:
         obj.changed_by = request.user.get_username()
+        if form.own_weights:
+            messages.info(
+                request, _("Your own weights of search count from now on, and none are learned any more.")
+            )
         super().save_model(request, obj, form, change)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

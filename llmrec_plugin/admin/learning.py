@@ -1,4 +1,5 @@
-"""How learning goes: each training with its outcome, each measurement of drift with what it means."""
+"""How learning goes: each training with its outcome, each choice of search weights with its proof, each
+measurement of drift with what it means."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
-from llmrec_plugin.models import DriftReport, TrainingRun
-from llmrec_plugin.services import drift, runs
+from llmrec_plugin.models import DriftReport, SearchChoice, TrainingRun
+from llmrec_plugin.services import drift, runs, search_weights
 
 
 @admin.register(TrainingRun)
@@ -27,6 +28,21 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("seconds"))
     def took(self, run: TrainingRun) -> str:
         return "–" if run.finished_at is None else f"{(run.finished_at - run.started_at).total_seconds():.1f}"
+
+
+@admin.register(SearchChoice)
+class SearchChoiceAdmin(ReadOnlyAdmin):
+    list_display = ["at", "document", "kept", "meaning", "by"]
+    list_filter = ["document", "kept"]
+    fields = ["document", "at", "kept", "meaning", "by", "report_text"]
+
+    @admin.display(description=_("meaning"))
+    def meaning(self, choice: SearchChoice) -> str:
+        return " ".join(search_weights.sentences(choice))
+
+    @admin.display(description=_("report"))
+    def report_text(self, choice: SearchChoice) -> SafeString:
+        return pretty_json(choice.report)
 
 
 @admin.register(DriftReport)

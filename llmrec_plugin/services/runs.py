@@ -29,7 +29,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
 from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
-from llmrec_plugin.services import leases, privacy, training
+from llmrec_plugin.services import leases, privacy, search_weights, training
 from llmrec_plugin.services.live import LivePair, find_live_pair
 from llmrec_plugin.types import Progress
 
@@ -45,7 +45,8 @@ def why_due(label: str) -> str:
     """Why a training is worth it now, in words; empty: it is not.
 
     An index is live, and since the last training LLMREC["TRAINING_MIN_EVENTS"] events came in, a user whom
-    the live model knows was erased, or what people do has drifted away from it.
+    the live model knows was erased, or what people do has drifted away from it; or editors have judged
+    searches by which they can be weighed.
     """
     pair = find_live_pair(label)
     if pair is None:
@@ -55,6 +56,8 @@ def why_due(label: str) -> str:
         return _("the live model knows erased users")
     if has_drifted(pair):
         return _("what people do has drifted away from what was learned")
+    if search_weights.is_due(label):
+        return _("new judgements of search results")
     fresh = privacy.consented(Interaction.objects.filter(document=label))
     newest = ModelVersion.objects.filter(document=label).order_by("-id").first()
     if newest is not None:

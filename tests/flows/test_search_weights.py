@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from io import StringIO
+from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import connection
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from llmrec_plugin.models import (
@@ -18,10 +27,10 @@ from llmrec_plugin.models import (
     Judgment,
     SearchChoice,
 )
-from llmrec_plugin.services import judging, search, search_weights
+from llmrec_plugin.services import judging, runs, search, search_weights
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.types import RankedItem, SearchRequest
-from tests.flows.serving import MATERIALS, THEMES, did, open_shop
+from tests.flows.serving import MATERIALS, THEMES, did, open_shop, silent
 from tests.flows.trials import running
 from tests.hostapp.models import Product
 
@@ -292,3 +301,63 @@ def test_clicks_that_have_nothing_to_do_with_the_past_leave_taste_where_it_is(
     choice = search_weights.weigh("product", by="ada")
     assert not choice.report["taste_weight"]["kept"], told(choice)
     assert learned("taste_weight") is None
+
+
+def command(*arguments: str) -> str:
+    out = StringIO()
+    call_command("llmrec", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_new_judgements_make_a_training_due_and_it_weighs_search_too(shop: dict[str, Product]) -> None:
+    search_weights.weigh("product", by="ada")
+    assert runs.why_due("product") == ""
+    judge_by(lambda query: by_leg(query, text_weight=1.0))
+    assert "new judgements" in runs.why_due("product")
+    told_by_command = command("train", "--due", "--document", "product")
+    assert "product, search: Words: " in told_by_command
+    assert "counts instead of 0.50" in told_by_command
+    assert learned() is not None
+    assert runs.why_due("product") == ""
+
+
+def test_the_command_weighs_search_alone_and_says_why_nothing_changed(shop: dict[str, Product]) -> None:
+    assert "0 of 50 judged queries" in command("train", "--search", "--document", "product")
+    report = json.loads(command("train", "--search", "--document", "product", "--json"))
+    assert report["product"]["search"]["text_weight"]["reason"] == "few"
+    assert "course, search: failed" in command("train", "--search", "--document", "course")
+
+
+def test_with_an_encoder_that_does_not_answer_nothing_is_weighed(shop: dict[str, Product]) -> None:
+    judge_by(lambda query: by_leg(query, text_weight=1.0))
+    with silent():
+        choice = search_weights.weigh("product", by="ada")
+    assert "did not answer" in told(choice)
+    with override_settings(LLMREC={**settings.LLMREC, "ENABLED": False}):
+        choice = search_weights.weigh("product", by="ada")
+    assert "switched off" in told(choice)
+    assert learned() is None
+
+
+def test_each_query_is_run_once_whatever_the_number_of_weights(shop: dict[str, Product]) -> None:
+    judge_by(lambda query: by_leg(query, text_weight=1.0))
+    with CaptureQueriesContext(connection) as asked:
+        search_weights.weigh("product", by="ada")
+    # once to weigh, and of the real searches that confirm it once before and once after
+    assert len(asked) < 60 * 3 * 4 + 40
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {"product": 0.5},
+        {"product": {"text_weight": 0.5}},
+        {"product": {"encoder_id": "x", "text_weight": 1.5}},
+        {"product": {"encoder_id": "x", "diversity": 0.5}},
+    ],
+)
+def test_what_cannot_be_learned_weights_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="encoder and weights"):
+        Configuration(search_weights=wrong).full_clean()
+    Configuration(search_weights={"product": {"encoder_id": "x", "text_weight": 0.5}}).full_clean()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_plugin import plots
-from llmrec_plugin.exceptions import InvalidRequest, NotFound
+from llmrec_plugin.exceptions import InvalidRequest, LlmrecError, NotFound
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -20,7 +20,7 @@ from llmrec_plugin.management.subcommands.base import (
 from llmrec_plugin.management.subcommands.sources import learn_from_source, source_arguments
 from llmrec_plugin.management.subcommands.tuning import tune_encoders, tuning_arguments
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
-from llmrec_plugin.services import pictures, promotion, runs
+from llmrec_plugin.services import pictures, promotion, runs, search_weights
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -29,6 +29,11 @@ def _train_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--due", action="store_true", help="only what enough happened with since, as the schedule does"
+    )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="only look for better weights of search, by judgements or clicks",
     )
     parser.add_argument("--seconds", type=int, metavar="N", help="stop each training after so long")
     source_arguments(parser)
@@ -47,6 +52,8 @@ def _train(options: Options, output: Output) -> bool:
         return tune_encoders(options, output)
     if options["source"]:
         return learn_from_source(options, output)
+    if options["search"]:
+        return _weigh_searches(options, output)
     reports: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
     for label in options["document"] or chosen_labels({"document": None}):
@@ -75,7 +82,25 @@ def _train_one(label: str, reason: str, options: Options, output: Output) -> dic
         f"({version.report.get('method', 'popularity')})"
     )
     _tell_choice(version.report, output)
-    return {"model_version": version.pk, **version.report}
+    return {"model_version": version.pk, **version.report, "search": _weigh_search(label, options, output)}
+
+
+def _weigh_searches(options: Options, output: Output) -> bool:
+    labels = options["document"] or chosen_labels({"document": None})
+    output.finish({label: {"search": _weigh_search(label, options, output)} for label in labels})
+    return True
+
+
+def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any]:
+    """What was learned is live by now: whatever fails here takes nothing of it back."""
+    try:
+        choice = search_weights.weigh(label, by=options["by"])
+    except LlmrecError as error:
+        output.line(f"{label}, search: failed, what was live stays live ({error})")
+        return {"error": str(error)}
+    for sentence in search_weights.sentences(choice):
+        output.line(f"{label}, search: {sentence}")
+    return {"kept": choice.kept, **choice.report}
 
 
 def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
