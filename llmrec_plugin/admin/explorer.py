@@ -10,10 +10,12 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, page
+from llmrec_plugin.admin.meaning import words_page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import (
     Configuration,
@@ -137,6 +139,18 @@ def user_key_of(text: str) -> str | None:
 
 @admin.register(Exploration)
 class ExplorationAdmin(ReadOnlyAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.words_view)
+        return [path("words/", view, name="llmrec_plugin_exploration_words"), *super().get_urls()]
+
+    def words_view(self, request: HttpRequest) -> HttpResponse:
+        """Which words of one result and of its query carry what both mean."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = {name: request.GET.get(name, "") for name in ("document", "q", "item")}
+        values = words_page(asked["document"], asked["q"], asked["item"])
+        return page(self, request, "exploration/words", values)
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -147,6 +161,7 @@ class ExplorationAdmin(ReadOnlyAdmin):
             "title": _("Query explorer"),
             "form": form,
             "explorable": True,
+            "meaning_of": form.data.get("q", "") if form.data.get("list") in ("", "search") else "",
             "sides": _answered(form) if form.is_bound and form.is_valid() else [],
             **(extra_context or {}),
         }

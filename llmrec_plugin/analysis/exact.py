@@ -60,6 +60,18 @@ def typed_words(text: str) -> Iterator[TypedWord]:
             yield TypedWord(word, terms, *place)
 
 
+def words_in(text: str) -> Iterator[words.Part]:
+    """The words as they stand in the text, with their places; Chinese ones as the dictionary divides it."""
+    folded = fold_aligned(text)
+    for run in tokens.runs(folded.text):
+        spans = (
+            [(0, len(run[0]))] if run.lastgroup == "word" else [(part.start, part.end) for part in _cut(run)]
+        )
+        for begin, stop in spans:
+            start, end = folded.origin(run.start() + begin, run.start() + stop)
+            yield words.Part(text[start:end], start, end)
+
+
 def title_starts(title: str) -> list[str]:
     """What a visitor who wants this title may begin to type: its words, in Chinese whatever follows from
     each word on, and both in pinyin, in full and by first letters."""

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from llmrec_plugin.ranking.history import shortened
+from llmrec_plugin.services.exploring import PAST_ITEMS
 from llmrec_plugin.services.pages import notes
 from llmrec_plugin.types import Progress, ResultItem, ResultPage
 
@@ -82,7 +84,8 @@ class Output:
         parts = ", ".join(f"{name} {value:+.3f}" for name, value in item.contributions.items())
         self.line(f"     {parts}")
         if item.history:
-            moved = (f"{past.title or past.id or 'others'} {past.value:+.3f}" for past in item.history)
+            shown = shortened(item.history, PAST_ITEMS)
+            moved = (f"{past.title or past.id or 'others'} {past.value:+.3f}" for past in shown)
             self.line(f"     because of: {', '.join(moved)}")
         if item.probability is not None:
             self.line(f"     probability {item.probability:.3f}")

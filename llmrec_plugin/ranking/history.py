@@ -6,10 +6,10 @@ Contributions are additive, so these shares sum to all that is personal in the s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from llmrec_plugin.ranking.stages import NAMED_PARTS
-from llmrec_plugin.types import RankedItem
+from llmrec_plugin.types import PastItem, RankedItem
 
 PERSONAL = ("taste", "also", "next")
 """Codes of the contributions that go back to what the user did, or said about himself."""
@@ -28,6 +28,14 @@ def by_past_item(contributions: Mapping[str, float]) -> dict[str, float]:
             parts.setdefault(source, []).append(value)
     sums = {source: math.fsum(values) for source, values in parts.items()}
     return dict(sorted(sums.items(), key=lambda entry: (-abs(entry[1]), entry[0])))
+
+
+def shortened(history: Sequence[PastItem], count: int) -> list[PastItem]:
+    """The `count` past items that moved an item most, and last what is left as one without an id; for people
+    to read."""
+    named = [past for past in history if past.id][:count]
+    rest = [past.value for past in history if past not in named]
+    return [*named, PastItem(id="", title="", value=math.fsum(rest))] if rest else named
 
 
 def folded(item: RankedItem) -> RankedItem:

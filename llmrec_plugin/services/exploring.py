@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Rule
-from llmrec_plugin.ranking.history import folded
+from llmrec_plugin.ranking.history import folded, shortened
 from llmrec_plugin.services import pages, profiles, recommendations, rules, search
 from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.pages import RankedList
@@ -19,6 +19,8 @@ from llmrec_plugin.types import RankedItem, ResultItem, SearchRequest
 
 SHOWN = 10
 RULE = "rule:"
+PAST_ITEMS = 10
+"""Named per place; those that moved it less are told together."""
 REACH = 100
 """An item that is not shown on the other side is looked for among so many."""
 
@@ -76,7 +78,8 @@ class Place:
     """Its place in the other list; None: it is not among the first ones there."""
     parts: tuple[Part, ...] = ()
     history: tuple[Part, ...] = ()
-    """What of the user's past moved the item, most first: a part for each past item, called by its key."""
+    """What of the user's past moved the item, most first: a part for each past item, called by its key, and one
+    without a name for the others; none where no single one is named."""
 
     @property
     def moved(self) -> int:
@@ -166,9 +169,11 @@ def _ranked(question: Question, way: Way) -> RankedList:
 
 
 def _history(item: ResultItem, largest: float) -> tuple[Part, ...]:
+    if not any(past.id for past in item.history):
+        return ()
     return tuple(
         Part(name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest))
-        for past in item.history
+        for past in shortened(item.history, PAST_ITEMS)
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.test_storefront import CONTRAST, follow
+from tests.browser.test_storefront import CONTRAST, first_customer, follow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -89,6 +89,25 @@ def test_two_sides_mark_what_differs_and_fit_a_phone(console: Page) -> None:
     keep(console, "explorer-two")
     console.set_viewport_size({"width": 360, "height": 740})
     keep(console, "explorer-phone")
+    assert console.evaluate(OVERFLOW) <= 0
+
+
+def test_past_items_and_words_of_a_result_are_a_click_away(console: Page) -> None:
+    console.goto("/")
+    customer = first_customer(console)
+    console.goto(f"{EXPLORER}?document=product&list=for-you&user={customer}")
+    console.locator(".llmrec-places summary").first.click()
+    keep(console, "explorer-history")
+    follow(console.get_by_role("link", name="as if it had not been").first)
+    assert console.locator(".llmrec-side").count() == 2
+    console.goto(f"{EXPLORER}?document=course&list=search&q=python")
+    console.locator(".llmrec-places summary").first.click()
+    follow(console.get_by_role("link", name="Which words carry the meaning").first)
+    assert console.locator(".llmrec-words sup").count() >= 2
+    keep(console, "explorer-words")
+    assert poor_contrast(console) == []
+    console.set_viewport_size({"width": 360, "height": 740})
+    keep(console, "explorer-words-phone")
     assert console.evaluate(OVERFLOW) <= 0
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.analysis import pinyin
-from llmrec_plugin.analysis.exact import exact_terms, title_starts, typed_starts, typed_words
+from llmrec_plugin.analysis.exact import exact_terms, title_starts, typed_starts, typed_words, words_in
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,27 @@ def test_typed_words_know_their_places() -> None:
     found = [(word.exact, text[word.start : word.end]) for word in typed_words(text)]
     assert found == [("wooden", "Ｗooden"), ("cafe", "Café"), ("lamps", "lamps")]
     assert "lamp" in next(word for word in typed_words("lamps")).terms
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Steel Café-lamps, 3.5mm!", ["Steel", "Café-lamps", "3.5mm"]),
+        ("机器学习入门 for C++", ["机器", "学习", "入门", "for", "C++"]),
+        ("…", []),
+    ],
+)
+def test_words_are_found_as_they_stand(text: str, words: list[str]) -> None:
+    assert [word.text for word in words_in(text)] == words
+
+
+@given(st.text(max_size=60) | st.text("ab 机器學İß\u0301-", max_size=30))
+def test_words_lie_side_by_side_in_the_text(text: str) -> None:
+    end = 0
+    for word in words_in(text):
+        assert word.text == text[word.start : word.end] != ""
+        assert word.start >= end
+        end = word.end
 
 
 def test_chinese_words_come_as_the_query_is_divided() -> None:

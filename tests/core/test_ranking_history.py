@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llmrec_plugin.ranking.history import by_past_item, folded
+from llmrec_plugin.ranking.history import by_past_item, folded, shortened
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import build_profile
-from llmrec_plugin.types import Event, RankedItem, Vector
+from llmrec_plugin.types import Event, PastItem, RankedItem, Vector
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {"view": 1.0, "purchase": 4.0, "dismiss": -2.0}
@@ -112,3 +112,19 @@ def test_what_leads_on_and_what_is_said_of_oneself_count_too() -> None:
     assert by_past_item(parts) == pytest.approx({"a": 0.3, "": 0.2})
     assert list(by_past_item(parts)) == ["a", ""]
     assert by_past_item({"text": 1.0, "cap": -0.1}) == {}
+
+
+def test_to_be_read_the_strongest_are_named_and_the_others_told_together() -> None:
+    history = [
+        PastItem("a", "A", -0.5),
+        PastItem("", "", 0.4),
+        PastItem("b", "B", 0.3),
+        PastItem("c", "C", 0.1),
+    ]
+    assert [(past.id, past.value) for past in shortened(history, 2)] == [
+        ("a", -0.5),
+        ("b", 0.3),
+        ("", pytest.approx(0.5)),
+    ]
+    assert shortened(history[:1], 2) == history[:1]
+    assert shortened([], 2) == []

@@ -14,11 +14,13 @@ from llmrec_plugin.management.subcommands.base import (
     no_arguments,
     single_label,
 )
-from llmrec_plugin.services import asked, recommendations, suggestions
+from llmrec_plugin.services import asked, occlusion, recommendations, suggestions
 from llmrec_plugin.services import search as search_service
 from llmrec_plugin.services.filter_texts import read_filters
 from llmrec_plugin.services.placements import get_placement
 from llmrec_plugin.types import Filter, ResultPage, SearchRequest
+
+SHOWN_WORDS = 20
 
 
 def _list_arguments(parser: ArgumentParser) -> None:
@@ -144,8 +146,35 @@ def _filters(options: Options) -> tuple[Filter, ...]:
     return read_filters(values, registry.get(label).filter_kinds())
 
 
+def _explain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("text", help="the query")
+    parser.add_argument("id", metavar="ID", help="primary key of the item")
+    document_argument(parser)
+
+
+def _explain(options: Options, output: Output) -> bool:
+    found = occlusion.explain_words(single_label(options), options["text"], options["id"])
+    output.line(f"{found.title}: cosine {found.cosine:.3f}")
+    for what, pieces in (("query", found.query), ("item", found.item)):
+        output.line()
+        rows = [(piece.text, f"{piece.value:+.3f}") for piece in occlusion.strongest(pieces, SHOWN_WORDS)]
+        output.table([f"word of the {what}", "cosine"], rows)
+    output.finish(
+        {
+            "title": found.title,
+            "cosine": found.cosine,
+            "query": [piece._asdict() for piece in found.query if piece.value is not None],
+            "item": [piece._asdict() for piece in found.item if piece.value is not None],
+        }
+    )
+    return True
+
+
 COMMANDS = [
     Subcommand("search", "Search as a visitor does.", _search_arguments, _search),
+    Subcommand(
+        "explain", "Which words make a query and an item near in meaning.", _explain_arguments, _explain
+    ),
     Subcommand("suggest", "What completes a half-typed search.", _suggest_arguments, _suggest),
     Subcommand(
         "count-queries", "Count what many visitors search for, to suggest it.", no_arguments, _count_queries
