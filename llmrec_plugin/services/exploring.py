@@ -78,8 +78,8 @@ class Place:
     """Its place in the other list; None: it is not among the first ones there."""
     parts: tuple[Part, ...] = ()
     history: tuple[Part, ...] = ()
-    """What of the user's past moved the item, most first: a part for each past item, called by its key, and one
-    without a name for the others; none where no single one is named."""
+    """What of the user's past moved the item, most first: a part for each past item, called by its key, and
+    one without a name for the others; none where no single one is named."""
 
     @property
     def moved(self) -> int:
