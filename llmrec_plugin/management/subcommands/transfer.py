@@ -1,4 +1,4 @@
-"""import: items, interactions and judgements from files."""
+"""import and export: items and interactions, from files and into files; judgements from files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
-from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument
-from llmrec_plugin.services import importing, interactions
+from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
+from llmrec_plugin.services import exporting, importing, interactions
 
 SHOWN_ERRORS = 20
 
@@ -68,6 +68,24 @@ def _import(options: Options, output: Output) -> bool:
     return not report.errors
 
 
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("what", choices=["items", "interactions"])
+    parser.add_argument("file", type=Path, help="is written as JSON Lines, or replaced")
+    document_argument(parser)
+
+
+def _export(options: Options, output: Output) -> bool:
+    run = exporting.export_items if options["what"] == "items" else exporting.export_interactions
+    with output.progress(f"export {options['what']}", options["what"]) as progress:
+        count = run(options["file"], document=single_label(options), progress=progress)
+    output.line(f"{count} {options['what']} are in {options['file']}.")
+    output.finish({"written": count})
+    return True
+
+
 COMMANDS = [
     Subcommand("import", "Read items, interactions or judgements from a file.", _import_arguments, _import),
+    Subcommand(
+        "export", "Write items or interactions to a file that import reads.", _export_arguments, _export
+    ),
 ]
