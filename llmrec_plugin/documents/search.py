@@ -28,6 +28,8 @@ from llmrec_plugin.types import AttachedIndex, Document, FilterKind, FilterValue
 
 M = TypeVar("M", bound=Model)
 
+LANGUAGE = "language"
+"""Filter field that every document can have."""
 PASSAGE_LIMIT = 32_000
 """Characters that an encoder is given; more than any of them reads, and a bound on memory."""
 
@@ -46,7 +48,8 @@ class SearchDocument(Generic[M]):
     text_fields: Mapping[str, float] | Sequence[str] = ()
     """What words are looked for in, with the weight of each field; the first field is the title."""
     filter_fields: Mapping[str, str] | Sequence[str] = ()
-    """What can be filtered and counted: names, or {name: path}. A relation is filtered by primary key."""
+    """What can be filtered and counted: names, or {name: path}. A relation is filtered by primary key.
+    "language" is the item's language, given or detected, where the model has no field of that name."""
     kinds: Mapping[str, FilterKind] = {}
     """How a filter field compares ("keyword", "number", "boolean" or "date"), where its model field does
     not tell: methods, properties, JSON values, or a number that is a mere code."""
@@ -83,13 +86,18 @@ class SearchDocument(Generic[M]):
     def prepare(self, obj: M) -> Document | None:
         """The item as it is to be found; None: it is not."""
         text = {name: self.text_of(obj, name) for name in self.schema_fields()}
-        passage = "\n".join(part for part in text.values() if part)[:PASSAGE_LIMIT]
+        passage = _passage(text)
+        language = self._language_of(obj, passage)
+        known: dict[str, FilterValue] = {LANGUAGE: language or None} if self._filters_language else {}
         return Document(
             key=str(obj.pk),
             text=text,
             passage=passage,
-            filters={name: self.filter_of(obj, name) for name in self._filter_paths},
-            language=self._language_of(obj, passage),
+            filters={
+                name: known[name] if name in known else self.filter_of(obj, name)
+                for name in self._filter_paths
+            },
+            language=language,
         )
 
     def prepare_language(self, obj: M) -> str:
@@ -181,6 +189,9 @@ class SearchDocument(Generic[M]):
 
     def filter_of(self, obj: M, name: str) -> FilterValue:
         """Value of one filter field; raises DocumentError, naming the field, if it is not of its kind."""
+        if name == LANGUAGE and self._filters_language:
+            text = {field: self.text_of(obj, field) for field in self.schema_fields()}
+            return self._language_of(obj, _passage(text)) or None
         kind = self._kinds[name]
         own = self.method_for(name)
         path = self._filter_paths[name]
@@ -245,8 +256,19 @@ class SearchDocument(Generic[M]):
         declared = self.filter_fields
         return dict(declared) if isinstance(declared, Mapping) else {name: name for name in declared}
 
+    @cached_property
+    def _filters_language(self) -> bool:
+        """Whether "language" is filtered by, and is no field or method of the site's own."""
+        if self.filter_paths().get(LANGUAGE) != LANGUAGE or self.method_for(LANGUAGE) is not None:
+            return False
+        try:
+            resolve(self.model, LANGUAGE)
+        except DocumentError:
+            return True
+        return False
+
     def _path(self, name: str, path: str) -> FieldPath:
-        if self.method_for(name) is not None:
+        if self.method_for(name) is not None or (path == LANGUAGE and self._filters_language):
             return FieldPath(path=path, hops=(), accessors=(), field=None)
         return resolve(self.model, path)
 
@@ -264,7 +286,8 @@ class SearchDocument(Generic[M]):
     def _kinds(self) -> dict[str, FilterKind]:
         kinds: dict[str, FilterKind] = {}
         for name, path in self._filter_paths.items():
-            kind = self.kinds.get(name) or self._inferred(path.path)
+            known: FilterKind | None = "keyword" if name == LANGUAGE and self._filters_language else None
+            kind = known or self.kinds.get(name) or self._inferred(path.path)
             if kind is None:
                 raise DocumentError(
                     f'How to compare the filter field "{name}" of {self.label} is not known: '
@@ -295,6 +318,10 @@ def _add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> 
     known = ways.get(path.lookup())
     if model is not None and (known is None or (known.keys_only and not keys_only)):
         ways[path.lookup()] = Followed(model=model, path=path, keys_only=keys_only)
+
+
+def _passage(text: Mapping[str, str]) -> str:
+    return "\n".join(part for part in text.values() if part)[:PASSAGE_LIMIT]
 
 
 def _concrete(model: type[Model]) -> type[Model]:
