@@ -275,6 +275,8 @@ def _result(step: Mapping[str, Any]) -> str:
         return str(_("taken"))
     if step["reason"] == "new-items":
         return str(_("new items would be ranked worse"))
+    if step["reason"] == "coverage":
+        return str(_("fewer items would be shown"))
     return str(_("not proven"))
 
 

@@ -6,6 +6,7 @@ that are new do not pay for it. Few events mean a low step, never a worse site.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,7 +69,7 @@ class Step:
     reason: str = ""
     """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse,
     "luck" when the whole climb does not clearly beat its lowest step, "coverage" when lists would show too
-    few different items."""
+    few different items (what shows enough of them is tried next, as "varied")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,11 @@ def climb(
         head = head_from(source, incumbent, trials.events, vectors)
         fitted = replace(fitted, text=likeness(head, vectors, gamma=incumbent.gamma))
     gate = climber.gate(trials.fitted(setup), fitted)
+    if gate.reason == "coverage":
+        varied = climber.vary(least=COVERAGE_KEPT * trials.coverage(fitted))
+        if varied is not None:
+            setup = varied
+            gate = climber.gate(trials.fitted(setup), fitted)
     served = setup if gate.taken else incumbent
     return Choice(
         setup=served,
@@ -149,6 +155,8 @@ class _Climber:
         self.lowest: Values
         self.cold_value = float("nan")
         """Of the frozen vectors among new items; NaN: too few to tell."""
+        self.text: Selected[TextSettings]
+        self.also: Selected[AlsoSettings]
 
     def climb(self) -> Setup:
         """The setup of the highest rung."""
@@ -158,9 +166,27 @@ class _Climber:
             Step(name="popularity", value=float(self.values.mean()), gain=0.0, low=0.0, taken=True)
         )
         lowest = Mixture(0.0, 0.0, 1.0, popular.final)
-        text, also = self._climb_text(), self.trials.select(self.trials.also_settings, self.trials.also)
-        mixture = self._mix(text, also, lowest=lowest)
-        return self._setup(text.final, also.final, mixture if self._confirmed() else lowest)
+        self.text = self._climb_text()
+        self.also = self.trials.select(self.trials.also_settings, self.trials.also)
+        mixture = self._mix(lowest)
+        return self._setup(mixture if self._confirmed() else lowest)
+
+    def vary(self, *, least: float) -> Setup | None:
+        """The best mixture of those whose lists together show at least this share of the catalogue, in place
+        of the best of all, which shows less; None: there is none, or it is not proven."""
+        trials = self.trials
+        shown = {mixture: trials.coverage(trials.fitted(self._setup(mixture))) for mixture in MIXTURES}
+        allowed = [mixture for mixture in MIXTURES if shown[mixture] >= least]
+        if not allowed:
+            return None
+        self.steps[1:] = [
+            replace(step, taken=False, reason="coverage") if step.taken else step for step in self.steps[1:]
+        ]
+        self.values = self.lowest
+        rival = self._select(allowed)
+        if not self.try_step("varied", rival.honest) or not self._confirmed():
+            return None
+        return self._setup(rival.final)
 
     def _confirmed(self) -> bool:
         """Whether the whole climb is beyond doubt; if not, nothing was taken."""
@@ -205,21 +231,27 @@ class _Climber:
                 best = rival
         return best
 
-    def _mix(self, text: Selected[TextSettings], also: Selected[AlsoSettings], *, lowest: Mixture) -> Mixture:
+    def _mix(self, lowest: Mixture) -> Mixture:
         """The neighbours beside the text, then the better prior beside both."""
-        trials = self.trials
         taste_only = Mixture(1.0, 0.0, 0.0, lowest.kind)
         current = taste_only if any(step.taken for step in self.steps[1:]) else lowest
-        values = [trials.by_mixture(*pair) for pair in zip(text.picks, also.picks, strict=True)]
         unpopular = [mixture for mixture in MIXTURES if mixture.popularity == 0]
         for name, allowed in (("neighbours", unpopular), ("prior", MIXTURES)):
-            found = [np.stack([one[mixture] for mixture in allowed]) for one in values]
-            rival = trials.folds.select(allowed, *found)
+            rival = self._select(allowed)
             if self.try_step(name, rival.honest):
                 current = rival.final
         return current
 
-    def _setup(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Setup:
+    def _select(self, allowed: Sequence[Mixture]) -> Selected[Mixture]:
+        """Each chooser mixes the sources that it chose itself."""
+        pairs = zip(self.text.picks, self.also.picks, strict=True)
+        values = [self.trials.by_mixture(*pair) for pair in pairs]
+        return self.trials.folds.select(
+            allowed, *(np.stack([one[mixture] for mixture in allowed]) for one in values)
+        )
+
+    def _setup(self, mixture: Mixture) -> Setup:
+        text, also = self.text.final, self.also.final
         return Setup(
             weights=self.trials.weights(text, also, mixture),
             gamma=text.gamma,
@@ -246,7 +278,7 @@ class _Climber:
         )
         if taken:
             self.values = values
-        self.progress(len(self.steps), RUNGS)
+        self.progress(min(len(self.steps), RUNGS), RUNGS)
         return taken
 
     def cold_mean(self, score: Scores) -> float:

@@ -27,6 +27,7 @@ STEPS = {
     "head": gettext_lazy("texts, turned by the events"),
     "neighbours": gettext_lazy("with what people take together"),
     "prior": gettext_lazy("with popularity, too"),
+    "varied": gettext_lazy("the best that shows enough different items"),
 }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, temporal_split
+from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, temporal_cases, temporal_split
+from llmrec_plugin.learning import ladder
 from llmrec_plugin.learning.head import user_states
 from llmrec_plugin.learning.ladder import Choice, _Climber, climb
 from llmrec_plugin.learning.scoring import Shares, Weights, scaled
@@ -399,3 +400,65 @@ def test_the_same_few_items_for_everybody_do_not_replace_lists_of_many() -> None
     assert climber.gate(varied, same).taken
     climber.values = np.zeros(100)
     assert climber.gate(same, varied).reason == ""
+
+
+def in_fashion(*, share: float, sharpness: float) -> Events:
+    """Most take one of six popular items, `share` of all events; the others what is like their last one."""
+    popular = np.zeros(ITEMS)
+    popular[:6] = np.arange(1, 7) ** -0.5
+    like = odds(catalogue() @ catalogue().T, sharpness=sharpness)
+    return world(share * popular / popular.sum() + (1 - share) * like)
+
+
+def prepared(events: Events) -> _Climber:
+    train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
+    cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng())
+    folds = Folds.dealt([case.user for case in cases], rng())
+    trials = Trials(events=events.part(train), cases=cases, vectors=catalogue(), folds=folds)
+    return _Climber(trials, rng(), lambda done, total: None)
+
+
+def test_the_best_lists_that_show_enough_items_stand_in_for_better_ones_that_do_not() -> None:
+    climber = prepared(in_fashion(share=0.7, sharpness=20.0))
+    best = climber.climb()
+    shown = climber.trials.coverage(climber.trials.fitted(best))
+    highest = climber.values.mean()
+    varied = climber.vary(least=shown + 0.1)
+    assert varied is not None
+    assert climber.trials.coverage(climber.trials.fitted(varied)) >= shown + 0.1
+    assert climber.lowest.mean() < climber.values.mean() < highest
+    by_name = {step.name: step for step in climber.steps}
+    assert (by_name["varied"].taken, by_name["prior"].taken, by_name["prior"].reason) == (
+        True,
+        False,
+        "coverage",
+    )
+
+
+def test_where_no_lists_show_enough_items_nothing_is_tried_anew() -> None:
+    climber = prepared(in_fashion(share=0.7, sharpness=20.0))
+    climber.climb()
+    before = list(climber.steps)
+    assert climber.vary(least=1.01) is None
+    assert climber.steps == before
+
+
+def test_popular_items_that_only_luck_can_beat_stay_refused_for_showing_too_little() -> None:
+    """Nobody has a taste, and what is served shows nearly every item."""
+    choice = choose(
+        in_fashion(share=0.8, sharpness=0.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
+    )
+    assert choice.gate is not None
+    assert (choice.gate.taken, choice.gate.reason) == (False, "coverage")
+    assert choice.steps[-1].name == "varied"
+    assert taken(choice) == ["popularity"]
+
+
+def test_what_shows_enough_items_is_served_in_place_of_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "COVERAGE_KEPT", 0.75)
+    choice = choose(
+        in_fashion(share=0.7, sharpness=20.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
+    )
+    assert choice.name == "varied"
+    assert choice.gate is not None
+    assert choice.gate.taken

@@ -133,7 +133,10 @@ def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
 def _result(step: Mapping[str, Any]) -> str:
     if step["taken"]:
         return "taken"
-    return "new items would be ranked worse" if step["reason"] == "new-items" else "not proven"
+    return {
+        "new-items": "new items would be ranked worse",
+        "coverage": "fewer items would be shown",
+    }.get(step["reason"], "not proven")
 
 
 def _promote_arguments(parser: ArgumentParser) -> None:
