@@ -35,6 +35,9 @@ def highlight(text: str, words: tuple[tuple[str, ...], ...], language: str = "",
 
 def _densest(matches: list[Token], numbers: dict[str, int], length: int) -> tuple[int, int]:
     """Where, within `length` characters, the most different words and then the most matches are."""
+    end = max(token.end for token in matches)
+    if end - matches[0].start <= length:
+        return matches[0].start, end
     best, found = (0, 0), (matches[0].start, matches[0].end)
     inside: Counter[int] = Counter()
     first = 0

@@ -27,10 +27,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.services import filter_texts, pages, recommendations, search, suggestions
 from llmrec_plugin.services.placements import get_placement
-from llmrec_plugin.types import Filter, FilterKind, ResultPage, SearchRequest
-
-EXPLAINED = ("contributions", "history", "probability")
-"""What of an item only staff is told."""
+from llmrec_plugin.types import Filter, FilterKind, ResultItem, ResultPage, SearchRequest
 
 
 class ListView(ApiView):
@@ -63,8 +60,8 @@ class ListView(ApiView):
     def answer(
         self, page: ResultPage, *, explain: bool, kinds: Mapping[str, FilterKind] | None = None
     ) -> Response:
-        payload: dict[str, Any] = {
-            "results": page.results,
+        data = {
+            "results": [_shown(item, explain=explain) for item in page.results],
             "total": page.total,
             "facets": {
                 field: [
@@ -73,16 +70,11 @@ class ListView(ApiView):
                 ]
                 for field, counts in page.facets.items()
             },
-            "degraded": page.degraded,
+            "degraded": list(page.degraded),
             "request_id": page.request_id,
             "next": self.next_url(page.next, explain=explain),
             **pages.notes(page),
         }
-        data = ListSerializer(payload).data
-        if not explain:
-            for item in data["results"]:
-                for name in EXPLAINED:
-                    item.pop(name, None)
         return Response(data)
 
     def next_page(self, parameters: Mapping[str, Any]) -> ResultPage:
@@ -244,6 +236,25 @@ class AlsoView(ItemListView):
     )
     def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
         return self.list_of(document, id)
+
+
+def _shown(item: ResultItem, *, explain: bool) -> dict[str, Any]:
+    """As ItemSerializer describes it, which itself takes a fifth of a millisecond per page to do so."""
+    shown: dict[str, Any] = {
+        "document": item.document,
+        "id": item.id,
+        "title": item.title,
+        "score": item.score,
+        "reasons": item.reasons,
+        "highlights": item.highlights,
+    }
+    if explain:
+        shown |= {
+            "contributions": item.contributions,
+            "history": [past._asdict() for past in item.history],
+            "probability": item.probability,
+        }
+    return shown
 
 
 def _placement_filters(

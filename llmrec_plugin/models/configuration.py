@@ -36,6 +36,13 @@ def default_kind_weights() -> dict[str, float]:
     }
 
 
+class ConfigurationQuerySet(models.QuerySet["Configuration"]):
+    """Every change begins an edition, so that whoever remembers the row knows of it."""
+
+    def update(self, **kwargs: Any) -> int:
+        return super().update(**{"edition": _new_edition(), **kwargs})
+
+
 class Configuration(models.Model):
     """The weights of search and recommendation."""
 
@@ -184,7 +191,10 @@ class Configuration(models.Model):
     )
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     edition = models.CharField(max_length=16, default="", editable=False)
-    """Another one after each change of rules, placements or experiments; empty: there have never been any."""
+    """Another one after each change of this row, of rules, placements, synonyms or experiments; empty: there
+    has never been any."""
+
+    objects = ConfigurationQuerySet.as_manager()
 
     changed_by = ""
     """Who is about to save it: for the history of its values."""
@@ -260,8 +270,7 @@ class Configuration(models.Model):
     @classmethod
     def begin_edition(cls, *, using: str) -> None:
         """Have every process read rules, placements and experiments again, from its next request on."""
-        row = cls.objects.using(using).filter(pk=1)
-        if not row.update(edition=_new_edition()):
+        if not cls.objects.using(using).filter(pk=1).update():
             cls().save(using=using)
 
 

@@ -1,6 +1,6 @@
 """Rows that editors write and every request reads: one change of them begins a new edition.
 
-The edition stands in the configuration row, which each request reads anyway. So a process that has read
+The edition stands in the configuration row, and each request reads it. So a process that has read
 these rows knows without a query whether they are still the same.
 """
 

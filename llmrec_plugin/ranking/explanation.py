@@ -14,6 +14,7 @@ Code: TypeAlias = Literal[
 
 LEAST_SHARE = 0.15
 MOST_REASONS = 2
+_CODES = frozenset(get_args(Code))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,7 @@ def explain(item: RankedItem) -> list[Reason]:
     small: dict[str, list[Reason]] = {}
     for name in sorted(positive, key=lambda name: (-positive[name], name)):
         code, _, source = name.partition(":")
-        if code not in get_args(Code):
+        if code not in _CODES:
             continue
         reason = Reason(code=cast(Code, code), source=source or None, share=positive[name] / mass)
         if reason.share >= LEAST_SHARE:

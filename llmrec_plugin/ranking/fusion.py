@@ -87,8 +87,9 @@ def _fused(parts: Mapping[str, Mapping[str, float]]) -> list[RankedItem]:
     contributions: dict[str, dict[str, float]] = {}
     for name, values in parts.items():
         for key, value in values.items():
-            contributions.setdefault(key, {})[name] = value
-    return best_first(
-        RankedItem(key=key, score=sum(values.values()), contributions=values)
-        for key, values in contributions.items()
-    )
+            known = contributions.get(key)
+            if known is None:
+                contributions[key] = {name: value}
+            else:
+                known[name] = value
+    return best_first(RankedItem(key, sum(values.values()), values) for key, values in contributions.items())

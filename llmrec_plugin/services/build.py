@@ -16,7 +16,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
 from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable
-from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
+from llmrec_plugin.models import Configuration, Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import audit, leases, outbox, promotion
 from llmrec_plugin.services.calibration import Measured, measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
@@ -187,7 +187,9 @@ def _with_options(version: IndexVersion, spec: EncoderSpec) -> IndexVersion:
     """Options that do not change the vectors, such as threads, are taken over."""
     if (version.encoder_name, version.encoder_options) != (spec.name, dict(spec.options)):
         version.encoder_name, version.encoder_options = spec.name, dict(spec.options)
-        version.save(update_fields=["encoder_name", "encoder_options"])
+        with transaction.atomic(using=outbox.alias()):
+            version.save(update_fields=["encoder_name", "encoder_options"])
+            Configuration.begin_edition(using=outbox.alias())  # processes remember the live one
     return version
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 from django.utils.text import Truncator
@@ -88,12 +89,7 @@ def context_of(
     pointwise: Pointwise | None = None,
 ) -> Context:
     """The context of a list; an item counts as popular or new with half of what the first in that has."""
-    named = {
-        name.partition(":")[2]
-        for item in items
-        for name in item.contributions
-        if name.startswith(("taste:", "also:"))
-    }
+    named = _named_sources(items) if sources else ()
     return Context(
         anchor=anchor,
         anchor_kind=anchor_kind,
@@ -104,6 +100,12 @@ def context_of(
         popular_from=_half_of_largest(items, "popularity"),
         fresh_from=_half_of_largest(items, "freshness"),
     )
+
+
+def _named_sources(items: Sequence[RankedItem]) -> set[str]:
+    """Past items that some contribution goes back to."""
+    names = set().union(*(item.contributions for item in items))
+    return {name.partition(":")[2] for name in names if name.startswith(("taste:", "also:"))}
 
 
 def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
@@ -144,10 +146,17 @@ def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
     return keys
 
 
-def sentences(reasons: Sequence[Reason], context: Context, titles: Mapping[str, str]) -> tuple[str, ...]:
-    """One sentence per cause in the active language, none twice; `titles` lacks items that are gone."""
-    found = (_sentence(reason, context, titles) for reason in reasons)
-    return tuple(dict.fromkeys(sentence for sentence in found if sentence))
+def sentences(
+    reasons: Sequence[Sequence[Reason]], context: Context, titles: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """For each item one sentence per cause in the active language, none twice; `titles` lacks items that are
+    gone. Most items of a list have their causes in common, each of which is put into words once."""
+    told: dict[tuple[str, str | None], str] = {}
+    for reason in chain.from_iterable(reasons):
+        if (reason.code, reason.source) not in told:
+            told[reason.code, reason.source] = _sentence(reason, context, titles)
+    found = ([told[reason.code, reason.source] for reason in causes] for causes in reasons)
+    return [tuple(dict.fromkeys(filter(None, sentences))) for sentences in found]
 
 
 def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:

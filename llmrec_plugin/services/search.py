@@ -37,11 +37,12 @@ from llmrec_plugin.services import (
 from llmrec_plugin.services.arms import Variant
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
+from llmrec_plugin.services.present import present
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
 from llmrec_plugin.services.retrieval import Retrieved
 from llmrec_plugin.services.rules import Occasion, Ruling
-from llmrec_plugin.services.serving import has_encoded, serving_pair
+from llmrec_plugin.services.serving import answering, has_encoded, serving_pair
 from llmrec_plugin.services.synonyms import KnownSynonym
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import (
@@ -67,9 +68,11 @@ def search(request: SearchRequest) -> ResultPage:
     degrades the list: see `ResultPage.degraded`.
     """
     started = time.perf_counter()
+    registry.get(request.document)  # before the database is asked for something that no column can hold
+    configuration, live = present(request.document)
     ranked = arms.answer(
-        partial(listed, request),
-        configuration=Configuration.current(),
+        partial(_listed, request, answering(live)),
+        configuration=configuration,
         document=request.document,
         placement=PLACEMENT,
         user_key=request.user_key,
@@ -84,9 +87,15 @@ def preview(request: SearchRequest, *, proposed: Sequence[KnownSynonym] = ()) ->
 
 def listed(request: SearchRequest, variant: Variant, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
     """The whole list that the variant answers with."""
+    registry.get(request.document)
+    return _listed(request, serving_pair(request.document), variant, proposed)
+
+
+def _listed(
+    request: SearchRequest, live: LivePair, variant: Variant, proposed: Sequence[KnownSynonym] = ()
+) -> RankedList:
     document = registry.get(request.document)
     strength = _checked_strength(request)
-    live = serving_pair(document.label)
     pair = variant.pair_of(live)
     request_filters = filters.checked(request.filters, pair.index_version)
     filters.check_facets(request.facets, pair.index_version)

@@ -18,6 +18,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotBuilt
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
+from llmrec_plugin.services.present import present
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +69,16 @@ def warm_up() -> None:
 
 
 def serving_pair(label: str) -> LivePair:
-    """The pair to answer with now; one query, or two while a new encoder is being loaded.
+    """The pair to answer with now; one short query, or two while a new encoder is being loaded.
 
     Raises what `live_pair` raises.
     """
-    newest = live_pair(label)
-    former = _memory.answered.get(label)
+    return answering(present(label).pair)
+
+
+def answering(newest: LivePair) -> LivePair:
+    """The live pair, or the one before it while this process loads its encoder; a query only then."""
+    former = _memory.answered.get(newest.index_version.document)
     if former is None or newest.index_version.encoder_id in _memory.loaded or not _still_kept(former, newest):
         return newest
     _load(newest.index_version)

@@ -83,7 +83,7 @@ def test_no_experiment_costs_one_look_into_the_cache_and_no_query(
     shop: dict[str, Product], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     find()
-    with django_assert_num_queries(5):  # configuration, live pair, rows, their categories, list
+    with django_assert_num_queries(4):  # what stands, rows, their categories, list
         find()
 
 
@@ -91,11 +91,11 @@ def test_a_running_experiment_costs_one_query_for_consent(
     shop: dict[str, Product], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     find("u1", personalize=0)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         find("u1", personalize=0)
     running(overrides={"text_weight": 0.4})
     find("u1", personalize=0)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         find("u1", personalize=0)
 
 

@@ -172,7 +172,7 @@ class TestSpelling:
     ) -> None:
         open_shop(copies=4)
         find("desk lamp")
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(4):
             find("wooden dsek lamp", page_size=20)
 
     @pytest.mark.parametrize(
