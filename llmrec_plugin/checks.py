@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
 from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
+from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
 from llmrec_plugin.services.placements import check_filters, declared_placements
@@ -156,7 +157,8 @@ def _filter_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         yield _error(15, "filter_fields is one string.", hint, owner)
         return
     paths = document.filter_paths()
-    yield from _paths(document, paths, 15, "filter_fields", paths=paths)
+    named = [name for name in paths if name != LANGUAGE or not document.filters_language]
+    yield from _paths(document, named, 15, "filter_fields", paths=paths)
     if "filter_kinds" in vars(owner) and not callable(vars(owner)["filter_kinds"]):
         hint = 'Name the kinds in `kinds = {"rating": "number"}`.'
         yield _error(16, "filter_kinds is a method and must not be replaced.", hint, owner)

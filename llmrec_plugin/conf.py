@@ -17,6 +17,17 @@ from llmrec_plugin.exceptions import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reranking:
+    """LLMREC["RERANK"], read and checked."""
+
+    model: str
+    items: int = 20
+    seconds: float = 1.0
+    weight: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every key of settings.LLMREC with its default."""
 
@@ -35,6 +46,11 @@ class Settings:
     """Passed to the encoder: max_length, batch_size, dtype, device, threads, revision, query_prompt,
     document_prompt, pooling, dimensions; for a URL also model, api_key, api_key_env (the environment
     variable that holds it), timeout, query_timeout, retries, max_characters."""
+    RERANK: Mapping[str, Any] = field(default_factory=dict)
+    """Has the first results of a search read beside the query by a cross-encoder: {"model": id, path or
+    module, "items": 20, "seconds": 1.0, "weight": 1.0, "options": {}}; empty: not. In time or not at all:
+    after so many seconds results stay as they were found. The best of them gains `weight`, the worst none.
+    Options of a cross-encoder: max_length, device, revision."""
     DATA_DIR: str | Path = ""
     """Folder for indexes and converted models; empty: `.llmrec` beside manage.py (BASE_DIR)."""
     INDEX_PREFIX: str = "llmrec"
@@ -77,6 +93,10 @@ class Settings:
     """Time budget of a training that the schedule started; then it is stopped, and the live model stays."""
     METRICS_TOKEN: str = ""
     """By which Prometheus may read `metrics/` (Authorization: Bearer …); staff may in any case."""
+
+    @property
+    def reranking(self) -> Reranking | None:
+        return Reranking(**self.RERANK) if self.RERANK else None
 
     @property
     def data_dir(self) -> Path:
@@ -152,13 +172,40 @@ def _validate(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise ConfigurationError(f'LLMREC["{name}"] is {value!r}; it must be a whole number above 0.')
-    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS", "SCHEDULE"):
+    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS", "SCHEDULE", "RERANK"):
         if not isinstance(getattr(settings, name), Mapping):
             raise ConfigurationError(f'LLMREC["{name}"] must be a dict.')
+    if settings.RERANK:
+        _validate_rerank(settings.RERANK)
     if isinstance(settings.LANGUAGES, str) or not settings.LANGUAGES:
         raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
     for task, when in settings.SCHEDULE.items():
         _validate_schedule(task, when)
+
+
+def _validate_rerank(given: Mapping[str, Any]) -> None:
+    known = [f.name for f in fields(Reranking)]
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
+            raise ConfigurationError(
+                f'LLMREC["RERANK"] has an unknown key "{key}". Did you mean "{near[0]}"? '
+                f"Known: {', '.join(known)}."
+            )
+    expected = {
+        "model": (isinstance(given.get("model"), str) and bool(given["model"]), "a model id, path or module"),
+        "items": (_is_number(given.get("items", 1), int) and 1 <= given.get("items", 1) <= 200, "1 to 200"),
+        "seconds": (_is_number(given.get("seconds", 1), int | float), "a number above 0"),
+        "weight": (_is_number(given.get("weight", 1), int | float), "a number above 0"),
+        "options": (isinstance(given.get("options", {}), Mapping), "a dict"),
+    }
+    for key, (fits, words) in expected.items():
+        if not fits:
+            raise ConfigurationError(f'LLMREC["RERANK"]["{key}"] is {given.get(key)!r}; it must be {words}.')
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 def _validate_schedule(task: str, when: object) -> None:

@@ -87,7 +87,7 @@ list_seconds = Timer(
 )
 degraded_lists = Counter(
     "llmrec_degraded_lists",
-    "Of these, made without a part: vector or engine.",
+    "Of these, made without a part: vector, engine or rerank.",
     "document",
     "placement",
     "part",
@@ -101,6 +101,7 @@ leg_seconds = Timer(
 encode_seconds = Timer(
     "llmrec_encode_seconds", "Work of the encoder: one query, or one batch of items.", "document", "kind"
 )
+rerank_seconds = Timer("llmrec_rerank_seconds", "Close readings of the first results.", "document")
 encoded_items = Counter("llmrec_encoded_items", "Texts of items that the encoder has read.", "document")
 query_vectors = Counter(
     "llmrec_query_vectors",

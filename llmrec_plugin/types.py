@@ -281,7 +281,7 @@ class EngineResult:
 class RankedItem(NamedTuple):
     """`score == sum(contributions.values())` up to rounding, always.
 
-    Contribution names: text, vector, taste:<key> (the part a past item of the user has in it),
+    Contribution names: text, vector, rerank, taste:<key> (the part a past item of the user has in it),
     taste (the rest), also:<key> (people who took that item took this one too), next:<key> (it leads on
     from that item), popularity, average (of what nobody chose yet), trending, freshness, reserve (a place
     kept for new items), diversity and tail (never positive; what is added to a list that is too short),
@@ -364,7 +364,7 @@ class ResultPage:
     request_id: str
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
-    """What was left out: "vector" (encoder down), "engine", "profile"."""
+    """What was left out: "vector" (encoder down), "engine", "profile", "rerank"."""
     next: str | None = None
     """Cursor of the next page."""
     did_you_mean: str | None = None

@@ -247,7 +247,7 @@ class ListSerializer(serializers.Serializer[Any]):
     )
     degraded = serializers.ListField(
         child=serializers.CharField(),
-        help_text='What the list had to do without: "vector", "profile" or "engine".',
+        help_text='What the list had to do without: "vector", "profile", "rerank" or "engine".',
     )
     request_id = serializers.CharField(help_text="To be sent along with interactions.")
     next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last.")

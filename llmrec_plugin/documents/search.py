@@ -88,7 +88,7 @@ class SearchDocument(Generic[M]):
         text = {name: self.text_of(obj, name) for name in self.schema_fields()}
         passage = _passage(text)
         language = self._language_of(obj, passage)
-        known: dict[str, FilterValue] = {LANGUAGE: language or None} if self._filters_language else {}
+        known: dict[str, FilterValue] = {LANGUAGE: language or None} if self.filters_language else {}
         return Document(
             key=str(obj.pk),
             text=text,
@@ -189,7 +189,7 @@ class SearchDocument(Generic[M]):
 
     def filter_of(self, obj: M, name: str) -> FilterValue:
         """Value of one filter field; raises DocumentError, naming the field, if it is not of its kind."""
-        if name == LANGUAGE and self._filters_language:
+        if name == LANGUAGE and self.filters_language:
             text = {field: self.text_of(obj, field) for field in self.schema_fields()}
             return self._language_of(obj, _passage(text)) or None
         kind = self._kinds[name]
@@ -257,7 +257,7 @@ class SearchDocument(Generic[M]):
         return dict(declared) if isinstance(declared, Mapping) else {name: name for name in declared}
 
     @cached_property
-    def _filters_language(self) -> bool:
+    def filters_language(self) -> bool:
         """Whether "language" is filtered by, and is no field or method of the site's own."""
         if self.filter_paths().get(LANGUAGE) != LANGUAGE or self.method_for(LANGUAGE) is not None:
             return False
@@ -268,7 +268,7 @@ class SearchDocument(Generic[M]):
         return False
 
     def _path(self, name: str, path: str) -> FieldPath:
-        if self.method_for(name) is not None or (path == LANGUAGE and self._filters_language):
+        if self.method_for(name) is not None or (path == LANGUAGE and self.filters_language):
             return FieldPath(path=path, hops=(), accessors=(), field=None)
         return resolve(self.model, path)
 
@@ -286,7 +286,7 @@ class SearchDocument(Generic[M]):
     def _kinds(self) -> dict[str, FilterKind]:
         kinds: dict[str, FilterKind] = {}
         for name, path in self._filter_paths.items():
-            known: FilterKind | None = "keyword" if name == LANGUAGE and self._filters_language else None
+            known: FilterKind | None = "keyword" if name == LANGUAGE and self.filters_language else None
             kind = known or self.kinds.get(name) or self._inferred(path.path)
             if kind is None:
                 raise DocumentError(

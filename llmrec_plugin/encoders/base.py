@@ -9,16 +9,18 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.types import Matrix
+
+T = TypeVar("T")
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _URL = ("http://", "https://")
@@ -69,12 +71,12 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     Thread-safe. Raises ConfigurationError for an unusable spec, EncoderUnavailable when the model
     cannot be had now. What the encoder returns is held to its contract by `checked`.
     """
-    return _loaded.get(spec)
+    return _encoders.get(spec)
 
 
 def forget_encoders() -> None:
     """Drop every loaded encoder, so that the next call loads anew."""
-    _loaded.clear()
+    _encoders.clear()
 
 
 def checked(matrix: ArrayLike, dimensions: int, *, encoder: str) -> Matrix:
@@ -139,39 +141,47 @@ class CheckedEncoder:
 
 
 @dataclass
-class _Slot:
-    """One spec's encoder, or why it could not be had last time."""
+class _Slot(Generic[T]):
+    """What one spec made, or why it could not be had last time."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    encoder: Encoder | None = None
+    made: T | None = None
     failure: str = ""
     failed_at: float = 0.0
 
 
-class _Loaded:
-    def __init__(self) -> None:
+class Loaded(Generic[T]):
+    """What `make` makes of each spec, once per process; thread-safe, and empty again after a fork.
+
+    Locks, connections and torch's threads do not survive a fork: a child starts without any of them.
+    """
+
+    def __init__(self, make: Callable[[EncoderSpec], T]) -> None:
+        self._make = make
         self.clear()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.clear)
 
     def clear(self) -> None:
         self._lock = threading.Lock()
-        self._slots: dict[tuple[str, str, str], _Slot] = {}
+        self._slots: dict[tuple[str, str, str], _Slot[T]] = {}
 
-    def get(self, spec: EncoderSpec) -> Encoder:
+    def get(self, spec: EncoderSpec) -> T:
         key = (spec.name, json.dumps(dict(spec.options), sort_keys=True, default=repr), spec.secret)
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
-        if slot.encoder is not None:
-            return slot.encoder
+        if slot.made is not None:
+            return slot.made
         with slot.lock:
-            if slot.encoder is None:
-                slot.encoder = self._load(spec, slot)
-            return slot.encoder
+            if slot.made is None:
+                slot.made = self._load(spec, slot)
+            return slot.made
 
-    def _load(self, spec: EncoderSpec, slot: _Slot) -> Encoder:
+    def _load(self, spec: EncoderSpec, slot: _Slot[T]) -> T:
         if slot.failure and time.monotonic() - slot.failed_at < _RETRY_SECONDS:
             raise EncoderUnavailable(slot.failure)
         try:
-            return CheckedEncoder(_builder(spec.name).build(spec), spec.name)
+            return self._make(spec)
         except EncoderUnavailable as error:
             slot.failure, slot.failed_at = str(error), time.monotonic()
             raise
@@ -190,6 +200,11 @@ def _builder(name: str) -> Any:
         return importlib.import_module("llmrec_plugin.encoders.http")
     if is_sentence_transformer(name):
         return importlib.import_module("llmrec_plugin.encoders.sentence_transformer")
+    return own_builder(name)
+
+
+def own_builder(name: str) -> Any:
+    """A module of the site's or a third party's own; raises ConfigurationError for what is none."""
     try:
         module = importlib.import_module(name)
     except ImportError as error:
@@ -201,8 +216,4 @@ def _builder(name: str) -> Any:
     return module
 
 
-_loaded = _Loaded()
-
-# Locks, connections and torch's threads do not survive a fork; a child starts without any of them.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_loaded.clear)
+_encoders: Loaded[Encoder] = Loaded(lambda spec: CheckedEncoder(_builder(spec.name).build(spec), spec.name))

@@ -18,6 +18,8 @@ from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
 
+CHARACTERS_PER_TOKEN = 32
+"""Text beyond a model's length times this is cut before it is split into tokens: that takes time, too."""
 LEAST_COSINE = 0.999
 """Between the vectors of one text in two precisions, for the faster one to be used."""
 _CPU_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -75,7 +77,7 @@ class LoadedModel:
 
 def load_model(folder: Path, *, device: str, dtype: str, dimensions: int | None, pooling: str) -> LoadedModel:
     """The model in `folder`, ready to encode; `device` and `dtype` may be "auto"."""
-    place = _device() if device == "auto" else device
+    place = usable_device() if device == "auto" else device
     loaded = LoadedModel(_load(folder, place, dimensions, pooling))
     wanted = _dtype(loaded.model, place) if dtype == "auto" else dtype
     if wanted == "float32":
@@ -92,7 +94,7 @@ def _load(folder: Path, device: str, dimensions: int | None, pooling: str) -> An
     import torch
     from sentence_transformers import SentenceTransformer
 
-    with _no_progress_bars():
+    with no_progress_bars():
         try:
             model = SentenceTransformer(
                 str(folder),
@@ -151,7 +153,7 @@ def _set_pooling(model: Any, mode: str) -> None:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     from transformers.utils import logging as transformers_logging
 
     shown = transformers_logging.is_progress_bar_enabled()
@@ -163,7 +165,27 @@ def _no_progress_bars() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _device() -> str:
+def limit_length(model: Any, wanted: int) -> int:
+    """Sets the model's limit in tokens and returns it."""
+    own = model.max_seq_length
+    length = wanted if own is None else min(wanted, int(own) if own < 1e6 else wanted)
+    try:
+        model.max_seq_length = length
+    except AttributeError:  # a static model has no limit of its own; the cut in characters remains
+        return length
+    return length
+
+
+def readable(text: str) -> str:
+    """Without lone surrogates, which tokenizers refuse."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def usable_device() -> str:
     """The accelerator, if one works in this process; a child of a process that used CUDA has none."""
     import torch
 

@@ -11,13 +11,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.identity import encoder_id, model_digest
-from llmrec_plugin.encoders.loading import LoadedModel, load_model, require_libraries
+from llmrec_plugin.encoders.loading import (
+    CHARACTERS_PER_TOKEN,
+    LoadedModel,
+    limit_length,
+    load_model,
+    readable,
+    require_libraries,
+)
 from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.encoders.sources import find_model
 from llmrec_plugin.exceptions import EncoderUnavailable
@@ -26,8 +32,6 @@ from llmrec_plugin.types import Matrix
 _E5 = re.compile(r"(^|[-_/])e5-(small|base|large)(-v2|-unsupervised)?/?$", re.IGNORECASE)
 _E5_PROMPTS = ("query: ", "passage: ")
 """The models were trained with these, but their repositories do not record it."""
-_CHARACTERS_PER_TOKEN = 32
-"""Text beyond max_length times this is cut before it is split into tokens, which takes time with length."""
 
 _MOST_WORKERS = 8
 
@@ -85,8 +89,8 @@ class SentenceTransformerEncoder:
         self._batch_size = options.batch_size
         self._workers = (options.threads or _free_cores()) if loaded.on_cpu else 1
         self._query_prompt, self._document_prompt = prompts_of(name, loaded.model.prompts, options)
-        max_length = _limit_length(loaded.model, options.max_length)
-        self._max_characters = max_length * _CHARACTERS_PER_TOKEN
+        max_length = limit_length(loaded.model, options.max_length)
+        self._max_characters = max_length * CHARACTERS_PER_TOKEN
         self.dimensions = int(loaded.model.get_embedding_dimension())
         self.id = encoder_id(
             Path(name).name,
@@ -106,7 +110,7 @@ class SentenceTransformerEncoder:
         return self._encode(texts, self._document_prompt, "document")
 
     def _encode(self, texts: Sequence[str], prompt: str, task: str) -> Matrix:
-        cleaned = [_clean(text[: self._max_characters]) for text in texts]
+        cleaned = [readable(text[: self._max_characters]) for text in texts]
         # Texts of like length share a batch, so little is padded; bytes follow tokens in every script.
         order = sorted(range(len(cleaned)), key=lambda i: len(cleaned[i].encode()), reverse=True)
         parts = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
@@ -138,26 +142,6 @@ def prompts_of(name: str, recorded: Mapping[str, str | None], options: Options) 
         found = (recorded.get(key) for key in ("document", "passage", "corpus"))
         document = next(filter(None, found), known[1])
     return query, document
-
-
-def _limit_length(model: Any, wanted: int) -> int:
-    """Sets the model's limit in tokens and returns it."""
-    own = model.max_seq_length
-    length = wanted if own is None else min(wanted, int(own) if own < 1e6 else wanted)
-    try:
-        model.max_seq_length = length
-    except AttributeError:  # a static model has no limit of its own; the cut in characters remains
-        return length
-    return length
-
-
-def _clean(text: str) -> str:
-    """Without lone surrogates, which tokenizers refuse."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
 
 
 def _free_cores() -> int:

@@ -9,7 +9,17 @@ from typing import Literal, TypeAlias, cast, get_args
 from llmrec_plugin.types import RankedItem
 
 Code: TypeAlias = Literal[
-    "text", "vector", "taste", "also", "next", "popularity", "trending", "freshness", "reserve", "rule"
+    "text",
+    "vector",
+    "rerank",
+    "taste",
+    "also",
+    "next",
+    "popularity",
+    "trending",
+    "freshness",
+    "reserve",
+    "rule",
 ]
 
 LEAST_SHARE = 0.15

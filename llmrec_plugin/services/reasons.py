@@ -19,6 +19,7 @@ TITLE_LENGTH = 60
 _PLAIN = {
     "text": _("Matches your words"),
     "vector": _("Close in meaning to your search"),
+    "rerank": _("A good answer to your search"),
     "popularity": _("Popular with everybody"),
     "trending": _("Popular this week"),
     "freshness": _("New here"),

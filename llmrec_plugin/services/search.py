@@ -28,6 +28,7 @@ from llmrec_plugin.services import (
     profiles,
     queries,
     reasons,
+    reranking,
     retrieval,
     rules,
     signals,
@@ -40,6 +41,7 @@ from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.present import present
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.queries import AnalysedQuery
+from llmrec_plugin.services.reranking import Reading
 from llmrec_plugin.services.retrieval import Retrieved
 from llmrec_plugin.services.rules import Occasion, Ruling
 from llmrec_plugin.services.serving import answering, has_encoded, serving_pair
@@ -177,7 +179,10 @@ def _found_list(
     found, document = retrieved.result, ruling.occasion.document
     user = ruling.occasion.user
     named = None if request.explain else NAMED_PARTS
-    items = _ranked(found, query, ruling.occasion, pair, configuration, strength=strength, named=named)
+    reading = None if request.sort or found.listing else reranking.reading(document, query.text)
+    items = _ranked(
+        found, query, ruling.occasion, pair, configuration, strength=strength, named=named, reading=reading
+    )
     if request.sort and query.text:
         items = _sorted_by(request.sort, items, found.values)
     ruled = ruling.apply(items)
@@ -193,7 +198,7 @@ def _found_list(
         text=query.typed,
         words=query.words,
         facets=_sorted_facets(ruled.counted(found.facets)),
-        degraded=query.degraded,
+        degraded=query.degraded + (() if reading is None else reading.degraded),
         pair=pair,
         rescued=retrieved.rescued,
         language=query.language,
@@ -212,6 +217,7 @@ def _ranked(
     *,
     strength: float,
     named: int | None,
+    reading: Reading | None,
 ) -> list[RankedItem]:
     if found.listing:
         return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
@@ -223,10 +229,10 @@ def _ranked(
     if query.vector is not None:
         cosines = {**cosines_to(query.vector, unlike, vectors), **found.cosines}
         legs = fusion.complete(legs, cosines)
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Stage, ...] = () if reading is None else (reading.stage(),)
     profile = profiles.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
     if profile is not None:
-        stages = (Taste(profile, vectors, strength, named=named),)
+        stages += (Taste(profile, vectors, strength, named=named),)
     stages += signals.stages(occasion.document, pair.index_version, found.values, configuration, now=now)
     return Ranker(_fuse(configuration, legs), stages).rank(legs)
 

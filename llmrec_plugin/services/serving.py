@@ -17,6 +17,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotBuilt
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services import reranking
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.present import present
 
@@ -55,6 +56,7 @@ def warm_up() -> None:
     versions: dict[str, IndexVersion] = {}
     if not get_settings().ENABLED:
         return
+    reranking.warm_up()
     try:
         for document in registry:
             with suppress(NotBuilt):

@@ -14,6 +14,7 @@ register = template.Library()
 _WORDS = {
     "text": _("words of the query"),
     "vector": _("meaning"),
+    "rerank": _("query and item read together"),
     "taste": _("taste of the user"),
     "also": _("taken together by others"),
     "next": _("next step"),

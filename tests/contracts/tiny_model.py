@@ -35,6 +35,24 @@ def make_tiny_model(
     return folder
 
 
+def make_tiny_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
+    """Reads pairs of texts, and knows nothing of them."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(7)
+    tokenizer = _byte_tokenizer()
+    model = BertForSequenceClassification(
+        BertConfig(**_sizes(tokenizer), num_attention_heads=2, num_labels=labels)
+    )
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(8) if weights.ndim > 1 else None
+    model.save_pretrained(folder)
+    _save_tokenizer(folder, tokenizer)
+    return folder
+
+
 def add_word_guesser(folder: Path) -> Path:
     """Give the model a head that guesses masked words, with drawn weights."""
     from transformers import BertForMaskedLM, BertModel
@@ -48,16 +66,9 @@ def add_word_guesser(folder: Path) -> Path:
 
 def _save_layers(folder: Path, tokenizer: Any, offset: float, *, fourier: bool) -> None:
     import torch
-    from transformers import BertConfig, BertModel, FNetConfig, FNetModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel, FNetConfig, FNetModel
 
-    sizes = {
-        "vocab_size": tokenizer.get_vocab_size(),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 64,
-        "pad_token_id": 0,
-    }
+    sizes = _sizes(tokenizer)
     model = (
         FNetModel(FNetConfig(**sizes)) if fourier else BertModel(BertConfig(**sizes, num_attention_heads=2))
     )
@@ -66,6 +77,23 @@ def _save_layers(folder: Path, tokenizer: Any, offset: float, *, fourier: bool) 
             weights.mul_(8) if weights.ndim > 1 else None
         model.encoder.layer[-1].output.LayerNorm.bias.fill_(offset)
     model.save_pretrained(folder)
+    _save_tokenizer(folder, tokenizer)
+
+
+def _sizes(tokenizer: Any) -> dict[str, int]:
+    return {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+    }
+
+
+def _save_tokenizer(folder: Path, tokenizer: Any) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
