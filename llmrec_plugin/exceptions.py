@@ -8,6 +8,7 @@ LlmrecError
 │   └── NotBuilt                a document without a live index: `manage.py llmrec build`
 ├── InvalidRequest              what the caller asked cannot be answered; says which parameter
 │   └── InvalidCursor           a cursor that is malformed, forged or past its lifetime
+│       └── CursorOfAnother     a cursor that another visitor was given
 ├── InvalidVector               zero, non-finite or wrongly sized vectors
 ├── IndexConflict               an index of that name exists with another schema
 ├── LeaseLost                   somebody else holds the lock, or took it over
@@ -62,6 +63,10 @@ class InvalidCursor(InvalidRequest):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, parameter="cursor")
+
+
+class CursorOfAnother(InvalidCursor):
+    code = "not_found"
 
 
 class InvalidVector(LlmrecError):

@@ -18,7 +18,7 @@ from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import MOST_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
-from llmrec_plugin.services import interactions
+from llmrec_plugin.services import impressions, interactions
 from llmrec_plugin.services.interactions import NewInteraction, RecordReport
 
 Error = dict[str, Any]
@@ -27,7 +27,10 @@ IGNORED = frozenset({"user"})
 
 
 class InteractionsView(ApiView):
-    """One event, or a list of them; what makes no sense is refused, and the others go on."""
+    """One event, or a list of them; what makes no sense is refused, and the others go on.
+
+    An event that names somebody else's list is stored as one that came from no list.
+    """
 
     @documented(
         "record_interactions",
@@ -72,6 +75,11 @@ class InteractionsView(ApiView):
         user_key = self.user_key_for_events()
         if user_key is None:
             return _all_refused(events, "The visitor has not agreed to being remembered.")
+        lists = {data["request_id"] for data in events if data["request_id"] is not None}
+        foreign = impressions.of_others(user_key, lists)
+        for data in events:
+            if data["request_id"] in foreign:  # such as from a page that was cached with somebody's list
+                data.update(request_id=None, position=None)
         return interactions.record_many([_event(user_key, data) for data in events], check=True)
 
     def user_key_for_events(self) -> str | None:

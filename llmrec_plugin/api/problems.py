@@ -6,7 +6,7 @@
 | 400 | `invalid_cursor` | a cursor that is malformed, forged or past its lifetime |
 | 400 | `parse_error` | the body is no JSON |
 | 401, 403 | `not_authenticated`, `authentication_failed`, `permission_denied` | |
-| 404 | `not_found` | a document, item or placement that does not exist |
+| 404 | `not_found` | a document, item or placement that does not exist; a cursor of another visitor |
 | 405, 413, 415 | `method_not_allowed`, `too_large`, `unsupported_media_type` | |
 | 429 | `throttled` | too many requests; `Retry-After` says when to come back |
 | 503 | `not_built`, `backend_unavailable`, `encoder_unavailable`, `encoder_mismatch` | try later |
@@ -29,6 +29,7 @@ from rest_framework.views import set_rollback
 
 from llmrec_plugin.exceptions import (
     BackendUnavailable,
+    CursorOfAnother,
     EncoderMismatch,
     EncoderUnavailable,
     InvalidRequest,
@@ -84,6 +85,8 @@ def _answer(error: Exception) -> JsonResponse | None:
 
 
 def _own(error: LlmrecError) -> JsonResponse | None:
+    if isinstance(error, CursorOfAnother):
+        return problem(404, code=error.code, detail=str(error), parameter=error.parameter)
     if isinstance(error, InvalidRequest):
         return invalid([(error.parameter, str(error))], code=error.code)
     if isinstance(error, NotBuilt):

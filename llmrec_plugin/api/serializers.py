@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import unicodedata
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
 from llmrec_plugin.services import suggestions
 from llmrec_plugin.types import KINDS
 
@@ -16,37 +15,6 @@ LONGEST_QUERY = 10_000
 LARGEST_PAGE = 100
 LONGEST_BASKET = 5_000
 MOST_EVENTS = 500
-
-
-class FiniteFloatField(serializers.FloatField):
-    """A number that is one: no NaN, no infinity, no boolean."""
-
-    def to_internal_value(self, data: Any) -> float:
-        value = super().to_internal_value(data)
-        if isinstance(data, bool) or not math.isfinite(value):
-            self.fail("invalid")
-        return value
-
-
-class QueryTextField(serializers.CharField):
-    """What somebody typed or pasted: control characters count as blanks."""
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        return "".join(" " if unicodedata.category(char) == "Cc" else char for char in text).strip()
-
-
-class NamesField(serializers.CharField):
-    """Names joined by commas, each once."""
-
-    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
-        names = [name.strip() for name in super().to_internal_value(data).split(",")]
-        return list(dict.fromkeys(name for name in names if name))
-
-
-@extend_schema_field({"type": "string", "enum": list(KINDS)})
-class KindField(serializers.ChoiceField):
-    """Described in place: a component named after it could clash with one of the site's."""
 
 
 class PageParameters(serializers.Serializer[Any]):
@@ -311,8 +279,11 @@ class InteractionSerializer(serializers.Serializer[Any]):
         max_length=100,
         help_text="The sender's own id: what comes twice from one visitor is stored once.",
     )
-    request_id = serializers.UUIDField(
-        required=False, allow_null=True, default=None, help_text="Of the list that the item was chosen from."
+    request_id = TextUUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Of the list that the item was chosen from; somebody else's counts as none.",
     )
     position = serializers.IntegerField(
         required=False,
@@ -328,7 +299,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
 class SeenSerializer(serializers.Serializer[Any]):
     """How far down one list the caller looked."""
 
-    request_id = serializers.UUIDField(help_text="Of a list that the caller was given.")
+    request_id = TextUUIDField(help_text="Of a list that the caller was given.")
     seen = serializers.IntegerField(
         min_value=1, max_value=10_000, help_text="Positions that came into view, from the top."
     )

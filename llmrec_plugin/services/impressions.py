@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.db.models import F, Q
 from django.db.models.functions import Least
@@ -26,3 +26,11 @@ def note_seen(user_key: str, seen: Mapping[uuid.UUID, int]) -> int:
         rows = Impression.objects.filter(Q(seen=None) | Q(seen__lt=count), pk=request_id, shown__gt=0)
         rows.update(seen=Least(F("shown"), count))
     return len(found)
+
+
+def of_others(user_key: str, request_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the lists that were kept under the name of somebody else."""
+    if not request_ids:
+        return set()
+    named = Impression.objects.filter(pk__in=request_ids).exclude(user_key__in=("", user_key))
+    return set(named.values_list("pk", flat=True))

@@ -20,7 +20,7 @@ from llmrec_plugin.analysis.highlight import highlight
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.exceptions import InvalidCursor, InvalidRequest
+from llmrec_plugin.exceptions import CursorOfAnother, InvalidCursor, InvalidRequest
 from llmrec_plugin.models import Impression
 from llmrec_plugin.ranking.history import by_past_item, folded
 from llmrec_plugin.services import reasons
@@ -154,15 +154,16 @@ def notes(page: ResultPage) -> dict[str, Any]:
 
 
 def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> ResultPage:
-    """The page that the cursor points to; raises InvalidCursor for one that is not this user's own,
-    was not made here or has expired. `explain` tells `history`, as far as the kept list names it."""
+    """The page that the cursor points to; raises CursorOfAnother for one that is not this
+    user's own, InvalidCursor for one that was not made here or has expired. `explain` tells `history`, as
+    far as the kept list names it."""
     request_id, start, page_size, text = _read_cursor(cursor)
     impression = Impression.objects.filter(pk=request_id).first()
     lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
     if impression is None or not impression.extra or timezone.now() - impression.at > lifetime:
         raise InvalidCursor("This list has expired: search again.")
     if impression.user_key and impression.user_key != user_key:
-        raise InvalidCursor("This cursor belongs to another visitor: search again.")
+        raise CursorOfAnother("This cursor belongs to another visitor: search again.")
     document = registry.get(impression.document)
     items = _items_of(impression)
     context = reasons.Context(**impression.extra["reasons"])

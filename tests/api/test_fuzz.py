@@ -83,14 +83,3 @@ def test_no_placement_makes_the_server_fail(site: Site, query: dict[str, Any], p
         f"/api/recommendations/{quote(placement, safe='')}/", {"document": "product", **query}
     )
     assert response.status_code in (200, 400, 403, 404)
-
-
-@FUZZ
-@given(
-    label=st.sampled_from(["product", "course"]) | st.text(min_size=1, max_size=9),
-    item=st.text(min_size=1, max_size=300) | st.integers().map(str),
-    way=st.sampled_from(["similar", "also"]),
-)
-def test_no_item_makes_the_server_fail(site: Site, label: str, item: str, way: str) -> None:
-    response = APIClient().get(f"/api/items/{quote(label, safe='')}/{quote(item, safe='')}/{way}/")
-    assert response.status_code in (200, 400, 404)

@@ -45,7 +45,15 @@ def test_lists_of_others_stay_as_they_are(site: Site, customer_api: APIClient, s
 
 
 @pytest.mark.parametrize(
-    "sent", [{"request_id": "x", "seen": 1}, {"seen": 1}, [3], {"request_id": "x" * 9, "seen": -1}, "text"]
+    "sent",
+    [
+        {"request_id": "x", "seen": 1},
+        {"request_id": 0, "seen": 1},
+        {"seen": 1},
+        [3],
+        {"request_id": "x" * 9, "seen": -1},
+        "text",
+    ],
 )
 def test_what_makes_no_sense_is_refused(site: Site, customer_api: APIClient, sent: Any) -> None:
     assert_problem(customer_api.post(URL, sent, format="json"), 400, "invalid_request")

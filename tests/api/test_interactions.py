@@ -105,6 +105,7 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
         ({"time": 5}, "time"),
         ({"id": "x" * 101}, "id"),
         ({"request_id": "x"}, "request_id"),
+        ({"request_id": False}, "request_id"),
         ({"position": -1}, "position"),
         ({"position": 2**31}, "position"),
         ({"position": 1.5}, "position"),

@@ -142,7 +142,7 @@ def test_a_cursor_belongs_to_the_one_who_got_it(
     site: Site, customer_api: APIClient, staff_api: APIClient
 ) -> None:
     following = search(customer_api, page_size=2).json()["next"]
-    assert_problem(staff_api.get(following), 400, "invalid_cursor", "cursor")
+    assert_problem(staff_api.get(following), 404, "not_found", "cursor")
     assert customer_api.get(following).status_code == 200
 
 

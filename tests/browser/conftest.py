@@ -1,4 +1,4 @@
-"""A running demo site of its own and a real browser; what is missing is said, and fails where CI=true."""
+"""Running demo sites and a real browser; what is missing is said, and fails where CI=true."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.visits import sign_in
 from tests.flows.demo_files import ROOT, cut_fixtures, demo_environment, manage
 
 if TYPE_CHECKING:
@@ -56,32 +59,53 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a demo site with a cut catalogue, indexed and trained, served as `make demo` serves it."""
-    folder = tmp_path_factory.mktemp("site")
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo site with a cut catalogue, indexed, trained and measured; the tests serve copies of it."""
+    folder = tmp_path_factory.mktemp("built")
     cut_fixtures(folder / "fixtures", every=120)
     environment = demo_environment(folder)
     manage("migrate", "--verbosity=0", environment=environment)
-    for command in (("load_demo",), ("llmrec", "build"), ("llmrec", "train")):
+    evaluate = ("llmrec", "evaluate", "--document", "course")
+    for command in (("load_demo",), ("llmrec", "build"), ("llmrec", "train"), evaluate):
         manage(*command, environment=environment)
-    port = _free_port()
-    log = (folder / "server.log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"],
-        env=environment,
-        cwd=ROOT,
-        stdout=log,
-        stderr=log,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, server)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a demo site for all tests that change nothing there but what their own visitor sees."""
+    with _served(built, tmp_path_factory.mktemp("site")) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        log.close()
+
+
+@pytest.fixture(scope="module")
+def own_site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a demo site for the tests of one module alone, which may change what all visitors see."""
+    with _served(built, tmp_path_factory.mktemp("own_site")) as address:
+        yield address
+
+
+@contextmanager
+def _served(built: Path, folder: Path) -> Iterator[str]:
+    """A copy of the demo site in `folder`, served as `make demo` serves it."""
+    shutil.copytree(built, folder, dirs_exist_ok=True)
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"],
+            env=demo_environment(folder),
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_for(address, server)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
 
 
 @pytest.fixture
@@ -112,6 +136,18 @@ def open_page(browser: Browser, site: str) -> Iterator[Opener]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def console(open_page: Opener) -> Opener:
+    """Opens a path of the site as an editor."""
+
+    def opened(path: str, **options: Any) -> Page:
+        page = open_page("/", **options)
+        sign_in(page, path)
+        return page
+
+    return opened
 
 
 def _free_port() -> int:

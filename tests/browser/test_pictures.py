@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.conftest import Opener
+from tests.browser.visits import ADMIN, PHONE
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -31,19 +33,10 @@ CONTRAST = """() => {
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(console: Opener, request: pytest.FixtureRequest) -> Page:
     """The pictures of the shop, as an editor with that theme and a phone sees them."""
-    context = browser.new_context(
-        locale="en", color_scheme=request.param, viewport={"width": 390, "height": 800}
-    )
-    opened = context.new_page()
-    opened.goto(f"{site}/admin/login/?next=/admin/llmrec_plugin/modelversion/pictures/?document=product")
-    opened.fill("#id_username", "admin")
-    opened.fill("#id_password", "admin")
-    opened.press("#id_password", "Enter")
-    opened.wait_for_selector("figure svg")
-    yield opened
-    context.close()
+    path = f"{ADMIN}modelversion/pictures/?document=product"
+    return console(path, color_scheme=request.param, viewport=PHONE)
 
 
 def test_pictures_are_named_legible_and_scroll_within_the_page(page: Page) -> None:

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from llmrec_plugin.exceptions import InvalidCursor, InvalidRequest
+from llmrec_plugin.exceptions import CursorOfAnother, InvalidCursor, InvalidRequest
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services import pages, privacy, recommendations
 from llmrec_plugin.services.search import next_page, search
@@ -98,7 +98,7 @@ def test_a_cursor_of_somebody_else_is_refused() -> None:
     page = first(user_key="7")
     assert page.next is not None
     for stranger in ("8", "anon:x", None):
-        with pytest.raises(InvalidCursor):
+        with pytest.raises(CursorOfAnother):
             next_page(page.next, user_key=stranger)
     assert next_page(page.next, user_key="7").results
 

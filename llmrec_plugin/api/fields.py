@@ -1,0 +1,53 @@
+"""Single values of requests, read more strictly than REST framework does, or in a form of our own."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from llmrec_plugin.types import KINDS
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number that is one: no NaN, no infinity, no boolean."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if isinstance(data, bool) or not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class TextUUIDField(serializers.UUIDField):
+    """A UUID written as text: REST framework takes numbers, too, and so `false` for the first of all."""
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class QueryTextField(serializers.CharField):
+    """What somebody typed or pasted: control characters count as blanks."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        return "".join(" " if unicodedata.category(char) == "Cc" else char for char in text).strip()
+
+
+class NamesField(serializers.CharField):
+    """Names joined by commas, each once."""
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        names = [name.strip() for name in super().to_internal_value(data).split(",")]
+        return list(dict.fromkeys(name for name in names if name))
+
+
+@extend_schema_field({"type": "string", "enum": list(KINDS)})
+class KindField(serializers.ChoiceField):
+    """Described in place: a component named after it could clash with one of the site's."""
