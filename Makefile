@@ -9,7 +9,7 @@ REDIS_PORT ?= 6390
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-presets lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -71,6 +71,15 @@ WITH_DSL := tests/attached/test_django_elasticsearch_dsl.py
 test-client9: .client9/newest/.installed .client9/dsl/.installed ## What speaks to Elasticsearch, with clients of series 9 (4 minutes)
 	PYTHONPATH=.client9/newest $(BIN)/python -m pytest -q $(ON_ELASTICSEARCH) --ignore $(WITH_DSL)
 	PYTHONPATH=.client9/dsl $(BIN)/python -m pytest -q $(WITH_DSL)
+
+.presets/%/.installed: tests/presets/%.txt $(VENV)/.development
+	@mkdir -p $(@D)
+	$(BIN)/python -m pip install --quiet --upgrade --target $(@D) --no-deps --requirement $<
+	@touch $@
+
+test-presets: .presets/oscar/.installed .presets/wagtail/.installed ## docs/presets.md against django-oscar and Wagtail (1 minute)
+	PYTHONPATH=.presets/oscar $(BIN)/python -m pytest -q tests/presets/presets.py -k oscar
+	PYTHONPATH=.presets/wagtail $(BIN)/python -m pytest -q tests/presets/presets.py -k wagtail
 
 lint: $(VENV)/.development ## Format, lint, layers and spelling
 	$(BIN)/ruff format --check $(CODE)

@@ -258,8 +258,8 @@ class SearchDocument(Generic[M]):
 
     @cached_property
     def filters_language(self) -> bool:
-        """Whether "language" is filtered by, and is no field or method of the site's own."""
-        if self.filter_paths().get(LANGUAGE) != LANGUAGE or self.method_for(LANGUAGE) is not None:
+        """Whether "language" is filtered by, and is no field of the model."""
+        if self.filter_paths().get(LANGUAGE) != LANGUAGE:
             return False
         try:
             resolve(self.model, LANGUAGE)

@@ -86,6 +86,18 @@ def test_index_and_rows_agree_on_it() -> None:
     assert by_rows == {item.id for item in find("", "en").results}
 
 
+@pytest.mark.usefixtures("shelf")
+def test_a_site_that_tells_the_language_itself_is_believed() -> None:
+    class Told(BookDocument):
+        def prepare_language(self, obj: Product) -> str:
+            return "zh-Hant" if obj.title == "12-345" else ""
+
+    document = Told()
+    values = {obj.title: document.filter_of(obj, "language") for obj in document.get_queryset()}
+    assert values == {**TITLES, "12-345": "zh"}
+    assert document.filter_kinds()["language"] == "keyword"
+
+
 def test_a_field_of_the_model_stays_what_it_is() -> None:
     document = registry.get("course")
     course = Course(title="Über Brot", body="", language="de-AT")
