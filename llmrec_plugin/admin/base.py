@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
@@ -17,8 +19,10 @@ from llmrec_plugin.documents import registry
 
 if TYPE_CHECKING:
     ModelAdmin: TypeAlias = admin.ModelAdmin[Any]
-else:  # generic for type checkers only
-    ModelAdmin = admin.ModelAdmin
+    StackedInline: TypeAlias = admin.StackedInline[Any, Any]
+else:  # generic for type checkers only; unfold draws the forms of nobody but its own subclasses
+    _theme = import_module("unfold.admin") if apps.is_installed("unfold") else admin
+    ModelAdmin, StackedInline = _theme.ModelAdmin, _theme.StackedInline
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin import verdicts
-from llmrec_plugin.admin.base import ModelAdmin, page
+from llmrec_plugin.admin.base import ModelAdmin, StackedInline, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Arm, Experiment, IndexVersion, ModelVersion
@@ -51,7 +51,7 @@ class ArmFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
 
 
-class ArmInline(admin.StackedInline):  # type: ignore[type-arg]
+class ArmInline(StackedInline):
     model = Arm
     formset = ArmFormSet
     fields = [("name", "is_control", "share"), "overrides", "placement", ("index_version", "model_version")]

@@ -75,19 +75,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a demo site for all tests that change nothing there but what their own visitor sees."""
-    with _served(built, tmp_path_factory.mktemp("site")) as address:
+    with served(built, tmp_path_factory.mktemp("site")) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def own_site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a demo site for the tests of one module alone, which may change what all visitors see."""
-    with _served(built, tmp_path_factory.mktemp("own_site")) as address:
+    with served(built, tmp_path_factory.mktemp("own_site")) as address:
         yield address
 
 
 @contextmanager
-def _served(built: Path, folder: Path) -> Iterator[str]:
+def served(built: Path, folder: Path, *, settings: str = "project.settings") -> Iterator[str]:
     """A copy of the demo site in `folder`, served as `make demo` serves it."""
     shutil.copytree(built, folder, dirs_exist_ok=True)
     port = _free_port()
@@ -95,7 +95,7 @@ def _served(built: Path, folder: Path) -> Iterator[str]:
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"],
-            env=demo_environment(folder),
+            env={**demo_environment(folder), "DJANGO_SETTINGS_MODULE": settings},
             cwd=ROOT,
             stdout=log,
             stderr=log,
