@@ -48,6 +48,7 @@ class IndexVersionAdmin(PromotingAdmin):
         "encoder_id",
         "dimensions",
         "analysis_id",
+        "dictionary",
         "schema_shape",
         "floor",
         "floor_plot",

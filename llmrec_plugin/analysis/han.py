@@ -87,12 +87,12 @@ def pairs(run: str) -> Iterator[str]:
 
 
 def segmenter(words: str) -> Segmenter:
-    """One per process. `words`: the folded content of LLMREC["DICTIONARY"], or empty."""
+    """One per process and dictionary. `words`: the folded content of the dictionary, or empty."""
     with _loading:
         return _load(words)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # that of the live index, and while it changes that of the next or former one
 def _load(words: str) -> Segmenter:
     try:
         import jieba

@@ -7,6 +7,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +24,16 @@ from llmrec_plugin.analysis.words import Part
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import ConfigurationError
 
-__all__ = ["Token", "analysis_id", "detect_language", "index_terms", "query_words", "tokenize"]
+__all__ = [
+    "Token",
+    "analysis_id",
+    "cut_by",
+    "detect_language",
+    "dictionary",
+    "index_terms",
+    "query_words",
+    "tokenize",
+]
 
 ANALYSIS_VERSION = 2
 """Raised whenever the same text would give other terms."""
@@ -30,6 +41,7 @@ _QUERY_CHARACTERS = 10_000
 _QUERY_WORDS = 64
 # Kana, Hangul, and the scripts of South-East Asia that put no spaces between words.
 _PAIRED_RANGES = "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30fa\u30fc-\u30ff\uac00-\ud7ff"
+_given: ContextVar[str | None] = ContextVar("words that texts are cut by", default=None)
 _ASCII_RUNS = re.compile(f"(?P<word>{words.COMPOUND.format(word='[a-z0-9]+')})")
 
 
@@ -87,7 +99,7 @@ def analysis_id() -> str:
     parts = [
         ANALYSIS_VERSION,
         list(languages.codes),
-        hashlib.sha256(_dictionary().encode()).hexdigest(),
+        hashlib.sha256(dictionary().encode()).hexdigest(),
         {name: _version_of(name) for name in libraries},
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
@@ -114,8 +126,20 @@ def _parts(run: re.Match[str], stemming: str) -> Iterable[Part]:
 
 
 def segmenter() -> han.Segmenter:
-    """The segmenter of Chinese with the site's own words."""
-    return han.segmenter(_dictionary())
+    """The segmenter of Chinese with the site's own words, or with those of `cut_by`."""
+    given = _given.get()
+    return han.segmenter(dictionary() if given is None else given)
+
+
+@contextmanager
+def cut_by(words: str | None) -> Iterator[None]:
+    """Within it, and for this thread alone, texts are cut by these words of the site's own, as of
+    `dictionary`, instead of those of today; None: by those of today."""
+    token = _given.set(words)
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 def runs(folded: str) -> Iterator[re.Match[str]]:
@@ -148,7 +172,7 @@ def _version_of(package: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _dictionary() -> str:
+def dictionary() -> str:
     """The folded content of LLMREC["DICTIONARY"], read once, so that terms and `analysis_id` agree."""
     path = get_settings().DICTIONARY
     if not path:
@@ -166,4 +190,4 @@ def _dictionary() -> str:
 def _reset(*, setting: str, **kwargs: object) -> None:
     if setting == "LLMREC":
         analysis_id.cache_clear()
-        _dictionary.cache_clear()
+        dictionary.cache_clear()

@@ -250,6 +250,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Dictionary',
+            fields=[
+                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('content', models.TextField()),
+                ('kept_at', models.DateTimeField(auto_now=True)),
+            ],
+            options={
+                'verbose_name': 'dictionary',
+                'verbose_name_plural': 'dictionaries',
+            },
+        ),
+        migrations.CreateModel(
             name='IndexVersion',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -261,6 +273,7 @@ class Migration(migrations.Migration):
                 ('encoder_id', models.CharField(max_length=64, verbose_name='encoder identity')),
                 ('dimensions', models.PositiveIntegerField(verbose_name='dimensions')),
                 ('analysis_id', models.CharField(max_length=64, verbose_name='analysis identity')),
+                ('dictionary', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='index_versions', to='llmrec_plugin.dictionary', verbose_name='dictionary')),
                 ('schema', models.JSONField(help_text='{"text_fields": [name], "filters": {name: kind}} as indexed.', verbose_name='schema')),
                 ('floor', models.FloatField(blank=True, help_text='Least cosine of a meaningful match, measured when the version was built; empty: off.', null=True, verbose_name='similarity floor')),
                 ('floor_samples', models.JSONField(blank=True, default=dict, editable=False)),

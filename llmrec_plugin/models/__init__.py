@@ -22,7 +22,14 @@ from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
 from llmrec_plugin.models.rules import Rule
 from llmrec_plugin.models.synonyms import Synonym
-from llmrec_plugin.models.versions import Deployment, IndexVersion, ModelArtefact, ModelVersion, Status
+from llmrec_plugin.models.versions import (
+    Deployment,
+    Dictionary,
+    IndexVersion,
+    ModelArtefact,
+    ModelVersion,
+    Status,
+)
 
 __all__ = [
     "Arm",
@@ -31,6 +38,7 @@ __all__ = [
     "Consent",
     "Dashboard",
     "Deployment",
+    "Dictionary",
     "DriftReport",
     "Embedding",
     "Enrolment",

@@ -7,6 +7,22 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
+class Dictionary(models.Model):
+    """The site's own words as an index was cut by them, stored once per content."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    content = models.TextField()
+    kept_at = models.DateTimeField(auto_now=True)
+    """When an index was last begun with it."""
+
+    class Meta:
+        verbose_name = _("dictionary")
+        verbose_name_plural = _("dictionaries")
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
 class IndexVersion(models.Model):
     """One physical index: an encoder, an analysis and a schema; vectors of two versions never mix."""
 
@@ -23,6 +39,14 @@ class IndexVersion(models.Model):
     encoder_id = models.CharField(_("encoder identity"), max_length=64)
     dimensions = models.PositiveIntegerField(_("dimensions"))
     analysis_id = models.CharField(_("analysis identity"), max_length=64)
+    dictionary = models.ForeignKey(
+        Dictionary,
+        verbose_name=_("dictionary"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="index_versions",
+    )
     schema = models.JSONField(
         _("schema"), help_text=_('{"text_fields": [name], "filters": {name: kind}} as indexed.')
     )

@@ -17,7 +17,7 @@ from django.db import router, transaction
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import IndexVersion, OutboxEntry
-from llmrec_plugin.services import embedding, outbox
+from llmrec_plugin.services import dictionaries, embedding, outbox
 from llmrec_plugin.services.live import attached_engine_of, engine_of
 from llmrec_plugin.services.outbox import ABSENT, OVERTAKEN, Failure
 from llmrec_plugin.services.projection import Analysed, analysed, indexed_document, prepared
@@ -35,7 +35,8 @@ class Item:
     targets: list[IndexVersion] = field(default_factory=list)
     document: Document | None = None
     """None: to be removed."""
-    analysed: Analysed = field(default_factory=Analysed)
+    analysed: dict[str | None, Analysed] = field(default_factory=dict)
+    """By the dictionary of the index that it is for."""
     failures: dict[int, Failure] = field(default_factory=dict)
     """Index version -> why it was not written there."""
     seen: dict[int, Seen] = field(default_factory=dict)
@@ -56,11 +57,6 @@ class Item:
     def is_second_look(self) -> bool:
         """No entry of it tells of a change, or of one that could not be written."""
         return not self.for_all and not any(entry.attempts for entry in self.entries)
-
-    @property
-    def needs_terms(self) -> bool:
-        """An index of ours wants its text analysed; one of the site's own has it already."""
-        return not all(version.schema.get("attached") for version in self.targets)
 
     def fail(self, failure: Failure) -> None:
         """It could be written nowhere."""
@@ -134,10 +130,28 @@ def _read(document: SearchDocument[Any], items: Sequence[Item]) -> None:
             continue
         try:
             item.document = prepared(document, row)
-            if item.document is not None and item.needs_terms:
-                item.analysed = analysed(item.document)
         except Exception as error:  # one item's fault is not the others'
             item.fail(as_failure(document.label, error))
+    _analyse(document.label, items)
+
+
+def _analyse(label: str, items: Sequence[Item]) -> None:
+    """For the indexes of ours; one of the site's own analyses itself. A dictionary at a time: each takes a
+    second to load."""
+    ours = [version for item in items for version in item.targets if not version.schema.get("attached")]
+    for version in {version.dictionary_id: version for version in ours}.values():
+        with dictionaries.of(version):
+            for item in items:
+                if item.document is None or version.dictionary_id not in _dictionaries(item):
+                    continue
+                try:
+                    item.analysed[version.dictionary_id] = analysed(item.document)
+                except Exception as error:  # one item's fault is not the others'
+                    item.fail(as_failure(label, error))
+
+
+def _dictionaries(item: Item) -> set[str | None]:
+    return {version.dictionary_id for version in item.targets}
 
 
 def _index(label: str, items: Sequence[Item], revision: int) -> Counts:
@@ -242,7 +256,12 @@ def _changes(
         elif document.fingerprint in embedded.vectors:
             vector = embedded.vectors[document.fingerprint]
             put = indexed_document(
-                document, analysed=item.analysed, version=version, vector=vector, revision=revision, seen=seen
+                document,
+                analysed=item.analysed.get(version.dictionary_id, Analysed()),
+                version=version,
+                vector=vector,
+                revision=revision,
+                seen=seen,
             )
             if not (item.is_second_look and seen is not None and seen.digest == put.digest):
                 puts.append(put)

@@ -17,7 +17,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
 from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable
 from llmrec_plugin.models import Configuration, Embedding, IndexVersion, OutboxEntry
-from llmrec_plugin.services import audit, leases, outbox, promotion
+from llmrec_plugin.services import audit, dictionaries, leases, outbox, promotion
 from llmrec_plugin.services.calibration import Measured, measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
 from llmrec_plugin.services.encoders import wanted_spec
@@ -157,6 +157,7 @@ def _version_for(
             encoder_id=identity.encoder_id,
             dimensions=encoder.dimensions,
             analysis_id=identity.analysis_id,
+            dictionary=dictionaries.kept(document),
             schema=identity.schema,
         ),
         True,

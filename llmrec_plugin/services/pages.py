@@ -21,9 +21,9 @@ from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import CursorOfAnother, InvalidCursor, InvalidRequest
-from llmrec_plugin.models import Impression
+from llmrec_plugin.models import Impression, IndexVersion
 from llmrec_plugin.ranking.history import by_past_item, folded
-from llmrec_plugin.services import reasons
+from llmrec_plugin.services import dictionaries, reasons
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.types import Document, PastItem, RankedItem, ResultItem, ResultPage, Scalar
@@ -108,7 +108,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     if ranked.user.remembered or more:
         _keep(ranked, kept, request_id=request_id, shown=len(rows), total=page_total, started=started)
     page = ResultPage(
-        results=_results(ranked.document, rows, ranked.context, ranked.words, explain=ranked.explain),
+        results=_listed(ranked, rows),
         total=page_total,
         request_id=str(request_id),
         facets=ranked.facets,
@@ -129,7 +129,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
 def glance(ranked: RankedList, *, size: int) -> tuple[ResultItem, ...]:
     """The first items as a visitor would see them; nothing is kept or counted."""
     ranked, rows, _ = _first_rows(ranked, size)
-    return _results(ranked.document, rows, ranked.context, ranked.words, explain=ranked.explain)
+    return _listed(ranked, rows)
 
 
 def _first_rows(ranked: RankedList, size: int) -> tuple[RankedList, list[_Row], int]:
@@ -158,7 +158,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     user's own, InvalidCursor for one that was not made here or has expired. `explain` tells `history`, as
     far as the kept list names it."""
     request_id, start, page_size, text = _read_cursor(cursor)
-    impression = Impression.objects.filter(pk=request_id).first()
+    impression = Impression.objects.select_related("index_version").filter(pk=request_id).first()
     lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
     if impression is None or not impression.extra or timezone.now() - impression.at > lifetime:
         raise InvalidCursor("This list has expired: search again.")
@@ -167,12 +167,12 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     document = registry.get(impression.document)
     items = _items_of(impression)
     context = reasons.Context(**impression.extra["reasons"])
-    words = query_words(operators.parse(text).text) if text else ()
+    words = _words_of(text, impression.index_version)
     rows, end = _visible_rows(document, items, start, page_size, words)
     if end > impression.shown:
         Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
     return ResultPage(
-        results=_results(document, rows, context, words, explain=explain),
+        results=_results(document, rows, context, words, impression.index_version, explain=explain),
         total=impression.total,
         request_id=str(request_id),
         facets={
@@ -197,9 +197,9 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     if page.next is None:
         return {item.id: item for item in page.results if item.id in keys}
     request_id, _start, _size, text = _read_cursor(page.next)
-    impression = Impression.objects.get(pk=request_id)
+    impression = Impression.objects.select_related("index_version").get(pk=request_id)
     document = registry.get(impression.document)
-    words = query_words(operators.parse(text).text) if text else ()
+    words = _words_of(text, impression.index_version)
     objects = document.in_bulk(list(keys))
     ranked = _items_of(impression)
     places = [place for place, item in enumerate(ranked) if item.key in objects]
@@ -208,7 +208,14 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     found = [_row(document, ranked[place], objects[ranked[place].key], words) for place in places]
     rows = [row for row in found if row is not None]
     context = reasons.Context(**impression.extra["reasons"])
-    return {item.id: item for item in _results(document, rows, context, words)}
+    version = impression.index_version
+    return {item.id: item for item in _results(document, rows, context, words, version)}
+
+
+def _words_of(text: str, version: IndexVersion | None) -> Words:
+    """What a later page highlights; `text` as of `RankedList.marked`."""
+    with dictionaries.of(version):
+        return query_words(operators.parse(text).text) if text else ()
 
 
 def _items_of(impression: Impression) -> list[RankedItem]:
@@ -253,15 +260,23 @@ def _row(document: SearchDocument[Any], item: RankedItem, obj: Any, words: Words
     return None if prepared is None else _Row(item, obj, prepared if words else None)
 
 
+def _listed(ranked: RankedList, rows: Sequence[_Row]) -> tuple[ResultItem, ...]:
+    version = ranked.pair.index_version if ranked.pair else None
+    return _results(ranked.document, rows, ranked.context, ranked.words, version, explain=ranked.explain)
+
+
 def _results(
     document: SearchDocument[Any],
     rows: Sequence[_Row],
     context: reasons.Context,
     words: Words,
+    version: IndexVersion | None,
     *,
     explain: bool = False,
 ) -> tuple[ResultItem, ...]:
     causes = [reasons.causes(folded(row.item), context) for row in rows]
+    with dictionaries.of(version):
+        highlights = [_highlights(row.prepared, words) for row in rows]
     past = [by_past_item(row.item.contributions) if explain else {} for row in rows]
     named = set().union(*(reasons.sources_of(found, context) for found in causes), *past) - {""}
     titles = _titles(document, rows, named)
@@ -273,7 +288,7 @@ def _results(
             title=document.get_title(row.object),
             score=row.item.score,
             reasons=found,
-            highlights=_highlights(row.prepared, words),
+            highlights=marked,
             contributions=row.item.contributions,
             history=tuple(
                 PastItem(id=key, title=titles.get(key, ""), value=value) for key, value in moved.items()
@@ -281,7 +296,7 @@ def _results(
             probability=reasons.probability(row.item, context),
             object=row.object,
         )
-        for row, found, moved in zip(rows, told, past, strict=True)
+        for row, found, marked, moved in zip(rows, told, highlights, past, strict=True)
     )
 
 

@@ -14,6 +14,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError, NotFound
 from llmrec_plugin.models import (
     Deployment,
+    Dictionary,
     Embedding,
     Experiment,
     IndexBatch,
@@ -156,7 +157,7 @@ def drop(version: IndexVersion) -> bool:
     """End a version unless it is live: nothing is written to it any more, and its index goes."""
     with transaction.atomic(using=outbox.alias()):
         held = IndexVersion.objects.filter(pk=version.pk).exclude(state=IndexVersion.State.DROPPED)
-        if not held.update(state=IndexVersion.State.DROPPED, dropped_at=timezone.now()):
+        if not held.update(state=IndexVersion.State.DROPPED, dropped_at=timezone.now(), dictionary=None):
             return False
         newest = Deployment.objects.filter(document=version.document).order_by("-id").first()
         if newest is not None and newest.index_version_id == version.pk:
@@ -183,7 +184,8 @@ def _still_holds_items(version: IndexVersion) -> bool:
 
 
 def _remove_leftovers(now: datetime) -> None:
-    """Indexes that outlived their version, vectors of encoders that no index uses, old records of drains."""
+    """Indexes that outlived their version, vectors of encoders and dictionaries that no index uses, old
+    records of drains."""
     try:
         names = get_backend().index_names()
     except BackendUnavailable:
@@ -201,4 +203,5 @@ def _remove_leftovers(now: datetime) -> None:
             encoders.add(encoder_id)
     for label, encoders in used.items():
         Embedding.objects.filter(document=label).exclude(encoder_id__in=encoders).delete()
+    Dictionary.objects.filter(index_versions=None, kept_at__lt=now - LEFTOVERS_SOUGHT).delete()
     IndexBatch.objects.filter(at__lt=now - BATCHES_KEPT).delete()

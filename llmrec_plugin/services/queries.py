@@ -19,7 +19,7 @@ from llmrec_plugin.backends.spelling import SHORTEST
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.models import Configuration, IndexVersion
-from llmrec_plugin.services import caching, embedding, synonyms
+from llmrec_plugin.services import caching, dictionaries, embedding, synonyms
 from llmrec_plugin.services.live import encoder_of
 from llmrec_plugin.services.synonyms import KnownSynonym
 from llmrec_plugin.types import Matrix, Phrase, Vector
@@ -76,6 +76,17 @@ def analyse(
     proposed: Sequence[KnownSynonym] = (),
 ) -> AnalysedQuery:
     """The query of a visitor; a text of blanks alone is empty. `proposed` synonyms count like known ones."""
+    with dictionaries.of(version):
+        return _analysed(text, version, with_vector, configuration, proposed)
+
+
+def _analysed(
+    text: str,
+    version: IndexVersion,
+    with_vector: bool,
+    configuration: Configuration,
+    proposed: Sequence[KnownSynonym],
+) -> AnalysedQuery:
     text = " ".join(text[:MAX_LENGTH].replace("\0", " ").split())  # PostgreSQL stores no NUL
     if not text:
         return AnalysedQuery(text="")
