@@ -33,9 +33,13 @@ def kept(document: SearchDocument[Any]) -> Dictionary | None:
 def of(version: IndexVersion | None) -> Iterator[None]:
     """Within it texts are cut as those of that index are. None, or an index of the site's own: as the
     settings say. One query for a dictionary that this process has not used yet."""
-    own = version is not None and version.schema.get("attached") is None
-    with tokens.cut_by(_content(version.dictionary_id) if version is not None and own else None):
+    with tokens.cut_by(None if version is None else words_of(version)):
         yield
+
+
+def words_of(version: IndexVersion) -> str | None:
+    """As `tokens.cut_by` takes them; a query as of `of`."""
+    return None if version.schema.get("attached") else _content(version.dictionary_id)
 
 
 def _content(sha256: str | None) -> str:

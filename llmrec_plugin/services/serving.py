@@ -13,17 +13,18 @@ from threading import Lock, Thread
 
 from django.db import DatabaseError, connections
 
+from llmrec_plugin.analysis import tokens
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import LlmrecError, NotBuilt
+from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services import reranking
+from llmrec_plugin.services import dictionaries, reranking
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.present import present
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = "warm-up"
+WARM_UP = "warm-up 预热"
 
 
 class _Memory:
@@ -62,6 +63,7 @@ def warm_up() -> None:
             with suppress(NotBuilt):
                 version = live_pair(document.label).index_version
                 versions[version.encoder_id] = version
+                dictionaries.words_of(version)
     except DatabaseError as error:
         logger.warning("no encoder is loaded ahead error=%s", type(error).__name__)
     finally:
@@ -116,11 +118,14 @@ def _load(version: IndexVersion) -> None:
         if version.encoder_id in _memory.loading:
             return
         _memory.loading.add(version.encoder_id)
-    Thread(target=_warm_up, args=(version,), name="llmrec-encoder", daemon=True).start()
+    words = dictionaries.words_of(version)
+    Thread(target=_warm_up, args=(version, words), name="llmrec-encoder", daemon=True).start()
 
 
-def _warm_up(version: IndexVersion) -> None:
-    """Touches no database: only the row that was read already."""
+def _warm_up(version: IndexVersion, words: str | None) -> None:
+    """Touches no database: only the row that was read already, and its dictionary."""
+    with suppress(ConfigurationError), tokens.cut_by(words):
+        tokens.query_words(WARM_UP)  # Chinese ones take a second the first time
     try:
         encoder_of(version).encode_query([WARM_UP])
         _memory.loaded.add(version.encoder_id)

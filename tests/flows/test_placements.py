@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration, Interaction, Placement, Rule
-from llmrec_plugin.services import recommendations, training
+from llmrec_plugin.services import indexing, recommendations, training
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.placements import all_placements, get_placement
 from llmrec_plugin.types import ResultPage, Terms
@@ -144,6 +144,18 @@ def test_a_confined_list_holds_all_that_passes_and_nothing_else(trained: Product
     row("plain", kind, hide=[])
     asked = recommend("plain", user_key="7", size=30, item=item, filters=(GARDEN,))
     assert set(titles(asked)) == of_category("garden") - seen
+
+
+def test_an_item_that_leaves_a_category_is_gone_from_its_list_with_the_next_drain(trained: Products) -> None:
+    pot = trained["steel flower pot"]
+    kinds = ["for-you", "trending", "popular", "latest"]
+    for kind in kinds:
+        row(f"garden-{kind}", kind, filters={"category": ["garden"]})
+        assert pot.title in titles(recommend(f"garden-{kind}", user_key="9", size=30))
+    pot.categories.clear()
+    indexing.drain()
+    for kind in kinds:
+        assert pot.title not in titles(recommend(f"garden-{kind}", user_key="9", size=30))
 
 
 def test_filters_of_page_and_placement_hold_together(shop: Products) -> None:

@@ -9,9 +9,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
+from llmrec_plugin.analysis import han
 from llmrec_plugin.encoders import base
 from llmrec_plugin.services import serving
 from llmrec_plugin.services.build import build
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import SearchRequest
 from tests.hostapp.models import Product
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +40,17 @@ def test_the_encoders_of_live_indexes_are_loaded_in_the_background() -> None:
     base.forget_encoders()
     serving.warm_up()
     assert loaded_within(10)
+
+
+def test_the_segmenter_of_chinese_is_loaded_with_them() -> None:
+    Product.objects.create(title="陶瓷茶壶")
+    build("product")
+    han._load.cache_clear()
+    serving.warm_up()
+    assert loaded_within(10)
+    assert han._load.cache_info().currsize == 1
+    search(SearchRequest(document="product", text="陶瓷茶壶"))
+    assert han._load.cache_info().misses == 1  # no visitor waits for it
 
 
 def test_a_site_without_an_index_starts_all_the_same() -> None:
