@@ -78,6 +78,7 @@ def test_past_items_and_words_of_a_result_are_a_click_away(page: Page) -> None:
     page.goto(f"{EXPLORER}?document=product&list=for-you&user={customer}")
     page.locator(".llmrec-places summary").first.click()
     keep(page, "explorer-history")
+    assert axe.violations(page) == []
     follow(page.get_by_role("link", name="as if it had not been").first)
     assert page.locator(".llmrec-side").count() == 2
     page.goto(f"{EXPLORER}?document=course&list=search&q=python")

@@ -7,6 +7,7 @@ import pytest
 from llmrec_plugin.models import Configuration, Impression
 from llmrec_plugin.services import caching, exploring, people, privacy, recommendations, training
 from llmrec_plugin.services.exploring import Look, Question, Way
+from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultItem, SearchRequest
 from tests.flows.serving import did, open_shop
@@ -99,7 +100,7 @@ def test_what_others_took_is_gone_with_the_item_that_it_goes_back_to(shop: Produ
 
 def test_imagining_another_past_changes_nothing_that_is_kept(shop: Products) -> None:
     recommendations.recommend("for-you", document="product", user_key="7")
-    encoder_id = recommendations._pair("product", needed=True).index_version.encoder_id  # type: ignore[union-attr]
+    encoder_id = live_pair("product").index_version.encoder_id
     key = people.taste_key("7", document="product", encoder_id=encoder_id)
     cached = caching.read([key])
     assert cached

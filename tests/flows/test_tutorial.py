@@ -86,3 +86,11 @@ def test_the_json_of_the_tutorial_is_json() -> None:
     for block in blocks():
         if block.language == "json" and "fixtures" in block.text:
             assert json.loads(block.text.partition("\n")[2])
+
+
+def test_the_chinese_page_shows_the_code_of_the_english_one() -> None:
+    english = (ROOT / "README.md").read_text(encoding="utf-8")
+    chinese = (ROOT / "docs" / "zh" / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```\w+\n.*?```", chinese, re.DOTALL)
+    assert len(shown) == 6
+    assert [block for block in shown if block not in english] == []
