@@ -67,6 +67,10 @@ class SearchForm(forms.Form):
         chosen = self.data.get("document") or SHOP
         return [self[name] for name in self.fields_of.get(chosen, self.fields_of[SHOP])]
 
+    def narrowed(self) -> bool:
+        """Whether some filter of the chosen document is in use."""
+        return any(field.data for field in self.filter_fields())
+
     def filters(self) -> tuple[Filter, ...]:
         """The valid form's filters in the words of the search service."""
         data = self.cleaned_data

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("dashboard/?document=product", "judgment/judge/?document=product&q=christmas")
+PAGES = ("dashboard/?document=product", "judgment/judge/?document=product&q=christmas", "status/")
 
 
 @pytest.fixture(scope="module")

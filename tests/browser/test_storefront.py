@@ -95,6 +95,16 @@ def test_filters_narrow_the_results(open_page: Opener) -> None:
     assert page.locator(".count").inner_text() != before
 
 
+def test_on_a_phone_filters_are_folded_until_one_is_used(open_page: Opener) -> None:
+    page = open_page("/search/?q=red", viewport=PHONE)
+    department = page.get_by_label("Department")
+    assert not department.is_visible()
+    page.locator(".filters summary").press("Enter")
+    department.select_option("garden")
+    follow(page.get_by_role("button", name="Apply"))
+    assert page.get_by_label("Department").is_visible()
+
+
 def test_a_wrong_filter_is_explained_at_its_field(open_page: Opener) -> None:
     page = open_page("/search/?price_from=9&price_to=1")
     assert "The highest price is below the lowest." in page.locator(".filters").inner_text()
