@@ -76,6 +76,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a demo site for all tests that change nothing there but what their own visitor sees."""
     with served(built, tmp_path_factory.mktemp("site")) as address:
+        for path in ("/", "/search/?q=christmas"):  # so that the dashboard has something to show
+            visit = urllib.request.Request(f"{address}{path}", headers={"User-Agent": "Mozilla/5.0"})
+            urllib.request.urlopen(visit, timeout=30).close()
         yield address
 
 
