@@ -25,6 +25,7 @@ RUNS = {
     "adaptation-e5": ("adaptation", E5),
     "retrain": ("retrain", ""),
     "tuning-minilm": ("tuning", MINILM),
+    "tuning-e5": ("tuning", E5),
     "transfer-minilm": ("transfer", MINILM),
     "elasticsearch-minilm": ("managed", MINILM),
 }

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks import data
 from llmrec_plugin.evaluation.protocol import Events, Split, temporal_split
 
@@ -18,9 +21,9 @@ Site = tuple[list[str], Events, Split]
 """Texts of the items, events and their windows."""
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, *, delimiter: str = ",") -> list[dict[str, str]]:
     with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 def _numbered(
@@ -124,6 +127,33 @@ def chinese_courses(folder: Path) -> Site:
     first, second = (int((events.times < window).sum()) for window in (1, 2))
     texts = [" ".join(names[course])[:TEXT_LENGTH] for course in known]
     return texts, events, Split(slice(0, first), slice(first, second), slice(second, len(events)))
+
+
+LIKED = 4.0
+
+
+def film_ratings(folder: Path) -> tuple[list[str], Events, NDArray[np.float32]]:
+    """MovieLens 100k: title and genres of each film, who rated it when, and the ratings, 1..5."""
+    folder = folder / "movielens"
+    films = _rows(folder / "ml-100k.item.gz", delimiter="\t")
+    texts = [f"{film['movie_title:token_seq']} {film['class:token_seq']}" for film in films]
+    rows = _rows(folder / "ml-100k.inter.gz", delimiter="\t")
+    rows.sort(key=lambda row: float(row["timestamp:float"]))
+    events = _numbered(
+        [row["user_id:token"] for row in rows],
+        [row["item_id:token"] for row in rows],
+        [float(row["timestamp:float"]) for row in rows],
+        [film["item_id:token"] for film in films],
+    )
+    return texts, events, np.array([row["rating:float"] for row in rows], np.float32)
+
+
+def films(folder: Path) -> Site:
+    """MovieLens 100k: what was rated with 4 or 5."""
+    texts, rated, values = film_ratings(folder)
+    liked = values >= LIKED
+    events = Events(rated.users[liked], rated.items[liked], rated.times[liked])
+    return texts, events, temporal_split(events)
 
 
 SITES: dict[str, Callable[[Path], Site]] = {"industrial": industrial, "retail": retail, "courses": courses}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.behaviour import SITES, Site
+from benchmarks.behaviour import SITES, Site, chinese_courses, film_ratings, films
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
@@ -51,7 +51,13 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "bce": {"loss": "bce"},
     "distillation + language": {"loss": "distillation", "language": 0.3},
     "ranking, LoRA": {"loss": "ranking", "method": "lora", "learning_rate": 1e-3},
+    "ranking + source": {"loss": "ranking", "adversarial": 0.1},
+    "ranking + language + source": {"loss": "ranking", "language": 0.3, "adversarial": 0.1},
+    "mse": {"loss": "mse"},
 }
+SOURCES: Mapping[str, str] = {"industrial": "retail", "retail": "industrial"}
+"""Whose texts a site's encoder learns not to tell from the site's own."""
+TUNED: Mapping[str, Callable[[Path], Site]] = {**SITES, "films": films, "chinese courses": chinese_courses}
 TEXTS = tuple(
     TextSettings(head, gamma)
     for head, gamma in product(
@@ -114,10 +120,11 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
     """Rows by setting: NDCG@10 alone, with head, among new items and served, with the gain over frozen."""
     from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
     from llmrec_plugin.encoders.description import describe
-    from llmrec_plugin.services.tuning_data import Behaviour, Clicks, Ratings
+    from llmrec_plugin.services.tuning_data import Behaviour, Clicks
 
-    site = texts, events, split = SITES[name](folder)
-    frozen = load_encoder(EncoderSpec(name=encoder))
+    site = texts, events, split = TUNED[name](folder)
+    spec = EncoderSpec(name=encoder)
+    frozen, description = load_encoder(spec), describe(spec)
     behaviour = Behaviour(
         keys=tuple(map(str, range(len(texts)))),
         texts=tuple(texts),
@@ -125,25 +132,28 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
         events=events,
         split=split,
         clicks=Clicks(queries=(), items=np.empty(0, np.int64), times=np.empty(0)),
-        ratings=Ratings(
-            users=np.empty(0, np.int64),
-            items=np.empty(0, np.int64),
-            values=np.empty(0, np.float32),
-            times=np.empty(0),
-        ),
+        ratings=_ratings(name, folder),
         since=None,
         until=None,
     )
-    description = describe(EncoderSpec(name=encoder))
-    base = BaseModel(folder=str(description.folder), name=encoder, license=description.license)
+    base = BaseModel(
+        folder=str(description.folder),
+        name=encoder,
+        pooling=description.pooling,
+        license=description.license,
+        query_prompt=description.query_prompt,
+        document_prompt=description.document_prompt,
+    )
     cases = temporal_cases(events, split.test, rng=np.random.default_rng(0), most=2_000)
     users = [case.user for case in cases]
     before = measure(site, frozen.encode_document(texts), cases)
     table = {"frozen": {column: float(np.nanmean(values)) for column, values in before.items()}}
     _tell(name, "frozen", table["frozen"])
-    for row, changes in _chosen_rows():
+    for row, changes in _chosen_rows(name):
         started = time.process_time()
-        after, loss = _tuned(base, behaviour, frozen, texts, site, cases, {**COMMON, **changes}, work / row)
+        source = TUNED[SOURCES[name]](folder)[0] if "adversarial" in changes else ()
+        options = {**COMMON, **changes}
+        after, loss = _tuned(base, behaviour, frozen, site, cases, options, source, work / row)
         gain = paired_bootstrap(after["served"], before["served"], rng=np.random.default_rng(0), groups=users)
         table[row] = {
             **{column: float(np.nanmean(values)) for column, values in after.items()},
@@ -158,20 +168,37 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
     return table
 
 
-def _chosen_rows() -> list[tuple[str, Mapping[str, Any]]]:
-    """All, or those that LLMREC_BENCH_ROWS names, separated by semicolons."""
+def _ratings(name: str, folder: Path) -> Any:
+    """Of the films, 0..1; the other sites have none."""
+    from llmrec_plugin.services.tuning_data import Ratings
+
+    if name != "films":
+        none = np.empty(0, np.int64)
+        return Ratings(users=none, items=none, values=np.empty(0, np.float32), times=np.empty(0))
+    _, rated, values = film_ratings(folder)
+    return Ratings(users=rated.users, items=rated.items, values=(values - 1) / 4, times=rated.times)
+
+
+def _chosen_rows(site: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """All that the site has the data for, or those that LLMREC_BENCH_ROWS names, separated by semicolons."""
     wanted = [row.strip() for row in os.environ.get("LLMREC_BENCH_ROWS", "").split(";") if row.strip()]
-    return [(row, changes) for row, changes in ROWS.items() if not wanted or row in wanted]
+    return [
+        (row, changes)
+        for row, changes in ROWS.items()
+        if (not wanted or row in wanted)
+        and (site in SOURCES or "adversarial" not in changes)
+        and (site == "films" or changes["loss"] != "mse")
+    ]
 
 
 def _tuned(
     base: BaseModel,
     behaviour: Any,
     frozen: Any,
-    texts: Sequence[str],
     site: Site,
     cases: Sequence[Case],
     options: Mapping[str, Any],
+    source: Sequence[str],
     work: Path,
 ) -> tuple[dict[str, Any], Mapping[str, float]]:
     from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
@@ -179,9 +206,10 @@ def _tuned(
     from llmrec_plugin.training.sentence_transformer import SentenceTransformerTuner
 
     chosen = TrainingOptions.of(options)
-    data = make_training_data(behaviour, frozen, chosen, prompts=("", ""))
+    prompts = base.query_prompt, base.document_prompt
+    data = make_training_data(behaviour, frozen, chosen, prompts=prompts, source=source)
     report = SentenceTransformerTuner().train(base, data, chosen, work / "out", work=work / "work")
-    vectors = load_encoder(EncoderSpec(name=report.folder)).encode_document(texts)
+    vectors = load_encoder(EncoderSpec(name=report.folder)).encode_document(list(site[0]))
     return measure(site, vectors, cases), report.valid_loss
 
 
@@ -191,9 +219,10 @@ def _tell(site: str, row: str, figures: Mapping[str, float]) -> None:
 
 
 def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
-    """The sites that LLMREC_BENCH_SITES names, all of them unless it is set."""
+    """The sites that LLMREC_BENCH_SITES names; unless it is set, those with texts that the encoder reads."""
     from benchmarks import host
 
     host.start(work, encoder)
-    sites = os.environ.get("LLMREC_BENCH_SITES", ",".join(SITES)).split(",")
+    readable = [name for name in TUNED if ("multilingual" in encoder) == (name == "chinese courses")]
+    sites = os.environ.get("LLMREC_BENCH_SITES", ",".join(readable)).split(",")
     return {name: run_site(name, folder, work / name, encoder) for name in sites}

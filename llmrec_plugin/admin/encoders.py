@@ -8,7 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.plots import figure
 from llmrec_plugin.models import TunedEncoder
+from llmrec_plugin.services import tuning_pictures
 
 _REASONS = {
     "few-events": _("too few of the latest events to tell"),
@@ -28,7 +30,9 @@ class TunedEncoderAdmin(ReadOnlyAdmin):
         "document",
         "state",
         "comparison",
+        "learning_curves",
         "base_name",
+        "events_since",
         "events_until",
         "created_at",
         "by",
@@ -40,7 +44,10 @@ class TunedEncoderAdmin(ReadOnlyAdmin):
         """What decides, each guard rail, and the verdict in words."""
         verdict = encoder.report.get("verdict")
         if verdict is None:
-            return str(_("It is being measured, or its training was broken off."))
+            is_broken = encoder.state == TunedEncoder.State.BROKEN
+            return str(
+                _("It was broken off before it was measured.") if is_broken else _("It is being measured.")
+            )
         reasons = [str(_REASONS.get(reason, reason)) for reason in verdict["reasons"]]
         words = "; ".join(reasons) if reasons else _("better, taken over")
         figures = verdict["figures"]
@@ -64,6 +71,12 @@ class TunedEncoderAdmin(ReadOnlyAdmin):
             f"{figures['low']:+.4f}",
             f"{figures['high']:+.4f}",
         )
+
+    @admin.display(description=_("learning curves"))
+    def learning_curves(self, encoder: TunedEncoder) -> SafeString | str:
+        """Each as a picture, in words and in numbers."""
+        shown = format_html_join("", "{}", ((figure(one),) for one in tuning_pictures.curves(encoder)))
+        return shown or str(_("There are none: it ended before its first measurement."))
 
     @admin.display(description=_("report"))
     def report_text(self, encoder: TunedEncoder) -> SafeString:

@@ -14,10 +14,20 @@ from llmrec_plugin.services import drift, runs, search_weights
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    list_display = ["started_at", "document", "outcome", "took", "by", "reason", "model_version"]
-    list_filter = ["document", "state"]
+    list_display = ["started_at", "document", "kind", "outcome", "took", "by", "reason", "model_version"]
+    list_filter = ["document", "kind", "state"]
     list_select_related = ["model_version"]
-    fields = ["document", "outcome", "started_at", "finished_at", "by", "reason", "model_version", "erased"]
+    fields = [
+        "document",
+        "kind",
+        "outcome",
+        "started_at",
+        "finished_at",
+        "by",
+        "reason",
+        "model_version",
+        "erased",
+    ]
 
     @admin.display(description=_("outcome"), ordering="state")
     def outcome(self, run: TrainingRun) -> str:

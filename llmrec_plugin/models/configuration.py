@@ -132,7 +132,10 @@ class Configuration(models.Model):
         _("half-life of an event (days)"),
         default=90.0,
         validators=POSITIVE,
-        help_text=_("After this time an event counts half for the user's taste."),
+        help_text=_(
+            "After this time an event counts half for the user's taste. Where a training has learned more "
+            "than this, an event fades with each later one instead, as fast as fits the site's own events."
+        ),
     )
     history_length = models.PositiveIntegerField(
         _("events per user"),

@@ -10,9 +10,10 @@ class TunedEncoder(models.Model):
     """One tuned encoder; its weights are a folder of LLMREC["DATA_DIR"]/encoders named by their content."""
 
     class State(models.TextChoices):
-        MEASURING = "measuring", _("being measured")
+        MEASURING = "measuring", _("being measured and built")
         ACCEPTED = "accepted", _("better, taken over")
         REFUSED = "refused", _("not better, left aside")
+        BROKEN = "broken", _("broken off")
 
     document = models.CharField(_("document"), max_length=100)
     name = models.CharField(
@@ -24,6 +25,7 @@ class TunedEncoder(models.Model):
     base_options = models.JSONField(_("options of what it was made from"), default=dict, blank=True)
     base_id = models.CharField(_("identity of what it was made from"), max_length=64)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.MEASURING)
+    events_since = models.DateTimeField(_("interactions since"), null=True, blank=True)
     events_until = models.DateTimeField(_("interactions until"), null=True, blank=True)
     report = models.JSONField(
         _("report"), default=dict, help_text=_("Of the training, and of the comparison with what answered.")

@@ -9,7 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TrainingRun(models.Model):
-    """One attempt to learn anew; what answers changes only when it is done."""
+    """One attempt to learn anew, or to tune the encoder; what answers changes only when it is done."""
+
+    class Kind(models.TextChoices):
+        TRAINING = "training", _("training")
+        TUNING = "tuning", _("tuning of the encoder")
 
     class State(models.TextChoices):
         RUNNING = "running", _("running")
@@ -17,12 +21,13 @@ class TrainingRun(models.Model):
         FAILED = "failed", _("failed")
 
     document = models.CharField(_("document"), max_length=100)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.TRAINING)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.RUNNING)
     by = models.CharField(_("by"), max_length=150, help_text=_("User name or command."))
     reason = models.CharField(_("reason"), max_length=255, blank=True, default="")
     owner = models.CharField(max_length=64, editable=False)
     erased = models.PositiveIntegerField(
-        _("erased meanwhile"), default=0, help_text=_("Users erased while it ran, whom it may have read.")
+        _("erased meanwhile"), default=0, help_text=_("Users erased since it began, whom it may have read.")
     )
     error = models.TextField(_("error"), blank=True, default="")
     model_version = models.ForeignKey(

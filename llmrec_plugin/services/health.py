@@ -21,7 +21,7 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt
-from llmrec_plugin.models import IndexBatch, IndexVersion, TrainingRun
+from llmrec_plugin.models import IndexBatch, IndexVersion
 from llmrec_plugin.services import backlog, drift, queries, runs
 from llmrec_plugin.services.backlog import Backlog
 from llmrec_plugin.services.live import find_live_pair, live_pair
@@ -160,14 +160,17 @@ def _models() -> Iterator[Part]:
     """Whether learning works, and whether what was learned still holds; without either, lists go on."""
     trainings, drifts = runs.latest(), drift.latest()
     for label in registry.labels():
-        run, report, pair = trainings.get(label), drifts.get(label), find_live_pair(label)
+        outcomes, report = trainings.get(label, runs.Outcomes()), drifts.get(label)
+        pair = find_live_pair(label)
         live = pair.model_version if pair else None
         code, detail = OK, ""
         if report is not None and live is not None and report.model_version_id == live.pk:
             detail = "; ".join(drift.sentences(report))
             code = "drifting" if detail else OK
-        if run is not None and run.state == TrainingRun.State.FAILED:
-            code, detail = "training_failed", run.error
+        if outcomes.failed_tuning is not None:
+            code, detail = "tuning_failed", outcomes.failed_tuning.error
+        if outcomes.failed_training is not None:
+            code, detail = "training_failed", outcomes.failed_training.error
         yield Part(name=f"model {label}", code=code, detail=detail)
 
 

@@ -11,7 +11,6 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from llmrec_plugin.documents import registry
-from llmrec_plugin.models import TrainingRun
 from llmrec_plugin.services import drift, runs
 from llmrec_plugin.services.backlog import Backlog, waiting
 from llmrec_plugin.services.live import find_live_pair
@@ -73,6 +72,11 @@ class ModelCollector:
         failed = GaugeMetricFamily(
             "llmrec_training_failed", "1: the last training failed.", labels=["document"]
         )
+        untuned = GaugeMetricFamily(
+            "llmrec_tuning_failed",
+            "1: the last tuning of the encoder failed, within seven days.",
+            labels=["document"],
+        )
         area = GaugeMetricFamily(
             "llmrec_drift_auc",
             "How well new can be told from old; .5: not at all.",
@@ -84,15 +88,16 @@ class ModelCollector:
         for label, pair in pairs.items():
             if pair is not None and pair.model_version is not None:
                 age.add_metric([label], (timezone.now() - pair.model_version.created_at).total_seconds())
-            run = trainings.get(label)
-            failed.add_metric([label], run is not None and run.state == TrainingRun.State.FAILED)
+            outcomes = trainings.get(label, runs.Outcomes())
+            failed.add_metric([label], outcomes.failed_training is not None)
+            untuned.add_metric([label], outcomes.failed_tuning is not None)
             measured = drifts[label].report if label in drifts else {}
             for name in ("events", "queries"):
                 if (auc := measured.get(name, {}).get("auc")) is not None:
                     area.add_metric([label, name], auc)
             if (share := measured.get("unseen_share")) is not None:
                 unseen.add_metric([label], share)
-        yield from (age, failed, area, unseen)
+        yield from (age, failed, untuned, area, unseen)
 
 
 def exposition(accept: str) -> tuple[bytes, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.utils import timezone
 
@@ -18,11 +19,16 @@ from llmrec_plugin.models import (
     IndexVersion,
     ModelArtefact,
     ModelVersion,
+    TrainingRun,
     TunedEncoder,
 )
 from llmrec_plugin.services import leases
+from llmrec_plugin.training import job
 
 logger = logging.getLogger(__name__)
+
+TUNING_KEPT = timedelta(days=7)
+"""An interrupted tuning that is older is begun anew: its events are too old."""
 
 
 def drop_old(*, now: datetime | None = None) -> int:
@@ -82,7 +88,7 @@ def drop_encoders(*, now: datetime | None = None) -> int:
     being tuned nothing goes: its folder is there before any row says so.
     """
     now = now or timezone.now()
-    if any(leases.is_held(f"tune:{label}") for label in registry.labels()) or not tuned_folder().is_dir():
+    if _is_tuning() or not tuned_folder().is_dir():
         return 0
     since = now - timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
     kept = _encoders_in_use() | set(
@@ -98,6 +104,40 @@ def drop_encoders(*, now: datetime | None = None) -> int:
     if dropped:
         logger.info("dropped encoders count=%d", dropped)
     return dropped
+
+
+def tunings_folder() -> Path:
+    """Where encoders are tuned, each document in a folder of its own."""
+    return get_settings().data_dir / "training"
+
+
+def tuning_age(folder: Path, *, now: datetime) -> timedelta:
+    """Of the data that an encoder is tuned on there; the longest of all where there are none."""
+    path = folder / job.JOB
+    return timedelta(seconds=now.timestamp() - path.stat().st_mtime) if path.is_file() else timedelta.max
+
+
+def drop_tunings(*, now: datetime | None = None) -> int:
+    """Remove the data of tunings that were interrupted and will not be gone on with: they are too old, or
+    somebody whose words they may hold was erased. While an encoder is being tuned nothing goes. Returns how
+    many."""
+    now = now or timezone.now()
+    dropped = 0
+    if _is_tuning():
+        return 0
+    for folder in sorted(tunings_folder().glob("*")):
+        note = job.read_json(folder / job.JOB).get("note", {})
+        clean = TrainingRun.objects.filter(pk=note.get("run"), erased=0).exists()
+        if not clean or tuning_age(folder, now=now) >= TUNING_KEPT:
+            shutil.rmtree(folder, ignore_errors=True)
+            dropped += 1
+    if dropped:
+        logger.info("dropped tunings count=%d", dropped)
+    return dropped
+
+
+def _is_tuning() -> bool:
+    return any(leases.is_held(f"tune:{label}") for label in registry.labels())
 
 
 def _encoders_in_use() -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.utils.formats import date_format
@@ -11,9 +11,9 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion, TunedEncoder
+from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
-from llmrec_plugin.services import drift, item_map
+from llmrec_plugin.services import drift, item_map, tuning_pictures
 from llmrec_plugin.services.live import find_live_pair
 
 MOST_VERSIONS = 30
@@ -34,15 +34,15 @@ STEPS = {
 def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
     """Those of the document that there is something to show in; `colour` is the filter field that tells the
     items of the map apart, empty: whether people took them."""
-    ways: tuple[Callable[[], Picture | None], ...] = (
-        lambda: versions(label),
-        lambda: ladder(label),
-        lambda: calibration(label),
-        lambda: drift_over_time(label),
-        lambda: tuning(label),
-        lambda: item_map.draw(label, colour=colour),
+    ways: tuple[Callable[[], Iterable[Picture | None]], ...] = (
+        lambda: [versions(label)],
+        lambda: [ladder(label)],
+        lambda: [calibration(label)],
+        lambda: [drift_over_time(label)],
+        lambda: tuning_pictures.newest(label),
+        lambda: [item_map.draw(label, colour=colour)],
     )
-    return (picture for way in ways if (picture := way()) is not None)
+    return (picture for way in ways for picture in way() if picture is not None)
 
 
 def versions(label: str) -> Picture | None:
@@ -170,36 +170,6 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(middle - reach, 0.0), min(middle + reach, 1.0)
-
-
-def tuning(label: str) -> Picture | None:
-    """The learning curve of the newest tuned encoder."""
-    encoder = TunedEncoder.objects.filter(document=label).order_by("-id").first()
-    losses = encoder.report.get("training", {}).get("valid_loss", {}) if encoder else {}
-    curve = sorted((int(name[5:]), loss) for name, loss in losses.items() if name.startswith("step "))
-    if encoder is None or not curve:
-        return None
-    before = losses.get("before")
-    chart = Chart(
-        name=f"tuning-{label}",
-        title=_("Learning curve of the tuned encoder: %(document)s") % {"document": label},
-        description=_(
-            "The loss on pairs held back, measured while the encoder was tuned; lower is better, the dashed "
-            "line is the encoder as it was."
-        ),
-        series=(
-            Series(
-                name=_("loss"),
-                line=True,
-                marks=[Mark(x=step, y=loss, title=f"{step}: {loss:.4f}") for step, loss in curve],
-            ),
-        ),
-        x=Axis(name=_("steps")),
-        y=Axis(name=_("loss on pairs held back")),
-        thresholds=() if before is None else (Threshold(at=before, name=_("before")),),
-    )
-    rows = [(str(step), f"{loss:.4f}") for step, loss in curve]
-    return Picture(chart=chart, header=(_("steps"), _("loss")), rows=rows)
 
 
 def drift_over_time(label: str) -> Picture | None:

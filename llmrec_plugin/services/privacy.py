@@ -209,8 +209,9 @@ def erase_user(user_key: str) -> EraseReport:
 
 def _mark_for_retraining(user_key: str) -> list[int]:
     """Count the user in `report["erased"]` of each model version made after his first event came in, and in
-    trainings that run: what they have read already may hold him. A version that learned from events which
-    were deleted for their age since counts as well: nobody can tell any more whose they were."""
+    trainings that run and tunings that may be gone on with: what they have read already may hold him. A
+    version that learned from events which were deleted for their age since counts as well: nobody can tell
+    any more whose they were."""
     oldest = timezone.now() - timedelta(days=get_settings().EVENT_RETENTION_DAYS)
     received = (
         Interaction.objects.filter(user_key=user_key)
@@ -220,8 +221,12 @@ def _mark_for_retraining(user_key: str) -> list[int]:
     )
     marked: list[int] = []
     for row in received:
-        running = TrainingRun.objects.filter(document=row["document"], state=TrainingRun.State.RUNNING)
-        running.update(erased=F("erased") + 1)
+        reading = TrainingRun.objects.filter(
+            Q(state=TrainingRun.State.RUNNING)
+            | Q(state=TrainingRun.State.FAILED, kind=TrainingRun.Kind.TUNING),
+            document=row["document"],
+        )
+        reading.update(erased=F("erased") + 1)
         trained = ModelVersion.objects.select_for_update().filter(
             Q(created_at__gte=row["since"]) | Q(events_since__lt=oldest), document=row["document"]
         )
@@ -229,13 +234,15 @@ def _mark_for_retraining(user_key: str) -> list[int]:
             version.report = {**version.report, "erased": version.report.get("erased", 0) + 1}
             version.save(update_fields=["report"])
             marked.append(version.pk)
-        _mark_encoders(row["document"], since=row["since"])
+        _mark_encoders(row["document"], since=row["since"], oldest=oldest)
     return marked
 
 
-def _mark_encoders(label: str, *, since: datetime) -> None:
-    """Count the user in `report["erased"]` of each encoder that was tuned after his first event came in."""
-    tuned = TunedEncoder.objects.select_for_update().filter(document=label, created_at__gte=since)
+def _mark_encoders(label: str, *, since: datetime, oldest: datetime) -> None:
+    """The same in the encoders that were tuned."""
+    tuned = TunedEncoder.objects.select_for_update().filter(
+        Q(created_at__gte=since) | Q(events_since__lt=oldest), document=label
+    )
     for encoder in tuned.exclude(state=TunedEncoder.State.REFUSED):
         encoder.report = {**encoder.report, "erased": encoder.report.get("erased", 0) + 1}
         encoder.save(update_fields=["report"])
@@ -244,7 +251,7 @@ def _mark_encoders(label: str, *, since: datetime) -> None:
 def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     """Delete events, lists and records of learning older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose
     cursors have expired keep only what was shown, and nothing where the user gave no consent; of models
-    keep what `model_store` says."""
+    and tunings keep what `model_store` says."""
     now = now or timezone.now()
     settings = get_settings()
     oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -259,6 +266,7 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     DriftReport.objects.filter(at__lt=oldest).delete()
     models = model_store.drop_old(now=now)
     encoders = model_store.drop_encoders(now=now)
+    model_store.drop_tunings(now=now)
     stripped = sum(_strip(chunk) for chunk in _chunks(expired.exclude(extra={})))
     logger.info(
         "retention interactions=%d impressions=%d pages_stripped=%d", interactions, old + transient, stripped

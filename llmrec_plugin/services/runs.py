@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -29,7 +30,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
 from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
-from llmrec_plugin.services import leases, privacy, search_weights, training
+from llmrec_plugin.services import leases, model_store, privacy, search_weights, training
 from llmrec_plugin.services.live import LivePair, find_live_pair
 from llmrec_plugin.types import Progress
 
@@ -39,6 +40,32 @@ LOST = gettext_noop("The process ended without a word: it was killed, or had no 
 LAST_WORDS = 60
 """Seconds that a process has to end in once its time budget is over, before it is killed."""
 MOST_WORDS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """The newest training of a document and the newest tuning of its encoder; None: there was none."""
+
+    training: TrainingRun | None = None
+    tuning: TrainingRun | None = None
+
+    @property
+    def failed_training(self) -> TrainingRun | None:
+        """What keeps the model from being learned anew; a tuning that was taken over learned it, too."""
+        run, other = self.training, self.tuning
+        if run is None or run.state != TrainingRun.State.FAILED:
+            return None
+        learned = other is not None and other.pk > run.pk and other.model_version_id is not None
+        return None if learned else run
+
+    @property
+    def failed_tuning(self) -> TrainingRun | None:
+        """For as long as it can be gone on with: nobody is bound to tune, so it is not said for ever."""
+        run = self.tuning
+        if run is None or run.state != TrainingRun.State.FAILED:
+            return None
+        age = timezone.now() - (run.finished_at or run.started_at)
+        return run if age < model_store.TUNING_KEPT else None
 
 
 def why_due(label: str) -> str:
@@ -100,12 +127,19 @@ def train(
 
 
 @contextmanager
-def on_record(label: str, *, by: str, reason: str = "", seconds: int | None = None) -> Iterator[TrainingRun]:
+def on_record(
+    label: str,
+    *,
+    by: str,
+    reason: str = "",
+    seconds: int | None = None,
+    kind: str = TrainingRun.Kind.TRAINING,
+) -> Iterator[TrainingRun]:
     """A row that says how the work within ended; the work sets its `model_version`, if one came of it.
 
     Raises LeaseLost while another training of the document runs, and TrainingStopped.
     """
-    run = _begin(label, by=by, reason=reason)
+    run = _begin(label, by=by, reason=reason, kind=kind)
     try:
         with _stoppable(seconds):
             yield run
@@ -115,18 +149,20 @@ def on_record(label: str, *, by: str, reason: str = "", seconds: int | None = No
     _succeed(run, run.model_version)
 
 
-def _begin(label: str, *, by: str, reason: str) -> TrainingRun:
+def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
     settle()
     registry.get(label)
     try:
         with transaction.atomic():
             return TrainingRun.objects.create(
-                document=label, by=by, reason=reason[:255], owner=leases.own_prefix()
+                document=label, kind=kind, by=by, reason=reason[:255], owner=leases.own_prefix()
             )
     except IntegrityError:
         running = TrainingRun.objects.filter(document=label, state=TrainingRun.State.RUNNING).first()
         by_whom = f" by {running.by} since {running.started_at:%Y-%m-%d %H:%M} UTC" if running else ""
-        raise LeaseLost(f'"{label}" is being trained{by_whom}; wait for it, or stop it.') from None
+        tuned = running is not None and running.kind == TrainingRun.Kind.TUNING
+        doing = f'The encoder of "{label}" is being tuned' if tuned else f'"{label}" is being trained'
+        raise LeaseLost(f"{doing}{by_whom}; wait for it, or stop it.") from None
 
 
 def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
@@ -144,8 +180,8 @@ def _fail(run: TrainingRun, error: BaseException) -> None:
     try:
         _close(TrainingRun.objects.filter(pk=run.pk), _in_words(error))
     except DatabaseError:  # a full disk, perhaps; `settle` finds the run without its process
-        logger.exception("the outcome of a training cannot be stored document=%s", run.document)
-    logger.error("training failed document=%s error=%s", run.document, type(error).__name__)
+        logger.exception("the outcome of a %s cannot be stored document=%s", run.kind, run.document)
+    logger.error("%s failed document=%s error=%s", run.kind, run.document, type(error).__name__)
 
 
 def _in_words(error: BaseException) -> str:
@@ -184,10 +220,13 @@ def is_lost(run: TrainingRun) -> bool:
     return timezone.now() - run.started_at > leases.term() and not any(map(leases.is_held, names))
 
 
-def latest() -> dict[str, TrainingRun]:
-    """The newest run of each document; one whose process is gone is shown as failed."""
-    newest = TrainingRun.objects.order_by().values("document").annotate(newest=Max("pk")).values("newest")
-    return {run.document: seen(run) for run in TrainingRun.objects.filter(pk__in=newest)}
+def latest() -> dict[str, Outcomes]:
+    """What became last of each document; a run whose process is gone is shown as failed. One query."""
+    newest = TrainingRun.objects.order_by().values("document", "kind").annotate(newest=Max("pk"))
+    found: dict[str, dict[str, TrainingRun]] = {}
+    for run in TrainingRun.objects.filter(pk__in=newest.values("newest")):
+        found.setdefault(run.document, {})[run.kind] = seen(run)
+    return {label: Outcomes(**kinds) for label, kinds in found.items()}
 
 
 def seen(run: TrainingRun) -> TrainingRun:

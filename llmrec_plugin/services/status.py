@@ -44,6 +44,9 @@ class DocumentStatus:
     """When the training began that runs now; None: none does."""
     training_error: str
     """Why the last training failed, in words; empty: it did not."""
+    tuning_since: datetime | None
+    tuning_error: str
+    """The same of tuning the encoder."""
     drift: tuple[str, ...]
     """In what way people do other things than the live model learned from, in words."""
     items: int | None
@@ -87,6 +90,10 @@ class DocumentStatus:
             found.append(_("The encoder knows erased users: run `manage.py llmrec train --encoder`."))
         if self.training_error:
             found.append(_("The last training failed, what was live stays: %s") % self.training_error)
+        if self.tuning_error:
+            found.append(
+                _("The last tuning of the encoder failed, what was live stays: %s") % self.tuning_error
+            )
         if self.drift:
             found.append(_("Drift: %s.") % "; ".join(self.drift))
         return tuple(found)
@@ -155,7 +162,7 @@ def collect() -> Status:
     documents = tuple(
         _document_status(
             document,
-            training=trainings.get(document.label),
+            outcomes=trainings.get(document.label, runs.Outcomes()),
             measured=drifts.get(document.label),
             backlog=backlogs.get(document.label, Backlog()),
             building=building.get(document.label, ""),
@@ -184,7 +191,7 @@ def _backend_error() -> str:
 def _document_status(
     document: SearchDocument[Any],
     *,
-    training: TrainingRun | None,
+    outcomes: runs.Outcomes,
     measured: DriftReport | None,
     backlog: Backlog,
     building: str,
@@ -193,7 +200,6 @@ def _document_status(
     pair = _live(document.label)
     version = pair.index_version if pair else None
     model = pair.model_version if pair else None
-    state = training.state if training else None
     applies = measured is not None and model is not None and measured.model_version_id == model.pk
     return DocumentStatus(
         label=document.label,
@@ -205,8 +211,10 @@ def _document_status(
         trained_at=model.created_at if model else None,
         retraining_due=bool(model and model.report.get("erased")),
         retuning_due=bool(version and knows_erased(version)),
-        training_since=training.started_at if training and state == TrainingRun.State.RUNNING else None,
-        training_error=training.error if training and state == TrainingRun.State.FAILED else "",
+        training_since=_began(outcomes.training),
+        training_error=outcomes.failed_training.error if outcomes.failed_training else "",
+        tuning_since=_began(outcomes.tuning),
+        tuning_error=outcomes.failed_tuning.error if outcomes.failed_tuning else "",
         drift=tuple(drift.sentences(measured)) if measured is not None and applies else (),
         items=_count(version) if version and reachable else None,
         backlog=backlog.entries,
@@ -214,6 +222,11 @@ def _document_status(
         oldest=backlog.oldest,
         stale=_differences(document, version) if version else (),
     )
+
+
+def _began(run: TrainingRun | None) -> datetime | None:
+    """When it did, if it goes on now."""
+    return run.started_at if run is not None and run.state == TrainingRun.State.RUNNING else None
 
 
 def _live(label: str) -> LivePair | None:
@@ -259,6 +272,9 @@ def _document_lines(document: DocumentStatus) -> Iterator[str]:
     if document.training_since is not None:
         since = timezone.localtime(document.training_since).isoformat(" ", "minutes")
         yield "  " + _("training since %(at)s") % {"at": since}
+    if document.tuning_since is not None:
+        since = timezone.localtime(document.tuning_since).isoformat(" ", "minutes")
+        yield "  " + _("the encoder is being tuned since %(at)s") % {"at": since}
     if document.building:
         yield "  " + _("under construction: %(name)s") % {"name": document.building}
     if document.backlog:

@@ -7,22 +7,20 @@ on the latest events -> a new index version, filled while the old one answers ->
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.db import DatabaseError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
-from llmrec_plugin.encoders.description import ModelDescription, describe
+from llmrec_plugin.encoders.base import load_encoder
 from llmrec_plugin.encoders.sources import TUNED, tuned_folder
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import InvalidRequest
@@ -32,6 +30,7 @@ from llmrec_plugin.models import (
     Embedding,
     IndexVersion,
     ModelVersion,
+    TrainingRun,
     TunedEncoder,
 )
 from llmrec_plugin.services import embedding, leases, runs, training, tuning_process
@@ -39,11 +38,12 @@ from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.projection import prepared_items
-from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, make_training_data, on_rows
+from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, judged_from, on_rows
 from llmrec_plugin.services.tuning_gate import Arena, Verdict, judge
+from llmrec_plugin.services.tuning_jobs import Order, prepare
 from llmrec_plugin.services.tuning_source import source_texts
-from llmrec_plugin.training import job
-from llmrec_plugin.training.base import BaseModel, TrainingOptions, TrainingReport
+from llmrec_plugin.training import card
+from llmrec_plugin.training.base import TrainingOptions, TrainingReport
 from llmrec_plugin.types import Matrix, Progress
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,6 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 MOST_ITEMS = 20_000
 """Items that two encoders are compared on: those with the most events first."""
-JOB_KEPT = timedelta(days=7)
-"""An interrupted training that is older is begun anew: its events are too old."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +69,9 @@ def tune(
     *,
     options: TrainingOptions,
     by: str = "command",
+    reason: str = "",
     now: datetime | None = None,
+    seconds: int | None = None,
     restart: bool = False,
     source: str = "",
     progress: Progress | None = None,
@@ -79,37 +79,52 @@ def tune(
     """Tune, compare and, if it is better, make live; whatever fails leaves the live pair as it is.
 
     Interrupted and called again with the same options it goes on from the last checkpoint, unless
-    `restart`. `source`: the label or file of items that the option adversarial unlearns the difference to.
+    `restart`, or somebody was erased meanwhile. After `seconds` all of it is stopped, while the option of
+    that name ends the training alone. `source`: the label or file of items that the option adversarial
+    unlearns the difference to.
+
     Raises InvalidRequest for a source without that option or the reverse, NotBuilt, LeaseLost while
-    another one runs, TrainingFailed, ConfigurationError.
+    another one runs, TrainingFailed, TrainingStopped, ConfigurationError.
     """
     now = now or timezone.now()
     pair = live_pair(label)
     texts = _source(label, source, options)
-    recorded = runs.on_record(label, by=by, reason=_("the encoder is tuned"))
-    with recorded as run, leases.hold(f"tune:{label}") as lease:
-        document = registry.get(label)
-        base = document.encoder_spec()
-        description = describe(base)
+    recorded = runs.on_record(label, by=by, reason=reason, seconds=seconds, kind=TrainingRun.Kind.TUNING)
+    with recorded as run, leases.hold(f"tune:{label}", heartbeat=True) as lease:
+        base = registry.get(label).encoder_spec()
         behaviour = behaviour_of(label, now=now)
         lease.beat()
-        folder = job_folder(label)
-        if restart or not _unfinished(folder, description, options, texts):
-            shutil.rmtree(folder, ignore_errors=True)
-            _write_job(folder, base, description, behaviour, options, texts)
+        order = Order(label=label, base=base, options=options, source=texts, run=run.pk)
+        folder, facts = prepare(order, behaviour, restart=restart)
         lease.beat()
         trained = tuning_process.run(folder, beat=lease.beat, progress=progress)
-        encoder = _record(document, base, trained, behaviour, by=by)
-        verdict = _compare(document, encoder, pair, behaviour, lease.beat)
-        _decide(encoder, verdict)
+        with _recorded(order, trained, facts, by=by) as encoder:
+            report = _try(encoder, trained, pair, behaviour, lease.beat, now=now)
+        run.model_version = report.model_version
         shutil.rmtree(folder, ignore_errors=True)
-        if not verdict.accepted:
-            return TuningReport(encoder=encoder, training=trained, verdict=verdict)
-        lease.beat()
-        spec = tuned_spec(encoder.name, base)
-        built = build(label, spec=spec, promote=False, by=by)
-        model = training.fit(label, index_version=built.index_version, now=now, by=by)
-        run.model_version = model
+    return report
+
+
+def _try(
+    encoder: TunedEncoder,
+    trained: TrainingReport,
+    pair: LivePair,
+    behaviour: Behaviour,
+    beat: Callable[[], None],
+    *,
+    now: datetime,
+) -> TuningReport:
+    """Compare it with what is live, and make it so if it is better."""
+    document = registry.get(encoder.document)
+    verdict = _compare(document, encoder, pair, behaviour, beat)
+    _decide(encoder, verdict)
+    if not verdict.accepted:
+        return TuningReport(encoder=encoder, training=trained, verdict=verdict)
+    beat()
+    spec = tuned_spec(encoder.name, document.encoder_spec())
+    built = build(document.label, spec=spec, promote=False, by=encoder.by)
+    model = training.fit(document.label, index_version=built.index_version, now=now, by=encoder.by)
+    _settle(encoder, TunedEncoder.State.ACCEPTED)
     return TuningReport(
         encoder=encoder,
         training=trained,
@@ -117,12 +132,6 @@ def tune(
         index_version=built.index_version,
         model_version=model,
     )
-
-
-def job_folder(label: str) -> Path:
-    """Where the training of a document is kept while it runs."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", label)
-    return get_settings().data_dir / "training" / plain
 
 
 def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...]:
@@ -135,70 +144,49 @@ def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...
     return source_texts(source, own=label) if source else ()
 
 
-def _unfinished(
-    folder: Path, description: ModelDescription, options: TrainingOptions, source: Sequence[str]
-) -> bool:
-    """Whether the same training was begun before and can be gone on with."""
-    path = folder / job.JOB
-    plain = job.read_json(path)
-    if not plain:
-        return False
-    age = timezone.now().timestamp() - path.stat().st_mtime
-    same = plain["options"] == asdict(options) and plain["base"]["folder"] == str(description.folder)
-    if source:
-        prompted = [description.document_prompt + text for text in source]
-        same = same and plain["texts"][-len(prompted) :] == prompted
-    return same and age < JOB_KEPT.total_seconds()
+@contextmanager
+def _recorded(
+    order: Order, trained: TrainingReport, facts: Mapping[str, Any], *, by: str
+) -> Iterator[TunedEncoder]:
+    """The row of the encoder, while it is compared and built; if that does not come to its end, it says so.
 
-
-def _write_job(
-    folder: Path,
-    base: EncoderSpec,
-    description: ModelDescription,
-    behaviour: Behaviour,
-    options: TrainingOptions,
-    source: Sequence[str],
-) -> None:
-    model = BaseModel(
-        folder=str(description.folder),
-        name=base.name,
-        pooling=description.pooling,
-        license=description.license,
-        query_prompt=description.query_prompt,
-        document_prompt=description.document_prompt,
-    )
-    data = make_training_data(
-        behaviour,
-        load_encoder(base),
-        options,
-        prompts=(description.query_prompt, description.document_prompt),
-        source=source,
-    )
-    job.write_job(folder, model, data, options, tuned_folder())
-
-
-def _record(
-    document: SearchDocument[Any],
-    base: EncoderSpec,
-    trained: TrainingReport,
-    behaviour: Behaviour,
-    *,
-    by: str,
-) -> TunedEncoder:
+    Whoever was erased since the data were read counts as known to it, as in `privacy.erase_user`, which
+    marks the row itself from here on.
+    """
     name = TUNED + Path(trained.folder).name
-    spec = tuned_spec(name, base)
-    return TunedEncoder.objects.create(
-        document=document.label,
-        name=name,
-        options=dict(spec.options),
-        encoder_id=load_encoder(spec).id,
-        base_name=base.name,
-        base_options=dict(base.options),
-        base_id=load_encoder(base).id,
-        events_until=behaviour.until,
-        report={"training": {**asdict(trained), "folder": Path(trained.folder).name}},
-        by=by,
-    )
+    spec = tuned_spec(name, order.base)
+    identities = [load_encoder(one).id for one in (spec, order.base)]
+    report: dict[str, Any] = {
+        "training": {**asdict(trained), "folder": Path(trained.folder).name},
+        "data": dict(facts),
+    }
+    with transaction.atomic():
+        erased = TrainingRun.objects.select_for_update().get(pk=order.run).erased
+        broken_off = TunedEncoder.objects.filter(document=order.label, state=TunedEncoder.State.MEASURING)
+        broken_off.update(state=TunedEncoder.State.BROKEN)  # by a kill: nobody else tunes this document now
+        encoder = TunedEncoder.objects.create(
+            document=order.label,
+            name=name,
+            options=dict(spec.options),
+            encoder_id=identities[0],
+            base_name=order.base.name,
+            base_options=dict(order.base.options),
+            base_id=identities[1],
+            events_since=_moment(facts["first"]),
+            events_until=_moment(facts["last"]),
+            report={**report, "erased": erased} if erased else report,
+            by=by,
+        )
+    try:
+        yield encoder
+    except BaseException:
+        with suppress(DatabaseError):  # a full disk, perhaps; the next tuning finds the row as it is
+            _settle(encoder, TunedEncoder.State.BROKEN)
+        raise
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _compare(
@@ -293,10 +281,7 @@ def _vectors(version: IndexVersion, keys: Sequence[str]) -> Matrix:
 
 def _late_clicks(behaviour: Behaviour) -> list[tuple[str, str]]:
     """Of the time that neither encoder has seen."""
-    times = behaviour.events.times
-    start = behaviour.split.test.start
-    begin = times[start] if start < len(times) else np.inf
-    clicks = behaviour.clicks
+    begin, clicks = judged_from(behaviour), behaviour.clicks
     return [
         (clicks.queries[place], behaviour.keys[clicks.items[place]])
         for place in np.flatnonzero(clicks.times >= begin).tolist()
@@ -305,18 +290,30 @@ def _late_clicks(behaviour: Behaviour) -> list[tuple[str, str]]:
 
 def _decide(encoder: TunedEncoder, verdict: Verdict) -> None:
     """Keep the outcome; of an encoder that was refused nothing but the record stays."""
-    encoder.state = TunedEncoder.State.ACCEPTED if verdict.accepted else TunedEncoder.State.REFUSED
-    encoder.report = {**encoder.report, "verdict": _jsonable(asdict(verdict))}
-    encoder.save(update_fields=["state", "report"])
     logger.info(
         "encoder tuned document=%s accepted=%s reasons=%s",
         encoder.document,
         verdict.accepted,
         ",".join(verdict.reasons),
     )
-    if not verdict.accepted and not IndexVersion.objects.filter(encoder_id=encoder.encoder_id).exists():
+    figures = _jsonable(asdict(verdict))
+    folder = tuned_folder() / encoder.name.removeprefix(TUNED)
+    if verdict.accepted:
+        _settle(encoder, TunedEncoder.State.MEASURING, verdict=figures)
+        card.tell_worth(folder, figures["figures"])
+        return
+    _settle(encoder, TunedEncoder.State.REFUSED, verdict=figures)
+    if not IndexVersion.objects.filter(encoder_id=encoder.encoder_id).exists():
         Embedding.objects.filter(document=encoder.document, encoder_id=encoder.encoder_id).delete()
-        shutil.rmtree(tuned_folder() / encoder.name.removeprefix(TUNED), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settle(encoder: TunedEncoder, state: str, **found: Any) -> None:
+    """Store where it stands; what was marked in its report meanwhile stays."""
+    with transaction.atomic():
+        stored = TunedEncoder.objects.select_for_update().get(pk=encoder.pk)
+        encoder.state, encoder.report = state, {**stored.report, **found}
+        encoder.save(update_fields=["state", "report"])
 
 
 def _jsonable(value: Any) -> Any:

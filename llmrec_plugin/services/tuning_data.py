@@ -39,6 +39,7 @@ CHUNK = 500
 LEAST_TRAIN, LEAST_VALID = 50, 20
 """Pairs without which nothing is tuned."""
 MOST_VALID = 1_000
+"""They are measured again and again."""
 NEIGHBOURS_DISTILLED = 10
 """Of each item; the strongest ones hold most of the weight."""
 
@@ -98,6 +99,11 @@ def behaviour_of(label: str, *, now: datetime) -> Behaviour:
         since=None if not len(events) else datetime.fromtimestamp(float(events.times[0]), tz=now.tzinfo),
         until=data.until,
     )
+
+
+def judged_from(behaviour: Behaviour) -> float:
+    """When the events begin that nothing is learned from or chosen by; infinite: there are none."""
+    return _span(behaviour, behaviour.split.test)[0]
 
 
 def on_rows(events: Events, items: NDArray[np.int64]) -> Events:
@@ -174,6 +180,7 @@ def make_training_data(
     if options.loss == "distillation":
         neighbours = _neighbours(events.part(split.train), items)
     train, valid = _pairs(behaviour, queries, neighbours, options, rng)
+    valid = _drawn(valid, MOST_VALID, rng)
     if len(train) < LEAST_TRAIN or len(valid) < LEAST_VALID:
         raise TrainingFailed(
             f"{len(events)} interactions make {len(train)} pairs to learn from and {len(valid)} to stop by; "
@@ -204,6 +211,7 @@ def make_training_data(
             "interactions": len(events),
             "first": behaviour.since.isoformat() if behaviour.since else "",
             "last": behaviour.until.isoformat() if behaviour.until else "",
+            "held back from learning since": _moment(behaviour, judged_from(behaviour)),
             "items with interactions": items,
             "searches that led to an item": len(behaviour.clicks.items),
             **({"texts of the source": len(source)} if source else {}),
@@ -226,7 +234,10 @@ def _pairs(
     events, split = behaviour.events, behaviour.split
     history = 1 if neighbours is not None else options.history
     if options.loss == "mse":
-        return tuple(_rated(behaviour, window, history=history) for window in (0, 1))  # type: ignore[return-value]
+        return (
+            _rated(behaviour, split.train, history=history),
+            _rated(behaviour, split.valid, history=history),
+        )
     train, valid = (
         joined(
             [
@@ -245,9 +256,7 @@ def _pairs(
 
 def _clicked(behaviour: Behaviour, queries: Sequence[str], window: slice, *, history: int) -> Pairs:
     """From the words of a search to what was taken of its results, within the time of the window."""
-    times = behaviour.events.times
-    begin = times[window.start] if window.start else -np.inf
-    end = times[window.stop] if window.stop < len(times) else np.inf
+    begin, end = _span(behaviour, window)
     clicks = behaviour.clicks
     number = {query: len(behaviour.keys) + place for place, query in enumerate(queries)}
     chosen = np.flatnonzero((clicks.times >= begin) & (clicks.times < end))
@@ -258,17 +267,16 @@ def _clicked(behaviour: Behaviour, queries: Sequence[str], window: slice, *, his
     )
 
 
-def _rated(behaviour: Behaviour, part: int, *, history: int) -> Pairs:
-    """From what a user liked before, the better half of the scale, to what he rated next, with the rating;
-    `part`: 0 to learn from, 1 to stop by."""
+def _rated(behaviour: Behaviour, window: slice, *, history: int) -> Pairs:
+    """From what a user liked before, the better half of the scale, to what he rated next, with the rating,
+    within the time of the window."""
+    begin, end = _span(behaviour, window)
     ratings = behaviour.ratings
-    split = temporal_split(Events(ratings.users, ratings.items, ratings.times))
-    window = (split.train, split.valid)[part]
     liked: dict[int, list[int]] = {}
     left, right, value = [], [], []
-    for place in range(window.stop):
+    for place in range(int(np.searchsorted(ratings.times, end))):
         user, item = int(ratings.users[place]), int(ratings.items[place])
-        if place >= window.start and liked.get(user):
+        if ratings.times[place] >= begin and liked.get(user):
             left.append(liked[user][-history:])
             right.append(item)
             value.append(float(ratings.values[place]))
@@ -277,15 +285,37 @@ def _rated(behaviour: Behaviour, part: int, *, history: int) -> Pairs:
     return make_pairs(left, right, history=history, value=value)
 
 
+def _span(behaviour: Behaviour, window: slice) -> tuple[float, float]:
+    """When the window of the events begins and when it is over: what is no event keeps to the same times, or
+    the judgement on the last window would be on what was learned from."""
+    times = behaviour.events.times
+
+    def edge(place: int) -> float:
+        return -np.inf if not place else float(times[place]) if place < len(times) else np.inf
+
+    return edge(window.start), edge(window.stop)
+
+
+def _moment(behaviour: Behaviour, at: float) -> str:
+    """In words of ISO 8601; empty for one that is not in time."""
+    if behaviour.until is None or not np.isfinite(at):
+        return ""
+    return datetime.fromtimestamp(at, tz=behaviour.until.tzinfo).isoformat()
+
+
 def _vectors(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) -> Matrix:
     return np.concatenate([encoder.encode_document(list(texts)), encoder.encode_query(list(queries))])
 
 
 def _chosen(pairs: Pairs, vectors: Matrix, options: TrainingOptions, rng: np.random.Generator) -> Pairs:
     """At most as many pairs as the options say."""
-    if len(pairs) <= options.most_pairs:
-        return pairs
-    if not options.coreset:
-        return pairs.part(np.sort(rng.choice(len(pairs), size=options.most_pairs, replace=False)))
+    if len(pairs) <= options.most_pairs or not options.coreset:
+        return _drawn(pairs, options.most_pairs, rng)
     sides = np.concatenate([vectors[pairs.left[:, -1]], vectors[pairs.right]], axis=1)
     return pairs.part(k_centre(sides, options.most_pairs, rng=rng))
+
+
+def _drawn(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
+    if len(pairs) <= most:
+        return pairs
+    return pairs.part(np.sort(rng.choice(len(pairs), size=most, replace=False)))

@@ -5,20 +5,41 @@ What it takes of memory goes back to the system with it, and when it dies nothin
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.training import job
 
+LOCK = "lock"
 TOLD_EVERY = 1.0
 
 
 def main(folder: Path) -> int:
-    """0 when result.json is written, 1 when error.json says why not."""
+    """0 when result.json is written, 1 when error.json says why not.
+
+    One after the other: a process whose parent was killed may still be writing its last checkpoint.
+    """
+    with _alone(folder):
+        return _train(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / LOCK).open("w") as lock:
+        if os.name != "nt":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _train(folder: Path) -> int:
     for name in (job.ERROR, job.REPORT):
         (folder / name).unlink(missing_ok=True)
     told = 0.0

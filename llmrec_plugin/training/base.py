@@ -202,8 +202,13 @@ class TrainingReport:
     """The step of the checkpoint that it went on from; 0: from the start."""
     best_step: int
     valid_loss: Mapping[str, float]
-    """"before", "after" and, step by step, "step N"."""
-    train_loss: Sequence[float]
+    """"before" and "after", of what was kept."""
+    metric: str
+    """What is measured on the later pairs beside the loss, higher is better: "NDCG@10" of what followed among
+    all that followed in them, or "AUC" of good ratings among all."""
+    curve: Sequence[Mapping[str, float | None]]
+    """How it went: "step" and "epoch", and at each the loss of what was learned from since the step before
+    ("train_loss"), and "valid_loss" and "metric" on the later pairs; None: not measured there."""
 
 
 class Trainer(Protocol):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions, TrainingReport
 
+logger = logging.getLogger(__name__)
+
 UNKNOWN_LICENSE = "unknown"
+WORTH = "## What it is worth"
+COLUMNS = ("train_loss", "valid_loss", "metric")
 
 
 def model_card(
@@ -18,6 +24,9 @@ def model_card(
     """Markdown with the front matter that model hubs read."""
     license_name = base.license or UNKNOWN_LICENSE
     losses = "\n".join(f"| {name} | {value:.4f} |" for name, value in report["valid_loss"].items())
+    curve = "\n".join(
+        "| " + " | ".join(_number(row[name]) for name in ("step", *COLUMNS)) + " |" for row in report["curve"]
+    )
     facts = "\n".join(f"| {name} | {value} |" for name, value in data.facts.items())
     changed = {
         one.name: getattr(options, one.name)
@@ -58,9 +67,41 @@ Options other than the defaults: `{json.dumps(changed, sort_keys=True)}`
 |---|---|
 {losses}
 
-What it is worth to visitors is measured by the site that made it, on events later than these, and stands in
-the report of its row in the site's admin (tuned encoders).
+| step | training loss | loss on the later pairs | {report["metric"]} on the later pairs |
+|---|---|---|---|
+{curve}
+
+{WORTH}
+
+Not measured yet: the site that made it measures it on events later than these.
 """
+
+
+def tell_worth(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Write into the card of the model in `folder` what the site measured; a card that cannot be written
+    stays as it is. `figures` are those of the verdict."""
+    path = folder / "README.md"
+    rows = {figures["metric"]: figures, **figures["guard_rails"]}
+    table = "\n".join(
+        f"| {name} | {_number(row['before'])} | {_number(row['after'])} |" for name, row in rows.items()
+    )
+    told = (
+        f"On the site's {figures['cases']} latest events, which nothing was learned from or chosen by, each "
+        "with the best that is made of its vectors. "
+        f"Gain {figures['gain']:+.4f} (interval {figures['low']:+.4f} to {figures['high']:+.4f}).\n\n"
+        f"| | before | tuned |\n|---|---|---|\n{table}\n"
+    )
+    try:
+        known = path.read_text(encoding="utf-8").partition(WORTH)[0]
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(f"{known}{WORTH}\n\n{told}", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        logger.warning("the card of an encoder stays as it was error=%s", type(error).__name__)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def report_json(report: TrainingReport, options: TrainingOptions, base: BaseModel) -> str:

@@ -26,10 +26,19 @@ WORK = "checkpoints"
 _PAIRS = ("left", "right", "value", "negative")
 
 
-def write_job(folder: Path, base: BaseModel, data: TrainingData, options: TrainingOptions, out: Path) -> None:
+def write_job(
+    folder: Path,
+    base: BaseModel,
+    data: TrainingData,
+    options: TrainingOptions,
+    out: Path,
+    *,
+    note: Mapping[str, Any] | None = None,
+) -> None:
     """All that the training needs; job.json comes last, so that a folder with it is complete.
 
-    Raises TrainingFailed where it cannot be written, as on a full disk.
+    `note`: what whoever wrote it wants to find in it again. Raises TrainingFailed
+    where it cannot be written, as on a full disk.
     """
     from safetensors.numpy import save_file
 
@@ -53,6 +62,7 @@ def write_job(folder: Path, base: BaseModel, data: TrainingData, options: Traini
         "items": data.items,
         "known.size": data.known.size,
         "facts": dict(data.facts),
+        "note": dict(note or {}),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

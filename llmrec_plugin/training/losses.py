@@ -16,6 +16,7 @@ from torch.nn import functional
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.neighbours import Neighbours
 from llmrec_plugin.learning.pairs import Known
+from llmrec_plugin.training.measuring import Measured, ndcg_at_10, rating_auc
 from llmrec_plugin.types import Matrix
 
 GAMMA = 0.8
@@ -38,8 +39,11 @@ def embed(model: Any, features: Mapping[str, Tensor]) -> Tensor:
 class PairLoss(nn.Module):
     """Common to all tasks on pairs: the vectors of both sides, and the anchor to the encoder as it was.
 
-    The anchor counts while the model is being tuned; validation measures the task alone.
+    The anchor counts while the model is being tuned; validation measures the task alone, and keeps its
+    vectors for `worth`.
     """
+
+    metric = "NDCG@10"
 
     def __init__(self, model: Any, known: Known, *, scale: float, anchor: float, frozen: Matrix | None):
         super().__init__()
@@ -48,6 +52,7 @@ class PairLoss(nn.Module):
         self.scale = scale
         self.anchor = anchor if frozen is not None else 0.0
         self.frozen = None if frozen is None or not anchor else torch.from_numpy(np.asarray(frozen))
+        self.measured: list[Measured] = []
 
     def forward(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
         value = labels[:, 0]
@@ -69,10 +74,21 @@ class PairLoss(nn.Module):
         users = functional.normalize(torch.stack(parts).sum(dim=0), dim=1)
         targets = vectors(left.shape[1], right)
         rivals = vectors(left.shape[1] + 1, negative) if bool((negative >= 0).any()) else None
+        if not self.model.training:
+            whole = (users, targets, right, left, value)
+            self.measured.append(Measured(*(part.detach().cpu().numpy() for part in whole)))
         loss = {"task": self.task(users, targets, rivals, rows, value)}
         if self.frozen is not None and self.model.training:
             loss["anchor"] = self.anchor * _distance(encoded, self.frozen)
         return loss
+
+    def worth(self) -> float:
+        """Of the `metric` on the pairs that were measured since it was asked last; NaN without any."""
+        batches, self.measured = self.measured, []
+        return self.measure(batches) if batches else float("nan")
+
+    def measure(self, batches: Sequence[Measured]) -> float:
+        return ndcg_at_10(batches)
 
     def task(
         self, users: Tensor, targets: Tensor, rivals: Tensor | None, rows: Tensor, value: Tensor
@@ -156,6 +172,8 @@ class Binary(Calibrated):
 class Rating(Calibrated):
     """scale * <left, right> + bias against the rating, 0..1, squared."""
 
+    metric = "AUC"
+
     def first_scale(self) -> float:
         return 1.0
 
@@ -163,6 +181,9 @@ class Rating(Calibrated):
         self, users: Tensor, targets: Tensor, rivals: Tensor | None, rows: Tensor, value: Tensor
     ) -> Tensor:
         return functional.mse_loss(self.calibrated((users * targets).sum(dim=1)), value)
+
+    def measure(self, batches: Sequence[Measured]) -> float:
+        return rating_auc(batches)
 
 
 class Distillation(Ranking):
@@ -287,11 +308,11 @@ class Adversarial(nn.Module):
         self.weight = weight
         size = int(model.get_embedding_dimension())
         self.own = nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, 1))
-        self.register_buffer("seen", torch.zeros(()))
+        self.own.register_buffer("seen", torch.zeros(()))  # kept in checkpoints, as all that is its own
 
     def forward(self, features: Features, labels: Tensor) -> Tensor:
-        self.seen += 1
-        strength = 2.0 / (1.0 + float(torch.exp(-10.0 * self.seen / self.RAMP))) - 1.0
+        seen = self.own.get_buffer("seen").add_(1)
+        strength = 2.0 / (1.0 + float(torch.exp(-10.0 * seen / self.RAMP))) - 1.0
         vectors = _Reversed.apply(embed(self.model, features[0]), strength)
         logits = self.own(vectors)[:, 0]
         return self.weight * functional.binary_cross_entropy_with_logits(logits, labels.float())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions
 from llmrec_plugin.training.card import model_card, report_json
 from llmrec_plugin.training.datasets import make_datasets
 from llmrec_plugin.training.folders import publish
+from llmrec_plugin.training.job import write_json
 from llmrec_plugin.training.losses import OWN, OWN_RATE
 from llmrec_plugin.training.lowrank import add_low_rank, merge_low_rank
 from llmrec_plugin.training.tasks import make_tasks
@@ -32,9 +36,13 @@ logger = logging.getLogger(__name__)
 
 STATE = "trained.safetensors"
 COMPLETE = "complete"
+ABANDONED = "abandoned"
 TORCH_WRITER = "PytorchStreamWriter"
 """What torch says when it cannot write, with no class of error of its own."""
-PAIRS_LOSS = "eval_pairs_loss"
+PAIRS_LOSS, PAIRS_WORTH = "eval_pairs_loss", "pairs_worth"
+TOLD = {"loss": "train_loss", PAIRS_LOSS: "valid_loss", PAIRS_WORTH: "metric"}
+"""Names of the library's log, by those of the curve."""
+BEFORE = "before.json"
 
 
 class SentenceTransformerTuner:
@@ -68,6 +76,11 @@ class SentenceTransformerTuner:
         trainer = _trainer(model, base, data, options, work, watch)
         checkpoint = _last_checkpoint(work)
         trainer.learn(checkpoint)
+        if watch.reason == ABANDONED:
+            raise TrainingFailed(
+                "Whoever waited for the training is gone. Run the same command again: it goes on from the "
+                "last checkpoint."
+            )
         merge_low_rank(model)
         model.max_seq_length = own_length
         state = trainer.state
@@ -81,7 +94,8 @@ class SentenceTransformerTuner:
             resumed_from=_step_of(checkpoint),
             best_step=int(state.best_global_step or 0),
             valid_loss=trainer.valid_loss(),
-            train_loss=[round(float(row["loss"]), 5) for row in state.log_history if "loss" in row],
+            metric=trainer.loss["pairs"].metric,
+            curve=trainer.curve(),
         )
         folder = publish(lambda folder: _write(model, folder, base, data, options, report), out)
         return replace(report, folder=str(folder))
@@ -181,11 +195,12 @@ class _Trainer(SentenceTransformerTrainer):
     losses, as safetensors."""
 
     def learn(self, checkpoint: Path | None) -> None:
-        before = Path(self.args.output_dir) / "before.txt"
+        path = Path(self.args.output_dir) / BEFORE
         if checkpoint is None:
-            before.parent.mkdir(parents=True, exist_ok=True)
-            before.write_text(str(self.evaluate()[PAIRS_LOSS]), encoding="utf-8")
-        self.before = float(before.read_text(encoding="utf-8"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            loss = self.evaluate()[PAIRS_LOSS]
+            write_json(path, {"valid_loss": loss, "metric": _or_none(self.worth)})
+        self.before = json.loads(path.read_text(encoding="utf-8"))
         try:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except (OSError, SafetensorError, RuntimeError) as error:
@@ -196,24 +211,38 @@ class _Trainer(SentenceTransformerTrainer):
                 "same command again: it goes on from the checkpoint before."
             ) from error
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """As the library's, which asks once more for each task, and the worth of the pairs into the log."""
+        found: dict[str, float] = super().evaluate(*args, **kwargs)
+        if self.loss["pairs"].measured:
+            self.worth = self.loss["pairs"].worth()
+            self.log({PAIRS_WORTH: self.worth})
+        return found
+
     def valid_loss(self) -> dict[str, float]:
-        steps = {row["step"]: row[PAIRS_LOSS] for row in self.state.log_history if PAIRS_LOSS in row}
-        best = self.state.best_metric
-        return {
-            "before": self.before,
-            "after": float(self.before if best is None else best),
-            **{f"step {step}": float(value) for step, value in sorted(steps.items())},
+        before, best = self.before["valid_loss"], self.state.best_metric
+        return {"before": float(before), "after": float(before if best is None else best)}
+
+    def curve(self) -> list[dict[str, float | None]]:
+        rows: dict[int, dict[str, float | None]] = {
+            0: {"step": 0, "epoch": 0.0, "train_loss": None, **self.before}
         }
+        for told in self.state.log_history:
+            for name in TOLD.keys() & told.keys():
+                empty = {"step": told["step"], "epoch": told["epoch"], **dict.fromkeys(TOLD.values())}
+                row = rows.setdefault(told["step"], empty)
+                row[TOLD[name]] = _or_none(told[name])
+        return [rows[step] for step in sorted(rows)]
 
     def _moving(self) -> dict[str, torch.Tensor]:
         model = {f"model.{name}": weight for name, weight in self.model.named_parameters()}
         own = {
-            f"{task}.{name}": weight
+            f"{task}.{name}": tensor
             for task, loss in self.loss.items()
-            for name, weight in loss.named_parameters()
+            for name, tensor in chain(loss.named_parameters(), loss.named_buffers())
             if name.startswith(f"{OWN}.")
         }
-        return {name: weight for name, weight in (model | own).items() if weight.requires_grad}
+        return {name: weight for name, weight in model.items() if weight.requires_grad} | own
 
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
@@ -242,13 +271,14 @@ class _Watch(TrainerCallback):
         if self.progress is not None:
             self.progress(state.global_step, state.max_steps)
         if os.getppid() != self.parent:
-            self.reason = "abandoned"
+            self.reason = ABANDONED
         elif time.monotonic() - self.started > self.options.seconds:
             self.reason = "time"
         elif 0 < self.options.memory_mb < resident_mb():
             self.reason = "memory"
         if self.reason:
-            control.should_save = control.should_evaluate = control.should_training_stop = True
+            control.should_save = control.should_training_stop = True
+            control.should_log = control.should_evaluate = self.reason != ABANDONED
 
 
 class _Completed(TrainerCallback):
@@ -273,6 +303,11 @@ def _last_checkpoint(work: Path) -> Path | None:
 
 def _step_of(checkpoint: Path | None) -> int:
     return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else round(float(value), 6)
 
 
 def resident_mb() -> float:

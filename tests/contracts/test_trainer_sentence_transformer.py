@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -170,6 +171,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(base: BaseMod
     assert straight is not None
     assert resumed.resumed_from > 0 == straight.resumed_from
     assert resumed.valid_loss == pytest.approx(straight.valid_loss, abs=1e-4)
+    assert [row["step"] for row in resumed.curve] == [row["step"] for row in straight.curve]
     assert Path(resumed.folder).name == Path(straight.folder).name
 
 
@@ -203,7 +205,8 @@ def test_a_full_disk_leaves_a_clear_state(base: BaseModel, tmp_path: Path, metho
 
 @pytest.mark.crash
 def test_a_training_that_nobody_waits_for_ends(base: BaseModel, tmp_path: Path) -> None:
-    """Its parent is killed; it notices at the next step and keeps a checkpoint."""
+    """Its parent is killed; it notices at the next step and keeps a checkpoint. What was learned so far is no
+    result: whoever asks next goes on from there, once the other is gone."""
     folder = tmp_path / "job"
     write_job(folder, base, replace(QUICK, epochs=10_000), tmp_path / "out")
     command = [sys.executable, "-m", "llmrec_plugin.training", str(folder)]
@@ -211,10 +214,17 @@ def test_a_training_that_nobody_waits_for_ends(base: BaseModel, tmp_path: Path) 
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as parent:
         await_file(folder, job.PROGRESS)
         parent.kill()
-    await_file(folder, job.REPORT)
-    report = job.read_report(folder)
-    assert report is not None
-    assert report.stopped == "abandoned"
+    await_file(folder, job.ERROR)
+    assert "Whoever waited for the training is gone" in job.read_json(folder / job.ERROR)["detail"]
+    assert job.read_report(folder) is None
+    assert not (tmp_path / "out").exists()
+    saved = max(int(path.parent.name.rpartition("-")[2]) for path in folder.glob("*/checkpoint-*/complete"))
+    told = json.loads((folder / job.JOB).read_text(encoding="utf-8"))
+    job.write_json(folder / job.JOB, {**told, "options": {**told["options"], "seconds": 1}})
+    assert finish(folder) == 0
+    resumed = job.read_report(folder)
+    assert resumed is not None
+    assert resumed.resumed_from == saved
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,11 @@ class TrainerContract:
         report = trainer.train(base, data, options, tmp_path / "out", work=tmp_path / "work")
         assert margin(vectors_of(report.folder)) > margin(frozen) + 0.05
         assert report.valid_loss["after"] < report.valid_loss["before"]
-        assert report.train_loss[-1] < report.train_loss[0]
+        learned = [row["train_loss"] for row in report.curve[1:]]
+        assert learned[-1] < learned[0]
+        assert report.metric == "NDCG@10"
+        # 64 things are to be told apart, and eight of them follow equally well.
+        assert max(row["metric"] for row in report.curve) > report.curve[0]["metric"] + 0.05
         assert report.pairs == PAIRS
 
     def test_ratings_are_foretold(
@@ -120,6 +124,8 @@ class TrainerContract:
         report = trainer.train(base, data, options, tmp_path / "out", work=tmp_path / "work")
         # One in eight is a 1; an untaught model says about 0.9 of all.
         assert report.valid_loss["after"] < 0.5 * report.valid_loss["before"]
+        assert report.metric == "AUC"
+        assert report.curve[-1]["metric"] > max(0.8, report.curve[0]["metric"])
 
     def test_low_rank_additions_leave_a_plain_model(
         self, trainer: Trainer, base: BaseModel, data: TrainingData, frozen: Matrix, tmp_path: Path
@@ -186,6 +192,19 @@ class TrainerContract:
         report = trainer.train(base, data, options, tmp_path / "out", work=tmp_path / "work")
         assert report.steps < 2 * PAIRS // QUICK.batch_size
 
+    def test_its_curve_tells_of_each_measurement(
+        self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
+    ) -> None:
+        report = trainer.train(base, data, QUICK, tmp_path / "out", work=tmp_path / "work")
+        per_check = 2 * PAIRS // QUICK.batch_size // QUICK.checks
+        assert [row["step"] for row in report.curve] == [0, per_check, 2 * per_check, 3 * per_check]
+        first, *others = report.curve
+        assert (first["train_loss"], first["valid_loss"]) == (
+            None,
+            pytest.approx(report.valid_loss["before"]),
+        )
+        assert min(row["valid_loss"] for row in others) == pytest.approx(report.valid_loss["after"], abs=1e-5)
+
     def test_the_model_comes_with_a_card_and_nothing_that_can_run(
         self, trainer: Trainer, base: BaseModel, data: TrainingData, tmp_path: Path
     ) -> None:
@@ -201,6 +220,7 @@ class TrainerContract:
         assert 'license: "apache-2.0"' in card
         assert f"| pairs to learn from | {PAIRS} |" in card
         assert f"| before | {report.valid_loss['before']:.4f} |" in card
+        assert "| NDCG@10 on the later pairs |" in card
         assert [path.name for path in (tmp_path / "out").iterdir()] == [folder.name]
 
     def test_without_pairs_there_is_nothing_to_tune(

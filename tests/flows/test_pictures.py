@@ -16,7 +16,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import Deployment, DriftReport, ModelVersion, TunedEncoder
-from llmrec_plugin.services import item_map, pictures, promotion, training
+from llmrec_plugin.services import item_map, pictures, promotion, training, tuning_pictures
 from llmrec_plugin.services.pictures import wilson
 from tests.flows.serving import did, open_shop
 
@@ -41,6 +41,16 @@ DRIFT = {
 }
 
 
+TUNING = {
+    "metric": "NDCG@10",
+    "curve": [
+        {"step": 0, "epoch": 0.0, "train_loss": None, "valid_loss": 0.9, "metric": 0.1},
+        {"step": 10, "epoch": 0.5, "train_loss": 1.2, "valid_loss": 0.8, "metric": 0.2},
+        {"step": 20, "epoch": 1.0, "train_loss": 1.1, "valid_loss": 0.7, "metric": None},
+    ],
+}
+
+
 def learned() -> ModelVersion:
     """A shop with all that there are pictures of."""
     products = list(open_shop().values())
@@ -49,8 +59,7 @@ def learned() -> ModelVersion:
     version.report = {**version.report, "ladder": [STEP, REFUSED], "gate": STEP, "validation_events": 300}
     version.save()
     DriftReport.objects.create(document="product", model_version=version, level="warn", report=DRIFT)
-    losses = {"before": 0.9, "step 10": 0.8, "step 20": 0.7, "after": 0.7}
-    TunedEncoder.objects.create(document="product", name="tuned", report={"training": {"valid_loss": losses}})
+    TunedEncoder.objects.create(document="product", name="tuned", report={"training": TUNING})
     return version
 
 
@@ -76,6 +85,8 @@ def test_each_picture_shows_the_numbers_of_its_report() -> None:
     version = learned()
     found = {picture.chart.name.split("-")[0]: picture for picture in pictures.pictures("product")}
     assert list(found) == ["versions", "ladder", "calibration", "drift", "tuning", "map"]
+    names = [picture.chart.name for picture in pictures.pictures("product")]
+    assert names[4:6] == ["tuning-product", "tuning-metric-product"]
     new, before = found["versions"].chart.series
     assert [(mark.y, mark.low, mark.high) for mark in new.marks] == [(0.12, 0.1, 0.14)]
     assert before.marks[0].y == pytest.approx(0.10)  # 0.12 with a gain of 0.02
@@ -86,9 +97,30 @@ def test_each_picture_shows_the_numbers_of_its_report() -> None:
     assert found["calibration"].rows[0][:2] == ("0.25", "0.20")
     assert [one.name for one in found["drift"].chart.series] == ["events", "share on unknown items"]
     assert found["drift"].rows[0][1:] == ("0.70", "–", "0.25", "drifting")
-    assert [mark.y for mark in found["tuning"].chart.series[0].marks] == [0.8, 0.7]
-    assert found["tuning"].chart.thresholds[0].at == 0.9
     assert dict(found["map"].rows) == {"people took it": "10", "nobody took it yet": "20"}
+
+
+def test_the_curves_of_a_tuning_show_losses_and_metric_beside_the_encoder_as_it_was(
+    admin_client: Client,
+) -> None:
+    encoder = TunedEncoder.objects.create(document="product", name="tuned", report={"training": TUNING})
+    losses, worth = tuning_pictures.curves(encoder)
+    later, learned_from = losses.chart.series
+    assert [(mark.x, mark.y) for mark in later.marks] == [(0, 0.9), (10, 0.8), (20, 0.7)]
+    assert [(mark.x, mark.y) for mark in learned_from.marks] == [(10, 1.2), (20, 1.1)]
+    assert losses.chart.thresholds[0].at == 0.9
+    assert list(losses.rows) == [("0", "0.9000", "–"), ("10", "0.8000", "1.2000"), ("20", "0.7000", "1.1000")]
+    assert [(mark.x, mark.y) for mark in worth.chart.series[0].marks] == [(0, 0.1), (10, 0.2)]
+    assert (worth.chart.y.name, worth.chart.thresholds[0].at) == ("NDCG@10", 0.1)
+    page = admin_client.get(reverse("admin:llmrec_plugin_tunedencoder_change", args=[encoder.pk])).text
+    assert page.count('role="img"') == 2
+    assert "Learning curve of the tuned encoder: product" in page
+
+
+def test_a_tuning_without_measurements_has_no_curve() -> None:
+    for told in ({}, {"metric": "AUC", "curve": TUNING["curve"][:1]}):
+        encoder = TunedEncoder.objects.create(document="product", name="t", report={"training": told})
+        assert list(tuning_pictures.curves(encoder)) == []
 
 
 def test_items_of_the_map_can_be_told_apart_by_a_filter(
@@ -135,7 +167,7 @@ def test_the_command_writes_files_that_stand_alone(tmp_path: Path) -> None:
         stdout=out,
     )
     files = sorted((tmp_path / "new").iterdir())
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert ET.parse(file).getroot().tag.endswith("svg")
         assert file.name in out.getvalue()
@@ -155,7 +187,7 @@ def test_the_admin_shows_them_to_whoever_may_see_models(admin_client: Client, cl
     learned()
     url = reverse("admin:llmrec_plugin_modelversion_pictures")
     page = admin_client.get(url, {"document": "product", "colour": "brand"}).text
-    assert page.count('role="img"') == 6
+    assert page.count('role="img"') == 7
     assert '<title id="ladder-product-title">Steps of the ladder: product</title>' in page
     assert '<th scope="col" class="number">NDCG@10</th>' in page
     assert admin_client.get(url, {"document": "nothing", "colour": "x"}).status_code == 200

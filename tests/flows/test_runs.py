@@ -12,12 +12,13 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.test import override_settings
+from django.test import Client, override_settings
+from django.urls import reverse
 from django.utils import timezone
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector, LeaseLost, NotFound, TrainingStopped
 from llmrec_plugin.models import Arm, Deployment, Experiment, ModelArtefact, ModelVersion, TrainingRun
-from llmrec_plugin.services import leases, model_store, privacy, promotion, runs, status
+from llmrec_plugin.services import health, leases, model_store, privacy, promotion, runs, status
 from llmrec_plugin.services.live import live_pair
 from tests.flows.serving import did, open_shop
 
@@ -85,6 +86,49 @@ def test_a_later_success_clears_the_alarm() -> None:
     assert product_status().training_error == "no luck"
     runs.train("product", by="test")
     assert product_status().training_error == ""
+
+
+def code_shown() -> str:
+    return next(part.code for part in health.parts() if part.name == "model product")
+
+
+def test_a_failed_tuning_is_called_so_and_hides_no_failed_training() -> None:
+    open_shop(copies=1)
+    TrainingRun.objects.create(document="product", state="failed", error="no memory", owner=DEAD)
+    tuning = TrainingRun.objects.create(
+        document="product",
+        kind="tuning",
+        state="failed",
+        error="no pairs",
+        owner=DEAD,
+        finished_at=timezone.now(),
+    )
+    shown = product_status()
+    assert (shown.training_error, shown.tuning_error) == ("no memory", "no pairs")
+    assert code_shown() == "training_failed"
+    runs.train("product", by="test")
+    assert (product_status().training_error, code_shown()) == ("", "tuning_failed")
+    assert "The last tuning of the encoder failed, what was live stays: no pairs" in product_status().ills
+    later = timezone.now() - model_store.TUNING_KEPT
+    TrainingRun.objects.filter(pk=tuning.pk).update(finished_at=later)  # it cannot be gone on with any more
+    assert (product_status().tuning_error, code_shown()) == ("", "ok")
+
+
+def test_a_tuning_that_was_not_taken_over_clears_no_failed_training() -> None:
+    open_shop(copies=1)
+    TrainingRun.objects.create(document="product", state="failed", error="no luck", owner=DEAD)
+    TrainingRun.objects.create(document="product", kind="tuning", state="done", owner=DEAD)
+    assert product_status().training_error == "no luck"
+
+
+def test_a_tuning_under_way_is_shown_as_one(admin_client: Client) -> None:
+    open_shop(copies=1)
+    TrainingRun.objects.create(document="product", kind="tuning", owner=leases.own_prefix())
+    assert product_status().training_since is None
+    assert "the encoder is being tuned since" in "\n".join(status.collect().lines())
+    assert "being tuned for" in admin_client.get(reverse("admin:llmrec_plugin_status_changelist")).text
+    listed = admin_client.get(reverse("admin:llmrec_plugin_trainingrun_changelist")).text
+    assert "tuning of the encoder" in listed
 
 
 def test_one_training_of_a_document_at_a_time() -> None:

@@ -30,7 +30,7 @@ from llmrec_plugin.services import leases, privacy, promotion, tuning
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.search import search
-from llmrec_plugin.services.status import collect
+from llmrec_plugin.services.tuning_jobs import job_folder
 from llmrec_plugin.training.base import TrainingOptions
 from llmrec_plugin.types import SearchRequest
 from tests.contracts.tiny_model import make_tiny_model
@@ -67,7 +67,7 @@ def live(products: Products, following: Callable[[int], int]) -> None:
 
 
 def test_a_better_encoder_is_filled_in_beside_the_old_one_and_goes_live(
-    shop: Products,
+    shop: Products, data_dir: Path
 ) -> None:
     only_texts()
     live(shop, lambda family: family ^ 1)
@@ -84,6 +84,12 @@ def test_a_better_encoder_is_filled_in_beside_the_old_one_and_goes_live(
     assert after.index_version.encoder_name == report.encoder.name
     assert set(families_for(shop, 2)) <= {"wool", "glass"}  # wool is followed by glass
     assert search(SearchRequest(document="product", text="wool cup")).degraded == ()
+
+    folder = data_dir / "encoders" / report.encoder.name.removeprefix("tuned:")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"Gain {report.verdict.figures['gain']:+.4f}" in card
+    assert "Not measured yet" not in card
+    assert f"| interactions | {USERS * LENGTH} |" in card
 
     # The site still declares the first encoder; another build keeps what was tuned from it.
     again = build("product")
@@ -106,14 +112,14 @@ def test_events_at_random_leave_everything_as_it_is(shop: Products, data_dir: Pa
     run = TrainingRun.objects.get()
     assert (run.state, run.model_version) == (TrainingRun.State.DONE, None)
     assert not list((data_dir / "encoders").iterdir())
-    assert not tuning.job_folder("product").exists()
+    assert not job_folder("product").exists()
 
 
 def test_a_killed_training_process_is_gone_on_with(shop: Products) -> None:
     """The training process is killed at its first checkpoint; what answers stays, the next call goes on."""
     live(shop, lambda family: family ^ 1)
     before = live_pair("product")
-    checkpoints = tuning.job_folder("product") / "checkpoints"
+    checkpoints = job_folder("product") / "checkpoints"
 
     def kill(done: int, total: int) -> None:
         if list(checkpoints.glob("*/complete")):
@@ -149,11 +155,9 @@ def test_too_few_events_are_said_before_anything_is_trained(shop: Products) -> N
     with pytest.raises(CommandError, match="0 pairs to learn from and 0 to stop by"):
         call_command("llmrec", "train", "--encoder", "--document", "product")
     run = TrainingRun.objects.get()
-    assert (run.state, run.reason) == (TrainingRun.State.FAILED, "the encoder is tuned")
-    (product,) = [one for one in collect().documents if one.label == "product"]
-    assert "0 pairs to learn from" in product.training_error
+    assert (run.state, run.kind, run.by) == (TrainingRun.State.FAILED, TrainingRun.Kind.TUNING, "command")
     TrainingRun.objects.update(state=TrainingRun.State.RUNNING)
-    with pytest.raises(CommandError, match="is being trained by command"):
+    with pytest.raises(CommandError, match='The encoder of "product" is being tuned by command'):
         call_command("llmrec", "train", "--encoder", "--document", "product")
 
 
@@ -180,7 +184,7 @@ def test_the_texts_of_a_source_are_learned_not_to_be_told_from_the_sites_own(
     report = tuning.tune("product", options=options, source=str(file) if as_file else "course")
     assert report.training.steps > 0
     assert report.encoder.base_name == django_settings.LLMREC["ENCODER"]
-    assert not tuning.job_folder("product").exists()
+    assert not job_folder("product").exists()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +226,7 @@ def test_erasure_marks_the_encoder_that_knew_the_user(admin_client: Client) -> N
     assert encoder.report == {"erased": 1}
     page = admin_client.get(f"/admin/llmrec_plugin/tunedencoder/{encoder.pk}/change/")
     assert b"It is being measured" in page.content
+    assert b"There are none: it ended before its first measurement" in page.content
 
 
 def test_an_encoder_that_was_tuned_elsewhere_is_asked_for() -> None:

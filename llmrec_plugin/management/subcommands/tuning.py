@@ -41,6 +41,10 @@ def tuning_arguments(parser: ArgumentParser) -> None:
 
 def tune_encoders(options: Options, output: Output) -> bool:
     """False only for errors: an encoder that is not better is a result, too."""
+    if options["due"]:
+        raise InvalidRequest(
+            "Nothing tells when tuning an encoder is due: leave --due or --encoder out.", parameter="due"
+        )
     chosen = TrainingOptions.of(_settings(options["set"]))
     reports = {}
     for label in options["document"] or chosen_labels({"document": None}):
@@ -48,7 +52,9 @@ def tune_encoders(options: Options, output: Output) -> bool:
             report = tuning.tune(
                 label,
                 options=chosen,
-                by="command",
+                by=options["by"],
+                reason=options["reason"],
+                seconds=options["seconds"],
                 restart=options["restart"],
                 source=options["source"] or "",
                 progress=progress,
