@@ -27,6 +27,7 @@ RUNS = {
     "tuning-minilm": ("tuning", MINILM),
     "tuning-e5": ("tuning", E5),
     "transfer-minilm": ("transfer", MINILM),
+    "privacy-minilm": ("privacy", MINILM),
     "elasticsearch-minilm": ("managed", MINILM),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -91,6 +92,10 @@ class Settings:
     """A scheduled training is left out while fewer events came in since the last one."""
     TRAINING_SECONDS: int = 3600
     """Time budget of a training that the schedule started; then it is stopped, and the live model stays."""
+    DIFFERENTIAL_PRIVACY: Mapping[str, float] = field(default_factory=dict)
+    """{"epsilon": 8, "delta": 1e-5, "total_epsilon": 24}: models are learned with noise that hides each user;
+    a training tells at most `epsilon` of him, all together `total_epsilon` (left out: not limited). Empty: no
+    noise."""
     METRICS_TOKEN: str = ""
     """By which Prometheus may read `metrics/` (Authorization: Bearer …); staff may in any case."""
 
@@ -172,7 +177,14 @@ def _validate(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise ConfigurationError(f'LLMREC["{name}"] is {value!r}; it must be a whole number above 0.')
-    for name in ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "PLACEMENTS", "SCHEDULE", "RERANK"):
+    for name in (
+        "BACKEND_OPTIONS",
+        "ENCODER_OPTIONS",
+        "PLACEMENTS",
+        "SCHEDULE",
+        "RERANK",
+        "DIFFERENTIAL_PRIVACY",
+    ):
         if not isinstance(getattr(settings, name), Mapping):
             raise ConfigurationError(f'LLMREC["{name}"] must be a dict.')
     if settings.RERANK:
@@ -181,6 +193,29 @@ def _validate(settings: Settings) -> None:
         raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
     for task, when in settings.SCHEDULE.items():
         _validate_schedule(task, when)
+    _validate_privacy(settings.DIFFERENTIAL_PRIVACY)
+
+
+def _validate_privacy(given: Mapping[str, Any]) -> None:
+    if not given:
+        return
+    known = ("epsilon", "delta", "total_epsilon")
+    if "epsilon" not in given or not given.keys() <= set(known):
+        raise ConfigurationError(
+            f'LLMREC["DIFFERENTIAL_PRIVACY"] has the keys {sorted(given)}; it needs "epsilon", and may have '
+            '"delta" and "total_epsilon".'
+        )
+    for key, value in given.items():
+        limit = 1 if key == "delta" else math.inf
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < limit:
+            raise ConfigurationError(
+                f'LLMREC["DIFFERENTIAL_PRIVACY"]["{key}"] is {value!r}; it must be a number above 0'
+                + (" and below 1." if key == "delta" else ".")
+            )
+    if given.get("total_epsilon", math.inf) < given["epsilon"]:
+        raise ConfigurationError(
+            'LLMREC["DIFFERENTIAL_PRIVACY"]: "epsilon" of one training is more than "total_epsilon" of all.'
+        )
 
 
 def _validate_rerank(given: Mapping[str, Any]) -> None:

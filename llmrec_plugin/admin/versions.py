@@ -151,6 +151,7 @@ class ModelVersionAdmin(PromotingAdmin):
         "created_at",
         "artefact",
         "choice",
+        "privacy",
         "report_text",
     ]
 
@@ -216,6 +217,7 @@ class ModelVersionAdmin(PromotingAdmin):
             (_("interactions until"), version.events_until),
             (_("created"), version.created_at),
             (_("how it was chosen"), self.choice(version)),
+            (_("privacy"), self.privacy(version)),
         ]
 
     def live_version(self, document: str) -> ModelVersion | None:
@@ -252,6 +254,22 @@ class ModelVersionAdmin(PromotingAdmin):
         return format_html(
             "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table><p>{}</p>", head, rows, verdict
         )
+
+    @admin.display(description=_("privacy"))
+    def privacy(self, version: ModelVersion) -> str:
+        """What the training told of any one user at most."""
+        bill = version.report.get("privacy")
+        if bill is None:
+            return str(_("learned without noise"))
+        text = _(
+            "Each user is hidden by noise: epsilon %(epsilon)s in this training, %(all)s with all before "
+            "it, at delta %(delta)s."
+        )
+        return str(text) % {
+            "epsilon": bill["epsilon"],
+            "all": bill["epsilon_of_all"],
+            "delta": f"{bill['delta']:g}",
+        }
 
     @admin.display(description=_("report"))
     def report_text(self, version: ModelVersion) -> SafeString:

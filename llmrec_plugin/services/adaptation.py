@@ -146,7 +146,7 @@ def adapt(
         adapted = Adaptation(
             encoder_id=version.encoder_id, setup=choice.setup, head=head, pointwise=choice.pointwise
         )
-    return adapted, _report(choice, seconds=time.perf_counter() - started)
+    return adapted, report_of(choice, seconds=time.perf_counter() - started)
 
 
 def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
@@ -169,7 +169,7 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
     return vectors, Events(log.users[kept], moved[kept], log.times[kept], amounts)
 
 
-def _report(choice: Choice, *, seconds: float) -> dict[str, Any]:
+def report_of(choice: Choice, *, seconds: float) -> dict[str, Any]:
     """For the model version: each step with its proof."""
     gate = choice.gate
     logger.info("ladder step=%s cases=%d seconds=%.1f", choice.name, choice.cases, seconds)

@@ -30,7 +30,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
 from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
-from llmrec_plugin.services import leases, model_store, privacy, search_weights, training
+from llmrec_plugin.services import leases, model_store, privacy, private_learning, search_weights, training
 from llmrec_plugin.services.live import LivePair, find_live_pair
 from llmrec_plugin.types import Progress
 
@@ -71,15 +71,20 @@ class Outcomes:
 def why_due(label: str) -> str:
     """Why a training is worth it now, in words; empty: it is not.
 
-    An index is live, and since the last training LLMREC["TRAINING_MIN_EVENTS"] events came in, a user whom
-    the live model knows was erased, or what people do has drifted away from it; or editors have judged
-    searches by which they can be weighed.
+    An index is live, the budget of private trainings is not spent, and since the last training
+    LLMREC["TRAINING_MIN_EVENTS"] events came in, a user whom the live model knows was erased, or what people
+    do has drifted away from it; or editors have judged searches by which they can be weighed.
     """
     pair = find_live_pair(label)
     if pair is None:
         return ""
+    allowed = private_learning.budget()
+    if allowed is not None and private_learning.is_spent(label, allowed):
+        return ""
     live = pair.model_version
-    if live is not None and live.report.get("erased"):
+    if live is not None and allowed is not None and "privacy" not in live.report:
+        return _("the live model was learned without noise")
+    if live is not None and live.report.get("erased") and "privacy" not in live.report:
         return _("the live model knows erased users")
     if has_drifted(pair):
         return _("what people do has drifted away from what was learned")

@@ -23,9 +23,10 @@ from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours, t
 from llmrec_plugin.learning.setups import Setup, fit_prior
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import liking
-from llmrec_plugin.services import caching, leases, privacy, promotion
+from llmrec_plugin.services import caching, leases, privacy, private_learning, promotion
 from llmrec_plugin.services.adaptation import Adaptation, adapt
 from llmrec_plugin.services.live import LivePair, live_pair
+from llmrec_plugin.services.private_learning import Budget
 from llmrec_plugin.types import Progress
 
 LEAST_EVENTS = 20
@@ -139,6 +140,11 @@ def fit(
         data = training_data(label, now=now)
         report_step(1, STEPS)
         lease.beat()
+        allowed = private_learning.budget()
+        if allowed is not None:
+            version = _adopt_private(pair, index_version, data, allowed, started=started, by=by)
+            report_step(STEPS, STEPS)
+            return version
         adaptation, ladder = adapt(
             index,
             data.keys,
@@ -173,10 +179,64 @@ def adopt(
     the lock.
     """
     learned, method = _learn(data, adaptation)
+    return _adopt(
+        pair,
+        data,
+        learned,
+        method,
+        report,
+        started=started,
+        by=by,
+        index_version=index_version,
+        reason=reason,
+    )
+
+
+def _adopt_private(
+    pair: LivePair,
+    index_version: IndexVersion | None,
+    data: TrainingData,
+    allowed: Budget,
+    *,
+    started: float,
+    by: str,
+) -> ModelVersion:
+    """Learn with noise; it goes live in place of whatever answers, which may have been learned without."""
+    found = private_learning.learn(
+        index_version or pair.index_version,
+        data.keys,
+        data.log,
+        allowed,
+        configured=Configuration.current().shares(),
+    )
+    learned = Collaborative(
+        keys=found.keys,
+        neighbours=_no_neighbours(len(found.keys)),
+        prior=found.prior,
+        kind=data.kind,
+        adaptation=found.adaptation,
+    )
+    return _adopt(
+        pair, data, learned, "private", found.report, started=started, by=by, index_version=index_version
+    )
+
+
+def _adopt(
+    pair: LivePair,
+    data: TrainingData,
+    learned: Collaborative,
+    method: str,
+    report: Mapping[str, Any],
+    *,
+    started: float,
+    by: str,
+    index_version: IndexVersion | None = None,
+    reason: str = "trained",
+) -> ModelVersion:
     whole = {
         "events": data.events,
         "users": data.users,
-        "items": len(data.keys),
+        "items": len(learned.keys),
         "method": method,
         "kind": learned.kind,
         **report,
@@ -277,8 +337,7 @@ def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collabora
     """In the way that was found to tell most; and by what method neighbours were learned."""
     setup = adaptation.setup if adaptation else Setup()
     if data.events < LEAST_EVENTS:
-        size = (len(data.keys), TOP)
-        neighbours = Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
+        neighbours = _no_neighbours(len(data.keys))
         method = "popularity"
     else:
         log = data.log
@@ -293,6 +352,11 @@ def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collabora
         adaptation=adaptation,
     )
     return learned, method
+
+
+def _no_neighbours(items: int) -> Neighbours:
+    size = (items, TOP)
+    return Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
 
 
 def _to_bytes(learned: Collaborative) -> bytes:

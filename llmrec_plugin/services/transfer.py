@@ -45,7 +45,7 @@ from llmrec_plugin.learning.setups import (
 from llmrec_plugin.learning.transfer import RIDGE, Source, head_from, map_of
 from llmrec_plugin.learning.trials import Scores
 from llmrec_plugin.models import Configuration, ModelVersion
-from llmrec_plugin.services import leases, training
+from llmrec_plugin.services import leases, private_learning, training
 from llmrec_plugin.services.adaptation import Adaptation, item_vectors
 from llmrec_plugin.services.live import LivePair, live_pair
 from llmrec_plugin.types import Matrix
@@ -204,6 +204,7 @@ def transfer(
     Where there are too few events to tell, it is taken over only if the site trusts it. Raises NotFound,
     ConfigurationError where the encoders differ, NotBuilt, LeaseLost.
     """
+    private_learning.refuse("Learning from a source")
     started = time.perf_counter()
     pair = live_pair(label)
     model = read_source(where)

@@ -33,7 +33,7 @@ from llmrec_plugin.models import (
     TrainingRun,
     TunedEncoder,
 )
-from llmrec_plugin.services import embedding, leases, runs, training, tuning_process
+from llmrec_plugin.services import embedding, leases, private_learning, runs, training, tuning_process
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
@@ -86,6 +86,7 @@ def tune(
     Raises InvalidRequest for a source without that option or the reverse, NotBuilt, LeaseLost while
     another one runs, TrainingFailed, TrainingStopped, ConfigurationError.
     """
+    private_learning.refuse("Tuning an encoder")
     now = now or timezone.now()
     pair = live_pair(label)
     texts = _source(label, source, options)

@@ -82,6 +82,8 @@ def _train_one(label: str, reason: str, options: Options, output: Output) -> dic
         f"({version.report.get('method', 'popularity')})"
     )
     _tell_choice(version.report, output)
+    if "privacy" in version.report:
+        _tell_bill(version.report, output)
     return {"model_version": version.pk, **version.report, "search": _weigh_search(label, options, output)}
 
 
@@ -128,6 +130,16 @@ def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
         f'On {report["validation_events"]} held-back events "{report["step"]}" {verdict} what answered '
         f"before (gain {gate['gain']:+.4f}, at least {gate['low']:+.4f})."
     )
+
+
+def _tell_bill(report: Mapping[str, Any], output: Output) -> None:
+    bill = report["privacy"]
+    output.line(
+        f"Private: epsilon {bill['epsilon']:g} for this training, {bill['epsilon_of_all']:g} with all before "
+        f"it, at delta {bill['delta']:g}."
+    )
+    if bill["few_users"]:
+        output.line(f"With {report['users']:,} users the noise may outweigh what they tell.")
 
 
 def _result(step: Mapping[str, Any]) -> str:
