@@ -94,16 +94,12 @@ def private_counts(
 ) -> NDArray[np.float64]:
     """Users by item, shape (size,), mu-GDP: of each user up to ITEMS_PER_USER items, drawn. What is not
     clearly above the noise counts 0."""
-    order = rng.permutation(len(users))
-    pairs = np.unique(users[order] * size + items[order])
-    owners, wanted = pairs // size, pairs % size
-    mixed = rng.permutation(len(owners))
-    owners, wanted = owners[mixed], wanted[mixed]
-    by_owner = np.argsort(owners, kind="stable")
-    owners, wanted = owners[by_owner], wanted[by_owner]
-    starts = np.r_[True, owners[1:] != owners[:-1]] if len(owners) else np.empty(0, np.bool_)
-    places = np.arange(len(owners)) - np.maximum.accumulate(np.where(starts, np.arange(len(owners)), 0))
-    counts = np.bincount(wanted[places < ITEMS_PER_USER], minlength=size).astype(np.float64)
+    pairs = rng.permutation(np.unique(users * size + items))
+    pairs = pairs[np.argsort(pairs // size, kind="stable")]  # by user, in the order drawn
+    _, firsts, of_user = np.unique(pairs // size, return_index=True, return_inverse=True)
+    place = np.arange(len(pairs)) - firsts[of_user]
+    wanted = pairs[place < ITEMS_PER_USER] % size
+    counts = np.bincount(wanted, minlength=size).astype(np.float64)
     sigma = ITEMS_PER_USER**0.5 / mu
     counts += rng.normal(scale=sigma, size=size)
     counts[counts < CERTAIN * sigma] = 0.0
