@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLResolver, reverse
 
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, OutboxEntry
 from llmrec_plugin.services import build, indexing, interactions
@@ -210,3 +211,31 @@ def test_an_index_version_shows_on_what_its_floor_was_measured(admin_client: Cli
     assert "stroke-dasharray" not in page()
     IndexVersion.objects.update(floor_samples={})
     assert "It was not measured" in page()
+
+
+def own_paths() -> list[str]:
+    """Each address of the app in the admin, about a row that need not exist."""
+    label = IndexVersion._meta.app_label
+    patterns = [
+        (str(model.pattern), str(view.pattern))
+        for model in admin.site.get_urls()
+        if isinstance(model, URLResolver) and str(model.pattern).startswith(f"{label}/")
+        for view in model.url_patterns
+    ]
+    return [re.sub(r"<[^>]+>", "1", f"/admin/{prefix}{rest}") for prefix, rest in patterns]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_no_page_answers_who_may_not_see_it(client: Client, shop: list[Product], method: str) -> None:
+    paths = own_paths()
+    assert len(paths) > 100
+    for is_staff in (False, True):
+        client.force_login(User.objects.create_user(f"nobody-{is_staff}", is_staff=is_staff))
+        for path in paths:
+            response = getattr(client, method)(path)
+            target = response.headers.get("Location", "")
+            if not is_staff:
+                assert target.startswith("/admin/login/"), path
+            elif target != reverse("admin:index"):  # where Django leads who asks for a row that is not there
+                status = client.get(target).status_code if target else response.status_code
+                assert status in (403, 404, 405), path

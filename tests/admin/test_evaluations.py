@@ -60,6 +60,11 @@ def test_the_tables_say_who_won_by_how_much_and_how_sure_that_is(admin_client: C
     assert "<td>–</td>" in page
 
 
+def test_one_judged_query_is_no_queries(admin_client: Client) -> None:
+    page = page_of(admin_client, {"search": {**REPORT["search"], "queries": 1, "judgments": 1}})
+    assert "Search: 1 query, 1 judgement<" in page
+
+
 def test_encoders_are_compared_task_by_task(admin_client: Client) -> None:
     compared = [
         {**PAIRED, "method": "e5", "baseline": "minilm", "task": task}

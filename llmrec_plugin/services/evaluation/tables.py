@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 METHODS = {
     "popularity": gettext_lazy("popularity"),
@@ -52,8 +52,11 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
     if recommendation:
         yield from _recommendation(recommendation)
     if search:
-        found = {"queries": search["queries"], "judgements": search["judgments"]}
-        yield _methods(_("Search: %(queries)d queries, %(judgements)d judgements") % found, search["methods"])
+        queries, judgements = search["queries"], search["judgments"]
+        asked = ngettext("%(count)d query", "%(count)d queries", queries) % {"count": queries}
+        judged = ngettext("%(count)d judgement", "%(count)d judgements", judgements) % {"count": judgements}
+        found = {"queries": asked, "judgements": judged}
+        yield _methods(_("Search: %(queries)s, %(judgements)s") % found, search["methods"])
         yield _paired(_("Search: differences"), search["paired"])
     yield from _pointwise(report.get("pointwise", {}))
     for task, title in (
