@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.learning.pairs import known_pairs, make_pairs
 from llmrec_plugin.training import job
 from llmrec_plugin.training.base import BaseModel, Trainer, TrainingData, TrainingOptions
 from tests.contracts.tiny_model import add_word_guesser, make_tiny_model
@@ -151,6 +154,23 @@ def await_file(folder: Path, pattern: str) -> None:
     while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_what_follows_too_is_no_negative_of_the_batch() -> None:
+    """Three pairs in one batch: a to x, b to x and c to y, where a is known to go with y as well.
+
+    With all scores equal each of n candidates has the probability 1/n: x is left alone with its own pair in
+    the first row, beside y in the second; in the third, y stands beside x twice.
+    """
+    torch = pytest.importorskip("torch")
+    from llmrec_plugin.training.losses import Ranking
+
+    a, b, c, x, y = range(5)
+    known = known_pairs(Events.of([], [], []), size=5, also=[make_pairs([[a]], [y], history=1)])
+    rows = torch.tensor([[x, -1, a], [x, -1, b], [y, -1, c]])
+    loss = Ranking(None, known, scale=1.0, anchor=0.0, frozen=None)
+    found = loss.task(torch.zeros(3, 2), torch.zeros(3, 2), None, rows, torch.ones(3))
+    assert float(found) == pytest.approx((math.log(1) + math.log(2) + math.log(3)) / 3)
 
 
 @pytest.mark.crash
