@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import data, host
 
@@ -33,4 +36,53 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
             "low": 1 + row["low"] / base,
             "high": 1 + row["high"] / base,
         }
-    return {"queries": report["queries"], "methods": report["methods"], "served / bm25, 95 %": compared}
+    return {
+        "queries": report["queries"],
+        "methods": report["methods"],
+        "served / bm25, 95 %": compared,
+        "weight of words chosen by the other half": _chosen(shop.grades),
+    }
+
+
+def _chosen(grades: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Each half of the queries answered with the weight that is best for the other, against the fixed one;
+    and what the product itself would do, which changes a weight only where it is proven."""
+    from llmrec_plugin.evaluation import metrics
+    from llmrec_plugin.evaluation.significance import paired_bootstrap
+    from llmrec_plugin.learning.search_weights import TEXT_WEIGHTS, Setting, first_half, graded_values
+    from llmrec_plugin.models import Configuration
+    from llmrec_plugin.services import judging, search_evidence, search_weights
+
+    fixed = Configuration.current()
+    settings = [Setting(text_weight=weight) for weight in TEXT_WEIGHTS]
+    columns = []
+    for query, judged in grades.items():
+        found = search_evidence.candidates("item", query, fixed)
+        columns.append(graded_values(found.scores(settings), found, judged))
+    values, half = np.stack(columns, axis=1), first_half(grades)
+    weights = {one: TEXT_WEIGHTS[int(values[:, half != one].mean(axis=1).argmax())] for one in (True, False)}
+    result: dict[str, Any] = {
+        "by weight": {
+            f"{weight:.1f}": row for weight, row in zip(TEXT_WEIGHTS, values.mean(axis=1), strict=True)
+        },
+        "chosen": {"for the first half": weights[True], "for the second half": weights[False]},
+    }
+    found_by = {
+        weight: judging.rankings("item", grades, fixed.with_overrides({"text_weight": weight}))
+        for weight in {*weights.values(), fixed.text_weight}
+    }
+    for name, metric in (("NDCG@10", metrics.ndcg), ("condensed NDCG@10", metrics.condensed_ndcg)):
+        before = [metric(*one, k=10) for one in found_by[fixed.text_weight]]
+        after = [metric(*found_by[weights[bool(one)]][place], k=10) for place, one in enumerate(half)]
+        gain = paired_bootstrap(after, before, rng=np.random.default_rng(0))
+        result[name] = {
+            "fixed": float(np.nanmean(before)),
+            "chosen": float(np.nanmean(after)),
+            "gain": gain.difference,
+            "low": gain.low,
+            "high": gain.high,
+        }
+    choice = search_weights.weigh("item", by="benchmark")
+    step = choice.report["text_weight"]
+    result["product"] = {name: float(step[name]) for name in ("kept", "tried", "gain", "low") if name in step}
+    return result
