@@ -68,7 +68,7 @@ class Settings:
     CONSENT: str = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
     SUGGEST_MIN_VISITORS: int = 5
-    """A search is suggested to others once so many visitors have made it."""
+    """A search is suggested to others, and told of to editors, once so many visitors have made it."""
     EVENT_RETENTION_DAYS: int = 730
     """Interactions and impressions older than this are deleted by `retention`."""
     PAGE_LIFETIME_SECONDS: int = 1800
@@ -87,7 +87,8 @@ class Settings:
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
-    audit_indexes, measure_drift, fit_models, measure_search, apply_retention, count_queries."""
+    audit_indexes, measure_drift, fit_models, measure_search, apply_retention, count_queries,
+    suggest_synonyms."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
     TRAINING_SECONDS: int = 3600
@@ -138,6 +139,7 @@ DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "measure_search": "17 4 * * *",
     "apply_retention": "37 4 * * *",
     "count_queries": 3600,
+    "suggest_synonyms": "7 4 * * *",
 }
 """Task -> seconds, or minute, hour, day of month, month and weekday. Times of day rather than long intervals:
 a beat that is started anew every day would never reach the end of one."""

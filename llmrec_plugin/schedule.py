@@ -30,6 +30,7 @@ QUEUES: Mapping[str, str] = {
     "audit_indexes": "index",
     "measure_drift": "index",
     "measure_search": "index",
+    "suggest_synonyms": "index",
     "fit_model": "train",
     "fit_models": "train",
 }

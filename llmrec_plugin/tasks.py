@@ -30,6 +30,7 @@ from llmrec_plugin.services import (
     profiles,
     promotion,
     runs,
+    synonym_suggestions,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +160,12 @@ def measure_drift() -> int:
 def count_queries() -> dict[str, int]:
     """Count what many visitors search for, to suggest it to others."""
     return asked.count_queries()
+
+
+@shared_task(name="llmrec_plugin.suggest_synonyms", base=LongWork, ignore_result=False)
+def suggest_synonyms() -> dict[str, int]:
+    """Look for words that visitors use for the same thing, for editors to decide on."""
+    return synonym_suggestions.suggest_all()
 
 
 @shared_task(name="llmrec_plugin.measure_search", base=LongWork, ignore_result=False)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.urls import URLPattern, path
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import page
+from llmrec_plugin.admin.base import ReadOnlyAdmin, page, pretty_json
 from llmrec_plugin.admin.edited import EditedAdmin
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.models import Synonym
+from llmrec_plugin.exceptions import LlmrecError, NotFound
+from llmrec_plugin.models import Synonym, SynonymSuggestion
 from llmrec_plugin.models.synonyms import lines_of
-from llmrec_plugin.services import search, synonyms
+from llmrec_plugin.services import search, synonym_suggestions, synonyms
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.types import SearchRequest
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 else:  # generic for type checkers only
     ModelForm = forms.ModelForm
 
+OFFERED = 20
 SHOWN = 10
 """Items of each list of a preview."""
 
@@ -59,14 +61,54 @@ class SynonymAdmin(EditedAdmin):
     list_filter = ["enabled", "kind", "document", "language"]
     search_fields = ["words", "found"]
     change_form_template = "admin/llmrec_plugin/synonym/change_form.html"
+    change_list_template = "admin/llmrec_plugin/synonym/change_list.html"
 
     def get_urls(self) -> list[URLPattern]:
-        own = path(
-            "preview/",
-            self.admin_site.admin_view(self.preview_view),
-            name="llmrec_plugin_synonym_preview",
-        )
-        return [own, *super().get_urls()]
+        own = [
+            path(
+                "preview/",
+                self.admin_site.admin_view(self.preview_view),
+                name="llmrec_plugin_synonym_preview",
+            ),
+            path(
+                "suggestions/<int:pk>/<str:decision>/",
+                self.admin_site.admin_view(self.decide_view),
+                name="llmrec_plugin_synonym_decide",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        suggestions = SynonymSuggestion.objects.filter(state=SynonymSuggestion.State.OPEN)
+        offered = {
+            "suggestions": [_offered(row) for row in suggestions[:OFFERED]],
+            "may_decide": self.has_add_permission(request),
+        }
+        return super().changelist_view(request, {**offered, **(extra_context or {})})
+
+    def decide_view(self, request: HttpRequest, pk: int, decision: str) -> HttpResponse:
+        """Accept or dismiss a suggestion; Django's log says who did."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        by = request.user.get_username()
+        try:
+            if decision == "accept":
+                row = synonym_suggestions.accept(pk, by=by)
+                self.log_addition(request, row, [{"added": {}}])
+                messages.success(request, _("“%s” is in effect from the next search on.") % row)
+            elif decision == "dismiss":
+                suggestion = synonym_suggestions.dismiss(pk, by=by)
+                self.log_change(request, suggestion, gettext("Dismissed."))
+                messages.success(request, _("“%s” will not be suggested again.") % suggestion)
+            else:
+                raise Http404
+        except NotFound as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(reverse("admin:llmrec_plugin_synonym_changelist"))
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """The first items of a search as they are, and as they would be with what stands in the form."""
@@ -84,6 +126,42 @@ class SynonymAdmin(EditedAdmin):
             "lists": _compared(form.instance, query) if form.is_valid() and query else [],
         }
         return page(self, request, "synonym/preview", values)
+
+
+@admin.register(SynonymSuggestion)
+class SynonymSuggestionAdmin(ReadOnlyAdmin):
+    """What was suggested, and who decided how."""
+
+    list_display = ["__str__", "document", "visitors", "state", "by", "decided_at"]
+    list_filter = ["state", "document"]
+    fields = [
+        *("document", "kind", "words", "found", "visitors"),
+        *("state", "by", "decided_at", "at", "evidence_text"),
+    ]
+
+    @admin.display(description=_("evidence"))
+    def evidence_text(self, suggestion: SynonymSuggestion) -> SafeString:
+        return pretty_json(suggestion.evidence)
+
+
+def _offered(row: SynonymSuggestion) -> dict[str, Any]:
+    """A suggestion with its evidence in words."""
+    reasons = {
+        "reworded": gettext(
+            "Visitors took nothing, and then something once they had searched in other words."
+        ),
+        "same items": gettext("Visitors take the same items after both."),
+    }
+    evidence = row.evidence
+    return {
+        "row": row,
+        "why": [reasons[reason] for reason in evidence["reasons"]],
+        "examples": [
+            {"first": first, "second": second, "visitors": visitors}
+            for first, second, visitors in evidence["examples"]
+        ],
+        "previews": evidence.get("preview", []),
+    }
 
 
 def _compared(row: Synonym, query: str) -> list[dict[str, Any]]:

@@ -160,6 +160,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='SynonymSuggestion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('kind', models.CharField(choices=[('two-way', 'each stands for all the others'), ('one-way', 'a search for the first finds the second, not the other way round')], max_length=10, verbose_name='kind')),
+                ('words', models.TextField(verbose_name='words')),
+                ('found', models.TextField(blank=True, default='', verbose_name='also finds')),
+                ('visitors', models.PositiveIntegerField(verbose_name='visitors')),
+                ('evidence', models.JSONField(default=dict, verbose_name='evidence')),
+                ('state', models.CharField(choices=[('open', 'undecided'), ('accepted', 'accepted'), ('dismissed', 'dismissed')], default='open', max_length=10, verbose_name='decision')),
+                ('by', models.CharField(blank=True, default='', max_length=150, verbose_name='by')),
+                ('decided_at', models.DateTimeField(blank=True, null=True, verbose_name='decided')),
+                ('at', models.DateTimeField(auto_now_add=True, verbose_name='found')),
+            ],
+            options={
+                'verbose_name': 'suggested synonym',
+                'verbose_name_plural': 'suggested synonyms',
+                'ordering': ['-visitors', 'id'],
+                'indexes': [models.Index(fields=['document', 'state'], name='llmrec_suggestion_state')],
+            },
+        ),
+        migrations.CreateModel(
             name='PopularQuery',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

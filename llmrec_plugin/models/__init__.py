@@ -21,7 +21,7 @@ from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
 from llmrec_plugin.models.rules import Rule
-from llmrec_plugin.models.synonyms import Synonym
+from llmrec_plugin.models.synonyms import Synonym, SynonymSuggestion
 from llmrec_plugin.models.versions import (
     Deployment,
     Dictionary,
@@ -62,6 +62,7 @@ __all__ = [
     "SearchQuality",
     "Status",
     "Synonym",
+    "SynonymSuggestion",
     "TrainingRun",
     "TunedEncoder",
     "UserChange",

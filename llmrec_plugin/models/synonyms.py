@@ -63,6 +63,39 @@ class Synonym(Edited):
             raise ValidationError({"words": _("Say what is searched for.")})
 
 
+class SynonymSuggestion(models.Model):
+    """Words that seem to mean the same to visitors, until an editor says whether they do."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("undecided")
+        ACCEPTED = "accepted", _("accepted")
+        DISMISSED = "dismissed", _("dismissed")
+
+    document = models.CharField(_("document"), max_length=100)
+    kind = models.CharField(_("kind"), max_length=10, choices=Synonym.Kind.choices)
+    words = models.TextField(_("words"))
+    found = models.TextField(_("also finds"), blank=True, default="")
+    visitors = models.PositiveIntegerField(_("visitors"))
+    evidence = models.JSONField(_("evidence"), default=dict)
+    state = models.CharField(_("decision"), max_length=10, choices=State.choices, default=State.OPEN)
+    by = models.CharField(_("by"), max_length=150, blank=True, default="")
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    at = models.DateTimeField(_("found"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("suggested synonym")
+        verbose_name_plural = _("suggested synonyms")
+        ordering = ["-visitors", "id"]
+        indexes = [models.Index(fields=["document", "state"], name="llmrec_suggestion_state")]
+
+    def __str__(self) -> str:
+        return str(self.as_synonym())
+
+    def as_synonym(self) -> Synonym:
+        """The row that an editor may make of it; not saved."""
+        return Synonym(kind=self.kind, words=self.words, found=self.found, document=self.document)
+
+
 def lines_of(text: str) -> list[str]:
     """Each line once, without blanks around it."""
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))

@@ -14,7 +14,8 @@ from llmrec_plugin.management.subcommands.base import (
     no_arguments,
     single_label,
 )
-from llmrec_plugin.services import asked, occlusion, recommendations, suggestions
+from llmrec_plugin.models import SynonymSuggestion
+from llmrec_plugin.services import asked, occlusion, recommendations, suggestions, synonym_suggestions
 from llmrec_plugin.services import search as search_service
 from llmrec_plugin.services.filter_texts import read_filters
 from llmrec_plugin.services.placements import get_placement
@@ -84,6 +85,16 @@ def _count_queries(options: Options, output: Output) -> bool:
     counted = asked.count_queries()
     for label, count in counted.items():
         output.line(f"{label}: {count} popular searches")
+    output.finish(counted)
+    return True
+
+
+def _suggest_synonyms(options: Options, output: Output) -> bool:
+    counted = synonym_suggestions.suggest_all()
+    for label, count in counted.items():
+        output.line(f"{label}: {count} suggestions to decide on")
+        for row in SynonymSuggestion.objects.filter(document=label, state=SynonymSuggestion.State.OPEN):
+            output.line(f"     {row}: {row.visitors} visitors")
     output.finish(counted)
     return True
 
@@ -178,6 +189,12 @@ COMMANDS = [
     Subcommand("suggest", "What completes a half-typed search.", _suggest_arguments, _suggest),
     Subcommand(
         "count-queries", "Count what many visitors search for, to suggest it.", no_arguments, _count_queries
+    ),
+    Subcommand(
+        "suggest-synonyms",
+        "Look for words that visitors use for the same thing; editors decide in the admin.",
+        no_arguments,
+        _suggest_synonyms,
     ),
     Subcommand("similar", "Items like this one.", _similar_arguments, _similar),
     Subcommand("recommend", "What a placement shows a user.", _recommend_arguments, _recommend),
