@@ -1,6 +1,6 @@
 """Suggests synonyms to editors, from what visitors searched for and took; accepted, one is an ordinary row.
 
-How they are found is `learning.synonyms` (ADR 0022).
+How they are found is `learning.synonyms` (ADR 25).
 """
 
 from __future__ import annotations
