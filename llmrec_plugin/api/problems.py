@@ -93,17 +93,21 @@ def _own(error: LlmrecError) -> JsonResponse | None:
         return problem(503, code=error.code, detail=str(error))
     if isinstance(error, NotFound):
         return problem(404, code=error.code, detail=str(error))
-    if isinstance(error, BackendUnavailable):
-        return _unavailable(error, "The search engine does not answer.")
-    if isinstance(error, EncoderUnavailable | EncoderMismatch):
-        return _unavailable(error, "The text encoder of the live index is not at hand.")
+    if isinstance(error, BackendUnavailable | EncoderUnavailable | EncoderMismatch):
+        return problem(503, code=error.code, detail=told(error))
     return None
 
 
-def _unavailable(error: LlmrecError, detail: str) -> JsonResponse:
-    """Hosts and paths are for the log, not for visitors."""
+def told(error: LlmrecError) -> str:
+    """What a visitor is told of the error. Hosts, paths and settings are for the log, where they go here."""
+    if isinstance(error, InvalidRequest | NotFound):
+        return str(error)
     logger.error("%s: %s", error.code, error)
-    return problem(503, code=error.code, detail=detail)
+    if isinstance(error, BackendUnavailable):
+        return "The search engine does not answer."
+    if isinstance(error, EncoderUnavailable | EncoderMismatch):
+        return "The text encoder of the live index is not at hand."
+    return "The search does not answer at present."
 
 
 def invalid(errors: Sequence[tuple[str, str]], *, code: str = "invalid_request") -> JsonResponse:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from llmrec_plugin.api.problems import told
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.shortcuts import Results, search
 from llmrec_plugin.types import Filter
@@ -52,8 +53,8 @@ class SearchMixin:
         try:
             found.page  # noqa: B018  (asks now, where the error can be told)
         except LlmrecError as error:
-            logger.warning("search failed view=%s error=%s", type(self).__name__, error)
-            self.search_error = str(error)
+            logger.warning("search failed view=%s error=%s", type(self).__name__, error.code)
+            self.search_error = told(error)
             return queryset.none()
         return found
 

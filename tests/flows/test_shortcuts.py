@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db import connection
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.views.generic import ListView
 from rest_framework import serializers, viewsets
@@ -180,6 +181,17 @@ def test_a_list_view_says_what_is_wrong_rather_than_fail() -> None:
     assert "build" in found.context_data["search_error"]
 
 
+def test_a_list_view_tells_visitors_nothing_of_the_settings(
+    mugs: list[Product], caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "no.engine"}):
+        found = MugList.as_view()(RequestFactory().get("/", {"q": "red mug"}))
+    assert list(found.context_data["object_list"]) == []
+    assert found.context_data["search_error"] == "The search does not answer at present."
+    assert "no.engine" in caplog.text
+    assert "red mug" not in caplog.text
+
+
 class MugSerializer(serializers.ModelSerializer[Product]):
     class Meta:
         model = Product
@@ -213,14 +225,22 @@ def test_a_viewset_ranks_within_its_own_queryset(
     assert [str(row["id"]) for row in answer.data["results"]] == wanted
 
 
-def test_a_viewset_answers_503_without_an_index() -> None:
-    class Mugs(viewsets.ReadOnlyModelViewSet):
-        queryset = Product.objects.all()
-        serializer_class = MugSerializer
-        filter_backends = [RelevanceFilter]
+class MugViewSet(viewsets.ReadOnlyModelViewSet):
+    queryset = Product.objects.all()
+    serializer_class = MugSerializer
+    filter_backends = [RelevanceFilter]
 
-    answer = Mugs.as_view({"get": "list"})(APIRequestFactory().get("/", {"search": "mug"}))
+
+def test_a_viewset_answers_503_without_an_index() -> None:
+    answer = MugViewSet.as_view({"get": "list"})(APIRequestFactory().get("/", {"search": "mug"}))
     assert answer.status_code == 503
+
+
+def test_a_viewset_tells_visitors_nothing_of_the_settings(mugs: list[Product]) -> None:
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "no.engine"}):
+        answer = MugViewSet.as_view({"get": "list"})(APIRequestFactory().get("/", {"search": "mug"}))
+    assert answer.status_code == 503
+    assert "no.engine" not in str(answer.data)
 
 
 def test_results_are_not_asked_for_before_they_are_needed(mugs: list[Product]) -> None:
