@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.request import Request
@@ -14,6 +15,15 @@ from llmrec_plugin.api.serializers import ConsentSerializer, ErasedSerializer, E
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services import interactions, privacy
+
+NOTHING: Mapping[str, Any] = {
+    "consent": None,
+    "interactions": [],
+    "impressions": [],
+    "enrolments": [],
+    "embeddings": [],
+}
+"""The export of somebody who is not known; in the names of `privacy.export_user`."""
 
 
 class MeView(ApiView):
@@ -70,11 +80,7 @@ class ExportView(ApiView):
     )
     def get(self, request: Request) -> Response:
         key = visitors.current_user_key(request)
-        data: dict[str, Any] = (
-            {"user": None, "consent": None, "interactions": [], "impressions": [], "embeddings": []}
-            if key is None
-            else privacy.export_user(key)
-        )
+        data = {"user": None, **NOTHING} if key is None else privacy.export_user(key)
         return Response(data, headers={"Content-Disposition": 'attachment; filename="my-data.json"'})
 
 

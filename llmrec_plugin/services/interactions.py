@@ -187,6 +187,7 @@ def merge(anonymous_key: str, user_key: str) -> int:
         if not privacy.may_personalise(user_key):
             interactions.delete()
             impressions.delete()
+            privacy.drop_derived(anonymous_key)
             return 0
         running.keep_arms(anonymous_key, user_key)
         impressions.update(user_key=user_key)

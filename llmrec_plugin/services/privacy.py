@@ -102,9 +102,14 @@ def set_consent(user_key: str, *, granted: bool) -> None:
         if granted:
             people.mark([user_key])
         else:
-            people.forget([user_key])
-            Enrolment.objects.filter(user_key=user_key).delete()
+            drop_derived(user_key)
     logger.info("consent granted=%s", granted)
+
+
+def drop_derived(user_key: str) -> None:
+    """Delete what follows from the user's events and words: tastes, vectors and places in experiments."""
+    people.forget([user_key])
+    Enrolment.objects.filter(user_key=user_key).delete()
 
 
 def check_user_key(user_key: str) -> None:
@@ -119,7 +124,8 @@ def check_user_key(user_key: str) -> None:
 
 
 def export_user(user_key: str) -> dict[str, Any]:
-    """All that is kept about the user, in types that JSON knows."""
+    """All that is kept about the user, in types that JSON knows; raises InvalidRequest for what is no key."""
+    check_user_key(user_key)
     consent = Consent.objects.filter(user_key=user_key).values("granted", "at").first()
     interactions = Interaction.objects.filter(user_key=user_key).order_by("at", "id")
     impressions = Impression.objects.filter(user_key=user_key).order_by("at", "request_id")
@@ -187,15 +193,16 @@ def erase_user(user_key: str) -> EraseReport:
 
     Nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
     events calls `set_consent(..., granted=False)` afterwards. Events that the site declares as an
-    InteractionSource come back when it saves or imports them again: erase them there as well.
+    InteractionSource come back when it saves or imports them again: erase them there as well. Raises
+    InvalidRequest for what is no key: lists of nobody in particular are kept under an empty one.
     """
+    check_user_key(user_key)
     with transaction.atomic():
         versions = _mark_for_retraining(user_key)
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
         impressions, _ = Impression.objects.filter(user_key=user_key).delete()
-        Enrolment.objects.filter(user_key=user_key).delete()
         consents, _ = Consent.objects.filter(user_key=user_key).delete()
-        people.forget([user_key])
+        drop_derived(user_key)
     logger.info(
         "erased interactions=%d impressions=%d model_versions=%d", interactions, impressions, len(versions)
     )

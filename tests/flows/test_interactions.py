@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import Consent, Impression, Interaction
-from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.models import Consent, Impression, Interaction, UserChange
+from llmrec_plugin.services import interactions, people, privacy
 from llmrec_plugin.services.interactions import NewInteraction
 from tests.flows.serving import did, stock
 from tests.hostapp.models import Order, OrderLine, Product
@@ -184,8 +184,10 @@ def test_the_users_own_choice_stands_over_the_visitors() -> None:
 def test_what_a_visitor_left_is_not_tied_to_a_user_who_refused() -> None:
     did("anon:a", "view", stock().values())
     privacy.set_consent("7", granted=False)
+    people.mark(["anon:a"])
     assert interactions.merge("anon:a", "7") == 0
     assert not Interaction.objects.exists()
+    assert not UserChange.objects.filter(user_key="anon:a").exists()
 
 
 @pytest.mark.parametrize(("anonymous", "user"), [("8", "7"), ("anon:a", "anon:b"), ("anon:a", "")])

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
+from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.services import interactions, privacy
 from tests.flows.serving import did, stock
@@ -50,6 +51,16 @@ def test_an_export_holds_every_row_about_the_user_and_is_json() -> None:
     assert exported["consent"]["granted"] is True
     assert [row["object_id"] for row in exported["interactions"]] == [str(first.pk), str(second.pk)]
     assert [row["query"] for row in exported["impressions"]] == ["lamp"]
+
+
+@pytest.mark.parametrize("key", ["", "7" * 101, "a\x00b"])
+def test_what_is_no_key_names_nobody_whose_rows_could_be_read_or_erased(key: str) -> None:
+    impression("")
+    with pytest.raises(InvalidRequest, match="user key"):
+        privacy.export_user(key)
+    with pytest.raises(InvalidRequest, match="user key"):
+        privacy.erase_user(key)
+    assert Impression.objects.count() == 1
 
 
 def test_the_export_of_a_stranger_is_empty() -> None:
