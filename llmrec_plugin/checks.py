@@ -5,6 +5,7 @@ They read declarations and models only: no network, no database, no engine, no e
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import re
 from collections import Counter
@@ -66,7 +67,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 @register("llmrec")
 def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010 to E019, E026, E028, E030 to E035, E037 and W001."""
+    """E010 to E019, E026, E028, E030 to E035, E037, W001 and W003."""
     documents = list(registry)
     if not documents:
         hint = "Declare one in search_documents.py of an installed app, decorated with @register."
@@ -80,6 +81,7 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
     for document in documents:
         for check in (
+            _misspelt,
             _label,
             _text_fields,
             _filter_fields,
@@ -96,12 +98,12 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
 
 @register("llmrec")
 def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E020 to E025, E036 and W002."""
+    """E020 to E025, E036, W002 and W003."""
     found: list[CheckMessage] = []
     for user_document in registry.user_documents:
-        found.extend(_user_document(user_document))
+        found.extend((*_misspelt(user_document), *_user_document(user_document)))
     for source in registry.interaction_sources:
-        found.extend(_interaction_source(source))
+        found.extend((*_misspelt(source), *_interaction_source(source)))
     for label, count in Counter(source.label for source in registry.interaction_sources).items():
         if count > 1:
             hint = "Give each a label of its own: their events would overwrite each other."
@@ -129,6 +131,21 @@ def _importable(path: str) -> bool:
         return importlib.util.find_spec(path) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _misspelt(
+    declared: SearchDocument[Any] | UserDocument[Any] | InteractionSource[Any],
+) -> Iterator[CheckMessage]:
+    """A name that is nearly one of ours would be ignored in silence."""
+    owner = type(declared)
+    (base,) = (one for one in (SearchDocument, UserDocument, InteractionSource) if isinstance(declared, one))
+    known = {name for one in base.__mro__ for name in vars(one)} | base.__annotations__.keys()
+    for name in vars(owner).keys() - known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if near and not name.startswith("_"):
+            message = f'"{name}" means nothing here; did you mean "{near[0]}"?'
+            hint = f"Write {near[0]}, or give it a name that is less like it."
+            yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W003")
 
 
 def _label(document: SearchDocument[Any]) -> Iterator[CheckMessage]:

@@ -80,7 +80,8 @@ class Settings:
     VERSION_GRACE_SECONDS: int = 86_400
     """How long a replaced index or model version is kept for rollback."""
     MODELS_KEPT: int = 10
-    """Newest model versions of a document that are kept beside; of older ones only the report stays."""
+    """Newest model versions of a document that are kept beside the live one, and what was live within the
+    grace time; of others only the report stays."""
     TASKS: str = "auto"
     """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
     and beat drain."""
@@ -117,6 +118,14 @@ class Settings:
         return Path(base) / ".llmrec"
 
 
+_DICTS = ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "RERANK", "PLACEMENTS", "SCHEDULE", "DIFFERENTIAL_PRIVACY")
+_TEXTS = ("BACKEND", "ENCODER", "INDEX_PREFIX", "USER_RESOLVER", "METRICS_TOKEN")
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "ENABLED": (bool, "True or False"),
+    **dict.fromkeys(_DICTS, (Mapping, "a dict")),
+    **dict.fromkeys(_TEXTS, (str, "a text")),
+    **dict.fromkeys(("DATA_DIR", "DICTIONARY"), (str | Path, "a path")),
+}
 _CHOICES = {"CONSENT": ("opt-out", "opt-in", "off"), "TASKS": ("auto", "celery", "process", "off")}
 _POSITIVE = (
     "SUGGEST_MIN_VISITORS",
@@ -169,6 +178,7 @@ def _unknown_key(key: str, known: set[str]) -> str:
 
 
 def _validate(settings: Settings) -> None:
+    _validate_types(settings)
     for name, choices in _CHOICES.items():
         if getattr(settings, name) not in choices:
             raise ConfigurationError(
@@ -179,23 +189,23 @@ def _validate(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise ConfigurationError(f'LLMREC["{name}"] is {value!r}; it must be a whole number above 0.')
-    for name in (
-        "BACKEND_OPTIONS",
-        "ENCODER_OPTIONS",
-        "PLACEMENTS",
-        "SCHEDULE",
-        "RERANK",
-        "DIFFERENTIAL_PRIVACY",
-    ):
-        if not isinstance(getattr(settings, name), Mapping):
-            raise ConfigurationError(f'LLMREC["{name}"] must be a dict.')
     if settings.RERANK:
         _validate_rerank(settings.RERANK)
-    if isinstance(settings.LANGUAGES, str) or not settings.LANGUAGES:
-        raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
     for task, when in settings.SCHEDULE.items():
         _validate_schedule(task, when)
     _validate_privacy(settings.DIFFERENTIAL_PRIVACY)
+
+
+def _validate_types(settings: Settings) -> None:
+    """What comes from the environment is text, and "False" would be true. Values may be secret, so none is
+    told."""
+    for name, (kind, words) in _KINDS.items():
+        value = getattr(settings, name)
+        if not isinstance(value, kind):
+            raise ConfigurationError(f'LLMREC["{name}"] must be {words}, not {type(value).__name__}.')
+    codes = settings.LANGUAGES
+    if isinstance(codes, str) or not codes or not all(isinstance(code, str) for code in codes):
+        raise ConfigurationError('LLMREC["LANGUAGES"] must be a list of language codes such as ["en", "zh"].')
 
 
 def _validate_privacy(given: Mapping[str, Any]) -> None:

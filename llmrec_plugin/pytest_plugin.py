@@ -48,6 +48,7 @@ class Llmrec:
         return [item.object for item in self.search(label, text, user=user, **filters).results]
 
     def search(self, label: str, text: str, *, user: object = None, **filters: Any) -> ResultPage:
+        """The first page as a view gets it, with scores, reasons and total."""
         from llmrec_plugin.services.search import search
         from llmrec_plugin.types import SearchRequest, Terms
 
@@ -92,17 +93,24 @@ def llmrec_settings(tmp_path: Path) -> Mapping[str, Any]:
         "BACKEND_OPTIONS": {},
         "ENCODER": "llmrec_plugin.encoders.hashing",
         "ENCODER_OPTIONS": ENCODER_OPTIONS,
+        "RERANK": {},
         "DATA_DIR": str(tmp_path / "llmrec"),
         "TASKS": "off",
     }
 
 
 @pytest.fixture
-def llmrec(db: None, llmrec_settings: Mapping[str, Any]) -> Iterator[Llmrec]:
-    """The plugin for one test; needs pytest-django."""
+def llmrec(db: None, llmrec_settings: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Llmrec]:
+    """The plugin for one test; needs pytest-django. Documents that name an encoder or an index of their own
+    do without them meanwhile."""
     from django.core.cache import cache
     from django.test import override_settings
 
+    from llmrec_plugin.documents import registry
+
+    for document in registry:
+        for name in ("encoder", "encoder_options", "attached"):
+            monkeypatch.setattr(document, name, None)
     with override_settings(LLMREC=dict(llmrec_settings)):
         cache.clear()
         yield Llmrec()

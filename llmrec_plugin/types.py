@@ -112,7 +112,9 @@ def _same(value: str) -> str:
 class AttachedIndex:
     """An Elasticsearch index that the site makes, fills and owns; it gains vectors, and nothing else changes.
 
-    AttachedIndex("products", text_fields=["title^3", "description"], filters={"brand": "brand.id"})
+    attached = AttachedIndex(
+        "products", text_fields=["title^3", "description"], filters={"brand": "brand.id"}
+    )
     """
 
     index: str
@@ -339,15 +341,21 @@ class PastItem(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultItem:
+    """One item of a list, as it is shown."""
+
     document: str
+    """Label of its SearchDocument."""
     id: str
+    """The primary key as text."""
     title: str
     score: float
+    """Higher is better; comparable within one list only."""
     reasons: tuple[str, ...] = ()
     """Sentences for the visitor in the active language, strongest first."""
     highlights: Mapping[str, str] = field(default_factory=dict)
     """Escaped HTML by field, matches in <mark>."""
     contributions: Mapping[str, float] = field(default_factory=dict)
+    """What the score is made of; they sum to it."""
     history: tuple[PastItem, ...] = ()
     """Where it was asked for: what of the user's past moved the item, most first; they sum to all that is
     personal in the score."""
@@ -359,10 +367,15 @@ class ResultItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultPage:
+    """One page of a ranked list."""
+
     results: tuple[ResultItem, ...]
     total: int
+    """Distinct items found by words or by meaning; without a text, all that pass the filters."""
     request_id: str
+    """Of the list, to be sent along with what is done with its items."""
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
+    """By field, values with their counts over the items that `total` counts, most frequent first."""
     degraded: tuple[str, ...] = ()
     """What was left out: "vector" (encoder down), "engine", "profile", "rerank"."""
     next: str | None = None

@@ -36,6 +36,7 @@ class SearchMixin:
     """Filter fields whose values are counted."""
 
     search_error: str = ""
+    """What the visitor is told where the search cannot answer."""
 
     def get_queryset(self) -> QuerySet[Any] | Results[Any]:
         parent: Any = super()

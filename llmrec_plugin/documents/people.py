@@ -21,9 +21,17 @@ M = TypeVar("M", bound=Model)
 
 
 class UserDocument(Generic[M]):
-    """A user in words (interests, profession, a course of studies): taste before there is any history."""
+    """A user in words (interests, profession, a course of studies): taste before there is any history.
+
+    @register
+    class ReaderDocument(UserDocument[Reader]):
+        model = Reader
+        text_fields = ["interests", "about"]
+        user_field = "user_id"
+    """
 
     model: type[M]
+    """The user model itself, or one that belongs to it, such as a profile."""
     text_fields: Mapping[str, float] | Sequence[str] = ()
     """Fields, methods or paths; their texts are joined in this order."""
     user_field: str = "pk"
@@ -32,6 +40,7 @@ class UserDocument(Generic[M]):
     """Number that says how far the user is, on the scale of a document's `progression`; empty: unknown."""
 
     def get_queryset(self) -> QuerySet[M]:
+        """The rows that are read; leave out here of whom nothing is to be known."""
         return with_relations(self.model._default_manager.all(), self._paths.values())
 
     def get_user_key(self, obj: M) -> str:
@@ -97,9 +106,21 @@ class SourceEvent:
 
 
 class InteractionSource(Generic[M]):
-    """Rows of the site that say what a user did: order lines, enrolments, ratings."""
+    """Rows of the site that say what a user did: order lines, enrolments, ratings. They are events as soon
+    as they are saved; `manage.py llmrec import interactions --from-source` takes over those before.
+
+        @register
+        class OrderLineSource(InteractionSource[OrderLine]):
+            model = OrderLine
+            document = "product"
+            user_field = "order__customer_id"
+            item_field = "product_id"
+            time_field = "order__placed_at"
+            kind = "purchase"
+    """
 
     model: type[M]
+    """Of the rows."""
     label: str = ""
     """Name in commands and in the ids of events, for good; the model's name unless given, as it must be
     where one model has two sources."""
@@ -110,6 +131,7 @@ class InteractionSource(Generic[M]):
     item_field: str = ""
     """Path to the item's primary key."""
     kind: Kind = "purchase"
+    """What each row says: "view", "click", "cart", "purchase", "enrol", "rating" or "dismiss"."""
     time_field: str = ""
     """Path to a date or datetime."""
     value_field: str = ""

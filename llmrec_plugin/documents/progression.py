@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Progression:
     """What `SearchDocument.progression` declares; each part may be left out.
 
-    Progression(requires="prerequisites", level="level", within="subject")
+    progression = Progression(requires="prerequisites", level="level", within="subject")
     """
 
     requires: str = ""

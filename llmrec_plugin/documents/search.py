@@ -108,6 +108,7 @@ class SearchDocument(Generic[M]):
         return str(next(iter(values_at(obj, path.accessors)), ""))
 
     def get_title(self, obj: M) -> str:
+        """What the item is called in lists: its first text field."""
         return self.text_of(obj, self.schema_fields()[0])
 
     def get_absolute_url(self, obj: M) -> str:
@@ -236,12 +237,12 @@ class SearchDocument(Generic[M]):
         return ways
 
     def _language_of(self, obj: M, passage: str) -> str:
-        from llmrec_plugin.analysis.tokens import detect_language
+        from llmrec_plugin.analysis.languages import configured, detect_language
 
         given = self.prepare_language(obj).lower().replace("_", "-").partition("-")[0]
         if not given:
             return detect_language(passage)
-        return given if given in get_settings().LANGUAGES else ""
+        return configured().codes.get(given, "")
 
     @cached_property
     def _text_paths(self) -> dict[str, FieldPath]:

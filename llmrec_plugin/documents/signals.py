@@ -12,7 +12,7 @@ from llmrec_plugin.types import FilterKind
 class Signals:
     """Names in filter_fields; how much they count, an editor says in the configuration.
 
-    Signals(date="released", available="in_stock", group="brand")
+    signals = Signals(date="released", available="in_stock", group="brand")
     """
 
     date: str = ""

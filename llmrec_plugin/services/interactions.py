@@ -38,8 +38,11 @@ class NewInteraction:
     user_key: str
     document: str
     object_id: str
+    """The item's primary key as text."""
     kind: str
+    """One of `types.KINDS`."""
     value: float | None = None
+    """Such as stars; None: it has none."""
     at: datetime | None = None
     """Aware; None: now."""
     request_id: str | uuid.UUID | None = None

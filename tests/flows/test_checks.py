@@ -52,6 +52,13 @@ def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
     [
         ({"BACKENDS": 1}, "E001", 'Did you mean "BACKEND"?'),
         ({"TASKS": "sometimes"}, "E001", "must be one of"),
+        ({"ENABLED": "False"}, "E001", 'LLMREC["ENABLED"] must be True or False, not str'),
+        ({"BACKEND": None}, "E001", 'LLMREC["BACKEND"] must be a text, not NoneType'),
+        ({"BACKEND_OPTIONS": "http://es:9200"}, "E001", 'LLMREC["BACKEND_OPTIONS"] must be a dict'),
+        ({"DATA_DIR": 7}, "E001", 'LLMREC["DATA_DIR"] must be a path'),
+        ({"METRICS_TOKEN": b"secret"}, "E001", 'LLMREC["METRICS_TOKEN"] must be a text, not bytes'),
+        ({"LANGUAGES": "en"}, "E001", "a list of language codes"),
+        ({"LANGUAGES": [None]}, "E001", "a list of language codes"),
         ({"BACKEND": "llmrec_plugin.backends.nothing"}, "E002", "no such module"),
         ({"BACKEND": "nowhere.at.all"}, "E002", "no such module"),
         ({"RERANK": {"model": "some/model", "item": 5}}, "E001", 'Did you mean "items"?'),
@@ -74,6 +81,20 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         (message,) = checks.check_settings()
     assert message.id == f"llmrec_plugin.{number}"
     assert said in message.msg
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("text_field", "text_fields"), ("filters_fields", "filter_fields"), ("get_query_set", "get_queryset")],
+)
+def test_a_name_that_is_nearly_ours_is_told(written: str, meant: str) -> None:
+    message = found(document(**{written: ["title"]}))["W003"]
+    assert f'did you mean "{meant}"?' in message.msg
+
+
+def test_names_of_the_sites_own_are_its_own_business() -> None:
+    own = {"currency": "EUR", "prepare_shelf": lambda self, obj: "", "_label": 1, "fields": (), "shelves": {}}
+    assert found(document(**own)) == {}
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,31 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
     assert answer.data[0]["title"] == "Red mug"
 
 
+HEAVY = """
+from llmrec_plugin.documents import AttachedIndex, SearchDocument, register
+from tests.hostapp.models import Brand, Product
+
+
+@register
+class HeavyDocument(SearchDocument):
+    model = Brand
+    label = "heavy"
+    text_fields = ["name"]
+    encoder = "nobody/has-this-model"
+    attached = AttachedIndex("products")
+
+
+def test_a_document_does_without_the_encoder_and_the_index_that_it_names(llmrec):
+    acme = Brand.objects.create(name="Acme")
+    llmrec.build("heavy")
+    assert llmrec.found("heavy", "acme") == [acme]
+"""
+
+
 @pytest.mark.crash
 def test_the_fixtures_work_in_a_site_that_has_only_installed_the_package(tmp_path: Path) -> None:
     tests = "\n\n".join(text for text in blocks("python") if "def test_" in text)
-    (tmp_path / "test_site.py").write_text(f"from tests.hostapp.models import Product\n\n\n{tests}")
+    (tmp_path / "test_site.py").write_text(f"{HEAVY}\n\n{tests}")
     # By name: whether the package is installed here, and so found by itself, must not matter.
     plugins = ["-p", "pytest_django.plugin", "-p", "llmrec_plugin.pytest_plugin"]
     options = ["-q", *plugins, "--ds", "tests.settings", "--rootdir", str(tmp_path)]
@@ -98,7 +119,7 @@ def test_the_fixtures_work_in_a_site_that_has_only_installed_the_package(tmp_pat
         text=True,
         check=False,
     )
-    assert "2 passed" in finished.stdout, finished.stdout + finished.stderr
+    assert "3 passed" in finished.stdout, finished.stdout + finished.stderr
 
 
 def test_pytest_finds_the_plugin_by_itself_where_the_package_is_installed() -> None:

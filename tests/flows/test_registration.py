@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from llmrec_plugin.conf import get_settings
@@ -285,6 +287,18 @@ def test_the_language_is_declared_read_or_detected(declared_language: str, text:
     Spoken.language = declared_language
     with declared(Spoken):
         assert prepared("spoken", Product(title=text)).language == language
+
+
+def test_the_language_is_told_by_the_sites_own_code_for_it() -> None:
+    class Spoken(SearchDocument[Product]):
+        model = Product
+        label = "spoken"
+        text_fields = ["title"]
+        language = "zh_CN"
+
+    languages = {**django_settings.LLMREC, "LANGUAGES": ["en", "zh-hans"]}
+    with override_settings(LLMREC=languages), declared(Spoken):
+        assert prepared("spoken", Product(title="anything")).language == "zh-hans"
 
 
 def test_a_filter_called_language_is_the_models_own_field() -> None:
