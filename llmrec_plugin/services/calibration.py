@@ -13,7 +13,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.models import Embedding, IndexVersion
-from llmrec_plugin.ranking.calibration import similarity_floor
+from llmrec_plugin.ranking.calibration import LEAST_SAMPLES, similarity_floor
 from llmrec_plugin.services.live import engine_of
 from llmrec_plugin.services.projection import sample
 from llmrec_plugin.types import EngineQuery
@@ -39,7 +39,7 @@ class Measured:
     matches: Sequence[float] = ()
     """Cosines of items to the beginnings of their own titles."""
     nonsense: Sequence[float] = ()
-    """The best cosine that each meaningless query finds."""
+    """The best cosine that each meaningless query finds; none where there are too few matches."""
 
     def samples(self) -> dict[str, list[float]]:
         """As `IndexVersion.floor_samples` keeps them."""
@@ -62,6 +62,8 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
         return Measured()
     typed = encoder.encode_query([as_typed(items[key]) for key in own])
     matches = np.einsum("ij,ij->i", typed, np.stack(list(own.values())))
+    if len(matches) < LEAST_SAMPLES:
+        return Measured(matches=matches.tolist())
     queries = nonsense(np.random.default_rng(SEED), NONSENSE_QUERIES, languages=get_settings().LANGUAGES)
     best = [
         hits[0].score

@@ -221,13 +221,14 @@ def drift_over_time(label: str) -> Picture | None:
 
 def floor(version: IndexVersion) -> Picture | None:
     """What the floor of the index was measured on; None: it was not."""
-    samples = {
-        _("beginnings of titles and their items"): version.floor_samples.get("matches"),
-        _("meaningless words and the nearest item"): version.floor_samples.get("nonsense"),
+    matches, nonsense = (version.floor_samples.get(name, []) for name in ("matches", "nonsense"))
+    named = {
+        _("beginnings of titles and their items"): matches,
+        _("meaningless words and the nearest item"): nonsense,
     }
-    if not all(samples.values()):
+    samples = {name: values for name, values in named.items() if values}
+    if not samples:
         return None
-    matches, nonsense = samples.values()
     if version.floor is None:
         words = _("No cosine tells matches from nonsense here, so nothing is left out.")
     else:

@@ -33,7 +33,7 @@ from llmrec_plugin.models import (
     OutboxEntry,
 )
 from llmrec_plugin.services import build as build_module
-from llmrec_plugin.services import calibration, indexing, leases, outbox, promotion
+from llmrec_plugin.services import calibration, indexing, leases, outbox, pictures, promotion
 from llmrec_plugin.services.build import build, estimate
 from llmrec_plugin.services.live import encoder_of, live_pair
 from tests.flows import moody_encoder
@@ -344,7 +344,15 @@ class TestFloor:
 
     def test_a_handful_of_items_has_no_floor(self) -> None:
         stock(3)
-        assert build("product").index_version.floor is None
+        version = build("product").index_version
+        assert version.floor is None
+        assert {name: len(values) for name, values in version.floor_samples.items()} == {
+            "matches": 3,
+            "nonsense": 0,
+        }
+        shown = pictures.floor(version)
+        assert shown is not None
+        assert [len(series.marks) for series in shown.chart.series] == [3]
 
     def test_nonsense_is_half_han_where_the_site_reads_it(self) -> None:
         import numpy as np

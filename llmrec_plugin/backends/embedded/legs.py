@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -134,12 +134,13 @@ class Cosines:
         }
 
 
-def start_cosines(snapshot: Snapshot, selection: Selection, vector: Vector) -> Future[Cosines]:
-    """Work out the cosines in another thread.
-
-    Both numpy and SQLite let go of the interpreter, so the words are looked up meanwhile.
-    """
-    return _threads().submit(_cosines, snapshot.matrix(), selection, vector)
+def start_cosines(
+    snapshot: Snapshot, selection: Selection, vector: Vector, *, aside: bool
+) -> Callable[[], Cosines]:
+    """What waits for the cosines. They are worked out in another thread where something else is done `aside`:
+    both numpy and SQLite let go of the interpreter, so the words are looked up meanwhile."""
+    work = partial(_cosines, snapshot.matrix(), selection, vector)
+    return _threads().submit(work).result if aside else work
 
 
 def _cosines(matrix: MatrixView, selection: Selection, vector: Vector) -> Cosines:

@@ -31,13 +31,13 @@ def answer(snapshot: Snapshot, query: EngineQuery) -> EngineResult:
     text = vector = NO_LEG
     scoring = None
     if query.vector is not None and query.limit:
-        scoring = start_cosines(snapshot, selection, query.vector)
+        scoring = start_cosines(snapshot, selection, query.vector, aside=query.text is not None)
     if query.text is not None:
         with monitoring.leg_seconds.time(leg="text"):
             text = text_leg(snapshot, selection, query.text, query.limit)
     cosines: dict[str, float] = {}
     if scoring is not None:
-        found = scoring.result()
+        found = scoring()
         vector = found.leg(snapshot.connection, query.limit, floor=query.floor)
         cosines = found.of(text)
     candidates = dict(zip((*text.ids, *vector.ids), (*text.keys, *vector.keys), strict=True))
