@@ -286,11 +286,22 @@ PAGES = {
 
 
 def broken_links() -> Iterator[str]:
-    """Relative links of all pages that lead to no file."""
+    """Relative links of all pages that lead to no file, or to no heading of it."""
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "fixtures").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target and not (page.parent / target).exists():
-                yield f"{page.relative_to(ROOT)}: no {target}"
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            target, _, anchor = link.partition("#")
+            there = page.parent / target if target else page
+            if "://" in link:
+                continue
+            if not there.exists() or (anchor and anchor not in _anchors(there)):
+                yield f"{page.relative_to(ROOT)}: no {link}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def main() -> int:

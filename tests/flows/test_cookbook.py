@@ -22,7 +22,6 @@ from rest_framework.test import APIRequestFactory
 from llmrec_plugin import pytest_plugin
 from llmrec_plugin.services import indexing
 from llmrec_plugin.shortcuts import search
-from llmrec_plugin.types import Terms
 from tests.hostapp.models import Product
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +64,7 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
         "Product": Product,
         "ProductSerializer": ProductSerializer,
         "request": request,
-        "Terms": Terms,
+        "product": mug,
         "MIDDLEWARE": [],
     }
     for text in blocks("python"):
