@@ -163,12 +163,10 @@ class Preference:
     low: float
     high: float
     """Bounds of the true share that hold at every look at once."""
-    p_value: float
-    """Of the sign test that looks only once; 1 without evidence."""
 
 
 def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Preference:
-    """The sign test of interleaving, with bounds that may be looked at whenever one likes.
+    """The share of the challenger, with bounds that may be looked at whenever one likes.
 
     The bounds are all shares p at which the mixture martingale
     B(wins + 1, losses + 1) / (p^wins (1 - p)^losses) stays below 1 / (1 - confidence), by Ville's inequality:
@@ -177,7 +175,7 @@ def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Pre
     """
     seen = wins + losses
     if not seen:
-        return Preference(wins=0, losses=0, share=math.nan, low=0.0, high=1.0, p_value=1.0)
+        return Preference(wins=0, losses=0, share=math.nan, low=0.0, high=1.0)
     share = wins / seen
     evidence = _log_beta(wins + 1, losses + 1) + math.log(1 - confidence)
 
@@ -190,7 +188,6 @@ def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Pre
         share=share,
         low=_edge(share, 0.0, possible),
         high=_edge(share, 1.0, possible),
-        p_value=_sign_test(wins, losses),
     )
 
 
@@ -213,16 +210,6 @@ def _edge(inside: float, outside: float, possible: Callable[[float], bool]) -> f
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if possible(middle) else (inside, middle)
     return inside
-
-
-def _sign_test(wins: int, losses: int) -> float:
-    """Exact and two-sided: how likely a fair coin is to be at least so uneven."""
-    seen = wins + losses
-    tail = [
-        math.exp(math.lgamma(seen + 1) - math.lgamma(k + 1) - math.lgamma(seen - k + 1) - seen * math.log(2))
-        for k in range(min(wins, losses) + 1)
-    ]
-    return min(1.0, 2 * math.fsum(tail))
 
 
 def uneven_split(visitors: Sequence[int], shares: Sequence[float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from llmrec_plugin.documents.imported import PASSAGE
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Interaction
 from llmrec_plugin.services import privacy
-from llmrec_plugin.services.projection import prepared
+from llmrec_plugin.services.projection import prepared_if_it_can_be
 from llmrec_plugin.types import Document, FilterValue, Progress
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 2_000
 """Rows that are held in memory at a time."""
@@ -62,12 +59,7 @@ def _imported_line(item: ImportedItem) -> Line:
 def _declared(document: SearchDocument[Any], rows: Any) -> Iterator[Line]:
     """What the site's own code cannot prepare is in no index, and not here either."""
     for row in rows.iterator(CHUNK):
-        try:
-            found = prepared(document, row)
-        except Exception as error:
-            logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
-            continue
-        if found is not None:
+        if found := prepared_if_it_can_be(document, row):
             yield _declared_line(document.label, found)
 
 

@@ -20,8 +20,6 @@ from llmrec_plugin.types import Document, IndexedDocument, Seen, Vector
 logger = logging.getLogger(__name__)
 
 SAMPLE_RUNS = 8
-
-
 ANALYSED_BY_THE_SITE = "site"
 
 
@@ -49,21 +47,22 @@ def prepared(document: SearchDocument[Any], row: Model) -> Document | None:
     return found
 
 
+def prepared_if_it_can_be(document: SearchDocument[Any], row: Model) -> Document | None:
+    """As `prepared`; None as well where the site's own code fails. The drain, which parks the item, says what
+    is wrong with it."""
+    try:
+        return prepared(document, row)
+    except Exception as error:
+        logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
+        return None
+
+
 def prepared_items(
     document: SearchDocument[Any], keys: Sequence[str], *, using: str | None = None
 ) -> dict[str, Document]:
-    """By key, the items that can be found as they stand in their rows now; one query. What the site's own
-    code cannot prepare is left out: the drain, which parks it, says what is wrong with it."""
-    items: dict[str, Document] = {}
-    for key, row in document.in_bulk(keys, using=using).items():
-        try:
-            found = prepared(document, row)
-        except Exception as error:
-            logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
-            continue
-        if found is not None:
-            items[key] = found
-    return items
+    """By key, the items that can be found as they stand in their rows now; one query."""
+    rows = document.in_bulk(keys, using=using)
+    return {key: found for key, row in rows.items() if (found := prepared_if_it_can_be(document, row))}
 
 
 def projected(document: Document, *, version: IndexVersion) -> Document:
