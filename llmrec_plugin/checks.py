@@ -111,6 +111,21 @@ def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     return found
 
 
+@register("llmrec", deploy=True)
+def check_throttles(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W004, of `check --deploy`."""
+    from rest_framework.settings import api_settings
+
+    if api_settings.NUM_PROXIES is not None:
+        return []
+    message = (
+        'REST_FRAMEWORK["NUM_PROXIES"] is not set: whoever writes another X-Forwarded-For into each request '
+        "is another visitor to the throttles of the REST endpoints."
+    )
+    hint = "Set it to the number of proxies in front of the site; 0: there is none."
+    return [checks.Warning(message, hint=hint, id="llmrec_plugin.W004")]
+
+
 def _schedule() -> Iterator[CheckMessage]:
     """Only asked where there is something to check: it imports Celery."""
     from llmrec_plugin import schedule

@@ -36,6 +36,13 @@ def document(**attributes: Any) -> type[SearchDocument[Product]]:
     return type("Thing", (SearchDocument,), {**base, **attributes})
 
 
+def test_a_site_that_is_to_be_deployed_says_how_many_proxies_it_has() -> None:
+    (message,) = checks.check_throttles()
+    assert message.id == "llmrec_plugin.W004"
+    with override_settings(REST_FRAMEWORK={"NUM_PROXIES": 0}):
+        assert checks.check_throttles() == []
+
+
 def test_the_test_sites_declarations_are_right() -> None:
     assert all_checks() == []
 
