@@ -17,6 +17,15 @@ LONGEST_BASKET = 5_000
 MOST_EVENTS = 500
 
 
+def document_field(
+    help_text: str = "Kind of item; needed where the site has several.",
+) -> serializers.CharField:
+    """The label of a document; empty: there is only one."""
+    return serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=100, help_text=help_text
+    )
+
+
 class PageParameters(serializers.Serializer[Any]):
     """How much of a list, and from where."""
 
@@ -43,13 +52,7 @@ class SearchParameters(PageParameters):
         help_text='What to look for; empty lists what passes the filters. "desk lamp" in quotes must occur '
         "as it stands, and what has a minus in front must not: -red.",
     )
-    document = serializers.CharField(
-        required=False,
-        default="",
-        allow_blank=True,
-        max_length=100,
-        help_text="Kind of item; needed where the site has several.",
-    )
+    document = document_field()
     facets = NamesField(
         required=False,
         default="",
@@ -86,13 +89,7 @@ class SuggestParameters(serializers.Serializer[Any]):
         max_length=LONGEST_QUERY,
         help_text="What has been typed so far; empty: popular searches alone.",
     )
-    document = serializers.CharField(
-        required=False,
-        default="",
-        allow_blank=True,
-        max_length=100,
-        help_text="Kind of item; needed where the site has several.",
-    )
+    document = document_field()
     size = serializers.IntegerField(
         required=False,
         default=8,
@@ -114,12 +111,8 @@ class SizeParameters(PageParameters):
 
 
 class PlacementParameters(SizeParameters):
-    document = serializers.CharField(
-        required=False,
-        default="",
-        allow_blank=True,
-        max_length=100,
-        help_text="Kind of item; needed where the site has several and the placement does not say.",
+    document = document_field(
+        "Kind of item; needed where the site has several and the placement does not say."
     )
     item = serializers.CharField(
         required=False,
@@ -260,13 +253,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
     """Something that the caller did with one item; whose it is, the session or the visitor's key says."""
 
     item = serializers.CharField(max_length=255, help_text="The item's id.")
-    document = serializers.CharField(
-        required=False,
-        default="",
-        allow_blank=True,
-        max_length=100,
-        help_text="Needed where the site has several.",
-    )
+    document = document_field("Needed where the site has several.")
     kind = KindField(choices=[(kind, kind) for kind in KINDS])
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
     time = serializers.DateTimeField(
