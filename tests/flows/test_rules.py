@@ -140,7 +140,7 @@ def test_a_boost_by_category_lifts_all_of_it_in_search_and_in_recommendations(sh
     boosted = rule("boost", item_filters={"category": ["desk"]}, strength=1.0)
     desk = {title for title, product in shop.items() if product.categories.filter(name="desk").exists()}
     for page in (ask("steel", page_size=30), recommend("latest", size=30)):
-        assert set(titles(page)[:5]) <= desk
+        assert len(set(titles(page)[:5]) & desk) == 5
         for item in page.results:
             assert (f"rule:{boosted.pk}" in item.contributions) == (item.title in desk)
             assert item.score == pytest.approx(sum(item.contributions.values()))

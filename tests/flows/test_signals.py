@@ -87,6 +87,7 @@ def test_what_can_be_had_is_lifted(shop: dict[str, Product]) -> None:
     Configuration(availability_weight=1.0).save()
     page = find("lamp")
     assert_adds_up(page)
+    assert {item.object.in_stock for item in page.results} == {True, False}
     for item in page.results:
         assert item.contributions["availability"] == (1.0 if item.object.in_stock else 0.0)
 

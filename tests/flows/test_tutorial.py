@@ -83,9 +83,8 @@ def test_every_block_of_the_tutorial_works_in_order(tmp_path: Path) -> None:
 
 
 def test_the_json_of_the_tutorial_is_json() -> None:
-    for block in blocks():
-        if block.language == "json" and "fixtures" in block.text:
-            assert json.loads(block.text.partition("\n")[2])
+    (fixture,) = (block for block in blocks() if block.language == "json" and "fixtures" in block.text)
+    assert len(json.loads(fixture.text.partition("\n")[2])) == 8
 
 
 def test_the_chinese_page_shows_the_code_of_the_english_one() -> None:
