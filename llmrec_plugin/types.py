@@ -389,24 +389,3 @@ class ResultPage:
     """Of the query, one of LLMREC["LANGUAGES"]; empty: it cannot be told."""
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What was typed -> what was looked for as well, as editors say."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SuggestedItem:
-    document: str
-    id: str
-    title: str
-    url: str = ""
-    """Of the item's page; empty where its model has none."""
-    object: Any = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Suggestions:
-    """What may be meant by something half typed."""
-
-    queries: tuple[str, ...] = ()
-    """Popular searches that begin so, most popular first."""
-    items: tuple[SuggestedItem, ...] = ()
-    degraded: tuple[str, ...] = ()
-    """("engine",) when there should have been items."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.utils import timezone
 
@@ -16,7 +18,6 @@ from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.rules import Occasion
 from llmrec_plugin.services.serving import serving_pair
-from llmrec_plugin.types import SuggestedItem, Suggestions
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,27 @@ FEW = 3
 MOST = 20
 MOST_STARTS = 8
 """Words of what was typed; who types more knows what he wants."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuggestedItem:
+    document: str
+    id: str
+    title: str
+    url: str = ""
+    """Of the item's page; empty where its model has none."""
+    object: Any = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggestions:
+    """What may be meant by something half typed."""
+
+    queries: tuple[str, ...] = ()
+    """Popular searches that begin so, most popular first."""
+    items: tuple[SuggestedItem, ...] = ()
+    degraded: tuple[str, ...] = ()
+    """("engine",) when there should have been items."""
 
 
 def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
