@@ -9,10 +9,10 @@ REDIS_PORT ?= 6390
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-presets lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
