@@ -7,6 +7,8 @@ CODE := llmrec_plugin project workers tests benchmarks fixtures manage.py
 ADDRESS ?= 127.0.0.1:8000
 REDIS_PORT ?= 6390
 DATA ?= ../shared/data
+# Each of the many processes that the tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets lint format types django docs docs-check package messages bench check clean
