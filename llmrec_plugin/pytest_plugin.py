@@ -62,12 +62,12 @@ class Llmrec:
         page = recommend(placement, user_key=_key(user), document=label)
         return [item.object for item in page.results]
 
-    def record(self, user: object, item: Model, kind: str = "view") -> None:
-        """An event, as the site's visitors leave them."""
+    def record(self, user: object, item: Model, kind: str = "view", *, document: str = "") -> None:
+        """An event, as the site's visitors leave them; `document` where the model has several."""
         from llmrec_plugin.services import interactions
         from llmrec_plugin.shortcuts import document_of
 
-        label = document_of(type(item)).label
+        label = document or document_of(type(item)).label
         interactions.record(user_key=str(_key(user)), document=label, object_id=item.pk, kind=kind)
 
     def train(self, label: str) -> ModelVersion:

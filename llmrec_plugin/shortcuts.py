@@ -22,6 +22,8 @@ from llmrec_plugin.services import pages, recommendations
 from llmrec_plugin.services import search as searching
 from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
 
+__all__ = ["Results", "also", "document_of", "recommend", "search", "similar"]
+
 M = TypeVar("M", bound=Model)
 
 FIRST = 20

@@ -100,6 +100,8 @@ def test_a_document_does_without_the_encoder_and_the_index_that_it_names(llmrec)
     acme = Brand.objects.create(name="Acme")
     llmrec.build("heavy")
     assert llmrec.found("heavy", "acme") == [acme]
+    llmrec.record("7", acme, "click", document="heavy")
+    assert llmrec.recommended("trending", "heavy") == [acme]
 """
 
 
