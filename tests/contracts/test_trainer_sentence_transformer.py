@@ -178,14 +178,15 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(base: BaseMod
     options = replace(QUICK, epochs=12, checks=12, patience=12)
     for name in ("killed", "whole"):
         write_job(tmp_path / name, base, options, tmp_path / name / "out")
-    with started(tmp_path / "killed") as child:
-        await_file(tmp_path / "killed" / job.WORK, "checkpoint-*/complete")
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    assert job.read_report(tmp_path / "killed") is None
-    assert not (tmp_path / "killed" / "out").exists()
-
-    assert [finish(tmp_path / name) for name in ("killed", "whole")] == [0, 0]
+    with started(tmp_path / "whole") as undisturbed:  # meanwhile, on a core of its own
+        with started(tmp_path / "killed") as child:
+            await_file(tmp_path / "killed" / job.WORK, "checkpoint-*/complete")
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        assert job.read_report(tmp_path / "killed") is None
+        assert not (tmp_path / "killed" / "out").exists()
+        assert finish(tmp_path / "killed") == 0
+        assert undisturbed.wait(WAIT) == 0
     resumed, straight = (job.read_report(tmp_path / name) for name in ("killed", "whole"))
     assert resumed is not None
     assert straight is not None
