@@ -175,7 +175,7 @@ def _text_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         hint = 'Name at least one: text_fields = {"title": 3, "description": 1}.'
         yield _error(12, "text_fields names no field.", hint, owner)
         return
-    yield from _paths(document, document.text_fields, 13, "text_fields")
+    yield from _paths(document, document.text_fields, 13, "text_fields", paths=document.text_paths())
     weights = document.text_fields.values() if hasattr(document.text_fields, "values") else ()
     for weight in weights:
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:

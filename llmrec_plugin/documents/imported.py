@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 
 from django.db.models import QuerySet
 
-from llmrec_plugin.documents.paths import FieldPath, resolve
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.models import ImportedItem
 from llmrec_plugin.types import Document
@@ -44,6 +42,5 @@ class ImportedItemDocument(SearchDocument[ImportedItem]):
     def filter_paths(self) -> dict[str, str]:
         return {name: f"filters__{path}" for name, path in super().filter_paths().items()}
 
-    @cached_property
-    def _text_paths(self) -> dict[str, FieldPath]:
-        return {name: resolve(ImportedItem, f"text__{name}") for name in self.weights()}
+    def text_paths(self) -> dict[str, str]:
+        return {name: f"text__{path}" for name, path in super().text_paths().items()}

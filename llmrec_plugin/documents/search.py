@@ -246,11 +246,15 @@ class SearchDocument(Generic[M]):
 
     @cached_property
     def _text_paths(self) -> dict[str, FieldPath]:
-        return {name: self._path(name, name) for name in self.schema_fields()}
+        return {name: self._path(name, path) for name, path in self.text_paths().items()}
 
     @cached_property
     def _filter_paths(self) -> dict[str, FieldPath]:
         return {name: self._path(name, path) for name, path in self.filter_paths().items()}
+
+    def text_paths(self) -> dict[str, str]:
+        """Path by text field, as declared."""
+        return {name: name for name in self.schema_fields()}
 
     def filter_paths(self) -> dict[str, str]:
         """Path by filter field, as declared."""

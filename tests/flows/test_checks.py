@@ -14,7 +14,14 @@ from django.core.checks import registry as django_checks
 from django.test import override_settings
 
 from llmrec_plugin import checks
-from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, registry
+from llmrec_plugin.documents import (
+    ImportedItemDocument,
+    InteractionSource,
+    Progression,
+    SearchDocument,
+    UserDocument,
+    registry,
+)
 from llmrec_plugin.encoders.base import EncoderSpec
 from tests.flows.indexed import declared
 from tests.hostapp.models import Brand, Category, OrderLine, Product
@@ -45,6 +52,16 @@ def test_a_site_that_is_to_be_deployed_says_how_many_proxies_it_has() -> None:
 
 def test_the_test_sites_declarations_are_right() -> None:
     assert all_checks() == []
+
+
+def test_a_document_of_imported_items_is_right_as_its_own_docs_declare_it() -> None:
+    class FilmDocument(ImportedItemDocument):
+        label = "film"
+        text_fields = {"title": 2, "description": 1}
+        filter_fields = ["year"]
+        kinds = {"year": "number"}
+
+    assert found(FilmDocument) == {}
 
 
 def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
