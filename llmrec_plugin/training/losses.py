@@ -243,7 +243,11 @@ class Language(nn.Module):
 
 
 class Masked(nn.Module):
-    """Guesses masked words, by the head that the model was made with."""
+    """Guesses masked words, by the head that the model was made with.
+
+    The head stays as it came: it is no part of the result, so what it would learn would be missing there,
+    and in every checkpoint.
+    """
 
     SHARE = 0.15
 
@@ -261,7 +265,7 @@ class Masked(nn.Module):
                 f"The training option masked needs a model with a head that guesses masked words; {folder} "
                 "has none. Leave it out, or use the option language."
             )
-        # The head stays; what it reads is the encoder that is tuned.
+        whole.requires_grad_(False)
         setattr(whole, whole.base_model_prefix, model.transformers_model)
         self.whole = whole
         self.tokenizer = model.tokenizer
