@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,12 @@ def tuned_folder() -> Path:
 
 
 def _tuned(name: str) -> Path:
-    folder = tuned_folder() / name.removeprefix(TUNED)
+    content = name.removeprefix(TUNED)
+    if not re.fullmatch(r"[\w-]+", content):
+        raise ConfigurationError(
+            f'"{name}" is no name of a tuned encoder: `llmrec status` tells those in use.'
+        )
+    folder = tuned_folder() / content
     if not folder.is_dir():
         raise EncoderUnavailable(
             f'The encoder "{name}" was tuned on another machine, or its folder was removed: copy it to '
@@ -63,10 +69,7 @@ def _usable(folder: Path, name: str) -> Path:
             f'The encoder "{name}" ({folder}) is an adapter to another model: '
             "merge the two and save the result."
         )
-    listing = folder / "modules.json"
-    modules = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else [{"path": ""}]
-    for module in modules:
-        directory = folder / module["path"]
+    for directory in _module_folders(folder, name):
         if list(directory.glob("pytorch_model*.bin")) and not list(directory.glob("*.safetensors")):
             raise ConfigurationError(
                 f'The encoder "{name}" has its weights in {directory} only as a pickle, which can run code. '
@@ -75,6 +78,28 @@ def _usable(folder: Path, name: str) -> Path:
     if not any(folder.rglob("*.safetensors")):
         raise ConfigurationError(f'The encoder "{name}": there are no weights (*.safetensors) in {folder}.')
     return folder
+
+
+def _module_folders(folder: Path, name: str) -> list[Path]:
+    """Where the parts of the model are; raises ConfigurationError for a list that cannot be read, and for one
+    that leads out of the folder: what is checked here must be what is loaded."""
+    listing = folder / "modules.json"
+    if not listing.is_file():
+        return [folder]
+    try:
+        paths = [str(module["path"]) for module in json.loads(listing.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            f'The encoder "{name}" has no usable list of its modules in {listing} ({error!r}): '
+            "copy the model again."
+        ) from error
+    for path in paths:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise ConfigurationError(
+                f'The encoder "{name}" names "{path}" as one of its modules ({listing}), which is outside of '
+                "its folder. It is not loaded."
+            )
+    return [folder / path for path in paths]
 
 
 def _from_cache(repository: str, revision: str) -> Path | None:

@@ -128,6 +128,45 @@ def test_an_adapter_is_refused_since_its_base_may_change(tmp_path: Path) -> None
         find_model(str(folder))
 
 
+@pytest.mark.parametrize("path", ["../elsewhere", "1_Pooling/../../elsewhere", "/elsewhere"])
+def test_a_module_outside_of_the_folder_is_not_loaded(tmp_path: Path, path: str) -> None:
+    """What is checked for pickles is the folder; what is loaded must lie in it."""
+    make_folder(tmp_path / "elsewhere")
+    folder = make_folder(tmp_path / "model")
+    (folder / "modules.json").write_text(json.dumps([{"path": ""}, {"path": path}]))
+    with pytest.raises(ConfigurationError, match="outside of its folder"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize("listed", ["no json", "[]x", '{"path": ""}', '[{"type": "Pooling"}]', "[1]"])
+def test_a_list_of_modules_that_cannot_be_read_is_named(tmp_path: Path, listed: str) -> None:
+    folder = make_folder(tmp_path / "model")
+    (folder / "modules.json").write_text(listed)
+    with pytest.raises(ConfigurationError, match=r"no usable list of its modules in .*modules.json"):
+        find_model(str(folder))
+
+
+def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
+    """The list of modules names a class in a file beside it, as models that trust their readers do."""
+    from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
+    from tests.contracts.tiny_model import make_tiny_model
+
+    folder, ran = make_tiny_model(tmp_path / "model"), tmp_path / "ran"
+    (folder / "modeling_own.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Own: pass\n")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["type"] = "modeling_own.Own"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(EncoderUnavailable, match="cannot be loaded"):
+        load_encoder(EncoderSpec(name=str(folder)))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("name", ["tuned:", "tuned:..", "tuned:../models", "tuned:/etc"])
+def test_the_name_of_a_tuned_encoder_leads_nowhere_else(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="no name of a tuned encoder"):
+        find_model(name)
+
+
 def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError, match=r"no weights \(\*\.safetensors\)"):
