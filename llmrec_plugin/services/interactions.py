@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,8 @@ ANONYMOUS = "anon:"
 """Prefix of the keys of visitors who have not logged in."""
 MAX_OBJECT_ID = 255
 MAX_EXTERNAL_ID = 100
+LARGEST_VALUE = 10**12
+"""Of an event, up or down: no rating and no price is larger, and what is would drown all others."""
 CHUNK = 1000
 NO_CONSENT = "The user has not agreed to being remembered."
 SWITCHED_OFF = 'LLMREC["ENABLED"] is off: no events are stored.'
@@ -270,8 +271,11 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
 def _finite(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidRequest(f"The value of an event is a finite number, not {value!r}.", parameter="value")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_VALUE:
+        raise InvalidRequest(
+            f"The value of an event is a finite number, at most {LARGEST_VALUE:,}, not {str(value)[:30]}.",
+            parameter="value",
+        )
     return float(value)
 
 

@@ -40,6 +40,8 @@ LEAST_TRAIN, LEAST_VALID = 50, 20
 """Pairs without which nothing is tuned."""
 MOST_VALID = 1_000
 """They are measured again and again."""
+OUTSIDE = 200
+"""Of so many ratings one, at either end, may lie outside of the scale."""
 NEIGHBOURS_DISTILLED = 10
 """Of each item; the strongest ones hold most of the weight."""
 
@@ -152,14 +154,29 @@ def _ratings(label: str, place: Mapping[str, int], *, now: datetime) -> Ratings:
         if key in place and value is not None and np.isfinite(value)
     ]
     users = {user: number for number, user in enumerate(dict.fromkeys(user for user, *_ in rows))}
-    values = np.array([value for _, _, value, _ in rows], np.float32)
-    span = float(np.ptp(values)) if len(values) else 0.0
+    values = _scaled(np.array([value for _, _, value, _ in rows], np.float64))
     return Ratings(
         users=np.array([users[user] for user, *_ in rows], np.int64),
         items=np.array([item for _, item, *_ in rows], np.int64),
-        values=(values - values.min()) / span if span > 0 else np.ones_like(values),
+        values=values,
         times=np.array([at for *_, at in rows], np.float64),
     )
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """0..1 over the scale of the site; all 1 where they are alike. The few that lie far outside, as somebody
+    may send, count as the ends of the scale: they would press all others to one point."""
+    if not len(values):
+        return np.empty(0, np.float32)
+    beyond = len(values) // OUTSIDE
+    ordered = np.sort(values)
+    least, most = ordered[beyond], ordered[len(ordered) - 1 - beyond]
+    if not most > least:
+        least, most = ordered[0], ordered[-1]
+    if not most > least:
+        return np.ones(len(values), np.float32)
+    scaled: NDArray[np.float32] = ((values.clip(least, most) - least) / (most - least)).astype(np.float32)
+    return scaled
 
 
 def make_training_data(
@@ -247,7 +264,10 @@ def _pairs(
                 _clicked(behaviour, queries, window, history=history),
             ]
         )
-        for window, most in ((split.train, 4 * options.most_pairs), (split.valid, MOST_VALID))
+        for window, most in (
+            (split.train, 4 * max(options.most_pairs, LEAST_TRAIN)),
+            (split.valid, MOST_VALID),
+        )
     )
     if neighbours is not None:
         train = neighbour_pairs(neighbours, per_item=NEIGHBOURS_DISTILLED, history=history)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
-from llmrec_plugin.services import drift, interactions, runs, training
+from llmrec_plugin.services import drift, interactions, runs, training, tuning_data
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
 from tests.flows.serving import did, open_shop
@@ -117,17 +117,31 @@ def test_an_event_that_came_often_counts_its_user_once() -> None:
     assert popular[0][0] == str(products[0].pk)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, -1e300, 10**400])
 def test_ratings_that_are_no_numbers_are_refused_and_those_in_the_table_do_no_harm(value: float) -> None:
     products = list(open_shop(copies=1).values())
     rows(products[:3], users=30)
-    rows(products[3:6], users=30, kind="rating", value=value)
-    trained()
-    if not math.isfinite(value):
-        with pytest.raises(InvalidRequest):
-            interactions.record(
-                user_key="1", document="product", object_id=products[0].pk, kind="rating", value=value
-            )
+    if isinstance(value, float):  # no table holds the last one
+        rows(products[3:6], users=30, kind="rating", value=value)
+        trained()
+    with pytest.raises(InvalidRequest, match="a finite number, at most 1,000,000,000,000, not"):
+        interactions.record(
+            user_key="1", document="product", object_id=products[0].pk, kind="rating", value=value
+        )
+
+
+def test_a_rating_far_outside_of_the_scale_does_not_press_the_others_to_one_point() -> None:
+    """Two hundred ratings of 1 to 5, and one that somebody sent to do harm; and the same without them."""
+    products = list(open_shop(copies=1).values())
+    for shift in range(5):  # each is liked by somebody
+        for stars in range(1, 6):
+            rows([products[(stars + shift) % 5]], users=8, kind="rating", value=float(stars))
+    rows([products[0]], users=1, kind="rating", value=1e9)
+    ratings = tuning_data.behaviour_of("product", now=timezone.now()).ratings
+    assert sorted(set(ratings.values.tolist())) == [0, 0.25, 0.5, 0.75, 1]
+    Interaction.objects.exclude(value=5).delete()
+    ratings = tuning_data.behaviour_of("product", now=timezone.now()).ratings
+    assert set(ratings.values.tolist()) == {1}
 
 
 def test_texts_that_were_never_encoded_leave_the_rest_of_the_model() -> None:
