@@ -25,6 +25,8 @@ from llmrec_plugin.plots.style import (
 )
 
 EMPTY = 10
+HEADING = 30
+"""Above a chart that has no page around it to say what it shows."""
 
 STANDALONE = (
     "<style>svg{--body-fg:#333;--body-quiet-color:#666;--hairline-color:#e0e0e0;--body-bg:#fff}"
@@ -108,22 +110,26 @@ class Picture:
 
 
 def draw(chart: Chart, *, standalone: bool = False) -> SafeString:
-    """The chart as one `<svg>` element; `standalone`: as a file of its own, with a ground and both themes."""
-    frame = _Frame.around(chart)
-    parts = [f'{STANDALONE}<rect width="100%" height="100%" fill="{PAPER}"/>'] if standalone else []
-    parts += frame.axes()
-    parts += frame.thresholds()
+    """The chart as one `<svg>` element; `standalone`: as a file of its own, with its title, a ground and both
+    themes."""
+    frame, height = _Frame.around(chart), chart.height
+    parts = [*frame.axes(), *frame.thresholds()]
     for number, series in enumerate(chart.series):
         parts += frame.series(series, number)
     parts += frame.legend()
+    if standalone:
+        ground = f'{STANDALONE}<rect width="100%" height="100%" fill="{PAPER}"/>'
+        heading = f'<g font-size="14" font-weight="600">{text(EMPTY, 20, chart.title)}</g>'
+        parts = [ground, heading, f'<g transform="translate(0 {HEADING})">', *parts, "</g>"]
+        height += HEADING
     return svg(
         *parts,
         name=chart.name,
         title=chart.title,
         description=chart.description,
         width=chart.width,
-        height=chart.height,
-        attributes=f'width="{chart.width}" height="{chart.height}" font-size="{FONT}" '
+        height=height,
+        attributes=f'width="{chart.width}" height="{height}" font-size="{FONT}" '
         f'font-family="system-ui, sans-serif" fill="{INK}"',
     )
 

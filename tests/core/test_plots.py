@@ -113,7 +113,13 @@ def test_a_file_of_its_own_has_a_ground_and_both_themes() -> None:
     picture = chart(Series(name="", marks=[Mark(x=0, y=0)]))
     assert "prefers-color-scheme:dark" in draw(picture, standalone=True)
     assert "<style>" not in draw(picture)
-    assert drawn(picture, standalone=True).find(f"{SVG}rect") is not None
+    file = drawn(picture, standalone=True)
+    assert file.find(f"{SVG}rect") is not None
+    # A page names its pictures; a file is alone.
+    shown = [text.text for text in file.iter(f"{SVG}text")]
+    assert shown[0] == picture.title
+    assert picture.title not in [text.text for text in drawn(picture).iter(f"{SVG}text")]
+    assert float(file.attrib["height"]) > float(drawn(picture).attrib["height"])
 
 
 def test_colours_can_be_seen_on_either_ground() -> None:
