@@ -196,7 +196,8 @@ def _in_words(error: BaseException) -> str:
         return _("Stopped by hand.")
     if isinstance(error, MemoryError):
         return _("There was not enough memory.")
-    return f"{type(error).__name__}: {error}"
+    # The first line names what is wrong; PostgreSQL quotes the row, and with it a user, in those below.
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _close(runs: Any, error: str) -> int:

@@ -7,11 +7,13 @@ import sys
 import time
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import IntegrityError, connection
 from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -78,6 +80,24 @@ def test_a_failure_leaves_the_live_model_alone_and_says_why() -> None:
     assert shown.training_error == run.error
     assert "what was live stays" in shown.ills[-1]
     assert run.error in "\n".join(status.collect().lines())
+
+
+def test_an_error_that_quotes_a_row_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL names the failing row, and with it a user, below the first line of its message."""
+    open_shop(copies=1)
+
+    def refused(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith('INSERT INTO "llmrec_plugin_modelversion"'):
+            raise IntegrityError("a value is null\nDETAIL:  Failing row contains (1, ada-lovelace)")
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(refused), pytest.raises(IntegrityError):
+        runs.train("product", by="test")
+    assert TrainingRun.objects.get().error == "IntegrityError: a value is null"
+    caplog.clear()
+    assert code_shown() == "training_failed"
+    assert "a value is null" in caplog.text
+    assert "ada-lovelace" not in caplog.text
 
 
 def test_a_later_success_clears_the_alarm() -> None:
