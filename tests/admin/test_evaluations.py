@@ -76,6 +76,20 @@ def test_encoders_are_compared_task_by_task(admin_client: Client) -> None:
     assert page.count("e5 - minilm") == 2
 
 
+def test_each_encoder_stands_beside_the_others_with_its_costs(admin_client: Client) -> None:
+    served = {"methods": {"served": {"NDCG@10": 0.31}, "text-frozen": {"NDCG@10": 0.12}}}
+    encoders = {
+        "e5": {"recommendation": served, "items_per_second": 42.0, "peak_mb": 2089.4},
+        "minilm": {"recommendation": served, "items_per_second": 84.0, "peak_mb": None},
+    }
+    report = {**REPORT, "encoders": encoders, "choice": {"encoder": "minilm", "why": "It is the fastest."}}
+    page = page_of(admin_client, report)
+    assert "Encoders: each by itself; the tables above are of minilm" in page
+    for told in ("by texts alone, NDCG@10", "0.3100", "0.1200", "42.0", "84.0", "2089.4"):
+        assert told in page
+    assert "search, NDCG@10" not in page  # with neither of them
+
+
 def test_the_list_shows_the_figures_that_count(admin_client: Client) -> None:
     Evaluation.objects.create(document="product", report=REPORT, by="anna")
     Evaluation.objects.create(document="course", report={}, by="anna")

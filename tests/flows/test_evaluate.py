@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -155,6 +157,7 @@ def test_judged_queries_are_answered_by_each_leg_and_encoders_compared(
     assert report["encoders"]["tests.flows.steady_encoder"]["items_per_second"] > 0
     assert report["choice"]["encoder"] in report["encoders"]
     assert f"Take {report['choice']['encoder']}." in said
+    assert f"Encoders: each by itself; the tables above are of {report['choice']['encoder']}" in said
     assert "qrels: 1 bad lines" in said
 
 
@@ -166,6 +169,10 @@ def test_judged_queries_are_answered_by_each_leg_and_encoders_compared(
         (["--items", "{items}", "--output", "{items}/report.json"], "cannot be written"),
         (["--items", "nowhere.jsonl", "--interactions", "nowhere.jsonl"], "there is no file"),
         (["--items", "{items}"], "nothing to measure by"),
+        (
+            ["--items", "{items}", "--interactions", "{interactions}", "--work", "{items}"],
+            "cannot be worked in",
+        ),
         (["--items", "{items}", "--queries", "{items}"], "give both"),
         (["--items", "{empty}", "--interactions", "{interactions}"], "is empty"),
         (["--items", "{interactions}", "--interactions", "{interactions}"], "no usable line"),
@@ -267,6 +274,29 @@ def test_ratings_are_foreseen_one_by_one(tmp_path: Path) -> None:
     assert "rating >= 4: 100 ratings foreseen" in said
 
 
+def test_ratings_of_one_side_tell_nothing_apart_and_nobody_is_perfect(tmp_path: Path) -> None:
+    rows = [
+        {
+            "user": f"u{user}",
+            "item": catalogue()[(user + 7 * day) % 40]["id"],
+            "kind": "rating",
+            "value": 5,
+            "time": (START + timedelta(days=day, minutes=user)).isoformat(),
+        }
+        for user in range(USERS)
+        for day in range(15)
+    ]
+    out = tmp_path / "report.json"
+    items = write(tmp_path / "items.jsonl", catalogue())
+    said = evaluate("--items", items, "--interactions", write(tmp_path / "log.jsonl", rows), "--output", out)
+    report = json.loads(out.read_text(encoding="utf-8"))["pointwise"]
+    assert report["one_class"]
+    assert report["methods"]["constant"]["accuracy"] is None
+    assert report["methods"]["fused"]["log-loss"] is None
+    assert report["methods"]["fused"]["MSE"] == pytest.approx(0, abs=1e-6)
+    assert "rating >= 4: all 60 ratings foreseen are on one side, nothing to tell apart" in said
+
+
 def test_a_child_that_breaks_off_says_what_it_said_last(files: dict[str, Path]) -> None:
     with pytest.raises(CommandError, match="evaluation broke off"):
         evaluate(
@@ -279,6 +309,35 @@ def test_a_child_that_fails_tells_its_error(files: dict[str, Path], tmp_path: Pa
     alone = write(tmp_path / "alone.jsonl", [row for row in purchases() if row["user"] == "u1"])
     with pytest.raises(CommandError, match="All events are of one user"):
         evaluate("--items", files["items"], "--interactions", alone)
+
+
+def stored(folder: Path, table: str) -> int:
+    """Rows of the throwaway site."""
+    with closing(sqlite3.connect(folder / "site.sqlite3")) as database:
+        return int(database.execute(f"SELECT COUNT(*) FROM llmrec_plugin_{table}").fetchone()[0])
+
+
+def test_what_nothing_can_be_foreseen_of_is_said_before_all_is_encoded(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    disliked = [{**row, "kind": "dismiss"} for row in purchases()[:3]]
+    log = write(tmp_path / "log.jsonl", [*disliked, {**purchases()[0], "item": "gone"}])
+    with pytest.raises(CommandError, match=r"no event in favour .*\(not in favour: 3, unknown item: 1\)"):
+        evaluate("--items", files["items"], "--interactions", log, "--work", tmp_path / "work")
+    (site,) = (tmp_path / "work").iterdir()
+    assert (stored(site, "importeditem"), stored(site, "embedding")) == (40, 0)
+
+
+def test_an_encoder_that_is_not_there_is_said_before_the_files_are_read(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(CommandError, match=r"nowhere\.at\.all"):
+        evaluate(
+            *("--items", files["items"], "--interactions", files["interactions"]),
+            *("--encoder", "nowhere.at.all", "--work", tmp_path / "work"),
+        )
+    (site,) = (tmp_path / "work").iterdir()
+    assert stored(site, "importeditem") == 0
 
 
 def test_nothing_new_to_foresee_is_an_error(files: dict[str, Path], tmp_path: Path) -> None:

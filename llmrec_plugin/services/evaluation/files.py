@@ -130,7 +130,12 @@ def _documents(request: Request, items: Path) -> tuple[str, list[dict[str, Any]]
 @contextlib.contextmanager
 def _folder(work: Path | None, encoder: str) -> Iterator[Path]:
     if work is not None:
-        yield work / (re.sub(r"[^\w.-]+", "-", encoder).strip("-") or "encoder")
+        kept = work / (re.sub(r"[^\w.-]+", "-", encoder).strip("-") or "encoder")
+        try:
+            kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InvalidRequest(f"--work: {work} cannot be worked in: {error}.", parameter="work") from error
+        yield kept
         return
     with process.temporary_folder() as folder:
         yield Path(folder)

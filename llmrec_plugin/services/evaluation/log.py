@@ -115,7 +115,7 @@ def _in_favour(kind: str, value: Any) -> bool:
 
 
 def _nothing(left_out: Counter[str]) -> str:
-    why = ", ".join(f"{count} of an {reason}" for reason, count in sorted(left_out.items()))
+    why = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
     return (
         f"There is no event in favour of a known item{f' ({why})' if why else ''}: nothing can be foreseen."
     )

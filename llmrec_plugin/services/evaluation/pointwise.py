@@ -35,7 +35,9 @@ def measure_ratings(
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Whether a rating will be at least LIKED, by methods that know what was rated strictly earlier; None
-    where there are too few ratings with a value. `rows`: item key -> row of the catalogue."""
+    where there are too few ratings with a value. Where all that are foreseen are on one side there is nothing
+    to be told apart, and whoever says so always would be called perfect: those measures are NaN then, the
+    squared error stays. `rows`: item key -> row of the catalogue."""
     ratings = _ratings(label, rows)
     if len(ratings) < LEAST_RATINGS:
         return None
@@ -46,13 +48,15 @@ def measure_ratings(
     features = rating_features(ratings, catalogue.vectors, whitened, cuts, progress=progress)
     values, known = ratings.values[cuts[0] :], stop - cuts[0]
     liked = values >= LIKED
+    alike = len(np.unique(liked[known:])) < 2
     methods = {}
     for name, wanted in COLUMNS.items():
         part = features[:, [FEATURES.index(feature) for feature in wanted]]
         given = fit_logistic(part[:known], liked[:known]).probabilities(part[known:])
         foreseen = fit_linear(part[:known], values[:known]).values(part[known:])
+        told = pointwise.measures(liked[known:], given)
         methods[name] = {
-            **pointwise.measures(liked[known:], given),
+            **(dict.fromkeys(told, float("nan")) if alike else told),
             "MSE": float(((foreseen - values[known:]) ** 2).mean()),
         }
     return {
@@ -60,6 +64,7 @@ def measure_ratings(
         "ratings": len(ratings),
         "cases": len(values) - known,
         "positive": float(liked[known:].mean()),
+        "one_class": alike,
         "methods": methods,
         "calibration": pointwise.calibration(liked[known:], given),
     }

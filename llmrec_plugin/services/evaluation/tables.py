@@ -59,6 +59,8 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
         yield _methods(_("Search: %(queries)s, %(judgements)s") % found, search["methods"])
         yield _paired(_("Search: differences"), search["paired"])
     yield from _pointwise(report.get("pointwise", {}))
+    if "encoders" in report:
+        yield _encoders(report)
     for task, title in (
         ("recommendation", _("Encoders: recommendation as served")),
         ("search", _("Encoders: search as served")),
@@ -66,6 +68,36 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
         compared = [row for row in report.get("comparison", ()) if row["task"] == task]
         if compared:
             yield _paired(title, compared)
+
+
+def _encoders(report: Mapping[str, Any]) -> Table:
+    """What each encoder came to by itself, and its costs; what was not measured with any has no column."""
+    columns = {
+        _("served, NDCG@10"): ("recommendation", "methods", "served", "NDCG@10"),
+        _("by texts alone, NDCG@10"): ("recommendation", "methods", "text-frozen", "NDCG@10"),
+        _("search, NDCG@10"): ("search", "methods", "served", "NDCG@10"),
+        _("search, condensed NDCG@10"): ("search", "methods", "served", "condensed NDCG@10"),
+        _("items per second"): ("items_per_second",),
+        _("memory, MB"): ("peak_mb",),
+    }
+    found = {
+        name: {title: _at(encoder, path) for title, path in columns.items()}
+        for name, encoder in report["encoders"].items()
+    }
+    shown = [title for title in columns if any(values[title] is not None for values in found.values())]
+    return Table(
+        title=_("Encoders: each by itself; the tables above are of %(encoder)s")
+        % {"encoder": report["choice"]["encoder"]},
+        header=[_("encoder"), *shown],
+        rows=[[name, *(_number(values[title]) for title in shown)] for name, values in found.items()],
+    )
+
+
+def _at(value: Any, path: Sequence[str]) -> float | None:
+    """What stands there; None where the way does not lead anywhere."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)
 
 
 def learning(recommendation: Mapping[str, Any]) -> str:
@@ -102,7 +134,10 @@ def _recommendation(part: Mapping[str, Any]) -> Iterator[Table]:
 def _pointwise(part: Mapping[str, Any]) -> Iterator[Table]:
     if "methods" in part:
         found = {"task": part["task"], "cases": part["cases"]}
-        yield _methods(_("%(task)s: %(cases)d ratings foreseen") % found, part["methods"])
+        title = _("%(task)s: %(cases)d ratings foreseen")
+        if part.get("one_class"):
+            title = _("%(task)s: all %(cases)d ratings foreseen are on one side, nothing to tell apart")
+        yield _methods(title % found, part["methods"])
     for kind, methods in part.get("sampled", {}).items():
         title = (
             _("What was taken against one item drawn evenly")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.encoders.base import load_encoder
 from llmrec_plugin.evaluation.comparison import plain
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import (
@@ -27,6 +28,7 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services import importing
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.evaluation import recommendation, searching
+from llmrec_plugin.services.evaluation.log import read_log
 from llmrec_plugin.services.evaluation.progress import Tell, part
 from llmrec_plugin.services.evaluation.recommendation import Measured, Options
 from llmrec_plugin.services.importing import ImportReport
@@ -43,12 +45,15 @@ def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     The folder may be that of an earlier run: what was encoded then is not encoded again.
     """
     label, files = request["label"], request["files"]
+    load_encoder(registry.get(label).encoder_spec())  # one that is not there is said before all is read
     _forget_earlier()
     if request["configuration"]:
         Configuration(**request["configuration"]).save()
     read = {name: _imported(request, name, tell) for name in ("items", "interactions") if files.get(name)}
     if files.get("embeddings"):
         _take_over(label, Path(files["embeddings"]))
+    if files.get("interactions"):
+        read_log(label, _keys(label))  # what nothing can be foreseen of is said before all is encoded
     cost = _build(label, tell)
     measured: dict[str, Measured] = {}
     if files.get("qrels"):  # first: a query knows all that its user did, the other part takes events back
@@ -62,6 +67,11 @@ def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         "encoder": plain(cost | {"peak_mb": _peak_mb()}),
         "files": {name: _told(report) for name, report in read.items()},
     }
+
+
+def _keys(label: str) -> list[str]:
+    """Of all items that were imported for the document."""
+    return [str(pk) for pk in registry.get(label).get_queryset().values_list("pk", flat=True)]
 
 
 def _forget_earlier() -> None:
