@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
-from llmrec_plugin.services import drift, item_map, tuning_pictures
+from llmrec_plugin.services import drift, item_map, transfer_pictures, tuning_pictures
 from llmrec_plugin.services.live import find_live_pair
 
 MOST_VERSIONS = 30
@@ -39,6 +39,7 @@ def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
         lambda: [ladder(label)],
         lambda: [calibration(label)],
         lambda: [drift_over_time(label)],
+        lambda: [transfer_pictures.newest(label)],
         lambda: tuning_pictures.newest(label),
         lambda: [item_map.draw(label, colour=colour)],
     )

@@ -117,6 +117,23 @@ def test_the_curves_of_a_tuning_show_losses_and_metric_beside_the_encoder_as_it_
     assert "Learning curve of the tuned encoder: product" in page
 
 
+def test_the_curves_of_a_transfer_show_what_the_source_was_worth() -> None:
+    version = learned()
+    assert "transfer-product" not in names()
+    points = [{"events": 0, "nothing": 0.1, "source": 0.2}, {"events": 1_000, "nothing": 0.3, "source": 0.3}]
+    told = {"source": "old", "cases": 120, "frozen": 0.05, "curve": points, "gain": 0.1, "low": 0.02}
+    ModelVersion.objects.filter(pk=version.pk).update(report={**version.report, "transfer": told})
+    picture = next(one for one in pictures.pictures("product") if one.chart.name == "transfer-product")
+    assert picture.rows == [("0", "0.1000", "0.2000"), ("1,000", "0.3000", "0.3000")]
+    nothing, source = picture.chart.series
+    assert ([mark.y for mark in nothing.marks], [mark.y for mark in source.marks]) == ([0.1, 0.3], [0.2, 0.3])
+    assert [threshold.at for threshold in picture.chart.thresholds] == [0.05]
+    # A site that trusted the source without an event of its own has nothing to draw.
+    empty = {**told, "frozen": None, "curve": [], "gain": None, "low": None}
+    ModelVersion.objects.filter(pk=version.pk).update(report={**version.report, "transfer": empty})
+    assert "transfer-product" not in names()
+
+
 def test_a_tuning_without_measurements_has_no_curve() -> None:
     for told in ({}, {"metric": "AUC", "curve": TUNING["curve"][:1]}):
         encoder = TunedEncoder.objects.create(document="product", name="t", report={"training": told})

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import math
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
+from safetensors.numpy import save_file
 
-from llmrec_plugin.exceptions import ConfigurationError, NotFound
-from llmrec_plugin.models import Interaction, ModelVersion
-from llmrec_plugin.services import training, transfer
+from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, NotFound
+from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
+from llmrec_plugin.services import leases, privacy, source_models, training, transfer
 from llmrec_plugin.services.live import live_pair
 from tests.flows.test_adaptation import families_for, live, next_family, only_texts, shop
 from tests.hostapp.models import Product
@@ -32,7 +37,7 @@ def export(products: dict[tuple[int, int], Product], tmp_path: Path) -> Path:
     live(products, next_family)
     assert training.fit("product", by="test").report["gate"]["taken"]
     folder = tmp_path / "export"
-    files = transfer.export_model("product", folder)
+    files = source_models.export_model("product", folder)
     assert files == ["map.safetensors", "model.json"]
     start_anew()
     return folder
@@ -108,7 +113,7 @@ def test_own_events_overrule_a_source_that_misleads(
 def test_another_document_can_be_the_source(products: dict[tuple[int, int], Product], export: Path) -> None:
     live(products, next_family)
     version = training.fit("product", by="test")
-    source = transfer.read_source("product")
+    source = source_models.read_source("product")
     assert source.map.shape == (64, 64)
     assert source.events == version.report["events"] > 0
 
@@ -117,11 +122,11 @@ def test_what_cannot_be_a_source_is_said(
     products: dict[tuple[int, int], Product], export: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFound, match="no folder that `llmrec export-model` wrote"):
-        transfer.read_source(str(tmp_path / "nowhere"))
+        source_models.read_source(str(tmp_path / "nowhere"))
     with pytest.raises(NotFound, match="has learned no head"):
-        transfer.export_model("product", tmp_path / "other")
+        source_models.export_model("product", tmp_path / "other")
     with pytest.raises(ConfigurationError, match="is not empty"):
-        transfer.export_model("product", export)
+        source_models.export_model("product", export)
     plain = json.loads((export / "model.json").read_text())
     (export / "model.json").write_text(json.dumps({**plain, "encoder_id": "another", "encoder_name": "e5"}))
     with pytest.raises(ConfigurationError, match='Declare the encoder "e5"'):
@@ -129,3 +134,105 @@ def test_what_cannot_be_a_source_is_said(
     (export / "map.safetensors").write_bytes(b"nothing")
     with pytest.raises(CommandError, match="no complete export"):
         call_command("llmrec", "train", "--source", str(export), "--document", "product")
+
+
+SQUARE = np.eye(64, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "matrix", "message"),
+    [
+        ({}, SQUARE * np.nan, "numbers that are not finite"),
+        ({}, SQUARE[:, :1], r"shape \(64, 1\), which is no square"),
+        ({}, SQUARE[0], r"shape \(64,\)"),
+        ({}, np.eye(65, dtype=np.float32), "has 65 dimensions, but its encoder has 64"),
+        ({}, np.empty((9_000, 0), np.float32), "no square of an encoder"),
+        ({"gamma": math.nan}, SQUARE, "gamma is nan"),
+        ({"gamma": 0}, SQUARE, "gamma is 0.0"),
+        ({"mix": math.inf}, SQUARE, "mix is inf"),
+        ({"mix": -2}, SQUARE, "mix is -2.0"),
+        ({"events": "many"}, SQUARE, "could not convert string to float: 'many'"),
+        ({"exported_at": "x" * 1_000_000}, SQUARE, "more than 1,000,000 bytes"),
+    ],
+)
+def test_an_export_that_would_break_lists_is_refused(
+    export: Path, changes: dict[str, object], matrix: np.ndarray, message: str
+) -> None:
+    before = live_pair("product")
+    plain = json.loads((export / "model.json").read_text())
+    (export / "model.json").write_text(json.dumps({**plain, **changes}))
+    save_file({"map": np.ascontiguousarray(matrix)}, export / "map.safetensors")
+    with pytest.raises(ConfigurationError, match=message):
+        transfer.transfer("product", str(export), trust=True)
+    assert live_pair("product") == before
+
+
+def test_learning_from_a_source_is_on_record_like_any_training(export: Path) -> None:
+    run("train", "--source", str(export), "--document", "product", "--by", "alice", "--reason", "new shop")
+    done = TrainingRun.objects.latest("id")
+    assert (done.state, done.by, done.reason) == (TrainingRun.State.DONE, "alice", "new shop")
+    assert done.model_version is None  # too few events to prove anything
+
+    TrainingRun.objects.create(document="product", by="schedule", owner=leases.own_prefix())
+    with pytest.raises(LeaseLost, match='"product" is being trained by schedule'):
+        transfer.transfer("product", str(export), trust=True)
+
+
+def test_whoever_is_erased_while_a_source_is_learned_towards_is_not_forgotten(
+    products: dict[tuple[int, int], Product], export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(products, next_family)
+    read = training.training_data
+
+    def erased_meanwhile(label: str, *, now: datetime) -> training.TrainingData:
+        data = read(label, now=now)
+        privacy.erase_user("u1")
+        return data
+
+    monkeypatch.setattr(training, "training_data", erased_meanwhile)
+    report = transfer.transfer("product", str(export), by="test")
+    assert ModelVersion.objects.get(pk=report.model_version).report["erased"] == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("COLD_KEPT", "new items would be ranked worse among themselves"),
+        ("COVERAGE_KEPT", "lists would show too few different items"),
+    ],
+)
+def test_a_source_that_new_items_or_breadth_would_pay_for_is_not_taken_over(
+    products: dict[tuple[int, int], Product],
+    export: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    said: str,
+) -> None:
+    """A limit that nothing can hold, and things that nobody took before the latest events."""
+    live(products, next_family)
+    past = Interaction.objects.filter(at__lt=timezone.now()).order_by("at")
+    moments = list(past.values_list("at", flat=True))
+    new = [str(product.pk) for (_, thing), product in products.items() if thing > 7]
+    Interaction.objects.filter(object_id__in=new, at__lt=moments[int(0.95 * len(moments))]).delete()
+    monkeypatch.setattr(transfer, limit, 1e9)
+    before, out = live_pair("product"), io.StringIO()
+    call_command("llmrec", "train", "--source", str(export), "--document", "product", stdout=out)
+    assert f"It is not taken over, nothing was changed: {said}." in out.getvalue()
+    assert "gain +" in out.getvalue()
+    assert live_pair("product") == before
+    assert TrainingRun.objects.latest("id").model_version is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trust-source"], "--trust-source says something about --source"),
+        (["--set", "loss=bce"], "--set says something about --encoder"),
+        (["--restart"], "--restart says something about --encoder"),
+        (["--due", "--source", "x"], "--due and --source exclude each other"),
+        (["--search", "--encoder"], "--search and --encoder exclude each other"),
+    ],
+)
+def test_options_that_nobody_would_read_are_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call_command("llmrec", "train", *arguments)

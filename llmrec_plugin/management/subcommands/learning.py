@@ -48,6 +48,7 @@ def _audit_arguments(parser: ArgumentParser) -> None:
 
 def _train(options: Options, output: Output) -> bool:
     """A document that fails does not keep the others from being learned of."""
+    _refuse_what_goes_nowhere(options)
     if options["encoder"]:
         return tune_encoders(options, output)
     if options["source"]:
@@ -70,6 +71,36 @@ def _train(options: Options, output: Output) -> bool:
         raise failures[-1]
     output.finish(reports)
     return True
+
+
+NEEDS = {"set": "encoder", "restart": "encoder", "trust_source": "source"}
+"""Options that say something about another one."""
+EXCLUSIVE = (
+    ("due", "source"),
+    ("due", "search"),
+    ("search", "source"),
+    ("search", "encoder"),
+    ("trust_source", "encoder"),
+)
+
+
+def _refuse_what_goes_nowhere(options: Options) -> None:
+    """Raises InvalidRequest for options that would be read by nobody."""
+    for name, other in NEEDS.items():
+        if options[name] and not options[other]:
+            raise InvalidRequest(
+                f"{_flag(name)} says something about {_flag(other)}: add that, or leave it out.",
+                parameter=name,
+            )
+    for one, other in EXCLUSIVE:
+        if options[one] and options[other]:
+            raise InvalidRequest(
+                f"{_flag(one)} and {_flag(other)} exclude each other: leave one of them out.", parameter=one
+            )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _train_one(label: str, reason: str, options: Options, output: Output) -> dict[str, Any]:
@@ -183,7 +214,8 @@ def _rollback(options: Options, output: Output) -> bool:
 
 
 def _finish(deployment: Deployment, words: str, output: Output) -> None:
-    model = f" with model version {deployment.model_version_id}" if deployment.model_version_id else ""
+    number = deployment.model_version_id
+    model = f" with model version {number}" if number else " with no model: lists as configured"
     output.line(f"{deployment.document}: {words.format(deployment.index_version.name + model)}")
     output.finish(
         {

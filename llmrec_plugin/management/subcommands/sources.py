@@ -15,7 +15,12 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     single_label,
 )
-from llmrec_plugin.services import transfer
+from llmrec_plugin.services import source_models, transfer
+
+BROKEN = {
+    "new-items": "new items would be ranked worse among themselves",
+    "coverage": "lists would show too few different items",
+}
 
 
 def source_arguments(parser: ArgumentParser) -> None:
@@ -37,7 +42,14 @@ def learn_from_source(options: Options, output: Output) -> bool:
     labels = options["document"] or chosen_labels({"document": None})
     if len(labels) > 1:
         raise InvalidRequest(f"Say which document: --document {' | '.join(labels)}.", parameter="document")
-    report = transfer.transfer(labels[0], options["source"], by=options["by"], trust=options["trust_source"])
+    report = transfer.transfer(
+        labels[0],
+        options["source"],
+        by=options["by"],
+        reason=options["reason"],
+        seconds=options["seconds"],
+        trust=options["trust_source"],
+    )
     _tell(labels[0], report, output)
     output.finish({labels[0]: asdict(report)})
     return True
@@ -64,8 +76,11 @@ def _tell(label: str, report: transfer.TransferReport, output: Output) -> None:
         output.line(f"{label}: model version {report.model_version} is live.")
     elif report.gain is None:
         output.line("Too few events to prove it; --trust-source takes it over all the same.")
+    elif report.broken:
+        why = "; ".join(BROKEN[reason] for reason in report.broken)
+        output.line(f"It is not taken over, nothing was changed: {why}.")
     else:
-        output.line("It is not better, so nothing was changed.")
+        output.line("It is not proven better, so nothing was changed.")
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -76,7 +91,7 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 def _export(options: Options, output: Output) -> bool:
     label = single_label(options)
-    files = transfer.export_model(label, options["folder"], overwrite=options["overwrite"])
+    files = source_models.export_model(label, options["folder"], overwrite=options["overwrite"])
     output.line(f"{label}: {len(files)} files in {options['folder']}; no user and no item is in them.")
     output.finish({"document": label, "folder": str(options["folder"]), "files": files})
     return True
