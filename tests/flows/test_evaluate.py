@@ -106,6 +106,16 @@ def test_a_planted_world_is_measured_as_it_is_and_the_site_is_not_touched(
     assert report["methods"]["popularity"]["HR@10"] < 0.6
     assert report["slices"]["cold items"]["served"]["NDCG@10"] is None
     assert report["cases"]["cold items"] == 0
+    assert report.keys() >= {"protocol", "events", "methods", "slices", "paired", "ladder", "fit_seconds"}
+    assert list(report["methods"]) == [
+        *("popularity", "recent popularity", "item-knn", "ease", "tf-idf", "text-frozen", "text-head"),
+        "served",
+    ]
+    told = {"NDCG@10", "HR@10", "Recall@10", "MRR", "coverage", "novelty"}
+    assert {frozenset(metrics) for metrics in report["methods"].values()} == {frozenset(told)}
+    assert report["slices"].keys() >= {"cold items", "cold users", "tail"}
+    compared = {"metric", "method", "baseline", "difference", "low", "high"}
+    assert all(row.keys() >= compared for row in report["paired"])
     ahead = next(row for row in report["paired"] if row["baseline"] == "popularity")
     assert ahead["low"] > 0
     assert report["ladder"]["gate"] is None  # too few events to choose by
