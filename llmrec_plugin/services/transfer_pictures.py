@@ -36,7 +36,7 @@ def newest(label: str) -> Picture | None:
             for name, part in parts
         ],
         x=Axis(name=_("own events"), ticks=dict(enumerate(sizes))),
-        y=Axis(name="NDCG@10"),
+        y=Axis(name="NDCG@10", low=0.0),
         thresholds=() if found["frozen"] is None else (Threshold(at=found["frozen"], name=_("as they are")),),
     )
     rows = [

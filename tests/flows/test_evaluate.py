@@ -350,6 +350,21 @@ def test_an_encoder_that_is_not_there_is_said_before_the_files_are_read(
     assert stored(site, "importeditem") == 0
 
 
+def test_two_evaluations_do_not_share_a_folder(files: dict[str, Path], tmp_path: Path) -> None:
+    import fcntl
+
+    folder = tmp_path / "work" / "llmrec_plugin.encoders.hashing"
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CommandError, match="another evaluation works in"):
+            evaluate(
+                *("--items", files["items"], "--interactions", files["interactions"]),
+                *("--encoder", "llmrec_plugin.encoders.hashing", "--work", tmp_path / "work"),
+            )
+    assert sorted(path.name for path in folder.iterdir()) == ["lock"]
+
+
 def test_nothing_new_to_foresee_is_an_error(files: dict[str, Path], tmp_path: Path) -> None:
     again = [
         {**row, "item": f"oak-{THINGS[number % 2]}"}

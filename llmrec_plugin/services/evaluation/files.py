@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -135,10 +136,28 @@ def _folder(work: Path | None, encoder: str) -> Iterator[Path]:
             kept.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise InvalidRequest(f"--work: {work} cannot be worked in: {error}.", parameter="work") from error
-        yield kept
+        with _alone(kept):
+            yield kept
         return
     with process.temporary_folder() as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two at once would take away each other's items and events, and measure what is left."""
+    with (folder / "lock").open("w") as lock:
+        if os.name != "nt":
+            import fcntl
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InvalidRequest(
+                    f"--work: another evaluation works in {folder}. Wait for it, or name another folder.",
+                    parameter="work",
+                ) from None
+        yield
 
 
 def _named(tell: Tell, encoder: str) -> Tell:
