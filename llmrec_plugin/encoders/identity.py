@@ -34,11 +34,23 @@ _TOKENIZER_SETTINGS = ("add_prefix_space", "do_lower_case", "strip_accents", "to
 """Keys of the tokenizer's configuration that change its tokens."""
 
 
+_HASH = re.compile(r"-[0-9a-f]{20}$")
+
+
 def encoder_id(name: str, *parts: object) -> str:
     """At most 64 characters: a readable name, then a hash over all `parts`."""
     readable = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:43] or "encoder"
     canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, default=str)
     return f"{readable}-{hashlib.sha256(canonical.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
+
+
+def same_vectors(one: str, other: str) -> bool:
+    """Whether two ids are of encoders that give the same vectors, whatever they are called where they lie.
+
+    An id that `encoder_id` did not make, as of a site's own module, is only the same as itself.
+    """
+    known, asked = (_HASH.search(name) for name in (one, other))
+    return one == other or (known is not None and asked is not None and known[0] == asked[0])
 
 
 def model_digest(folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from llmrec_plugin.encoders.identity import same_vectors
 from llmrec_plugin.evaluation.protocol import Events, amounts_by_user, temporal_cases, temporal_split
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError
@@ -128,9 +129,10 @@ def _is_taken(report: TransferReport, *, trust: bool) -> bool:
 def _check_space(pair: LivePair, model: SourceModel) -> None:
     """A map means nothing among the vectors of another encoder."""
     live = pair.index_version
-    if model.encoder_id == live.encoder_id and len(model.map) == live.dimensions:
+    same = same_vectors(model.encoder_id, live.encoder_id)
+    if same and len(model.map) == live.dimensions:
         return
-    if model.encoder_id == live.encoder_id:
+    if same:
         raise ConfigurationError(
             f'The map of "{model.name}" has {len(model.map)} dimensions, but its encoder has '
             f"{live.dimensions}: export the model again."

@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from llmrec_plugin.encoders import loading
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
-from llmrec_plugin.encoders.identity import model_digest
+from llmrec_plugin.encoders.identity import model_digest, same_vectors
 from llmrec_plugin.encoders.sentence_transformer import Options, _free_cores, prompts_of
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
 from tests.contracts.encoder_suite import EncoderContract
@@ -133,6 +133,16 @@ def test_other_weights_tokens_or_layers_are_another_encoder(tiny: Path, tmp_path
     else:
         path.write_bytes(path.read_bytes() + b" ")
     assert model_digest(changed) != model_digest(tiny)
+
+
+def test_a_copy_under_another_name_is_known_to_give_the_same_vectors(tiny: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny, tmp_path / "another-name"))
+    one, other = (load_encoder(spec_of(folder)).id for folder in (tiny, copy))
+    assert one != other
+    assert same_vectors(one, other)
+    assert not same_vectors(one, load_encoder(spec_of(tiny, max_length=16)).id)
+    assert not same_vectors("their-model-v1", "our-model-v1")
+    assert same_vectors("our-model-v1", "our-model-v1")
 
 
 def test_the_library_that_saved_a_model_is_not_part_of_its_digest(tiny: Path, tmp_path: Path) -> None:

@@ -167,6 +167,17 @@ def test_an_export_that_would_break_lists_is_refused(
     assert live_pair("product") == before
 
 
+def test_an_encoder_that_lies_under_another_name_is_the_same(
+    products: dict[tuple[int, int], Product], export: Path
+) -> None:
+    """As one does that was tuned there: its folder is named by its content there, and as one likes here."""
+    plain = json.loads((export / "model.json").read_text())
+    renamed = f"tuned-0123456789-{plain['encoder_id'].rpartition('-')[2]}"
+    (export / "model.json").write_text(json.dumps({**plain, "encoder_id": renamed}))
+    assert transfer.transfer("product", str(export), trust=True).model_version is not None
+    assert families_for(products, 2).count("glass") > 5
+
+
 def test_learning_from_a_source_is_on_record_like_any_training(export: Path) -> None:
     run("train", "--source", str(export), "--document", "product", "--by", "alice", "--reason", "new shop")
     done = TrainingRun.objects.latest("id")
