@@ -29,6 +29,7 @@ from django.utils.translation import gettext_noop, ngettext
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
+from llmrec_plugin.logs import origin
 from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
 from llmrec_plugin.services import leases, model_store, privacy, private_learning, search_weights, training
 from llmrec_plugin.services.live import LivePair, find_live_pair
@@ -183,13 +184,15 @@ def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
 
 def _fail(run: TrainingRun, error: BaseException) -> None:
     try:
-        _close(TrainingRun.objects.filter(pk=run.pk), _in_words(error))
+        _close(TrainingRun.objects.filter(pk=run.pk), in_words(error))
     except DatabaseError:  # a full disk, perhaps; `settle` finds the run without its process
         logger.exception("the outcome of a %s cannot be stored document=%s", run.kind, run.document)
-    logger.error("%s failed document=%s error=%s", run.kind, run.document, type(error).__name__)
+    told = (run.kind, run.document, type(error).__name__, origin(error))
+    logger.error("%s failed document=%s error=%s at=%s", *told)
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
+    """What went wrong, for the record and for staff."""
     if isinstance(error, LlmrecError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):

@@ -91,8 +91,14 @@ def test_an_error_that_quotes_a_row_is_told_without_it(caplog: pytest.LogCapture
             raise IntegrityError("a value is null\nDETAIL:  Failing row contains (1, ada-lovelace)")
         return execute(sql, *arguments)
 
-    with connection.execute_wrapper(refused), pytest.raises(IntegrityError):
-        runs.train("product", by="test")
+    out = StringIO()
+    with (
+        connection.execute_wrapper(refused),
+        pytest.raises(CommandError, match=r"^IntegrityError: a value is null$"),
+    ):
+        call_command("llmrec", "train", "--document", "product", stdout=out)
+    assert "ada-lovelace" not in out.getvalue() + caplog.text
+    assert "error=IntegrityError at=" in caplog.text
     assert TrainingRun.objects.get().error == "IntegrityError: a value is null"
     caplog.clear()
     assert code_shown() == "training_failed"

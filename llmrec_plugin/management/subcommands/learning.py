@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_plugin import plots
-from llmrec_plugin.exceptions import InvalidRequest, LlmrecError, NotFound
+from llmrec_plugin.exceptions import InvalidRequest, LlmrecError, NotFound, TrainingFailed
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -66,11 +66,20 @@ def _train(options: Options, output: Output) -> bool:
             reports[label] = _train_one(label, reason, options, output)
         except Exception as error:
             failures.append(error)
-            output.line(f"{label}: failed, what was live stays live ({error})")
+            output.line(f"{label}: failed, what was live stays live ({runs.in_words(error)})")
     if failures:
-        raise failures[-1]
+        raise _as_ours(failures[-1])
     output.finish(reports)
     return True
+
+
+def _as_ours(error: Exception) -> LlmrecError:
+    """What it says goes to the log of a worker: an error of anybody else may quote a row there."""
+    if isinstance(error, LlmrecError):
+        return error
+    failure = TrainingFailed(runs.in_words(error))
+    failure.__cause__ = error
+    return failure
 
 
 NEEDS = {"set": "encoder", "restart": "encoder", "trust_source": "source"}
