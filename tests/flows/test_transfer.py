@@ -127,6 +127,8 @@ def test_what_cannot_be_a_source_is_said(
         source_models.export_model("product", tmp_path / "other")
     with pytest.raises(ConfigurationError, match="is not empty"):
         source_models.export_model("product", export)
+    with pytest.raises(ConfigurationError, match="is no folder to write to"):
+        source_models.export_model("product", export / "model.json")
     plain = json.loads((export / "model.json").read_text())
     (export / "model.json").write_text(json.dumps({**plain, "encoder_id": "another", "encoder_name": "e5"}))
     with pytest.raises(ConfigurationError, match='Declare the encoder "e5"'):
