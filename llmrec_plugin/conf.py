@@ -74,7 +74,8 @@ class Settings:
     PAGE_LIFETIME_SECONDS: int = 1800
     """How long the cursors of a ranked list stay valid."""
     DRAIN_BATCH: int = 512
-    """Outbox entries that one drain takes at a time."""
+    """Outbox entries that one drain takes at a time. A worker has a quarter of an hour for them: fewer, where
+    the encoder needs more than a second per text."""
     LEASE_SECONDS: int = 300
     """How long a claim or lock holds without a sign of life."""
     VERSION_GRACE_SECONDS: int = 86_400

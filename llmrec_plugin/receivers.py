@@ -22,12 +22,12 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocum
 from llmrec_plugin.documents.paths import FieldPath, Hop
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.logs import origin
-from llmrec_plugin.services import indexing, interactions, outbox, people, profiles
+from llmrec_plugin.services import indexing, interactions, outbox, people, profiles, wakeups
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 
 DISPATCH_DELAY = 0.5
-"""Seconds that a task waits, and for which no second one is sent: later changes are in its backlog, too."""
+"""Seconds that a task waits for further changes: no second one is sent until it begins."""
 BROKER_TIMEOUT = 0.5
 BROKER_PAUSE = 30.0
 """Seconds without an attempt after the broker did not answer; what waits is left to the schedule."""
@@ -248,7 +248,7 @@ def dispatch_people(**kwargs: object) -> None:
     elif place == "celery":
         from llmrec_plugin.tasks import refresh_profiles
 
-        _send(refresh_profiles, people_pause)
+        _send(refresh_profiles)
 
 
 def dispatch(**kwargs: object) -> None:
@@ -257,7 +257,9 @@ def dispatch(**kwargs: object) -> None:
     if place == "process":
         _drain_here()
     elif place == "celery":
-        _send_task()
+        from llmrec_plugin.tasks import drain_outbox
+
+        _send(drain_outbox)
 
 
 def _place() -> str:
@@ -286,44 +288,27 @@ def _drain_here() -> None:
 
 
 class _Pause:
-    """Until when this process sends no task: one is under way, or the broker does not answer."""
+    """Until when this process sends no task, since the broker does not answer."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._until = 0.0
 
-    def begin(self, seconds: float) -> bool:
-        """False if a pause is on already."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._until:
-                return False
-            self._until = now + seconds
-            return True
+    def begin(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
 
-    def prolong(self, seconds: float) -> None:
-        with self._lock:
-            self._until = time.monotonic() + seconds
+    def is_on(self) -> bool:
+        return time.monotonic() < self._until
 
     def end(self) -> None:
-        self.prolong(0.0)
+        self._until = 0.0
 
 
 pause = _Pause()
 
 
-people_pause = _Pause()
-
-
-def _send_task() -> None:
-    from llmrec_plugin.tasks import drain_outbox
-
-    _send(drain_outbox, pause)
-
-
-def _send(task: Any, pause: _Pause) -> None:
-    """One task for all changes of the next moment; a broker that is down costs a moment, once in a while."""
-    if not pause.begin(DISPATCH_DELAY):
+def _send(task: Any) -> None:
+    """One task for all changes until it begins; a broker that is down costs a moment, once in a while."""
+    if pause.is_on() or not wakeups.claim(task.name, countdown=DISPATCH_DELAY):
         return
     from celery import current_app
 
@@ -339,5 +324,6 @@ def _send(task: Any, pause: _Pause) -> None:
         ) as broker:
             task.apply_async(countdown=DISPATCH_DELAY, retry=False, connection=broker)
     except Exception as error:  # whatever the transport raises: the backlog is drained by the schedule
-        pause.prolong(BROKER_PAUSE)
+        pause.begin(BROKER_PAUSE)
+        wakeups.begun(task.name)
         logger.warning("broker does not answer error=%s", type(error).__name__)

@@ -14,7 +14,9 @@ from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from billiard.process import current_process
 from celery import Task, shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 
 from llmrec_plugin.conf import get_settings
@@ -26,11 +28,13 @@ from llmrec_plugin.services import (
     indexing,
     judging,
     outbox,
+    people,
     privacy,
     profiles,
     promotion,
     runs,
     synonym_suggestions,
+    wakeups,
 )
 
 if TYPE_CHECKING:
@@ -38,10 +42,12 @@ if TYPE_CHECKING:
 else:
     BaseTask = Task
 
-DRAIN_BATCHES = 8
-"""Batches per message: what is left goes with the next, which any worker may take."""
+TURN = 20.0
+"""Seconds after which work that never ends on a busy site lets other tasks have their turn."""
 SHORT, LONG = 15 * 60, 12 * 3600
 """Seconds that a task may take at most."""
+SOFT_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Sent by Celery's worker; there is none on Windows."""
 TIDY_UP = 60
 """Seconds from the soft limit, an exception that releases claims, to the hard one, the end of the process."""
 
@@ -56,8 +62,15 @@ class Work(BaseTask):
     time_limit = SHORT + TIDY_UP
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with _ended_by_sigterm():
-            return super().__call__(*args, **kwargs)
+        try:
+            with _ended_by_signals():
+                return super().__call__(*args, **kwargs)
+        except _TimeIsUp:
+            raise SoftTimeLimitExceeded(f"{self.name} gave back what it was at.") from None
+
+
+class _TimeIsUp(BaseException):
+    """The soft limit, past all that catches errors of engines, encoders and the site's own code."""
 
 
 class LongWork(Work):
@@ -69,37 +82,50 @@ class LongWork(Work):
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Children of Celery's worker would die where they stand; elsewhere the process has a handler."""
-    in_child = threading.current_thread() is threading.main_thread() and (
-        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not in_child:
+def _ended_by_signals() -> Iterator[None]:
+    """In a child of Celery's worker: what ends a task passes by all that catches errors, and gives back what
+    the process has claimed, even if it comes between a claim and the code that knows of it."""
+    if not current_process().daemon or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _exit)
+    # Of the pool's own handlers, that of SIGTERM raises SystemExit as well; older ones had none.
+    replaced = {SOFT_LIMIT: signal.getsignal(SOFT_LIMIT)} if SOFT_LIMIT else {}
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        replaced[signal.SIGTERM] = signal.SIG_DFL
+    for number in replaced:
+        signal.signal(number, _end)
     try:
         yield
-    except SystemExit:  # it may have come between a claim and the code that knows of it
+    except (SystemExit, _TimeIsUp):
         with suppress(DatabaseError):
             outbox.release_own()
         raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
 
 
-def _exit(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise _TimeIsUp if number == SOFT_LIMIT else SystemExit(128 + number)
+
+
+def send_once(task: BaseTask, *, countdown: float = 0.0) -> None:
+    """Have the task done by any worker, unless a message for it is under way already."""
+    if wakeups.claim(task.name, countdown=countdown):
+        task.apply_async(countdown=countdown)
 
 
 @shared_task(name="llmrec_plugin.drain_outbox", base=Work)
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""
-    most = DRAIN_BATCHES * get_settings().DRAIN_BATCH
-    if indexing.drain(limit=most).entries >= most:
-        drain_outbox.delay()
+    wakeups.begun(drain_outbox.name)
+    if outbox.has_due(beyond=get_settings().DRAIN_BATCH) and not drain_outbox.request.is_eager:
+        send_once(drain_outbox)  # for another worker that has nothing to do
+    indexing.drain(seconds=TURN)
+    if outbox.has_due():
+        send_once(drain_outbox)
     elif outbox.is_due_soon() and not drain_outbox.request.is_eager:
-        drain_outbox.apply_async(countdown=outbox.SECOND_LOOK.total_seconds())
+        send_once(drain_outbox, countdown=outbox.SECOND_LOOK.total_seconds())
     promotion.sweep_if_due()
 
 
@@ -134,7 +160,10 @@ def refill_lost() -> None:
 @shared_task(name="llmrec_plugin.refresh_profiles", base=Work)
 def refresh_profiles() -> None:
     """Encode what users say about themselves, and cache the tastes of those who did something."""
-    profiles.refresh()
+    wakeups.begun(refresh_profiles.name)
+    profiles.refresh(seconds=TURN)
+    if people.are_marked():
+        send_once(refresh_profiles)
 
 
 @shared_task(name="llmrec_plugin.fit_model", base=Work, ignore_result=False)

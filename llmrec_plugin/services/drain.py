@@ -9,6 +9,7 @@ then delete the entries that were claimed.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from django.utils import timezone
 from llmrec_plugin import monitoring
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import IndexBatch, IndexVersion, OutboxEntry
-from llmrec_plugin.services import outbox
+from llmrec_plugin.services import leases, outbox
 from llmrec_plugin.services.batch import Counts, Item, as_failure, process
 from llmrec_plugin.services.outbox import ABSENT, ABSENT_ATTEMPTS, SECOND_LOOK, Failure
 from llmrec_plugin.types import Progress
@@ -61,14 +62,18 @@ class DrainReport:
         )
 
 
-def drain(*, limit: int | None = None, progress: Progress | None = None) -> DrainReport:
-    """Bring the indexes up to date with the site; returns when nothing is due, or after `limit` entries.
+def drain(
+    *, limit: int | None = None, seconds: float = math.inf, progress: Progress | None = None
+) -> DrainReport:
+    """Bring the indexes up to date with the site; returns when nothing is due, after `limit` entries, or with
+    the batch that is under way after so many seconds.
 
     Any number of processes may drain at once, and any may die at any moment: nothing is lost, and
     nothing older ever overwrites what is newer.
     """
     outbox.release_dead()
     total = DrainReport()
+    end = time.monotonic() + seconds
     while limit is None or total.entries < limit:
         size = get_settings().DRAIN_BATCH
         batch = drain_batch(size if limit is None else min(size, limit - total.entries))
@@ -77,6 +82,8 @@ def drain(*, limit: int | None = None, progress: Progress | None = None) -> Drai
         total += batch
         if progress is not None:
             progress(total.entries, total.entries + OutboxEntry.objects.count())
+        if time.monotonic() > end:
+            break
     return replace(total, remaining=OutboxEntry.objects.count())
 
 
@@ -85,11 +92,15 @@ def drain_batch(size: int, *, version: IndexVersion | None = None) -> DrainRepor
     claimed = outbox.claim(size, version=version)
     if not claimed:
         return None
+    owner = claimed[0].lease_owner
     try:
-        return _process_claimed(claimed)
+        with leases.beating(
+            lambda: outbox.prolong(owner), "claim"
+        ):  # an encoder may take longer than a lease
+            return _process_claimed(claimed)
     except BaseException:  # an interrupt, too: others need not wait for the lease to end
         with suppress(DatabaseError):
-            outbox.release(claimed)
+            outbox.release(owner)
         raise
 
 

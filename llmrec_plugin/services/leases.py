@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -62,28 +62,29 @@ def hold(name: str, *, heartbeat: bool = False) -> Iterator[HeldLease]:
     fence, now = _acquire(name, owner)
     lease = HeldLease(name=name, owner=owner, fence=fence, now=now)
     try:
-        with _beating(lease) if heartbeat else nullcontext():
+        with beating(lease.beat, name) if heartbeat else nullcontext():
             yield lease
     finally:
         Lease.objects.filter(name=name, owner=owner).update(owner="", until=None)
 
 
 @contextmanager
-def _beating(lease: HeldLease) -> Iterator[None]:
+def beating(beat: Callable[[], object], name: str) -> Iterator[None]:
+    """Have a thread give signs of life a few times per term; `beat` raises LeaseLost when that is in vain."""
     over = threading.Event()
 
     def work() -> None:
         while not over.wait(term().total_seconds() / BEATS_PER_TERM):
             try:
-                lease.beat()
-            except LeaseLost:  # the next beat of the work itself says so
+                beat()
+            except LeaseLost:  # the work itself finds out when it stores what it came to
                 return
             except DatabaseError as error:
-                logger.warning("no sign of life lease=%s error=%s", lease.name, type(error).__name__)
+                logger.warning("no sign of life lease=%s error=%s", name, type(error).__name__)
             finally:
                 connections.close_all()
 
-    thread = threading.Thread(target=work, name=f"llmrec-lease-{lease.name}", daemon=True)
+    thread = threading.Thread(target=work, name=f"llmrec-lease-{name}", daemon=True)
     thread.start()
     try:
         yield

@@ -166,7 +166,7 @@ def claim(limit: int, *, version: IndexVersion | None = None) -> list[OutboxEntr
     entries, so that a stream of changes does not hold up its build.
     """
     now = timezone.now()
-    due = _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
+    due = _due(now)
     if version is not None:
         due &= Q(document=version.document)
     pinned = Q(index_version=version) if version is not None else Q(index_version__isnull=False)
@@ -211,6 +211,10 @@ def _free(now: datetime) -> Q:
     return Q(lease_until=None) | Q(lease_until__lt=now)
 
 
+def _due(now: datetime) -> Q:
+    return _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
+
+
 def _locked(condition: Q) -> QuerySet[OutboxEntry]:
     """In order of arrival; where the database can, rows that another process is claiming are skipped."""
     rows = OutboxEntry.objects.using(alias()).filter(condition).order_by("id")
@@ -230,10 +234,14 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
     return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MOST_REPEATS])
 
 
-def release(entries: Sequence[OutboxEntry]) -> None:
-    """Give claimed entries back untouched."""
-    owners = {entry.lease_owner for entry in entries}
-    OutboxEntry.objects.filter(lease_owner__in=owners).update(lease_owner="", lease_until=None)
+def prolong(owner: str) -> None:
+    """Hold what the claim of that owner has not settled yet for another term."""
+    OutboxEntry.objects.filter(lease_owner=owner).update(lease_until=timezone.now() + leases.term())
+
+
+def release(owner: str) -> None:
+    """Give back what the claim of that owner has not settled, untouched."""
+    OutboxEntry.objects.filter(lease_owner=owner).update(lease_owner="", lease_until=None)
 
 
 def release_own() -> int:
@@ -277,6 +285,12 @@ ABSENT_ATTEMPTS = 9
 """Each twice as long after the one before: 8 minutes in all."""
 SECOND_LOOK = timedelta(seconds=0.7)
 """How long after a write to look whether the site wrote its document anew."""
+
+
+def has_due(*, beyond: int = 0) -> bool:
+    """Whether more than so many entries could be claimed now."""
+    due = OutboxEntry.objects.filter(_due(timezone.now())).order_by()
+    return bool(due.values_list("pk", flat=True)[beyond : beyond + 1])
 
 
 def is_due_soon() -> bool:

@@ -32,6 +32,11 @@ def mark(user_keys: Iterable[str]) -> int:
     return len(keys)
 
 
+def are_marked() -> bool:
+    """Whether users wait to be looked at."""
+    return UserChange.objects.exists()
+
+
 def _send_changed() -> None:
     changed.send_robust(sender=UserChange)
 

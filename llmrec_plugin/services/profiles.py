@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -172,18 +174,26 @@ class RefreshReport:
     """Texts that an encoder read."""
 
 
-def refresh() -> RefreshReport:
-    """Encode what the marked users say of themselves, and cache the tastes that their events show.
+def refresh(*, seconds: float = math.inf) -> RefreshReport:
+    """Encode what the marked users say of themselves, and cache the tastes that their events show; returns
+    when no mark is left, or with the batch that is under way after so many seconds.
 
     Any number of processes may do so at once. Raises what loading an encoder raises; then the marks stay.
     """
     report = RefreshReport()
-    while marks := dict(UserChange.objects.order_by("id").values_list("id", "user_key")[:BATCH]):
+    end = time.monotonic() + seconds
+    while marks := _marks():
         report = _refresh(list(dict.fromkeys(marks.values())), report)
         UserChange.objects.filter(pk__in=marks).delete()
+        if time.monotonic() > end:
+            break
     if keys := stated.outdated(BATCH):
         report = _refresh(keys, report)
     return report
+
+
+def _marks() -> dict[int, str]:
+    return dict(UserChange.objects.order_by("id").values_list("id", "user_key")[:BATCH])
 
 
 def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:

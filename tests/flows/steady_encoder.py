@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from llmrec_plugin.encoders import hashing
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.types import Matrix
 
-SECONDS = 0.1
+SECONDS = float(os.environ.get("LLMREC_TEST_ENCODER_SECONDS", "0.1"))
 
 
 class SteadyEncoder(hashing.HashingEncoder):

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
-from llmrec_plugin import receivers
+from llmrec_plugin import receivers, tasks
 from llmrec_plugin.models import UserChange, UserEmbedding
 from llmrec_plugin.services import interactions, people, privacy, profiles, stated
 from llmrec_plugin.services.live import live_pair
@@ -103,12 +103,31 @@ def test_a_deleted_user_document_takes_its_vector_along() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_where_workers_run_events_send_one_task_for_many() -> None:
     products = open_shop()
-    receivers.people_pause.end()
+    receivers.pause.end()
     with tasks_in("celery"), broker("memory://"):
         messages()
         for product in products.values():
             interactions.record(user_key="7", document="product", object_id=product.pk, kind="view")
         assert messages().count("llmrec_plugin.refresh_profiles") == 1
-    receivers.people_pause.end()
     assert set(UserChange.objects.values_list("user_key", flat=True)) == {"7"}
     assert profiles.refresh().users == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_users_who_never_stop_do_not_keep_a_worker_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = open_shop()
+    monkeypatch.setattr(tasks, "TURN", 0.0)
+    monkeypatch.setattr(profiles, "BATCH", 2)
+    with tasks_in("celery"), broker("memory://"):
+        for number in range(3):
+            interactions.record(
+                user_key=str(number),
+                document="product",
+                object_id=next(iter(products.values())).pk,
+                kind="view",
+            )
+        messages()
+        tasks.refresh_profiles()
+        assert (UserChange.objects.count(), messages()) == (1, ["llmrec_plugin.refresh_profiles"])
+        tasks.refresh_profiles()
+        assert (UserChange.objects.count(), messages()) == (0, [])

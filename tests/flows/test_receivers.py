@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError
 from llmrec_plugin import receivers, tasks
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.models import Interaction, OutboxEntry
-from llmrec_plugin.services import indexing
+from llmrec_plugin.services import indexing, wakeups
 from llmrec_plugin.services.build import build
 from tests.flows import moody_encoder
 from tests.flows.indexed import declared, found, waiting
@@ -32,6 +32,7 @@ from tests.hostapp.models import Brand, Category, Course, Order, OrderLine, Prod
 pytestmark = pytest.mark.django_db
 
 COMMITS = pytest.mark.django_db(transaction=True)
+DRAIN = "llmrec_plugin.drain_outbox"
 
 
 @pytest.fixture(autouse=True)
@@ -53,10 +54,12 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 def broker(url: str | None) -> Iterator[None]:
     former = current_app.conf.broker_url
     current_app.conf.update(broker_url=url)
+    current_app._after_fork()  # forgets the connections to the former one
     try:
         yield
     finally:
         current_app.conf.update(broker_url=former)
+        current_app._after_fork()
 
 
 def messages() -> list[str]:
@@ -158,27 +161,58 @@ class TestInTheProcess:
 
 class TestCelery:
     @COMMITS
-    def test_a_burst_of_saves_sends_one_task(self) -> None:
+    def test_saves_send_one_task_until_it_begins(self) -> None:
         with broker("memory://"), tasks_in("celery"):
             messages()
             for number in range(20):
                 Product.objects.create(title=f"Lamp {number}")
-            assert messages() == ["llmrec_plugin.drain_outbox"]
-            receivers.pause.end()
+            assert messages() == [DRAIN]
             Product.objects.create(title="Torch")
-            assert messages() == ["llmrec_plugin.drain_outbox"]
+            assert messages() == []
+            tasks.drain_outbox()
+            Product.objects.create(title="Beam")
+            assert messages() == [DRAIN]
 
     @COMMITS
-    def test_a_task_is_sent_again_once_the_former_one_may_have_begun(
+    def test_a_task_that_does_not_begin_counts_as_lost_and_is_sent_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(receivers, "DISPATCH_DELAY", 0.05)
+        monkeypatch.setattr(wakeups, "LOST_AFTER", timedelta())
         with broker("memory://"), tasks_in("celery"):
             messages()
             Product.objects.create(title="Lamp")
             time.sleep(0.06)
             Product.objects.create(title="Torch")
-            assert len(messages()) == 2
+            assert messages() == [DRAIN, DRAIN]
+
+    @COMMITS
+    def test_a_task_that_could_not_be_sent_does_not_count_as_under_way(self) -> None:
+        with broker("amqp://guest@127.0.0.1:1//"), tasks_in("celery"):
+            Product.objects.create(title="Lamp")
+        receivers.pause.end()
+        with broker("memory://"), tasks_in("celery"):
+            messages()
+            Product.objects.create(title="Torch")
+            assert messages() == [DRAIN]
+
+    @COMMITS
+    def test_a_long_backlog_calls_another_worker_and_its_rest_is_for_the_next_task(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "TURN", 0.0)
+        build("product")
+        with broker("memory://"), tasks_in("off", DRAIN_BATCH=2):
+            Product.objects.bulk_create(Product(title=f"Lamp {number}") for number in range(5))
+            indexing.mark(Product.objects.all())
+            messages()
+            backlogs = []
+            while waits := len(waiting("product")):
+                backlogs.append(waits)
+                tasks.drain_outbox()
+                assert messages() == ([DRAIN] if waits > 2 else [])
+        assert backlogs == [5, 3, 1]
+        assert len(found("product", "lamp")) == 5
 
     @COMMITS
     def test_auto_means_celery_where_the_site_has_a_broker(self) -> None:

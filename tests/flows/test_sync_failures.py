@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -387,6 +388,30 @@ class TestOthers:
         assert not Embedding.objects.exists()
         assert listed("product") == set()
 
+    @pytest.mark.django_db(transaction=True)
+    def test_work_that_takes_longer_than_a_lease_keeps_what_it_claimed(self) -> None:
+        taken: list[OutboxEntry] = []
+
+        class Slow(SearchDocument[Product]):
+            """As with an encoder that reads a batch for minutes."""
+
+            model = Product
+            label = "slow"
+            text_fields = ["title"]
+
+            def prepare(self, obj: Product) -> Any:
+                time.sleep(1.3)
+                taken.extend(outbox.claim(10))
+                return super().prepare(obj)
+
+        with declared(Slow), settings_with(LEASE_SECONDS=1):
+            build("slow")
+            lamp = add("Lamp")
+            OutboxEntry.objects.exclude(document="slow").delete()
+            report = indexing.drain()
+            assert (taken, report.written, report.remaining) == ([], 1, 0)
+            assert found("slow", "lamp") == {str(lamp.pk)}
+
     def test_an_interrupt_gives_back_what_was_claimed(self, live: IndexVersion) -> None:
         class Interrupted(SearchDocument[Product]):
             model = Product
@@ -409,7 +434,7 @@ class TestOthers:
         first, second = outbox.claim(4), outbox.claim(4)
         assert (len(first), len(second)) == (4, 2)
         assert not {entry.pk for entry in first} & {entry.pk for entry in second}
-        outbox.release(first)
+        outbox.release(first[0].lease_owner)
         assert len(outbox.claim(10)) == 4
 
     def test_changes_come_before_what_a_build_needs(self, live: IndexVersion) -> None:

@@ -79,6 +79,12 @@ def test_a_worker_that_is_told_to_stop_finishes_or_gives_back_what_it_claimed(tm
     assert report == {"requeued": True, "status": 0, "finished": True, "left": 0}
 
 
+def test_a_task_whose_time_is_up_gives_back_what_it_claimed_and_blames_no_item(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "late")
+    assert report["waits"] == report["expected"]
+    assert report["alive"], "the process and its encoder are used again"
+
+
 def test_the_schedule_in_the_database_is_written_once_and_edits_are_kept(tmp_path: Path) -> None:
     report = run_scenario(tmp_path, "beat")
     assert report["written"] == report["rows"] > 3
@@ -103,3 +109,10 @@ def test_what_the_site_writes_over_is_back_in_a_moment(tmp_path: Path) -> None:
     # 0.7 s and a little at rest; without a second look it would be the five minutes of the schedule
     assert len(report["gaps"]) > 2, "a machine at rest makes it eight times"
     assert sorted(report["gaps"])[len(report["gaps"]) // 2] < 3.0, report
+
+
+def test_however_busy_a_site_is_no_more_than_one_message_waits(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "busy")
+    assert report["saves"] > 100
+    assert report["most"] <= 1, report
+    assert_nothing_differs(report)

@@ -4,9 +4,11 @@
     python -m tests.flows.worker_processes racing        two workers and a rebuild
     python -m tests.flows.worker_processes outage        Redis gone, frozen and back
     python -m tests.flows.worker_processes asked         SIGTERM in mid-drain
+    python -m tests.flows.worker_processes late          a drain whose time is up in the middle of encoding
     python -m tests.flows.worker_processes beat          a schedule that an editor changed
     python -m tests.flows.worker_processes queues        one worker for each queue, as the README starts them
     python -m tests.flows.worker_processes look          the site writes over what a worker has written
+    python -m tests.flows.worker_processes busy          somebody always saves
 
 Prints one line of JSON. The script starts its own Redis, and ends all that it started.
 """
@@ -21,11 +23,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from redis import Redis
+
 from tests import servers
 from tests.flows.processes import WORDS, counts, fork, save_until_told, stop, title
 from tests.flows.programs import PATIENCE, ROOT, Celery, tell, until, worker
 
 ITEMS = 60
+BUSY_SECONDS = 8
 
 
 def main(scenario: str, *arguments: str) -> None:
@@ -193,6 +198,27 @@ def asked(redis: servers.Server) -> dict[str, Any]:
     return {"requeued": requeued, "status": alone, "finished": finished, "left": left}
 
 
+def late(redis: servers.Server) -> dict[str, Any]:
+    from llmrec_plugin.models import OutboxEntry
+    from llmrec_plugin.tasks import TIDY_UP, drain_outbox
+    from tests.hostapp.models import Product
+
+    stock()
+    product = Product.objects.all()[0]
+    Product.objects.filter(pk=product.pk).update(title="never read before")
+    OutboxEntry.objects.create(document="product", object_id=str(product.pk))
+    os.environ["LLMREC_TEST_ENCODER_SECONDS"] = str(2 * PATIENCE)
+    with worker() as celery:
+        (child,) = celery.children()
+        drain_outbox.apply_async(soft_time_limit=2, time_limit=2 + TIDY_UP)
+        until(lambda: draining(celery.children()), "the child drains")
+        until(lambda: not OutboxEntry.objects.exclude(lease_owner="").exists(), "the claim is given back")
+        until(lambda: celery.said("SoftTimeLimitExceeded"), "the worker says why")
+        alive = celery.children() == {child}
+        waits = list(OutboxEntry.objects.values_list("object_id", "attempts", "last_error"))
+    return {"waits": waits, "expected": [[str(product.pk), 0, ""]], "alive": alive}
+
+
 def beat(redis: servers.Server) -> dict[str, Any]:
     from django.core.management import call_command
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -300,14 +326,41 @@ def look(redis: servers.Server) -> dict[str, Any]:
     return {"gaps": gaps}
 
 
+def busy(redis: servers.Server) -> dict[str, Any]:
+    """Messages that wait after some seconds in which somebody always saves."""
+    from tests.hostapp.models import Product
+
+    stock()
+    rng = random.Random(17)
+    products = list(Product.objects.all())
+    waiting = []
+    with worker():
+        end = time.monotonic() + BUSY_SECONDS
+        while time.monotonic() < end:
+            product = rng.choice(products)
+            product.title = title(rng)
+            product.save()
+            waiting.append(queued(redis))
+        until(emptied, "the backlog is drained")
+    return result(most=max(waiting), saves=len(waiting))
+
+
+def queued(redis: servers.Server) -> int:
+    """Messages that no worker has taken yet."""
+    with Redis.from_url(redis.url) as client:
+        return int(client.llen("index"))
+
+
 SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {
     "killed": killed,
     "racing": racing,
     "outage": outage,
     "asked": asked,
+    "late": late,
     "beat": beat,
     "queues": queues,
     "look": look,
+    "busy": busy,
 }
 
 if __name__ == "__main__":

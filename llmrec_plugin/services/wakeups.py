@@ -1,0 +1,39 @@
+"""One message at a time: none is sent for a backlog while one is under way that will have it looked at.
+
+A row of the database tells, since a cache may be any process's own. The task clears it as it begins and
+before it looks: what was committed earlier it sees, and what is committed later sends the next message.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from llmrec_plugin.models import Lease
+
+LOST_AFTER = timedelta(seconds=30)
+"""From when on a message that no task has begun with counts as lost: by then the schedule looks, too."""
+
+
+def claim(task: str, *, countdown: float = 0.0) -> bool:
+    """Whether the caller is to send the message, which begins after `countdown` seconds at the earliest;
+    False, after one short query: one is under way."""
+    now = timezone.now()
+    row = Lease.objects.filter(name=_row(task))
+    if row.filter(until__gt=now).exists():
+        return False
+    lost_at = now + LOST_AFTER + timedelta(seconds=countdown)
+    if row.filter(Q(until=None) | Q(until__lte=now)).update(until=lost_at):
+        return True
+    return Lease.objects.get_or_create(name=_row(task), defaults={"until": lost_at})[1]
+
+
+def begun(task: str) -> None:
+    """The message has arrived, or could not be sent: the next change sends another."""
+    Lease.objects.filter(name=_row(task), until__isnull=False).update(until=None)
+
+
+def _row(task: str) -> str:
+    return f"message:{task}"
