@@ -101,6 +101,11 @@ class AttachedBackend(SearchBackend):
     """
 
     @abstractmethod
+    def check_declaration(self) -> None:
+        """Raises ConfigurationError for a declared field that the site's index does not have, or not in a
+        usable type, NotFound where there is no index."""
+
+    @abstractmethod
     def observe(self, name: str, keys: Sequence[str]) -> dict[str, Seen]:
         """Those of the site's documents that there are now. Asked for before the rows are read: what is
         written later is refused if anybody wrote the document in between."""

@@ -21,7 +21,7 @@ from llmrec_plugin.services import audit, dictionaries, leases, outbox, promotio
 from llmrec_plugin.services.calibration import Measured, measure_floor
 from llmrec_plugin.services.drain import DrainReport, drain_batch
 from llmrec_plugin.services.encoders import wanted_spec
-from llmrec_plugin.services.live import engine_of, find_live_pair, schema_of
+from llmrec_plugin.services.live import attached_engine_of, engine_of, find_live_pair, schema_of
 from llmrec_plugin.services.projection import analysis_of, declared_schema, sample
 from llmrec_plugin.types import Progress
 
@@ -101,6 +101,8 @@ def build(
         spec = spec or _wanted_spec(document)
         encoder = load_encoder(spec)
         version, created = _version_for(document, encoder, spec, rebuild=rebuild)
+        if attached := attached_engine_of(version):
+            attached.check_declaration()
         engine_of(version).create_index(version.name, schema_of(version))
         if version.state == IndexVersion.State.BUILDING:
             _mark_items(document, version, lease)

@@ -13,7 +13,7 @@ from itertools import islice
 from django.db.models import Q
 
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import BackendUnavailable, LeaseLost, NotFound
+from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import leases, outbox
 from llmrec_plugin.services.batch import active_versions
@@ -38,8 +38,8 @@ class RefillReport:
 def refill_lost() -> RefillReport:
     """Find what attached indexes lost, and put it back; cheap where nothing is lost, so for every minute.
 
-    One engine that does not answer, or a document that another process is refilling, leaves the others
-    to be done. Raises nothing for them: the next call comes soon.
+    An index that cannot be refilled now, or is being refilled by another process, leaves the others to be
+    done. Raises nothing for them: the next call comes soon.
     """
     lost = 0
     for document in registry:
@@ -49,7 +49,7 @@ def refill_lost() -> RefillReport:
             with leases.hold(f"refill:{document.label}") as lease:
                 for version in active_versions(document.label):
                     lost += _mark_lost(version, lease)
-        except (BackendUnavailable, NotFound, LeaseLost) as error:
+        except LlmrecError as error:
             logger.warning("not refilled document=%s error=%s", document.label, error)
     if not lost:
         return RefillReport()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -285,6 +286,17 @@ def test_a_field_that_the_index_does_not_have_is_named(site: Site) -> None:
     site.client.indices.create(index=site.index, mappings={"properties": {"title": {"type": "text"}}})
     with pytest.raises(ConfigurationError, match="description"):
         build("attached")
+    assert "llmrec" not in str(site.client.indices.get_mapping(index=site.index))
+
+
+def test_a_declaration_that_is_changed_is_compared_with_the_index_again(site: Site) -> None:
+    stocked(site)
+    build("attached")
+    mistaken = replace(AttachedProduct.attached, text_fields=["title^3", "summary"])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigurationError, match="'summary'"):
+        patch.setattr(AttachedProduct, "attached", mistaken)
+        build("attached")
+    assert titles(find("desk lamp", sort="price")) == ["Wooden desk lamp"]
 
 
 def test_an_excluded_item_is_not_found(site: Site) -> None:

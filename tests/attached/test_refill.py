@@ -117,3 +117,14 @@ def test_an_index_that_is_gone_is_no_failure_of_the_task(site: Site) -> None:
     refill_task()
     site.create()
     refill_task()
+
+
+def test_an_index_that_is_mapped_by_its_documents_is_refilled_as_soon_as_it_has_some(site: Site) -> None:
+    lamp, *_ = stocked(site)
+    build("attached")
+    site.client.indices.delete(index=site.index)
+    site.client.indices.create(index=site.index)
+    assert refill_lost() == RefillReport()
+    site.put(lamp)
+    assert refill_lost() == RefillReport(lost=1, encoded=0)
+    assert filled() == keys(lamp)

@@ -113,6 +113,6 @@ def test_what_the_site_writes_over_is_back_in_a_moment(tmp_path: Path) -> None:
 
 def test_however_busy_a_site_is_no_more_than_one_message_waits(tmp_path: Path) -> None:
     report = run_scenario(tmp_path, "busy")
-    assert report["saves"] > 100
+    assert report["saves"] > 50
     assert report["most"] <= 1, report
     assert_nothing_differs(report)

@@ -72,12 +72,19 @@ class AttachedBackend(base.AttachedBackend):
 
     def create_index(self, name: str, schema: IndexSchema) -> None:
         """Give the site's index the field of this version, and the alias that writes go through; raises
-        NotFound if the site has no such index, ConfigurationError if the index cannot be used as declared."""
+        NotFound if the site has no such index, ConfigurationError if nothing can be added to it."""
         check_name(name)
         client = self._patient()
         with translated(name):
             found = mapping.read(client, self._site.index)
             mapping.add(client, found, self._fields(name), self._settings, suffix=_ALIAS_SUFFIX)
+
+    def check_declaration(self) -> None:
+        """Not at each `create_index`: fields that the site's index maps dynamically come with its first
+        document."""
+        client = self._patient()
+        with translated(self._site.index):
+            mapping.check_fields(client, mapping.read(client, self._site.index).physical, self._schema)
 
     def drop_index(self, name: str) -> None:
         """Empty the field in all documents; a field cannot be removed from a mapping."""

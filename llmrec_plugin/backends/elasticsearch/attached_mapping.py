@@ -63,10 +63,8 @@ def _check_kept(index: str, mappings: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"The documents of {index!r} are routed, which AttachedIndex cannot do.")
 
 
-def _check_fields(client: Elasticsearch, physical: str, schema: IndexSchema) -> None:
+def check_fields(client: Elasticsearch, physical: str, schema: IndexSchema) -> None:
     """Raises ConfigurationError for declared fields that the index does not have, or not in a usable type."""
-    if schema.attached is None:
-        return
     fields = Fields(own="", schema=schema)
     weights = dict.fromkeys(schema.text_fields, 1.0)
     texts = [text.partition("^")[0] for text in fields.text(weights)]
@@ -103,7 +101,6 @@ def add(client: Elasticsearch, found: Found, fields: Fields, options: Options, *
     existing = found.mappings.get("properties", {}).get(fields.own)
     if existing is None:
         check_quantization(fields.schema, options)
-        _check_fields(client, found.physical, fields.schema)
         client.indices.put_mapping(index=found.physical, properties={fields.own: _property(fields, options)})
     elif existing.get("properties", {}).get("vector", {}).get("dims") != fields.schema.dimensions:
         raise IndexConflict(
