@@ -115,5 +115,9 @@ class AttachedBackend(SearchBackend):
         """Keys of the site's documents that hold nothing of this index, in bounded memory."""
 
     @abstractmethod
+    def make_room(self, name: str) -> None:
+        """As `create_index`, while the site itself is about to write: takes no longer than a search may."""
+
+    @abstractmethod
     def carried(self, name: str, put: IndexedDocument) -> dict[str, Any]:
         """The fields that `write` would set, for a site that writes them along with its own."""

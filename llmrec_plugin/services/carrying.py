@@ -14,9 +14,9 @@ from django.db.models import Model
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.backends.base import AttachedBackend
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.batch import active_versions
+from llmrec_plugin.services.embedding import describe
 from llmrec_plugin.services.live import schema_of
 from llmrec_plugin.services.projection import Analysed, indexed_document, prepared_items
 from llmrec_plugin.types import Document
@@ -41,8 +41,8 @@ def carried(model: type[Model], pks: Iterable[object], *, index: str) -> dict[st
             continue
         try:
             _carry(fields, document, keys, index)
-        except LlmrecError as error:
-            logger.warning("nothing carried document=%s error=%s", document.label, error)
+        except Exception as error:  # the site's own code may be what fails
+            logger.warning("nothing carried document=%s error=%s", document.label, describe(error))
     return fields
 
 
@@ -73,7 +73,7 @@ def _engine_in(version: IndexVersion, index: str) -> AttachedBackend:
     schema = schema_of(version)
     assert schema.attached is not None  # noqa: S101  (of an attached version)
     engine = get_backend().attached(replace(schema, attached=replace(schema.attached, index=index)))
-    engine.create_index(version.name, schema)
+    engine.make_room(version.name)
     return engine
 
 

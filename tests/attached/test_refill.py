@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +19,7 @@ from llmrec_plugin.tasks import refill_lost as refill_task
 from tests.attached.site import Site
 from tests.attached.test_attached import TITLES, filled, find, keys, stocked, titles
 from tests.hostapp.models import Product
+from tests.servers import Server
 
 pytestmark = pytest.mark.django_db
 
@@ -128,3 +130,23 @@ def test_an_index_that_is_mapped_by_its_documents_is_refilled_as_soon_as_it_has_
     site.put(lamp)
     assert refill_lost() == RefillReport(lost=1, encoded=0)
     assert filled() == keys(lamp)
+
+
+def test_while_elasticsearch_says_nothing_the_sites_own_writes_wait_for_it_once(
+    site: Site, server: Server
+) -> None:
+    lamp, *_ = stocked(site)
+    build("attached")
+    options = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 2}
+    with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": options}):
+        assert indexing.carried(Product, [lamp.pk], index=site.index)
+        server.freeze()
+        try:
+            started = time.monotonic()
+            found = [indexing.carried(Product, [lamp.pk], index=site.index) for _ in range(10)]
+            took = time.monotonic() - started
+        finally:
+            server.thaw()
+        assert found == [{}] * 10
+        assert took < 10, "2 seconds, and each write by itself would wait as long"
+        get_backend()._connection.close()  # type: ignore[attr-defined]

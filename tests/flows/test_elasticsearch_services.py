@@ -14,13 +14,15 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from llmrec_plugin.backends import get_backend
+from llmrec_plugin.backends.elasticsearch.client import PAUSE_SECONDS
+from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import indexing, promotion
 from llmrec_plugin.services.audit import audit
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.search import search
-from llmrec_plugin.types import Range, Removal, ResultPage, SearchRequest, Terms
+from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
 from tests.flows.indexed import found, listed
 from tests.flows.serving import open_shop
 from tests.hostapp.models import Product
@@ -257,3 +259,23 @@ def test_a_silent_engine_holds_up_one_search_in_two_seconds_and_is_used_again_wh
         while client.get(address).json()["degraded"] and time.monotonic() < deadline:
             time.sleep(0.1)
         assert client.get(address).json()["degraded"] == []
+
+
+@pytest.mark.parametrize("server", [OLDEST_ELASTICSEARCH], indirect=True)
+def test_an_engine_that_speaks_again_to_say_no_is_used_again_for_all(server: Server) -> None:
+    open_shop()
+    name = live_pair("product").index_version.name
+    impatient = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 2}
+    with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": impatient}):
+        backend = get_backend()
+        server.freeze()
+        try:
+            with pytest.raises(BackendUnavailable):
+                backend.search(name, EngineQuery(limit=1))
+        finally:
+            server.thaw()
+        backend.check()
+        time.sleep(PAUSE_SECONDS)
+        with pytest.raises(NotFound):
+            backend.search("of-another-document", EngineQuery(limit=1))
+        assert backend.search(name, EngineQuery(limit=1)).listing

@@ -73,8 +73,14 @@ class AttachedBackend(base.AttachedBackend):
     def create_index(self, name: str, schema: IndexSchema) -> None:
         """Give the site's index the field of this version, and the alias that writes go through; raises
         NotFound if the site has no such index, ConfigurationError if nothing can be added to it."""
+        self._add(name, self._patient())
+
+    def make_room(self, name: str) -> None:
+        with self._connection.while_visitors_wait():
+            self._add(name, self._connection.client)
+
+    def _add(self, name: str, client: Elasticsearch) -> None:
         check_name(name)
-        client = self._patient()
         with translated(name):
             found = mapping.read(client, self._site.index)
             mapping.add(client, found, self._fields(name), self._settings, suffix=_ALIAS_SUFFIX)

@@ -58,9 +58,11 @@ class Connection:
                 self._silent_until = time.monotonic() + PAUSE_SECONDS
         try:
             yield
-        except BackendUnavailable as error:
+        except (BackendUnavailable, NotFound) as error:
             if isinstance(error.__cause__, ConnectionTimeout):
                 self._silent_until = time.monotonic() + PAUSE_SECONDS
+            elif not isinstance(error.__cause__, TransportError):  # a refusal is an answer
+                self._silent_until = 0.0
             raise
         if asks_again:
             self._silent_until = 0.0
