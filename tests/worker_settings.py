@@ -26,3 +26,9 @@ LLMREC = {
     "TASKS": "celery",
     "DRAIN_BATCH": 16,
 }
+if "LLMREC_TEST_ELASTICSEARCH" in os.environ:
+    LLMREC |= {
+        "BACKEND": "llmrec_plugin.backends.elasticsearch",
+        "BACKEND_OPTIONS": {"hosts": os.environ["LLMREC_TEST_ELASTICSEARCH"], "request_timeout": 30},
+        "INDEX_PREFIX": "workers",
+    }

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from tests.worker_settings import *  # noqa: F403
-from tests.worker_settings import INSTALLED_APPS, LLMREC
+from tests.worker_settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.attached"]
-LLMREC = {
-    **LLMREC,
-    "BACKEND": "llmrec_plugin.backends.elasticsearch",
-    "BACKEND_OPTIONS": {"hosts": os.environ["LLMREC_TEST_ELASTICSEARCH"], "request_timeout": 30},
-}

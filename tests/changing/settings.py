@@ -15,14 +15,12 @@ REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"llmrec-read": None, "llmrec-write"
 SOLD_FIELDS = CHANGES.pop("filter_fields", ["in_stock"])
 LLMREC = {
     **LLMREC,
-    "BACKEND": "llmrec_plugin.backends.elasticsearch",
     "INDEX_PREFIX": "changing",
     "ENCODER": "tests.changing.encoder",
     "LANGUAGES": ["en", "zh"],
     **CHANGES,
     "BACKEND_OPTIONS": {
-        "hosts": os.environ["LLMREC_TEST_ELASTICSEARCH"],
-        "request_timeout": 30,
+        **LLMREC["BACKEND_OPTIONS"],
         **CHANGES.get("BACKEND_OPTIONS", {}),
     },
 }

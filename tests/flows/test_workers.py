@@ -13,12 +13,17 @@ from tests.flows import scenarios
 pytestmark = pytest.mark.crash
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("database"))
-    return str(tmp_path / "site.sqlite3")
+@pytest.fixture(params=["no server", "PostgreSQL and Elasticsearch"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """An empty database and an engine, as variables of the environment."""
+    if request.param == "no server":
+        return {"LLMREC_TEST_DB": str(tmp_path / "site.sqlite3")}
+    with servers.obtained():
+        engine = servers.elasticsearch(servers.OLDEST_ELASTICSEARCH)
+    return {
+        "LLMREC_TEST_DB": str(request.getfixturevalue("database")),
+        "LLMREC_TEST_ELASTICSEARCH": engine.url,
+    }
 
 
 def run_scenario(
@@ -45,17 +50,17 @@ def assert_nothing_differs(report: dict[str, Any]) -> None:
         assert report[count] == report["items"] > 20, report
 
 
-def test_twenty_kills_of_processes_that_drain_lose_nothing(place: str, tmp_path: Path) -> None:
-    report = run_scenario(tmp_path, "killed", "20", LLMREC_TEST_DB=place)
+def test_twenty_kills_of_processes_that_drain_lose_nothing(place: dict[str, str], tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "killed", "20", **place)
     assert report["killed"] == 20
     assert report["saver_lived_and_left"]
     assert_nothing_differs(report)
 
 
 def test_two_workers_and_a_rebuild_race_saves_and_deletes_and_lose_nothing(
-    place: str, tmp_path: Path
+    place: dict[str, str], tmp_path: Path
 ) -> None:
-    report = run_scenario(tmp_path, "racing", LLMREC_TEST_DB=place)
+    report = run_scenario(tmp_path, "racing", **place)
     assert report["built"] == 2
     assert report["savers_lived_and_left"]
     assert_nothing_differs(report)
