@@ -15,7 +15,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import leases, outbox
-from llmrec_plugin.services.drain import drain
+from llmrec_plugin.services.drain import drain_waiting
 from llmrec_plugin.services.ledger import Finding, Ledger, Pair
 from llmrec_plugin.services.live import engine_of, live_pair, schema_of
 from llmrec_plugin.services.projection import prepared, projected
@@ -192,7 +192,7 @@ def _repair(label: str, versions: Sequence[IndexVersion], findings: set[Finding]
     for version in versions:
         engine_of(version).create_index(version.name, schema_of(version))
     _append(label, findings)
-    drain()
+    drain_waiting()
     keys = _keys(findings)
     waiting = OutboxEntry.objects.filter(document=label, index_version__in=list(versions))
     return len(keys - set(waiting.values_list("object_id", flat=True)))

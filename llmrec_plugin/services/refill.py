@@ -17,7 +17,7 @@ from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services import leases, outbox
 from llmrec_plugin.services.batch import active_versions
-from llmrec_plugin.services.drain import drain
+from llmrec_plugin.services.drain import drain_waiting
 from llmrec_plugin.services.live import attached_engine_of, schema_of
 
 logger = logging.getLogger("llmrec_plugin.indexing")
@@ -53,7 +53,7 @@ def refill_lost() -> RefillReport:
             logger.warning("not refilled document=%s error=%s", document.label, error)
     if not lost:
         return RefillReport()
-    report = drain()
+    report = drain_waiting()
     logger.info("refilled lost=%d written=%d encoded=%d", lost, report.written, report.encoded)
     return RefillReport(lost=lost, encoded=report.encoded)
 

@@ -224,6 +224,33 @@ def test_items_are_read_in_chunks(lamps: list[Product], monkeypatch: pytest.Monk
     assert (report.checked, report.stale, report.repaired) == (6, keys(*lamps), 6)
 
 
+def test_a_repair_ends_on_a_site_that_is_never_still() -> None:
+    class Restless(SearchDocument[Product]):
+        """Somebody else saves something whenever an item is indexed."""
+
+        model = Product
+        label = "restless"
+        text_fields = ["title"]
+        saves = 0
+
+        def prepare(self, obj: Product) -> Any:
+            if self.saves < 50 and Product.objects.count() > 1:
+                type(self).saves += 1
+                indexing.mark(Product.objects.latest("pk"), document=self.label)
+            return super().prepare(obj)
+
+    with declared(Restless):
+        lamp = Product.objects.create(title="Lamp")
+        build("restless")
+        Product.objects.create(title="Torch")
+        Product.objects.filter(pk=lamp.pk).update(title="Beam")
+        OutboxEntry.objects.all().delete()
+        report = audit("restless", repair=True)
+        assert report.stale == keys(lamp)
+        assert Restless.saves < 10
+        assert found("restless", "beam") == {str(lamp.pk)}
+
+
 class SearchBackend(embedded.SearchBackend):
     """The embedded engine, during whose reading somebody changes an item and another process indexes it."""
 
