@@ -289,7 +289,7 @@ SECOND_LOOK = timedelta(seconds=0.7)
 
 def has_due(*, beyond: int = 0) -> bool:
     """Whether more than so many entries could be claimed now."""
-    due = OutboxEntry.objects.filter(_due(timezone.now())).order_by()
+    due = OutboxEntry.objects.using(alias()).filter(_due(timezone.now())).order_by()
     return bool(due.values_list("pk", flat=True)[beyond : beyond + 1])
 
 
@@ -299,7 +299,8 @@ def is_due_soon() -> bool:
     if not any(document.attached for document in registry):
         return False
     now = timezone.now()
-    return OutboxEntry.objects.filter(_free(now), not_before__lte=now + 2 * SECOND_LOOK).exists()
+    soon = Q(not_before__lte=now + 2 * SECOND_LOOK)
+    return OutboxEntry.objects.using(alias()).filter(_free(now) & soon).exists()
 
 
 def postpone(entry: OutboxEntry, failure: Failure, *, attempts: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import router
 from django.db.models import Q
 from django.utils import timezone
 
@@ -21,7 +22,7 @@ def claim(task: str, *, countdown: float = 0.0) -> bool:
     """Whether the caller is to send the message, which begins after `countdown` seconds at the earliest;
     False, after one short query: one is under way."""
     now = timezone.now()
-    row = Lease.objects.filter(name=_row(task))
+    row = Lease.objects.using(router.db_for_write(Lease)).filter(name=_row(task))  # a replica may lag behind
     if row.filter(until__gt=now).exists():
         return False
     lost_at = now + LOST_AFTER + timedelta(seconds=countdown)
