@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 else:
     BaseTask = Task
 
-TURN = 20.0
-"""Seconds after which work that never ends on a busy site lets other tasks have their turn."""
+TURN, TURN_OF_USERS = 20.0, 2.0
+"""Seconds after which work that never ends on a busy site lets other tasks have their turn; items that were
+saved should not wait for users."""
 SHORT, LONG = 15 * 60, 12 * 3600
 """Seconds that a task may take at most."""
 SOFT_LIMIT: signal.Signals | None = getattr(signal, "SIGUSR1", None)
@@ -161,7 +162,7 @@ def refill_lost() -> None:
 def refresh_profiles() -> None:
     """Encode what users say about themselves, and cache the tastes of those who did something."""
     wakeups.begun(refresh_profiles.name)
-    profiles.refresh(seconds=TURN)
+    profiles.refresh(seconds=TURN_OF_USERS)
     if people.are_marked():
         send_once(refresh_profiles)
 

@@ -116,7 +116,7 @@ def test_where_workers_run_events_send_one_task_for_many() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_users_who_never_stop_do_not_keep_a_worker_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     products = open_shop()
-    monkeypatch.setattr(tasks, "TURN", 0.0)
+    monkeypatch.setattr(tasks, "TURN_OF_USERS", 0.0)
     monkeypatch.setattr(profiles, "BATCH", 2)
     with tasks_in("celery"), broker("memory://"):
         for number in range(3):
