@@ -99,7 +99,8 @@ def summary(experiment: Experiment, report: Report) -> Iterator[str]:
             "that are not counted in one of the arms before you believe anything below."
         )
     if report.preference is not None:
-        yield _preference(report.preference)
+        planned, seen = experiment.planned_visitors, max(arm.visitors for arm in report.arms)
+        yield _preference(report.preference, as_planned=bool(planned and seen >= planned))
     else:
         yield from (_decision(arm, experiment) for arm in report.arms if arm.comparison is not None)
     if report.crossed:
@@ -138,7 +139,7 @@ def _decision(arm: ArmReport, experiment: Experiment) -> str:
     return _("“%(arm)s”: not decided yet; the difference lies between %(low)s and %(high)s.") % words
 
 
-def _preference(found: Preference) -> str:
+def _preference(found: Preference, *, as_planned: bool) -> str:
     words = {
         "wins": found.wins,
         "all": found.wins + found.losses,
@@ -155,6 +156,14 @@ def _preference(found: Preference) -> str:
     if found.high < 0.5:
         return (
             _("The live list is preferred: the new one by %(wins)d of %(all)d visitors, %(low)s to %(high)s.")
+            % words
+        )
+    if as_planned:
+        return (
+            _(
+                "As many visitors as were planned, and no preference proven: %(wins)d of %(all)d prefer the "
+                "new list, %(low)s to %(high)s of all. Stop it unless that is still worth knowing better."
+            )
             % words
         )
     return (

@@ -191,6 +191,41 @@ def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Pre
     )
 
 
+def preferences_needed(*, lift: float, confidence: float = CONFIDENCE, power: float = POWER) -> int:
+    """How many visitors must prefer one list to show, with at least that power, that the items of the better
+    one are chosen `lift` more often than those of the other: then (1 + lift) / (2 + lift) of them prefer it.
+
+    Exact (binomial), for a look at this number alone: who looks earlier as well finds it no later.
+    """
+    share = (1 + lift) / (2 + lift)
+    enough = 1
+    while _power(enough, share, confidence) < power:
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        if _power(middle, share, confidence) < power:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def _power(seen: int, share: float, confidence: float) -> float:
+    """How likely `seen` visitors are to prove that more than half prefer what a `share` of all prefers."""
+    from scipy.special import bdtrc
+
+    fair = math.log(1 - confidence) - seen * math.log(0.5)
+    few, proven = seen // 2, seen + 1
+    while proven - few > 1:
+        wins = (few + proven) // 2
+        if _log_beta(wins + 1, seen - wins + 1) + fair > 0:
+            proven = wins
+        else:
+            few = wins
+    return float(bdtrc(proven - 1, seen, share)) if proven <= seen else 0.0
+
+
 def _times(count: int, p: float) -> float:
     """Logarithm of p^count."""
     if not count:

@@ -43,6 +43,8 @@ class Expected:
     variance: float
     visitors: int
     """Who were shown it in the time looked at."""
+    choosing: float = USUAL_RATE
+    """Share of them who did what the metric counts at least once."""
     measured: bool = True
     """False: too little is known, and a usual rate is assumed."""
 
@@ -117,7 +119,12 @@ def expected(experiment: Experiment, *, now: datetime | None = None) -> Expected
     if sample.visitors < FEWEST_VISITORS or not sample.rate > 0:
         usual = USUAL_RATE * (1 - USUAL_RATE)
         return Expected(rate=USUAL_RATE, variance=usual, visitors=sample.visitors, measured=False)
-    return Expected(rate=sample.rate, variance=float(sample.deviations().var()), visitors=sample.visitors)
+    return Expected(
+        rate=sample.rate,
+        variance=float(sample.deviations().var()),
+        visitors=sample.visitors,
+        choosing=float((sample.events > 0).mean()),
+    )
 
 
 def report(experiment: Experiment, *, now: datetime | None = None) -> Report:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
-from llmrec_plugin.experiments.analysis import visitors_needed
+from llmrec_plugin.experiments.analysis import preferences_needed, visitors_needed
 from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, IndexVersion, Placement
 from llmrec_plugin.services import experiment_report, promotion, running
 from llmrec_plugin.services.live import live_pair
@@ -23,6 +23,8 @@ from llmrec_plugin.services.shelves import ABOUT_AN_ITEM
 logger = logging.getLogger(__name__)
 
 SEARCH = "search"
+MOST_VISITORS = 2**31 - 1
+"""That the column of the plan holds: as good as never."""
 
 
 def check(experiment: Experiment) -> list[Arm]:
@@ -89,9 +91,12 @@ class Forecast:
     measured: bool
     """False: nothing is known of the list, and a usual rate is assumed."""
     visitors: int
-    """Per arm, to show the change worth finding four times out of five."""
+    """Per arm, to show the change worth finding four times out of five; who is shown interleaved lists counts
+    for both."""
+    choosing: float
+    """Share of the visitors who do what is measured at least once; only they can prefer one of two lists."""
     days: int | None
-    """Until the smallest arm has seen so many, at the pace of the last weeks; None: nobody came."""
+    """Until the smallest arm has been seen by so many, at the pace of the last weeks; None: nobody came."""
 
 
 def forecast(experiment: Experiment) -> Forecast:
@@ -99,23 +104,31 @@ def forecast(experiment: Experiment) -> Forecast:
     arms = check(experiment)
     found = experiment_report.expected(experiment)
     visitors = _planned(experiment, found, arms)
-    smallest = min(arm.share for arm in arms) / sum(arm.share for arm in arms)
+    smallest = 1.0
+    if experiment.method == Experiment.Method.SPLIT:
+        smallest = min(arm.share for arm in arms) / sum(arm.share for arm in arms)
     per_day = found.visitors / experiment_report.BEFORE.days * smallest
     return Forecast(
         rate=found.rate,
         measured=found.measured,
         visitors=visitors,
+        choosing=found.choosing,
         days=math.ceil(visitors / per_day) if per_day else None,
     )
 
 
 def _planned(experiment: Experiment, found: experiment_report.Expected, arms: Sequence[Arm]) -> int:
-    return visitors_needed(
-        rate=found.rate,
-        variance=found.variance,
-        lift=experiment.lift,
-        confidence=experiment_report.confidence(len(arms)),
-    )
+    """Visitors per arm."""
+    if experiment.method == Experiment.Method.INTERLEAVING:
+        needed = math.ceil(preferences_needed(lift=experiment.lift) / found.choosing)
+    else:
+        needed = visitors_needed(
+            rate=found.rate,
+            variance=found.variance,
+            lift=experiment.lift,
+            confidence=experiment_report.confidence(len(arms)),
+        )
+    return min(needed, MOST_VISITORS)
 
 
 def start(experiment: Experiment, *, by: str) -> Experiment:

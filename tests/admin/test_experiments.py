@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from llmrec_plugin.experiments.analysis import preferences_needed
 from llmrec_plugin.models import Configuration, Experiment
 from llmrec_plugin.services import experiments
 from tests.flows.serving import open_shop
@@ -142,6 +143,25 @@ def test_an_interleaved_report_counts_preferences(editor: Client) -> None:
         )
         react(lists)
         assert said in words(editor.get(url("report", experiment.pk)))
+
+
+def test_an_interleaving_says_how_many_visitors_it_needs_and_when_they_have_come(editor: Client) -> None:
+    experiment = draft(method=Experiment.Method.INTERLEAVING, lift=10)
+    page = words(editor.get(url("start", experiment.pk)))
+    needed = 20 * preferences_needed(lift=10)  # one visitor of twenty is assumed to choose anything
+    assert f"Visitors needed {needed} to find, four times out of five, a list whose items are chosen" in page
+    assert "1000.0 % more often: 5.0 % of the visitors choose any" in page
+    editor.post(url("start", experiment.pk))
+    new = experiment.arms.get(is_control=False)
+    lists = shown(new, users("u", needed - 1), ranking=[["1", {}], ["2", {}]], teams="10")
+    react(lists[:1])
+    page = words(editor.get(url("report", experiment.pk)))
+    assert f"{needed - 1} of {needed}" in page
+    assert "Not decided yet" in page
+    shown(new, users("last", 1), ranking=[["1", {}], ["2", {}]], teams="10")
+    assert "As many visitors as were planned, and no preference proven" in words(
+        editor.get(url("report", experiment.pk))
+    )
 
 
 def test_reading_starting_and_adopting_each_need_a_permission(client: Client) -> None:

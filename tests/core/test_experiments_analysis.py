@@ -13,6 +13,7 @@ from llmrec_plugin.experiments.analysis import (
     compare,
     half_width,
     preference,
+    preferences_needed,
     uneven_split,
     visitors_needed,
 )
@@ -198,6 +199,38 @@ def test_a_thousand_fair_preferences_watched_all_the_time_give_at_most_five_perc
 
 def test_a_clear_preference_is_seen_with_few_clicks() -> None:
     assert preference(160, 90).low > 0.5
+
+
+def test_a_planted_preference_is_found_with_the_stated_power_and_mostly_early() -> None:
+    rng = np.random.default_rng(10)
+    needed = preferences_needed(lift=0.2)
+    looks = np.linspace(0.1, 1.0, 10) * needed
+    found, seen, at_the_end = 0, [], 0
+    for _ in range(SIMULATIONS):
+        wins = np.cumsum(rng.random(needed) < 1.2 / 2.2)
+        results = [
+            (end, preference(int(wins[end - 1]), end - int(wins[end - 1]))) for end in looks.astype(int)
+        ]
+        at_the_end += results[-1][1].low > 0.5
+        first = next(((end, one) for end, one in results if one.low > 0.5 or one.high < 0.5), None)
+        if first is not None:
+            found += first[1].low > 0.5
+            seen.append(first[0])
+    assert 762 <= at_the_end <= 838  # 80 % of 1,000, within three standard deviations of 12.6
+    assert found >= at_the_end
+    assert np.median(seen) < 0.75 * needed
+
+
+def test_fewer_preferences_than_needed_fall_short_of_the_power() -> None:
+    # all prefer the new list: n wins of n are proof once 1 / ((n + 1) (1 / 2)^n) exceeds 20, from n = 8 on
+    assert preferences_needed(lift=1e9) == 8
+    assert preference(8, 0).low > 0.5 >= preference(7, 0).low
+
+
+@pytest.mark.parametrize(("larger", "smaller"), [(1.0, 0.5), (0.1, 0.05), (0.01, 0.005)])
+def test_half_the_lift_needs_about_four_times_the_preferences(larger: float, smaller: float) -> None:
+    # the evidence that is asked for grows by the logarithm of their number as well
+    assert 3 < preferences_needed(lift=smaller) / preferences_needed(lift=larger) < 5
 
 
 def test_a_split_as_asked_is_no_reason_for_doubt_and_another_one_is() -> None:

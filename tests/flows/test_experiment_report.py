@@ -221,3 +221,24 @@ def test_a_forecast_is_made_of_the_last_weeks() -> None:
     # 1,400 visitors in 28 days, half of them to each arm
     assert known.days == pytest.approx(known.visitors / 25, abs=1)
     assert experiments.start(experiment, by="editor").planned_visitors == known.visitors
+
+
+def test_a_forecast_of_interleaving_counts_those_who_choose_and_shows_both_arms_to_all() -> None:
+    experiment = draft(method=Experiment.Method.INTERLEAVING, lift=0.2)
+    unknown = experiments.forecast(experiment)
+    assert (unknown.measured, unknown.choosing, unknown.days) == (False, 0.05, None)
+    at = timezone.now() - timedelta(weeks=1)
+    react(shown(None, users("u", 1400), at=at)[::10])
+    known = experiments.forecast(experiment)
+    assert known.choosing == pytest.approx(0.1)
+    assert known.visitors == pytest.approx(unknown.visitors / 2, abs=1)
+    assert known.days == pytest.approx(known.visitors / 50, abs=1)  # 1,400 in 28 days see both
+    assert experiments.start(experiment, by="editor").planned_visitors == known.visitors
+
+
+@pytest.mark.parametrize("method", Experiment.Method.values)
+def test_a_plan_beyond_all_visitors_there_are_can_be_kept(method: str) -> None:
+    experiment = draft(method=method, lift=0.005)
+    lists = shown(None, users("u", 8000), at=timezone.now() - timedelta(weeks=1))
+    react(lists[:1])
+    assert experiments.start(experiment, by="editor").planned_visitors == 2**31 - 1
