@@ -285,9 +285,9 @@ class RankedItem(NamedTuple):
 
     Contribution names: text, vector, rerank, taste:<key> (the part a past item of the user has in it),
     taste (the rest), also:<key> (people who took that item took this one too), next:<key> (it leads on
-    from that item), popularity, average (of what nobody chose yet), trending, freshness, reserve (a place
-    kept for new items), diversity and tail (never positive; what is added to a list that is too short),
-    rule:<id> (what an editor decided).
+    from that item), popularity, average (of what nobody chose yet), trending (chosen in the last week),
+    earlier (the older part of a trend), freshness, reserve (a place kept for new items), diversity and tail
+    (never positive; what is added to a list that is too short), rule:<id> (what an editor decided).
     """
 
     key: str

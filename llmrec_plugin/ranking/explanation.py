@@ -17,6 +17,7 @@ Code: TypeAlias = Literal[
     "next",
     "popularity",
     "trending",
+    "earlier",
     "freshness",
     "reserve",
     "rule",

@@ -120,7 +120,12 @@ def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
     return replace(
         ours,
         items=[lists[team][key] for key, team in drafted],
-        context=replace(ours.context, sources=sources, pointwise=None),
+        context=replace(
+            ours.context,
+            sources=sources,
+            times={**theirs.context.times, **ours.context.times},
+            pointwise=None,
+        ),
         total=max(*totals, len(drafted)),
         degraded=tuple(dict.fromkeys((*ours.degraded, *theirs.degraded))),
         arm=arm.pk,

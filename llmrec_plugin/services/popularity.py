@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F
 from django.db.models.functions import TruncDay
@@ -23,6 +23,8 @@ WEEK = timedelta(days=7)
 WINDOW_IN_HALF_LIVES = 6
 """An event counts less than 2 % beyond, so trending reads no further back."""
 COUNTED_ITEMS = 1000
+COUNTED_KINDS = {"purchase": "purchase", "enrol": "enrol", "cart": "cart", "click": "view", "view": "view"}
+"""What is told of how often it happened, the strongest first, by the name that it is told by."""
 FRESH_PLACES = 24
 """In the list of the latest items a score halves every so many places."""
 
@@ -70,28 +72,50 @@ def trending(
 ) -> list[RankedItem]:
     """What users choose now: each user and day counts its kind's weight, halved once per half-life.
 
-    The part that comes from the last seven days is `trending`, older parts are `popularity`.
+    The part that comes from the last seven days is `trending`, older parts are `earlier`.
     """
+    items = best_first(
+        RankedItem(
+            key=row.key,
+            score=row.recent + row.older,
+            contributions={
+                name: value for name, value in (("trending", row.recent), ("earlier", row.older)) if value
+            },
+        )
+        for row in _trend(label, configuration, now)
+        if row.key not in hidden
+    )
+    return items[:limit]
+
+
+def counted(
+    label: str, configuration: Configuration, *, now: datetime | None = None
+) -> dict[str, tuple[str, int]]:
+    """What happened most strongly to each item of the trend in the last seven days, and how often, each user
+    counting once a day."""
+    return {row.key: (row.kind, row.times) for row in _trend(label, configuration, now) if row.times}
+
+
+class _Trend(NamedTuple):
+    key: str
+    recent: float
+    """Of the last week; together with `older`, the largest sum of all is 1."""
+    older: float
+    kind: str
+    """Of COUNTED_KINDS; empty where nothing of it happened in the last week."""
+    times: int
+
+
+def _trend(label: str, configuration: Configuration, now: datetime | None) -> list[_Trend]:
+    """One query, remembered for a minute."""
     present = timezone.now()
     moment = now or present
     past = "" if abs(present - moment) < timedelta(seconds=CACHE_SECONDS) else moment.isoformat()
-    rows = caching.remembered(
-        caching.cache_key("trending", label, _trend_of(configuration), past),
+    return caching.remembered(
+        caching.cache_key("trend", label, _trend_of(configuration), past),
         lambda: _decayed(label, configuration, now=moment),
         seconds=CACHE_SECONDS,
     )
-    items = best_first(
-        RankedItem(
-            key=key,
-            score=recent + older,
-            contributions={
-                name: value for name, value in (("trending", recent), ("popularity", older)) if value
-            },
-        )
-        for key, recent, older in rows
-        if key not in hidden
-    )
-    return items[:limit]
 
 
 def _trend_of(configuration: Configuration) -> str:
@@ -99,8 +123,7 @@ def _trend_of(configuration: Configuration) -> str:
     return f"{configuration.trending_half_life_days} {sorted(_positive_kinds(configuration).items())}"
 
 
-def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list[tuple[str, float, float]]:
-    """(key, weight of the last week, weight before), scaled so that the largest sum is 1; one query."""
+def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list[_Trend]:
     half_life = timedelta(days=configuration.trending_half_life_days)
     weights = _positive_kinds(configuration)
     since = now - max(WINDOW_IN_HALF_LIVES * half_life, WEEK)
@@ -114,14 +137,30 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
         .annotate(users=Count("user_key", distinct=True))
     )
     sums: dict[str, list[float]] = {}
+    times: dict[str, dict[str, int]] = {}
     for row in days:
+        key, kind = row["object_id"], row["kind"]
         age = max(now - row["day"] - timedelta(hours=12), timedelta(0))
-        amount = row["users"] * weights[row["kind"]] * 0.5 ** (age / half_life)
-        recent_or_older = sums.setdefault(row["object_id"], [0.0, 0.0])
-        recent_or_older[0 if now - row["day"] < WEEK else 1] += amount
+        is_recent = now - row["day"] < WEEK
+        recent_or_older = sums.setdefault(key, [0.0, 0.0])
+        recent_or_older[0 if is_recent else 1] += row["users"] * weights[kind] * 0.5 ** (age / half_life)
+        if is_recent:
+            of_kinds = times.setdefault(key, {})
+            of_kinds[kind] = of_kinds.get(kind, 0) + row["users"]
     largest = max((sum(parts) for parts in sums.values()), default=1.0)
     best = sorted(sums.items(), key=lambda entry: (-sum(entry[1]), entry[0]))[:COUNTED_ITEMS]
-    return [(key, recent / largest, older / largest) for key, (recent, older) in best]
+    return [
+        _Trend(key, recent / largest, older / largest, *_told(times.get(key, {})))
+        for key, (recent, older) in best
+    ]
+
+
+def _told(times: Mapping[str, int]) -> tuple[str, int]:
+    """The strongest kind that happened, and how often; a click and the view it leads to are one."""
+    for kind, name in COUNTED_KINDS.items():
+        if kind in times:
+            return name, max(count for other, count in times.items() if COUNTED_KINDS.get(other) == name)
+    return "", 0
 
 
 def latest(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
@@ -22,6 +23,7 @@ _PLAIN = {
     "rerank": _("A good answer to your search"),
     "popularity": _("Popular with everybody"),
     "trending": _("Popular this week"),
+    "earlier": _("Popular lately"),
     "freshness": _("New here"),
     "reserve": _("New here"),
     "rule": _("Our pick"),
@@ -40,10 +42,22 @@ _ALSO = {
     "purchase": _("People who bought “%(title)s” also bought this"),
     "enrol": _("People who enrolled in “%(title)s” also enrolled in this"),
 }
+_TIMES = {
+    "purchase": ngettext_lazy("Bought %(count)d time this week", "Bought %(count)d times this week", "count"),
+    "enrol": ngettext_lazy("%(count)d enrolment this week", "%(count)d enrolments this week", "count"),
+    "cart": ngettext_lazy(
+        "Put in the basket %(count)d time this week", "Put in the basket %(count)d times this week", "count"
+    ),
+    "view": ngettext_lazy("Viewed %(count)d time this week", "Viewed %(count)d times this week", "count"),
+}
+LEAST_TOLD = 5
+"""Times; fewer do not impress, and might tell of a single visitor."""
 _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
 _NEXT = _("Follows on from “%(title)s”")
 _INTERESTS = _("Matches your interests")
+_NAMING = ("taste", "also", "next")
+"""Codes whose sentences name the item that the cause goes back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +79,9 @@ class Context:
     popular_from: float = 0.0
     """Least contribution of popularity that is worth telling."""
     fresh_from: float = 0.0
+    trending_from: float = 0.0
+    times: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Item of a trend -> what happened to it in the last week and how often: see `popularity.counted`."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -76,6 +93,8 @@ class Context:
             "pointwise": self.pointwise,
             "popular_from": self.popular_from,
             "fresh_from": self.fresh_from,
+            "trending_from": self.trending_from,
+            "times": {key: list(told) for key, told in self.times.items()},
         }
 
 
@@ -89,7 +108,7 @@ def context_of(
     also_kind: str = "",
     pointwise: Pointwise | None = None,
 ) -> Context:
-    """The context of a list; an item counts as popular or new with half of what the first in that has."""
+    """The context of a list; an item counts as popular, or new, with half of what the first in that has."""
     named = _named_sources(items) if sources else ()
     return Context(
         anchor=anchor,
@@ -100,6 +119,7 @@ def context_of(
         pointwise=None if pointwise is None else asdict(pointwise),
         popular_from=_half_of_largest(items, "popularity"),
         fresh_from=_half_of_largest(items, "freshness"),
+        trending_from=_half_of_largest(items, "trending"),
     )
 
 
@@ -123,16 +143,27 @@ def probability(item: RankedItem, context: Context) -> float | None:
 
 def causes(item: RankedItem, context: Context) -> list[Reason]:
     """The causes that can truthfully be told, strongest first."""
-    return [reason for reason in explain(item) if _is_true(reason, item, context)]
+    found = [reason for reason in explain(item) if _is_true(reason, item, context)]
+    codes = {reason.code for reason in found}
+    return [
+        replace(reason, source=item.key) if reason.code == "trending" and _is_told(item, context) else reason
+        for reason in found
+        if reason.code != "earlier" or "trending" not in codes
+    ]
+
+
+def _is_told(item: RankedItem, context: Context) -> bool:
+    """Whether it is worth saying how often it was chosen of late."""
+    return context.times.get(item.key, ("", 0))[1] >= LEAST_TOLD
 
 
 def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
     if reason.code == "popularity":
-        if "trending" in item.contributions:  # the older part of a trend, which is no fame
-            return False
         return item.contributions["popularity"] >= context.popular_from
     if reason.code == "freshness":
         return item.contributions["freshness"] >= context.fresh_from
+    if reason.code == "trending":
+        return _is_told(item, context) or item.contributions["trending"] >= context.trending_from
     if reason.code == "taste":
         liked = context.sources if reason.source is None else reason.source in context.sources
         return context.stated or bool(liked)
@@ -141,7 +172,7 @@ def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
 
 def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
     """Keys of the items whose titles the sentences name."""
-    keys = {reason.source for reason in reasons if reason.source is not None and reason.code != "rule"}
+    keys = {reason.source for reason in reasons if reason.source is not None and reason.code in _NAMING}
     if context.anchor and any(reason.code == "vector" for reason in reasons):
         keys.add(context.anchor)
     return keys
@@ -163,7 +194,10 @@ def sentences(
 def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
     if reason.code == "vector" and context.anchor:
         return _about_anchor(context, titles)
-    if reason.code in ("taste", "also", "next"):
+    if reason.code == "trending" and reason.source is not None:
+        kind, count = context.times[reason.source]
+        return str(_TIMES[kind] % {"count": count})
+    if reason.code in _NAMING:
         return _about_source(reason, context, titles)
     return str(_PLAIN[reason.code])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,6 +94,10 @@ class Scene:
                 now=self.now,
             )
         )
+
+    def counted(self) -> Mapping[str, tuple[str, int]]:
+        """How often each item of the trend was chosen of late."""
+        return popularity.counted(self.document.label, self.configuration, now=self.now)
 
     def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
         return self.passing(

@@ -58,7 +58,14 @@ def fill(scene: Scene, *, item: str | None = None) -> Shelf:
         items = Diversity(vectors, scene.slot.diversity, DIVERSIFIED_PLACES)(items)
     if scene.slot.fresh:
         items = reserve(items, _new(scene), scene.slot.fresh)
-    return replace(shelf, items=items)
+    return replace(shelf, items=items, context=_with_times(scene, items, shelf.context))
+
+
+def _with_times(scene: Scene, items: Sequence[RankedItem], context: reasons.Context) -> reasons.Context:
+    """The context, with how often what is there for the trend was chosen of late."""
+    trend = [item.key for item in items if "trending" in item.contributions]
+    times = scene.counted() if trend else {}
+    return replace(context, times={key: times[key] for key in trend if key in times})
 
 
 def _new(scene: Scene) -> list[RankedItem]:

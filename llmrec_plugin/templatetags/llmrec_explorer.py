@@ -21,6 +21,7 @@ _WORDS = {
     "popularity": _("popularity"),
     "average": _("average popularity of a new item"),
     "trending": _("popular this week"),
+    "earlier": _("popular in the weeks before"),
     "freshness": _("newness"),
     "reserve": _("a place kept for new items"),
     "diversity": _("too much like the items above"),

@@ -267,8 +267,8 @@ def test_a_trend_is_not_told_as_fame(shop: Products) -> None:
         did(f"u{user}", "view", [shop["steel flower pot"]], at=now - timedelta(days=1))
     page = recommend("trending")
     assert titles(page)[0] == "steel flower pot"
-    assert page.results[0].contributions["popularity"] > 0
-    assert page.results[0].reasons == ("Popular this week",)
+    assert page.results[0].contributions["earlier"] > page.results[0].contributions["trending"]
+    assert page.results[0].reasons == ("Viewed 6 times this week",)
 
 
 # the next step

@@ -11,13 +11,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import override_settings
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotBuilt, NotFound
 from llmrec_plugin.models import Configuration, Deployment, Impression, IndexVersion, Interaction
 from llmrec_plugin.services import indexing, interactions, privacy, recommendations, training
+from llmrec_plugin.services.pages import next_page
 from llmrec_plugin.services.placements import all_placements, get_placement
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.flows.serving import did, open_shop, stock
@@ -371,9 +372,31 @@ def test_trending_counts_new_events_more_and_each_user_once_a_day(shop: Products
     assert titles(page)[0] == "steel ink bottle"
     assert page.results[0].reasons == ("Popular this week",)
     assert titles(page).index("steel milk frother") > 0
-    assert item(page, "steel flower pot").reasons == ("Popular with everybody",)
+    assert item(page, "steel milk frother").reasons == ()  # of one visitor alone
+    assert item(page, "steel flower pot").reasons == ("Popular lately",)
     assert len(page.results) == 30
     assert_in_order(page)
+
+
+def test_a_trend_says_how_often_an_item_was_chosen_this_week(shop: Products) -> None:
+    now = timezone.now()
+    for user in range(7):
+        did(f"u{user}", "view", [shop["steel flower pot"]], at=now - timedelta(hours=3))
+        did(f"u{user}", "click", [shop["steel flower pot"]], at=now - timedelta(hours=3))
+    for user in range(5):
+        did(f"u{user}", "view", [shop["steel ink bottle"]], at=now - timedelta(hours=2))
+        did(f"u{user}", "purchase", [shop["steel ink bottle"]] * 2, at=now - timedelta(hours=2))
+        did(f"u{user}", "purchase", [shop["steel desk lamp"]], at=now - timedelta(days=9))
+    did("u0", "purchase", [shop["steel desk lamp"]], at=now - timedelta(hours=2))
+    page = recommend("trending", size=4)
+    assert item(page, "steel ink bottle").reasons == ("Bought 5 times this week",)
+    assert item(page, "steel flower pot").reasons == ("Viewed 7 times this week",)
+    assert item(page, "steel desk lamp").reasons == ("Popular lately",)  # one purchase makes no week
+    further = next_page(page.next or "", user_key=None)
+    assert not any("week" in reason for found in further.results for reason in found.reasons)
+    with translation.override("zh-hans"):
+        told = item(recommend("trending", size=4), "steel ink bottle").reasons
+    assert told == ("近一周售出 5 次",)
 
 
 def test_trending_is_one_query_and_then_remembered(
