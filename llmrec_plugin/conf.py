@@ -89,8 +89,8 @@ class Settings:
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
-    audit_indexes, measure_drift, fit_models, measure_search, apply_retention, count_queries,
-    suggest_synonyms."""
+    audit_indexes, measure_drift, fit_models, measure_search, keep_list_sums, apply_retention,
+    count_queries, suggest_synonyms."""
     TRAINING_MIN_EVENTS: int = 100
     """A scheduled training is left out while fewer events came in since the last one."""
     TRAINING_SECONDS: int = 3600
@@ -147,6 +147,7 @@ DEFAULT_SCHEDULE: Mapping[str, int | str] = {
     "measure_drift": "27 3 * * 1",
     "fit_models": "47 3 * * *",
     "measure_search": "17 4 * * *",
+    "keep_list_sums": "27 4 * * *",
     "apply_retention": "37 4 * * *",
     "count_queries": 3600,
     "suggest_synonyms": "7 4 * * *",

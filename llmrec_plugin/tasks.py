@@ -27,6 +27,7 @@ from llmrec_plugin.services import (
     drift,
     indexing,
     judging,
+    list_sums,
     outbox,
     people,
     privacy,
@@ -202,6 +203,12 @@ def suggest_synonyms() -> dict[str, int]:
 def measure_search() -> int:
     """Put on record how well search answers the judged queries; returns for how many documents."""
     return judging.measure_all()
+
+
+@shared_task(name="llmrec_plugin.keep_list_sums", base=Work)
+def keep_list_sums() -> None:
+    """Sum up what the lists of each day led to, before somebody opens the dashboard."""
+    list_sums.keep_all()
 
 
 @shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)

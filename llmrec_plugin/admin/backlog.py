@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin
+from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin, RecordAdmin
 from llmrec_plugin.models import Embedding, IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.services import indexing
 
@@ -55,13 +55,13 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(IndexBatch)
-class IndexBatchAdmin(ReadOnlyAdmin):
+class IndexBatchAdmin(RecordAdmin):
     list_display = ["id", "at", "entries", "encoded", "failed", "took_ms"]
     date_hierarchy = "at"
 
 
 @admin.register(Embedding)
-class EmbeddingAdmin(ReadOnlyAdmin):
+class EmbeddingAdmin(RecordAdmin):
     list_display = ["document", "object_id", "encoder_id", "updated_at"]
     list_filter = ["document", "encoder_id"]
     search_fields = ["object_id"]
@@ -76,5 +76,5 @@ class EmbeddingAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Lease)
-class LeaseAdmin(ReadOnlyAdmin):
+class LeaseAdmin(RecordAdmin):
     list_display = ["name", "owner", "until", "fence"]

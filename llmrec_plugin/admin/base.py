@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,6 +18,8 @@ from django.utils.safestring import SafeString
 from llmrec_plugin.documents import registry
 
 if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
     ModelAdmin: TypeAlias = admin.ModelAdmin[Any]
     StackedInline: TypeAlias = admin.StackedInline[Any, Any]
 else:  # generic for type checkers only; unfold draws the forms of nobody but its own subclasses
@@ -39,6 +41,31 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class RecordAdmin(ReadOnlyAdmin):
+    """For rows that are looked at when something is amiss: the status page leads to them, so that the index
+    of the admin is left to what editors come for. Who may not see that page finds them in the index."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        status = f"{self.opts.app_label}.view_status"
+        return not request.user.has_perm(status) and super().has_module_permission(request)
+
+
+class ExplainedAdmin(ModelAdmin):
+    """A list that says above itself what its rows are for."""
+
+    change_list_template = "admin/llmrec_plugin/explained.html"
+
+    about: _StrPromise | str = ""
+
+    def get_about(self) -> str:
+        return str(self.about)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"about": self.get_about(), **(extra_context or {})})
 
 
 def page(

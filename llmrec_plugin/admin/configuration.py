@@ -15,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page
+from llmrec_plugin.admin.base import RecordAdmin, document_or_first, page
 from llmrec_plugin.admin.edited import admin_url
 from llmrec_plugin.admin.previewing import Compared, PreviewedAdmin, PreviewForm, compared, lists, searches
 from llmrec_plugin.models import Configuration, ConfigurationChange
@@ -156,7 +156,7 @@ def _questions(asked: dict[str, Any]) -> list[Question]:
 
 
 @admin.register(ConfigurationChange)
-class ConfigurationChangeAdmin(ReadOnlyAdmin):
+class ConfigurationChangeAdmin(RecordAdmin):
     """What the values have been, what changed each time, and the way back."""
 
     list_display = ["at", "by", "what", "way_back"]

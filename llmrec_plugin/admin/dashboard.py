@@ -78,6 +78,7 @@ def _contents(document: str, *, days: int) -> dict[str, Any]:
         "drift_sentences": list(drift.sentences(report)) if report else [],
         "experiments": Experiment.objects.filter(document=document, state=Experiment.State.RUNNING),
         "people": dashboard.PEOPLE,
+        "searches_read": dashboard.SEARCHES_READ,
     }
 
 

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from llmrec_plugin.admin.base import ExplainedAdmin
 from llmrec_plugin.admin.previewing import PreviewedAdmin
 
 
-class EditedAdmin(PreviewedAdmin):
+class EditedAdmin(PreviewedAdmin, ExplainedAdmin):
     """Rows in effect from the next request on; each change is in the history of the row."""
 
     list_per_page = 50

@@ -7,7 +7,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.base import RecordAdmin, pretty_json
 from llmrec_plugin.admin.plots import figure
 from llmrec_plugin.models import TunedEncoder
 from llmrec_plugin.services import tuning_pictures
@@ -22,7 +22,7 @@ _REASONS = {
 
 
 @admin.register(TunedEncoder)
-class TunedEncoderAdmin(ReadOnlyAdmin):
+class TunedEncoderAdmin(RecordAdmin):
     list_display = ["name", "document", "state", "base_name", "created_at"]
     list_filter = ["document", "state"]
     fields = [

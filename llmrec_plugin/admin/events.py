@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, page, pretty_json
+from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, page, pretty_json
 from llmrec_plugin.models import (
     Consent,
     ImportedItem,
@@ -66,7 +66,7 @@ class InteractionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Impression)
-class ImpressionAdmin(ReadOnlyAdmin):
+class ImpressionAdmin(RecordAdmin):
     list_display = [
         "at",
         "placement",
@@ -111,14 +111,14 @@ class ImpressionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnlyAdmin):
+class ConsentAdmin(RecordAdmin):
     list_display = ["user_key", "granted", "at"]
     list_filter = ["granted"]
     search_fields = ["user_key"]
 
 
 @admin.register(ImportedItem)
-class ImportedItemAdmin(ReadOnlyAdmin):
+class ImportedItemAdmin(RecordAdmin):
     list_display = ["id", "document", "__str__"]
     list_filter = ["document"]
     search_fields = ["id"]

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin import verdicts
-from llmrec_plugin.admin.base import ModelAdmin, StackedInline, page
+from llmrec_plugin.admin.base import ExplainedAdmin, StackedInline, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Arm, Experiment, IndexVersion, ModelVersion
@@ -66,6 +66,12 @@ class ArmInline(StackedInline):
             fields["index_version"].queryset = IndexVersion.objects.filter(state=IndexVersion.State.READY)
             fields["model_version"].queryset = ModelVersion.objects.all()
             fields["overrides"].widget.attrs["rows"] = 3
+            fields["placement"] = forms.ChoiceField(
+                label=fields["placement"].label,
+                help_text=fields["placement"].help_text,
+                required=False,
+                choices=[("", "---------"), *((name, name) for name in placements.all_placements())],
+            )
         return formset
 
     def _is_draft(self, obj: Experiment | None) -> bool:
@@ -82,10 +88,14 @@ class ArmInline(StackedInline):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(ModelAdmin):
+class ExperimentAdmin(ExplainedAdmin):
     """What was started stays as it was: another question is another experiment."""
 
     form = ExperimentForm
+    about = _(
+        "An experiment asks visitors which of two lists is better: what is live, or what an arm changes. Add "
+        "one, save it, then start it; its report may be looked at any time."
+    )
     inlines = [ArmInline]
     list_display = ["name", "document", "placement", "method", "state", "started_at", "stopped_at", "links"]
     list_filter = ["state", "document", "placement"]

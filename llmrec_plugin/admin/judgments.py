@@ -14,7 +14,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.base import ModelAdmin, document_or_first, page
+from llmrec_plugin.admin.base import ExplainedAdmin, document_or_first, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Judgment, SearchQuality
@@ -28,10 +28,14 @@ QUERIES_OFFERED = 30
 
 
 @admin.register(Judgment)
-class JudgmentAdmin(ModelAdmin):
+class JudgmentAdmin(ExplainedAdmin):
     list_display = ["query", "document", "object_id", "grade"]
     list_filter = ["document", "grade"]
     search_fields = ["query", "object_id"]
+    about = _(
+        "How well items answer queries, as people judged it. Search quality is measured by it every night; "
+        "from 50 judged queries on, so are the weights of words and meaning."
+    )
     change_list_template = "admin/llmrec_plugin/judgment/change_list.html"
 
     def get_urls(self) -> list[URLPattern]:

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, pretty_json
+from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, pretty_json
 from llmrec_plugin.models import DriftReport, SearchChoice, TrainingRun
 from llmrec_plugin.services import drift, runs, search_weights
 
@@ -41,7 +41,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
 
 @admin.register(SearchChoice)
-class SearchChoiceAdmin(ReadOnlyAdmin):
+class SearchChoiceAdmin(RecordAdmin):
     list_display = ["at", "document", "kept", "meaning", "by"]
     list_filter = ["document", "kept"]
     fields = ["document", "at", "kept", "meaning", "by", "report_text"]
@@ -56,7 +56,7 @@ class SearchChoiceAdmin(ReadOnlyAdmin):
 
 
 @admin.register(DriftReport)
-class DriftReportAdmin(ReadOnlyAdmin):
+class DriftReportAdmin(RecordAdmin):
     list_display = ["at", "document", "level", "events", "queries", "unseen", "model_version"]
     list_filter = ["document", "level"]
     list_select_related = ["model_version"]

@@ -24,6 +24,7 @@ from llmrec_plugin.services.placements import (
     TAKEN,
     all_placements,
     check_filters,
+    declared_placements,
     of_row,
 )
 
@@ -104,6 +105,10 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
 @admin.register(Placement)
 class PlacementAdmin(EditedAdmin):
     form = PlacementForm
+    about = _(
+        "A placement is a list that a page asks for by its name. Built in or set by the developer: "
+        "%(names)s. A row of the same name replaces it; another name is a new list."
+    )
     list_display = ["name", "type", "document", "size", "fresh", "diversity", "enabled"]
     list_filter = ["enabled", "type", "document"]
     search_fields = ["name"]
@@ -112,6 +117,9 @@ class PlacementAdmin(EditedAdmin):
         (_("Which items"), {"fields": ["filters", "hide", "anchor"]}),
         (_("In what order"), {"fields": ["diversity", "fresh", "fallback"]}),
     ]
+
+    def get_about(self) -> str:
+        return str(self.about) % {"names": ", ".join(declared_placements())}
 
     def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[Question]:
         label = candidate.document or asked["document"]

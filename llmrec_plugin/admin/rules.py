@@ -118,6 +118,10 @@ class RuleForm(ModelForm):  # type: ignore[type-arg]
 @admin.register(Rule)
 class RuleAdmin(EditedAdmin):
     form = RuleForm
+    about = _(
+        "A rule pins items to a place, boosts, buries or hides them: for a query, a category, a placement, "
+        "an audience or some days."
+    )
     list_display = ["name", "document", "what", "when", "audience", "dates", "enabled", "conflict_count"]
     list_filter = ["enabled", "document", "action", "audience"]
     search_fields = ["name", "phrases", "items"]

@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, page
+from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, page
+from llmrec_plugin.admin.edited import admin_url
 from llmrec_plugin.models import Status
 from llmrec_plugin.services import status
 
@@ -26,6 +28,19 @@ class StatusAdmin(ReadOnlyAdmin):
         values = {
             "title": _("Status"),
             "status": status.collect(),
+            "records": self._records(request),
             **(extra_context or {}),
         }
         return page(self, request, "status/change_list", values)
+
+    def _records(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """(name, address) of the pages that are not in the index of the admin, and may be seen."""
+        found = [
+            (
+                capfirst(str(model._meta.verbose_name_plural)),
+                admin_url(str(model._meta.model_name), "changelist"),
+            )
+            for model, one in self.admin_site._registry.items()
+            if isinstance(one, RecordAdmin) and one.has_view_permission(request)
+        ]
+        return sorted(found)

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, page, pretty_json
+from llmrec_plugin.admin.base import RecordAdmin, page, pretty_json
 from llmrec_plugin.admin.edited import EditedAdmin
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -57,6 +57,10 @@ class SynonymForm(ModelForm):
 @admin.register(Synonym)
 class SynonymAdmin(EditedAdmin):
     form = SynonymForm
+    about = _(
+        "Words that mean the same to visitors: a search for one of them finds the others, too. Searches "
+        "without a result, on the dashboard, show where one is missing."
+    )
     list_display = ["__str__", "kind", "document", "language", "enabled", "updated_at"]
     list_filter = ["enabled", "kind", "document", "language"]
     search_fields = ["words", "found"]
@@ -129,7 +133,7 @@ class SynonymAdmin(EditedAdmin):
 
 
 @admin.register(SynonymSuggestion)
-class SynonymSuggestionAdmin(ReadOnlyAdmin):
+class SynonymSuggestionAdmin(RecordAdmin):
     """What was suggested, and who decided how."""
 
     list_display = ["__str__", "document", "visitors", "state", "by", "decided_at"]

@@ -10,11 +10,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page, pretty_json
+from llmrec_plugin.admin.base import RecordAdmin, document_or_first, page, pretty_json
 from llmrec_plugin.admin.plots import figure, numbers, scrolling
 from llmrec_plugin.admin.promoting import PromotingAdmin
 from llmrec_plugin.documents import registry
@@ -33,7 +34,7 @@ class IndexVersionAdmin(PromotingAdmin):
         "state_now",
         "progress",
         "encoder_name",
-        "floor",
+        "floor_rounded",
         "created_at",
         "promote_link",
     ]
@@ -50,7 +51,7 @@ class IndexVersionAdmin(PromotingAdmin):
         "analysis_id",
         "dictionary",
         "schema_shape",
-        "floor",
+        "floor_rounded",
         "floor_plot",
         "created_at",
         "ready_at",
@@ -85,6 +86,10 @@ class IndexVersionAdmin(PromotingAdmin):
             done,
             version.total,
         )
+
+    @admin.display(description=_("similarity floor"))
+    def floor_rounded(self, version: IndexVersion) -> str:
+        return "–" if version.floor is None else number_format(version.floor, 3)
 
     @admin.display(description=_("how the floor was measured"))
     def floor_plot(self, version: IndexVersion) -> SafeString | str:
@@ -300,7 +305,7 @@ def _result(step: Mapping[str, Any]) -> str:
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ReadOnlyAdmin):
+class DeploymentAdmin(RecordAdmin):
     list_display = ["at", "document", "index_version", "model_version", "by", "reason"]
     list_filter = ["document"]
     list_select_related = ["index_version", "model_version"]

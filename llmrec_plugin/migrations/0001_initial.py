@@ -471,6 +471,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='DailyLists',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('document', models.CharField(max_length=100, verbose_name='document')),
+                ('day', models.DateField(verbose_name='day')),
+                ('sums', models.JSONField(default=dict, help_text='{placement: {name: number}}', verbose_name='sums')),
+            ],
+            options={
+                'verbose_name': 'lists of a day',
+                'verbose_name_plural': 'lists by day',
+                'ordering': ['-day'],
+                'constraints': [models.UniqueConstraint(fields=('document', 'day'), name='llmrec_daily_lists_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='SearchQuality',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

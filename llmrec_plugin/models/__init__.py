@@ -9,6 +9,7 @@ from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.exploring import Exploration
 from llmrec_plugin.models.interactions import (
     Consent,
+    DailyLists,
     Dashboard,
     ImportedItem,
     Impression,
@@ -36,6 +37,7 @@ __all__ = [
     "Configuration",
     "ConfigurationChange",
     "Consent",
+    "DailyLists",
     "Dashboard",
     "Deployment",
     "Dictionary",

@@ -146,6 +146,23 @@ class Dashboard(Impression):
         default_permissions = ("view",)
 
 
+class DailyLists(models.Model):
+    """What the lists of one day led to, in sums that name nobody; rows are only ever added."""
+
+    document = models.CharField(_("document"), max_length=100)
+    day = models.DateField(_("day"))
+    sums = models.JSONField(_("sums"), default=dict, help_text=_("{placement: {name: number}}"))
+
+    class Meta:
+        verbose_name = _("lists of a day")
+        verbose_name_plural = _("lists by day")
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["document", "day"], name="llmrec_daily_lists_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.document} {self.day}"
+
+
 class Consent(models.Model):
     """A user's own choice; without a row LLMREC["CONSENT"] decides."""
 

@@ -11,17 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
-from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from llmrec_plugin.models import Impression, Interaction
-from llmrec_plugin.services import caching, privacy
-from llmrec_plugin.services.experiment_report import CLICKS
-from llmrec_plugin.services.placements import TAKEN
+from llmrec_plugin.models import Impression
+from llmrec_plugin.services import caching, list_sums, privacy
+from llmrec_plugin.services.list_sums import DaySums, ListSums
 
 SEARCH = "search"
 CACHE_SECONDS = 300
@@ -30,8 +27,8 @@ PERIODS = (1, 7, 28, 90)
 PEOPLE = 5
 """Who must have typed a query before its text is told; who has no key counts as one person."""
 QUERIES = 20
-POSITIONS = 20
-CHUNK = 2000
+SEARCHES_READ = 100_000
+"""Of the latest ones, for the texts that are searched for most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +50,7 @@ class PlacementRow:
     clicked: int
     """Lists that led to a click."""
     bought: int
-    """Of these, lists whose item the visitor bought or enrolled in afterwards."""
+    """Of these, lists whose item the visitor bought or enrolled in within a week."""
     empty: int
     milliseconds: int
     """Median."""
@@ -110,6 +107,8 @@ class Dashboard:
     days: Sequence[Day] = ()
     placements: Sequence[PlacementRow] = ()
     """The most shown first."""
+    before: PlacementRow | None = None
+    """Searches in as many days before."""
     positions: Mapping[str, Sequence[PositionRow]] = field(default_factory=dict)
     """By placement."""
     queries: Sequence[QueryRow] = ()
@@ -127,7 +126,10 @@ class Dashboard:
 
 
 def collect(document: str, *, days: int, now: datetime | None = None) -> Dashboard:
-    """The last `days` days up to now, remembered for some minutes; six queries, however much there is."""
+    """The last `days` days up to now, and as many before, remembered for some minutes.
+
+    Six queries, however much there is, and one more where the sums of a day are kept for good.
+    """
     key = caching.cache_key("dashboard", document, str(days))
     return caching.remembered(
         key, lambda: _count(document, days, now or timezone.now()), seconds=CACHE_SECONDS
@@ -135,117 +137,52 @@ def collect(document: str, *, days: int, now: datetime | None = None) -> Dashboa
 
 
 def _count(document: str, days: int, now: datetime) -> Dashboard:
+    counted = list_sums.by_day(document, 2 * days, now=now)
+    dates = list(counted)
+    period = _sum(counted[day] for day in dates[days:])
+    before = _sum(counted[day] for day in dates[:days])
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    starts = [midnight - timedelta(days=number) for number in reversed(range(days))]
-    lists = privacy.consented(
-        Impression.objects.filter(document=document, at__gte=starts[0], at__lte=now)
-    ).order_by()
-    acted = _acted(document, starts[0], now)
+    searches = _latest_searches(document, midnight - timedelta(days=days - 1), now)
     return Dashboard(
         document=document,
-        days=_days(lists, acted, starts),
-        placements=_placements(lists, acted),
-        positions=_positions(lists, acted),
-        queries=_queries(lists, Q()),
-        unanswered=_queries(lists, Q(total=0)),
+        days=[_day(day, counted[day].get(SEARCH, ListSums())) for day in dates[days:]],
+        placements=_placements(period),
+        before=_row(SEARCH, before.get(SEARCH, ListSums())),
+        positions={name: _positions(sums) for name, sums in period.items()},
+        queries=_queries(searches, Q()),
+        unanswered=_queries(searches, Q(total=0)),
         counted_at=now,
     )
 
 
-class _Acted:
-    """Lists that led to something, as sets of their ids: one list counts once wherever it is summed up."""
-
-    def __init__(self) -> None:
-        self.clicked: dict[Any, set[UUID]] = defaultdict(set)
-        """By placement, by (placement, position), and searches by day."""
-        self.bought: dict[Any, set[UUID]] = defaultdict(set)
-
-    def add(self, request_id: UUID, keys: Iterable[Any], *, bought: bool) -> None:
-        for key in keys:
-            self.clicked[key].add(request_id)
-            if bought:
-                self.bought[key].add(request_id)
-
-    def counts(self, key: Any) -> tuple[int, int]:
-        return len(self.clicked.get(key, ())), len(self.bought.get(key, ()))
+def _sum(days: Iterable[DaySums]) -> DaySums:
+    total: DaySums = defaultdict(ListSums)
+    for day in days:
+        for name, sums in day.items():
+            total[name].add(sums)
+    return total
 
 
-def _acted(document: str, since: datetime, until: datetime) -> _Acted:
-    """What came of the lists: a click, and the purchase of what was clicked, then or later; one query."""
-    events = privacy.consented(
-        Interaction.objects.filter(
-            document=document, at__gte=since, at__lte=until, request_id__isnull=False, kind__in=CLICKS
-        )
+def _day(day: date, sums: ListSums) -> Day:
+    return Day(date=day, searches=sums.lists, empty=sums.empty, clicked=sums.clicked)
+
+
+def _placements(sums: DaySums) -> list[PlacementRow]:
+    rows = [_row(name, one) for name, one in sums.items()]
+    return sorted((row for row in rows if row.lists), key=lambda row: (-row.lists, row.name))
+
+
+def _row(name: str, sums: ListSums) -> PlacementRow:
+    histogram = sorted(sums.times.items())
+    return PlacementRow(
+        name=name,
+        lists=sums.lists,
+        clicked=sums.clicked,
+        bought=sums.bought,
+        empty=sums.empty,
+        milliseconds=_quantile(histogram, 0.5),
+        slow=_quantile(histogram, 0.95),
     )
-    shown = Impression.objects.filter(pk=OuterRef("request_id"), document=document)
-    bought = Interaction.objects.filter(
-        user_key=OuterRef("user_key"),
-        document=document,
-        object_id=OuterRef("object_id"),
-        kind__in=TAKEN,
-        at__gte=OuterRef("at"),
-    )
-    rows = (
-        events.order_by()
-        .annotate(placement=Subquery(shown.values("placement")[:1]), bought=Exists(bought))
-        .values_list("request_id", "placement", "position", "at", "bought")
-    )
-    acted = _Acted()
-    for request_id, placement, position, at, was_bought in rows.iterator(CHUNK):
-        if placement is not None and request_id is not None:
-            keys: list[Any] = [placement, (placement, position)]
-            if placement == SEARCH:
-                keys.append(timezone.localdate(at))
-            acted.add(request_id, keys, bought=was_bought)
-    return acted
-
-
-def _days(lists: QuerySet[Impression], acted: _Acted, starts: Sequence[datetime]) -> list[Day]:
-    """One range of the index per day, in one query: faster than to ask each row for its day."""
-    searches = lists.filter(placement=SEARCH)
-    ends = [*starts[1:], starts[-1] + timedelta(days=2)]
-    parts = [
-        searches.filter(at__gte=start, at__lt=end)
-        .annotate(number=Value(number, IntegerField()))
-        .values("number")
-        .annotate(searches=Count("*"), empty=Count("total", filter=Q(total=0)))
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
-    ]
-    rows = parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
-    found = {row["number"]: row for row in rows}
-    return [
-        Day(
-            date=start.date(),
-            searches=found[number]["searches"] if number in found else 0,
-            empty=found[number]["empty"] if number in found else 0,
-            clicked=acted.counts(start.date())[0],
-        )
-        for number, start in enumerate(starts)
-    ]
-
-
-def _placements(lists: QuerySet[Impression], acted: _Acted) -> list[PlacementRow]:
-    times: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    empty: dict[str, int] = defaultdict(int)
-    rows = lists.values_list("placement", "took_ms").annotate(
-        lists=Count("*"), empty=Count("total", filter=Q(total=0))
-    )
-    for placement, milliseconds, count, without in rows.order_by("took_ms"):
-        times[placement].append((milliseconds, count))
-        empty[placement] += without
-    found = [
-        PlacementRow(
-            name=name,
-            lists=sum(count for _, count in histogram),
-            clicked=acted.counts(name)[0],
-            bought=acted.counts(name)[1],
-            empty=empty[name],
-            milliseconds=_quantile(histogram, 0.5),
-            slow=_quantile(histogram, 0.95),
-        )
-        for name, histogram in times.items()
-    ]
-    return sorted(found, key=lambda row: (-row.lists, row.name))
 
 
 def _quantile(histogram: Sequence[tuple[int, int]], share: float) -> int:
@@ -259,29 +196,28 @@ def _quantile(histogram: Sequence[tuple[int, int]], share: float) -> int:
     return 0
 
 
-def _positions(lists: QuerySet[Impression], acted: _Acted) -> dict[str, list[PositionRow]]:
-    shown: dict[str, list[int]] = defaultdict(lambda: [0] * POSITIONS)
-    for placement, reached, count in lists.values_list("placement", "shown").annotate(lists=Count("*")):
-        for position in range(min(reached, POSITIONS)):
-            shown[placement][position] += count
-    return {
-        placement: [
-            PositionRow(
-                position=position + 1,
-                shown=count,
-                clicked=acted.counts((placement, position))[0],
-                bought=acted.counts((placement, position))[1],
-            )
-            for position, count in enumerate(counts)
-            if count
-        ]
-        for placement, counts in shown.items()
-    }
+def _positions(sums: ListSums) -> list[PositionRow]:
+    return [
+        PositionRow(position=position, shown=shown, clicked=clicked, bought=bought)
+        for position, (shown, clicked, bought) in enumerate(
+            zip(sums.shown_at, sums.clicked_at, sums.bought_at, strict=True), start=1
+        )
+        if shown
+    ]
 
 
-def _queries(lists: QuerySet[Impression], which: Q) -> list[QueryRow]:
+def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[Impression]:
+    """Of the period, but no more than suffice to tell what is searched for."""
+    searches = privacy.consented(
+        Impression.objects.filter(document=document, placement=SEARCH, at__gte=since, at__lte=now)
+    ).order_by()
+    oldest = searches.order_by("-at").values_list("at", flat=True)[SEARCHES_READ : SEARCHES_READ + 1]
+    return searches.filter(at__gt=oldest[0]) if oldest else searches
+
+
+def _queries(searches: QuerySet[Impression], which: Q) -> list[QueryRow]:
     rows = (
-        lists.filter(which, placement=SEARCH)
+        searches.filter(which)
         .exclude(query="")
         .annotate(text=Lower("query"))
         .values("text")

@@ -17,6 +17,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import (
     Consent,
+    DailyLists,
     DriftReport,
     Enrolment,
     Impression,
@@ -271,6 +272,7 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     UserChange.objects.filter(at__lt=now - MARKS_KEPT).delete()
     TrainingRun.objects.filter(finished_at__lt=oldest).delete()
     DriftReport.objects.filter(at__lt=oldest).delete()
+    DailyLists.objects.filter(day__lt=oldest.date()).delete()
     models = model_store.drop_old(now=now)
     encoders = model_store.drop_encoders(now=now)
     model_store.drop_tunings(now=now)

@@ -239,3 +239,33 @@ def test_no_page_answers_who_may_not_see_it(client: Client, shop: list[Product],
             elif target != reverse("admin:index"):  # where Django leads who asks for a row that is not there
                 status = client.get(target).status_code if target else response.status_code
                 assert status in (403, 404, 405), path
+
+
+def test_the_index_is_left_to_what_editors_come_for_and_the_status_page_leads_to_the_rest(
+    editor: Client, client: Client
+) -> None:
+    index, status = editor.get(reverse("admin:index")).text, editor.get(url("status")).text
+    for model in ("rule", "dashboard", "exploration", "outboxentry", "indexversion", "trainingrun"):
+        assert url(model) in index
+    for model in ("lease", "indexbatch", "embedding", "consent", "deployment", "driftreport"):
+        assert url(model) not in index
+        assert url(model) in status
+        assert editor.get(url(model)).status_code == 200
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_lease"))
+    client.force_login(reader)
+    assert url("lease") in client.get(reverse("admin:index")).text
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("rule", "pins items to a place"),
+        ("placement", "set by the developer: for-you, because-you-viewed, basket"),
+        ("synonym", "a search for one of them finds the others"),
+        ("experiment", "Add one, save it, then start it"),
+        ("judgment", "as people judged it"),
+    ],
+)
+def test_an_empty_list_says_what_its_rows_are_for(editor: Client, model: str, said: str) -> None:
+    assert said in editor.get(url(model)).text

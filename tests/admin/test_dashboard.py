@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import Judgment, OutboxEntry, SearchQuality
@@ -43,10 +48,32 @@ def test_the_dashboard_tells_what_happened(editor: Client) -> None:
     for said in ("Searches 16", "Without a result 50.0 %", "led to a click 25.0 %", "31 ms", "1 item fails"):
         assert said in page
     assert "red kettle 8 8 Judge results" in page
-    assert "unicorn 8 8" in page
+    assert "unicorn 8 8 Look Add a synonym" in page
+    assert "previous period" not in page  # of which nothing is known
     assert "0.876 NDCG@10 of 12 judged queries" in page
     assert str(experiment) in page
     assert "No drift since" not in page  # nobody has measured it
+
+
+def test_a_search_without_a_result_leads_to_the_explorer_and_to_a_synonym(editor: Client) -> None:
+    open_shop()
+    shown(None, users("v", 8), query="unicorn", total=0)
+    page = editor.get(reverse(DASHBOARD), {"document": "product"}).text
+    links = [html.unescape(found) for found in re.findall(r'href="([^"]*unicorn[^"]*)"', page)]
+    look, add = (next(one for one in links if name in one) for name in ("exploration", "synonym/add"))
+    assert 'value="unicorn"' in editor.get(look).text
+    form = editor.get(add).text
+    assert ">\nunicorn</textarea>" in form
+    assert '<option value="product" selected>' in form
+
+
+def test_a_period_is_shown_beside_the_one_before(editor: Client) -> None:
+    react(shown(None, users("u", 8))[:4])
+    shown(None, users("v", 20), total=0, at=timezone.now() - timedelta(days=10))
+    page = words(editor.get(reverse(DASHBOARD), {"document": "product", "days": "7"}))
+    assert "Searches 8 previous period: 20" in page
+    assert "Without a result 0.0 % previous period: 100.0 %" in page
+    assert "led to a click 50.0 % previous period: 0.0 %" in page
 
 
 def test_the_dashboard_takes_few_queries(

@@ -84,6 +84,14 @@ def test_a_wrong_setting_is_told_where_it_was_typed(editor: Client) -> None:
     assert not Experiment.objects.exists()
 
 
+def test_the_placement_of_an_arm_is_chosen_among_those_there_are(editor: Client) -> None:
+    page = editor.get(url("add")).text
+    assert re.search(r'<select name="arms-1-placement".*?<option value="latest">', page, re.DOTALL)
+    arm = {"arms-1-overrides": "{}", "arms-1-placement": "latest"}
+    editor.post(url("add"), form(placement="trending", **arm))
+    assert Experiment.objects.get().arms.get(is_control=False).placement == "latest"
+
+
 def test_what_cannot_be_started_says_why(editor: Client) -> None:
     experiment = draft(arms=0)
     experiment.arms.filter(is_control=False).delete()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
@@ -11,8 +11,8 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from llmrec_plugin.models import Impression, Interaction
-from llmrec_plugin.services import dashboard, privacy
+from llmrec_plugin.models import DailyLists, Impression, Interaction
+from llmrec_plugin.services import dashboard, list_sums, privacy
 from llmrec_plugin.services.dashboard import Dashboard, collect
 from tests.flows.test_experiment_report import react, shown, users
 
@@ -114,6 +114,7 @@ def test_nothing_has_happened_yet() -> None:
 def test_the_sums_take_six_queries_whatever_there_is_and_are_remembered(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
+    collect("product", days=28)  # what is over long since is kept
     for size in (2, 50):
         react(listed(size, user=f"u{size}-"))
         cache.clear()
@@ -130,3 +131,66 @@ def test_old_and_foreign_lists_are_left_out() -> None:
     Interaction.objects.update(document="course")
     assert (sums().search.lists, sums().search.clicked) == (1, 0)
     assert dashboard.PERIODS == (1, 7, 28, 90)
+
+
+def ago(**values: float) -> datetime:
+    return timezone.now() - timedelta(**values)
+
+
+def test_a_purchase_counts_for_a_click_of_the_week_before_it() -> None:
+    lists = listed(3, at=ago(days=20))
+    react(lists, at=ago(days=20))
+    for one, days in zip(lists, (20, 14, 12), strict=True):  # with it, six days and eight days after
+        react([one], "purchase", request_id=None, at=ago(days=days))
+    assert (sums(28).search.clicked, sums(28).search.bought) == (3, 2)
+
+
+def test_days_that_are_over_long_since_are_counted_once_and_later_ones_anew() -> None:
+    react(listed(4, at=ago(days=9.5)), at=ago(days=9.5), position=1)
+    react(listed(2, user="v", at=ago(days=3)), at=ago(days=3))
+    first = sums(28)
+    Interaction.objects.all().delete()
+    Impression.objects.all().delete()
+    again = sums(28)
+    assert (first.search.lists, first.search.clicked) == (6, 6)
+    assert (again.search.lists, again.search.clicked) == (4, 4)
+    assert [row.clicked for row in again.positions["search"]][:3] == [0, 4, 0]
+    assert again.search.milliseconds == first.search.milliseconds
+    with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "off"}):
+        assert sums(28).search.lists == 0
+
+
+def test_nothing_is_kept_while_nobody_may_be_remembered() -> None:
+    listed(4, at=ago(days=10))
+    with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "off"}):
+        assert sums(28).search.lists == 0
+    assert sums(28).search.lists == 4
+
+
+def test_kept_sums_name_nobody_and_go_when_their_events_would() -> None:
+    react(listed(4, user="ada-", query="my secret", at=ago(days=12)), at=ago(days=12))
+    list_sums.keep_all()
+    kept = str(list(DailyLists.objects.exclude(sums={}).values()))
+    assert "'lists': 4" in kept
+    assert "ada" not in kept
+    assert "secret" not in kept
+    with override_settings(LLMREC={**settings.LLMREC, "EVENT_RETENTION_DAYS": 11}):
+        privacy.apply_retention()
+    assert DailyLists.objects.exists()
+    assert not DailyLists.objects.filter(day__lte=ago(days=12).date()).exists()
+
+
+def test_a_period_is_held_against_the_one_before() -> None:
+    react(listed(10)[:5])
+    react(listed(20, user="v", at=ago(days=10))[:2], at=ago(days=10))
+    before = sums(7).before
+    assert before is not None
+    assert (before.lists, before.click_rate) == (20, 0.1)
+
+
+def test_the_latest_searches_suffice_to_tell_what_is_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed(6, query="old", at=ago(days=3))
+    listed(6, user="v", query="new", at=ago(days=2))
+    assert [row.text for row in sums().queries] == ["new", "old"]
+    monkeypatch.setattr(dashboard, "SEARCHES_READ", 6)
+    assert [row.text for row in sums().queries] == ["new"]
