@@ -384,7 +384,8 @@ class ResultPage:
     """A better spelling, where the index holds none of a word."""
     rescued: str = ""
     """What was given up so that anything was found: "words" (that each occurs), "phrases" (the quotes),
-    "vector" (words at all: these are merely near in meaning); empty: nothing."""
+    "spelling" (it: these are for `did_you_mean`), "vector" (words at all: these are merely near in meaning);
+    empty: nothing."""
     language: str = ""
     """Of the query, one of LLMREC["LANGUAGES"]; empty: it cannot be told."""
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -142,7 +142,10 @@ LLMREC = {
     "DATA_DIR": os.environ.get("LLMREC_DATA_DIR", ""),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     **environment.search_engine(),
-    "PLACEMENTS": {"because-you-viewed": {"anchor": ["view", "click"]}},
+    "PLACEMENTS": {
+        "because-you-viewed": {"anchor": ["view", "click"]},
+        "latest": {"diversity": 0.3},  # the letters of an alphabet came in on one day
+    },
 }
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")

@@ -218,7 +218,8 @@ class ListSerializer(serializers.Serializer[Any]):
     rescued = serializers.CharField(
         required=False,
         help_text="What was given up so that anything was found: `words` (that each occurs), `phrases` (the "
-        "quotes) or `vector` (words at all: these items are merely near in meaning).",
+        "quotes), `spelling` (as typed: these items are for `did_you_mean`) or `vector` (words at all: these "
+        "items are merely near in meaning).",
     )
     synonyms = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),

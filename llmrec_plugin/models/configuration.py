@@ -78,8 +78,8 @@ class Configuration(models.Model):
         _("rescue of searches that find nothing"),
         default=True,
         help_text=_(
-            "Ask for less, and say so: without quotes, for some of the words, at last for what is nearest in "
-            "meaning."
+            "Ask for less, and say so: in a better spelling, without quotes, for some of the words, at last "
+            "for what is nearest in meaning."
         ),
     )
     freshness_weight = models.FloatField(

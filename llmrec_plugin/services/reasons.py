@@ -78,6 +78,8 @@ class Context:
     """What makes a probability of an item's personal contributions: log-odds per point; None: not known."""
     popular_from: float = 0.0
     """Least contribution of popularity that is worth telling."""
+    lately: bool = False
+    """Popularity is that of the latest events alone."""
     fresh_from: float = 0.0
     trending_from: float = 0.0
     times: Mapping[str, tuple[str, int]] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Context:
             "also_kind": self.also_kind,
             "pointwise": self.pointwise,
             "popular_from": self.popular_from,
+            "lately": self.lately,
             "fresh_from": self.fresh_from,
             "trending_from": self.trending_from,
             "times": {key: list(told) for key, told in self.times.items()},
@@ -199,6 +202,8 @@ def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> st
         return str(_TIMES[kind] % {"count": count})
     if reason.code in _NAMING:
         return _about_source(reason, context, titles)
+    if reason.code == "popularity" and context.lately:
+        return str(_PLAIN["earlier"])
     return str(_PLAIN[reason.code])
 
 

@@ -2,7 +2,8 @@
 
 Where an editor allows it, a query that finds nothing asks for less, step by step, and the answer says so:
 without the demand for every word (`words`), without quotes (`phrases`), at last what is nearest in meaning
-(`vector`). Filters and what the visitor does not want hold in every step.
+(`vector`). Filters and what the visitor does not want hold in every step. A misspelt query that finds next to
+nothing is asked for as it must be meant (`spelling`): see `search`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,25 @@ from llmrec_plugin.types import EngineQuery, EngineResult, Spelled, TextQuery
 
 LISTED_ITEMS = 1000
 """Items of a listing that its pages walk; `total` counts all."""
+FEW = 5
+"""Items near in meaning; a query that makes sense here finds more."""
 RESCUED_ITEMS = 20
 """Of the nearest in meaning, where nothing else was found: further ones have nothing to do with the query."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """What was found, and what was not asked for any longer to find it: "", "words", "phrases", "vector"."""
+    """What was found, and what was not asked for any longer to find it: "", "words", "phrases", "vector", or
+    "spelling" where another one was asked for."""
 
     result: EngineResult
     rescued: str = ""
+
+    @property
+    def is_next_to_nothing(self) -> bool:
+        """Words found nothing, and hardly anything is near in meaning, as where its word is misspelt. What is
+        merely called otherwise, as a couch among sofas, has its like in meaning."""
+        return not self.result.text and bool(self.rescued or len(self.result.vector) < FEW)
 
 
 def engine_query(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -110,13 +110,7 @@ def _listed(
         history=configuration.history_length if strength and request.text.strip() else 0,
         ignoring=request.ignoring,
     )
-    query = queries.analyse(
-        request.text,
-        version=pair.index_version,
-        with_vector=_wants_vector(configuration),
-        configuration=configuration,
-        proposed=proposed,
-    )
+    query = _analysed(request.text, pair, configuration, proposed)
     if query.vector is not None and pair.index_version == live.index_version:
         has_encoded(pair)
     occasion = Occasion(
@@ -132,16 +126,67 @@ def _listed(
         ordered=bool(request.sort),
     )
     ruling = rules.ruling(occasion, configuration)
-    asked = retrieval.engine_query(
-        query, ruling, pair, configuration, facets=request.facets, sort=request.sort
-    )
     try:
-        retrieved = retrieval.retrieve(asked, query, pair, configuration)
+        answer = _answer(request, query, ruling, pair, configuration)
+        meant = spelling.did_you_mean(query, answer.retrieved.result.spelling, document, pair)
+        if meant and configuration.rescue and answer.retrieved.is_next_to_nothing:
+            respelled = replace(_analysed(meant, pair, configuration, proposed), typed=query.typed)
+            answer = _as_meant(request, respelled, ruling, pair, configuration) or answer
     except (BackendUnavailable, NotFound) as error:
         # by type alone: an engine may quote what it was asked
         logger.error("engine unusable document=%s error=%s", document.label, type(error).__name__)
         return _last_resort(pair, configuration, query, ruling)
-    return _found_list(retrieved, request, query, ruling, pair, configuration, strength=strength)
+    return _found_list(answer, request, pair, configuration, strength=strength, meant=meant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """A query and what the engine found for it."""
+
+    query: AnalysedQuery
+    ruling: Ruling
+    retrieved: Retrieved
+
+
+def _analysed(
+    text: str, pair: LivePair, configuration: Configuration, proposed: Sequence[KnownSynonym]
+) -> AnalysedQuery:
+    return queries.analyse(
+        text,
+        version=pair.index_version,
+        with_vector=_wants_vector(configuration),
+        configuration=configuration,
+        proposed=proposed,
+    )
+
+
+def _answer(
+    request: SearchRequest,
+    query: AnalysedQuery,
+    ruling: Ruling,
+    pair: LivePair,
+    configuration: Configuration,
+) -> _Answer:
+    asked = retrieval.engine_query(
+        query, ruling, pair, configuration, facets=request.facets, sort=request.sort
+    )
+    retrieved = retrieval.retrieve(asked, query, pair, configuration)
+    return _Answer(query=query, ruling=ruling, retrieved=retrieved)
+
+
+def _as_meant(
+    request: SearchRequest,
+    query: AnalysedQuery,
+    ruling: Ruling,
+    pair: LivePair,
+    configuration: Configuration,
+) -> _Answer | None:
+    """What the query in its better spelling finds, by the rules for that; None where words find nothing."""
+    ruling = rules.ruling(replace(ruling.occasion, text=query.text), configuration)
+    answer = _answer(request, query, ruling, pair, configuration)
+    if not answer.retrieved.result.text:
+        return None
+    return replace(answer, retrieved=replace(answer.retrieved, rescued="spelling"))
 
 
 def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> ResultPage:
@@ -167,15 +212,15 @@ def _wants_vector(configuration: Configuration) -> bool:
 
 
 def _found_list(
-    retrieved: Retrieved,
+    answer: _Answer,
     request: SearchRequest,
-    query: AnalysedQuery,
-    ruling: Ruling,
     pair: LivePair,
     configuration: Configuration,
     *,
     strength: float,
+    meant: str | None,
 ) -> RankedList:
+    query, ruling, retrieved = answer.query, answer.ruling, answer.retrieved
     found, document = retrieved.result, ruling.occasion.document
     user = ruling.occasion.user
     named = None if request.explain else NAMED_PARTS
@@ -203,7 +248,7 @@ def _found_list(
         rescued=retrieved.rescued,
         language=query.language,
         synonyms=query.synonyms,
-        did_you_mean=spelling.did_you_mean(query, found.spelling, document, pair),
+        did_you_mean=meant,
         explain=request.explain,
     )
 
@@ -283,7 +328,7 @@ def _last_resort(
         document=document,
         placement=PLACEMENT,
         items=items,
-        context=reasons.context_of(items),
+        context=replace(reasons.context_of(items), lately=learned.counts_lately),
         user=ruling.occasion.user,
         text=query.typed,
         words=query.words,

@@ -58,14 +58,18 @@ def fill(scene: Scene, *, item: str | None = None) -> Shelf:
         items = Diversity(vectors, scene.slot.diversity, DIVERSIFIED_PLACES)(items)
     if scene.slot.fresh:
         items = reserve(items, _new(scene), scene.slot.fresh)
-    return replace(shelf, items=items, context=_with_times(scene, items, shelf.context))
+    return replace(shelf, items=items, context=_with_counts(scene, items, shelf.context))
 
 
-def _with_times(scene: Scene, items: Sequence[RankedItem], context: reasons.Context) -> reasons.Context:
-    """The context, with how often what is there for the trend was chosen of late."""
+def _with_counts(scene: Scene, items: Sequence[RankedItem], context: reasons.Context) -> reasons.Context:
+    """The context, with what popularity counts, and how often what is of the trend was chosen this week."""
     trend = [item.key for item in items if "trending" in item.contributions]
     times = scene.counted() if trend else {}
-    return replace(context, times={key: times[key] for key in trend if key in times})
+    return replace(
+        context,
+        times={key: times[key] for key in trend if key in times},
+        lately=scene.learned.counts_lately,
+    )
 
 
 def _new(scene: Scene) -> list[RankedItem]:

@@ -48,6 +48,11 @@ class Collaborative:
     adaptation: Adaptation | None = None
     """How the user's history leads to texts; None: too few events to tell."""
 
+    @property
+    def counts_lately(self) -> bool:
+        """Whether popularity is that of the latest events alone, which then told more than that of all."""
+        return self.adaptation is not None and self.adaptation.setup.popularity != "all-time"
+
     @cached_property
     def positions(self) -> Mapping[str, int]:
         return {key: position for position, key in enumerate(self.keys)}

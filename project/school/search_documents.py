@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, register
+from llmrec_plugin.documents import (
+    InteractionSource,
+    Progression,
+    SearchDocument,
+    Signals,
+    UserDocument,
+    register,
+)
 from llmrec_plugin.types import Document
 from project.languages import in_all_languages
 from project.school.models import Course, Enrolment, Learner, Subject
@@ -16,7 +23,8 @@ class CourseDocument(SearchDocument[Course]):
 
     model = Course
     text_fields = {"title": 3, "description": 1, "teacher": 1, "subject_names": 1}
-    filter_fields = ["language", "subject", "level"]
+    filter_fields = ["language", "subject", "level", "teacher", "published"]
+    signals = Signals(date="published", group="teacher")
     language = "language"
     date_field = "published"
     progression = Progression(requires="prerequisites", level="level", within="subject")

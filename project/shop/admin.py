@@ -19,8 +19,8 @@ else:
 
 @admin.register(Product)
 class ProductAdmin(ProductAdminBase):
-    list_display = ["title", "code", "department", "price", "is_visible"]
-    list_filter = ["department", "is_visible"]
+    list_display = ["title", "code", "department", "price", "is_available", "is_visible"]
+    list_filter = ["department", "is_available", "is_visible"]
     search_fields = ["title", "code"]
     show_facets = admin.ShowFacets.NEVER
 

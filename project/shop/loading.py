@@ -14,6 +14,9 @@ from project.shop.models import Invoice, InvoiceLine, Product
 from project.shop.purchase_file import Purchase, read_purchases
 from project.storefront.accounts import CUSTOMER, create_users
 
+SOLD_OUT_AFTER = timedelta(days=90)
+"""What nobody has bought for so long counts as not available; the source does not tell."""
+
 
 @transaction.atomic
 def load_shop(fixtures: Path, *, last_day: date) -> bool:
@@ -25,22 +28,25 @@ def load_shop(fixtures: Path, *, last_day: date) -> bool:
         return False
     purchases = list(read_purchases(fixtures / "shop_purchases.xz"))
     shift = timedelta(days=(last_day - max(purchase.at for purchase in purchases).date()).days)
-    products = _create_products(fixtures / "shop_products.csv", _first_sold(purchases, shift))
+    products = _create_products(fixtures / "shop_products.csv", _sold(purchases, shift))
     invoices = _create_invoices(purchases, shift)
     _insert_lines(purchases, invoices, products)
     return True
 
 
-def _first_sold(purchases: Iterable[Purchase], shift: timedelta) -> dict[int, datetime]:
-    """Time of the first purchase by row of the products file."""
-    first: dict[int, datetime] = {}
+def _sold(purchases: Iterable[Purchase], shift: timedelta) -> dict[int, tuple[datetime, datetime]]:
+    """Times of the first and of the last purchase by row of the products file."""
+    sold: dict[int, tuple[datetime, datetime]] = {}
     for purchase in sorted(purchases, key=lambda purchase: purchase.at):
+        at = purchase.at + shift
         for line in purchase.lines:
-            first.setdefault(line.product, purchase.at + shift)
-    return first
+            first, _last = sold.get(line.product, (at, at))
+            sold[line.product] = (first, at)
+    return sold
 
 
-def _create_products(path: Path, first_sold: dict[int, datetime]) -> list[Product]:
+def _create_products(path: Path, sold: dict[int, tuple[datetime, datetime]]) -> list[Product]:
+    sold_out = max(last for _first, last in sold.values()) - SOLD_OUT_AFTER
     with path.open(encoding="utf-8", newline="") as file:
         products = [
             Product(
@@ -49,7 +55,8 @@ def _create_products(path: Path, first_sold: dict[int, datetime]) -> list[Produc
                 description=row["description"],
                 department=row["department"],
                 price=Decimal(row["price"]),
-                first_sold=first_sold[number],
+                first_sold=sold[number][0],
+                is_available=sold[number][1] >= sold_out,
             )
             for number, row in enumerate(csv.DictReader(file))
         ]

@@ -43,6 +43,9 @@ class Product(models.Model):
     is_visible = models.BooleanField(
         _("visible"), default=True, help_text=_("Only visible products can be found.")
     )
+    is_available = models.BooleanField(
+        _("available"), default=True, help_text=_("What is not can still be found, further down.")
+    )
     first_sold = models.DateTimeField(_("first sold"), null=True, blank=True)
 
     class Meta:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from django.conf import settings
 from django.db.models import QuerySet
 
-from llmrec_plugin.documents import InteractionSource, SearchDocument, register
+from llmrec_plugin.documents import InteractionSource, SearchDocument, Signals, register
 from llmrec_plugin.types import Document
 from project.languages import in_all_languages
 from project.shop.models import Department, InvoiceLine, Product
@@ -19,7 +19,8 @@ class ProductDocument(SearchDocument[Product]):
 
     model = Product
     text_fields = {"title": 3, "description": 1, "code": 1, "department_names": 1}
-    filter_fields = ["department", "price"]
+    filter_fields = ["department", "price", "is_available", "first_sold"]
+    signals = Signals(date="first_sold", available="is_available")
     encoder = settings.SHOP_ENCODER
     language = "en"
     date_field = "first_sold"

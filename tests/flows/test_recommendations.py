@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,17 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotBuilt, NotFound
-from llmrec_plugin.models import Configuration, Deployment, Impression, IndexVersion, Interaction
+from llmrec_plugin.learning.setups import Setup
+from llmrec_plugin.models import (
+    Configuration,
+    Deployment,
+    Impression,
+    IndexVersion,
+    Interaction,
+    ModelVersion,
+)
 from llmrec_plugin.services import indexing, interactions, privacy, recommendations, training
+from llmrec_plugin.services.adaptation import Adaptation
 from llmrec_plugin.services.pages import next_page
 from llmrec_plugin.services.placements import all_placements, get_placement
 from llmrec_plugin.types import ResultItem, ResultPage
@@ -397,6 +407,18 @@ def test_a_trend_says_how_often_an_item_was_chosen_this_week(shop: Products) -> 
     with translation.override("zh-hans"):
         told = item(recommend("trending", size=4), "steel ink bottle").reasons
     assert told == ("近一周售出 5 次",)
+
+
+def test_what_is_popular_by_the_latest_events_alone_is_not_told_as_lasting_fame(trained: Products) -> None:
+    told = {reason for found in recommend(size=4).results for reason in found.reasons}
+    assert "Popular with everybody" in told
+    version = ModelVersion.objects.get()
+    learned = training.collaborative(version)
+    lately = Adaptation(encoder_id="another", setup=Setup(popularity="latest"), head=None)
+    training._loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
+    told = {reason for found in recommend(size=4).results for reason in found.reasons}
+    assert "Popular lately" in told
+    assert "Popular with everybody" not in told
 
 
 def test_trending_is_one_query_and_then_remembered(

@@ -40,6 +40,12 @@ def lessons(*titles_: str) -> None:
     IndexVersion.objects.update(floor=None)
 
 
+def particular_shop() -> None:
+    """One in which next to nothing is near in meaning."""
+    open_shop()
+    IndexVersion.objects.update(floor=0.95)
+
+
 class TestOperators:
     def test_what_stands_in_quotes_must_occur_as_it_stands(self) -> None:
         open_shop()
@@ -188,6 +194,46 @@ class TestSpelling:
     def test_chinese_is_corrected_by_its_sound(self, typed: str, meant: str | None) -> None:
         lessons("零基础机器学习入门", "统计与概率", "Python 编程")
         assert find(typed, document="course").did_you_mean == meant
+
+    def test_a_misspelt_search_that_finds_next_to_nothing_is_answered_as_it_is_meant(self) -> None:
+        particular_shop()
+        meant = find("espresso", facets=("category",))
+        page = find("espreso", facets=("category",))
+        assert (page.rescued, page.did_you_mean) == ("spelling", "espresso")
+        assert titles(page) == titles(meant) != []
+        assert (page.total, page.facets) == (meant.total, meant.facets)
+        assert "<mark>espresso</mark>" in page.results[0].highlights["title"]
+        assert Impression.objects.get(pk=page.request_id).query == "espreso"
+        further = next_page(find("espreso", page_size=1).next or "", user_key=None)
+        assert further.rescued == "spelling"
+
+    def test_rules_for_what_is_meant_hold(self) -> None:
+        particular_shop()
+        last = find("espresso").results[-1]
+        Rule.objects.create(
+            name="first",
+            document="product",
+            action="pin",
+            items=[last.id],
+            match="exact",
+            phrases=["espresso"],
+        )
+        assert find("espreso").results[0].id == last.id
+
+    def test_what_makes_sense_by_its_meaning_is_left_as_it_was_typed(self) -> None:
+        open_shop()  # everything is near in meaning
+        page = find("espreso")
+        assert (page.rescued, page.did_you_mean) == ("", "espresso")
+
+    def test_an_editor_can_have_searches_answered_as_they_are_typed(self) -> None:
+        particular_shop()
+        Configuration(rescue=False).save()
+        assert find("espreso").rescued == ""
+
+    def test_a_better_spelling_whose_items_are_filtered_away_changes_nothing(self) -> None:
+        particular_shop()
+        page = find("espreso", filters=(Range(field="price", gte=1e6),))
+        assert (page.rescued, page.total) == ("", 0)
 
     def test_without_an_engine_there_is_no_correction(self) -> None:
         open_shop()

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('department', models.CharField(choices=[('bags', 'Bags & umbrellas'), ('bath', 'Bath & wellbeing'), ('lighting', 'Candles & lighting'), ('stationery', 'Cards & stationery'), ('christmas', 'Christmas'), ('craft', 'Craft & sewing'), ('textiles', 'Cushions & textiles'), ('easter', 'Easter'), ('garden', 'Garden'), ('gifts', 'Other gifts'), ('decor', 'Home decor'), ('jewellery', 'Jewellery & accessories'), ('kitchen', 'Kitchen & dining'), ('party', 'Party'), ('storage', 'Storage & furniture'), ('toys', 'Toys & games')], db_index=True, default='gifts', max_length=20, verbose_name='department')),
                 ('price', models.DecimalField(decimal_places=2, max_digits=8, validators=[django.core.validators.MinValueValidator(0)], verbose_name='price (£)')),
                 ('is_visible', models.BooleanField(default=True, help_text='Only visible products can be found.', verbose_name='visible')),
+                ('is_available', models.BooleanField(default=True, help_text='What is not can still be found, further down.', verbose_name='available')),
                 ('first_sold', models.DateTimeField(blank=True, null=True, verbose_name='first sold')),
             ],
             options={

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from llmrec_plugin.documents import InteractionSource, registry
-from llmrec_plugin.models import Interaction
+from llmrec_plugin.models import Configuration, Interaction
 from llmrec_plugin.services import interactions
 from project.school.loading import load_school
 from project.school.models import Course, Enrolment, Learner
@@ -46,6 +46,7 @@ class Command(BaseCommand):
         for source in registry.interaction_sources:
             self._backfill(source)
         self._create_superuser()
+        self._weigh_signals()
         self.stdout.write(f"done in {time.monotonic() - started:.0f} s")
 
     def _say(self, name: str, new: bool, counts: str) -> None:
@@ -64,3 +65,10 @@ class Command(BaseCommand):
             return
         User.objects.create_superuser("admin", password="admin")  # noqa: S106
         self.stdout.write("admin: user admin, password admin (because DEBUG is on)")
+
+    def _weigh_signals(self) -> None:
+        """What is new or available stands somewhat higher, and of one teacher at first two courses."""
+        if not Configuration.objects.exists():
+            weighed = Configuration(freshness_weight=0.05, availability_weight=0.1, most_per_group=2)
+            weighed.changed_by = "load_demo"
+            weighed.save()
