@@ -11,6 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from llmrec_plugin.models.configuration import Configuration
 
@@ -33,7 +34,7 @@ class Experiment(models.Model):
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
         RUNNING = "running", _("running")
-        STOPPED = "stopped", _("stopped")
+        STOPPED = "stopped", pgettext_lazy("state of an experiment", "stopped")
 
     name = models.CharField(_("name"), max_length=100)
     document = models.CharField(_("document"), max_length=100)

@@ -21,3 +21,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 def number(count: float | None, digits: int = 0) -> str:
     """With the separators of the active language; "–" for None."""
     return "–" if count is None else number_format(count, digits, force_grouping=True)
+
+
+@register.filter
+def kind(event: str) -> str:
+    """What the user did, in words."""
+    from llmrec_plugin.models import Interaction
+
+    return str(Interaction.Kind(event).label)

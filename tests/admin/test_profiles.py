@@ -30,7 +30,7 @@ def test_a_profile_says_what_counts_and_what_was_done(editor: Client) -> None:
     counts, events = page.split("Latest events")
     assert "steel garden hose" in counts
     assert "steel desk lamp" not in counts.split("What counts")[1]
-    assert "dismiss steel desk lamp" in events
+    assert "dismissed steel desk lamp" in events
 
 
 def test_nothing_of_who_refused_is_browsed(editor: Client) -> None:

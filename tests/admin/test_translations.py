@@ -7,6 +7,9 @@ from pathlib import Path
 
 import polib
 import pytest
+from django.utils import translation
+
+from llmrec_plugin.models import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUES = sorted(ROOT.glob("*/locale/zh_Hans/LC_MESSAGES/django.po"))
@@ -33,7 +36,25 @@ def test_translations_keep_every_placeholder(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.relative_to(ROOT).parts[0])
 def test_the_compiled_file_is_current(path: Path) -> None:
-    compiled = {entry.msgid: entry for entry in polib.mofile(str(path.with_suffix(".mo")))}
+    found = polib.mofile(str(path.with_suffix(".mo")))
+    compiled = {(entry.msgctxt, entry.msgid): entry for entry in found}
     for entry in polib.pofile(str(path)):
-        assert compiled[entry.msgid].msgstr == entry.msgstr
-        assert compiled[entry.msgid].msgstr_plural == entry.msgstr_plural
+        same = compiled[entry.msgctxt, entry.msgid]
+        assert (same.msgstr, same.msgstr_plural) == (entry.msgstr, entry.msgstr_plural)
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.relative_to(ROOT).parts[0])
+def test_chinese_has_chinese_punctuation(path: Path) -> None:
+    halved = re.compile(r"[\u4e00-\u9fff][,:;?!][\u4e00-\u9fff]")
+    texts = [
+        text for entry in polib.pofile(str(path)) for text in (entry.msgstr, *entry.msgstr_plural.values())
+    ]
+    assert [text for text in texts if halved.search(text)] == []
+
+
+def test_a_state_is_not_called_by_the_name_of_its_time() -> None:
+    with translation.override("zh-hans"):
+        assert (Experiment.State.STOPPED.label, Experiment._meta.get_field("stopped_at").verbose_name) == (
+            "已停止",
+            "停止时间",
+        )
