@@ -51,7 +51,7 @@ _TIMES = {
     "view": ngettext_lazy("Viewed %(count)d time this week", "Viewed %(count)d times this week", "count"),
 }
 LEAST_TOLD = 5
-"""Times; fewer do not impress, and might tell of a single visitor."""
+"""Times; fewer do not impress."""
 _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
 _NEXT = _("Follows on from “%(title)s”")
