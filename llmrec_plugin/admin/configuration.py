@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import RecordAdmin, document_or_first, page
 from llmrec_plugin.admin.edited import admin_url
+from llmrec_plugin.admin.kind_weights import KindWeightsField
 from llmrec_plugin.admin.previewing import Compared, PreviewedAdmin, PreviewForm, compared, lists, searches
 from llmrec_plugin.models import Configuration, ConfigurationChange
 from llmrec_plugin.models.configuration import LEARNED_IN_SEARCH
@@ -34,6 +35,12 @@ EMPTY = {"document": "", "queries": [], "user": "", "item": ""}
 class ConfigurationForm(ModelForm):
     own_weights = False
     """Who turns a weight means it to count: what is learned must not stand in its way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind_weights" in self.fields:  # not for who may only look
+            numbers = self.fields["kind_weights"]
+            self.fields["kind_weights"] = KindWeightsField(label=numbers.label, help_text=numbers.help_text)
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLResolver, reverse
 
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, OutboxEntry
+from llmrec_plugin.models.configuration import default_kind_weights
 from llmrec_plugin.services import build, indexing, interactions
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest
@@ -45,14 +46,12 @@ def url(model: str, page: str = "changelist", *args: object) -> str:
 
 
 def form_data(configuration: Configuration) -> dict[str, object]:
-    import json
-
     data: dict[str, object] = {
         field.name: getattr(configuration, field.name)
         for field in Configuration._meta.fields
         if field.editable and field.name not in ("id", "updated_at", "kind_weights")
     }
-    data["kind_weights"] = json.dumps(configuration.kind_weights)
+    data |= {f"kind_weights_{kind}": weight for kind, weight in configuration.kind_weights.items()}
     return {name: value for name, value in data.items() if value is not False}
 
 
@@ -94,19 +93,29 @@ def test_a_weight_out_of_range_is_refused_with_the_range(editor: Client) -> None
     assert Configuration.current().text_weight == 0.5
 
 
-@pytest.mark.parametrize("weights", ['{"view": 1}', '{"stare": 1}', "[1]", '"much"'])
-def test_kind_weights_must_name_every_kind(editor: Client, weights: str) -> None:
+def test_each_kind_of_event_has_a_number_of_its_own(editor: Client) -> None:
     editor.get(url("configuration"))
-    data = form_data(Configuration.current()) | {"kind_weights": weights}
-    assert "Give a number for each of" in editor.post(url("configuration", "change", 1), data).text
+    page = editor.get(url("configuration", "change", 1)).text
+    assert re.search(
+        r'Put in the basket<br>\s*<input type="number" name="kind_weights_cart" value="2.0"', page
+    )
+    data = form_data(Configuration.current()) | {"kind_weights_cart": 3.5}
+    assert editor.post(url("configuration", "change", 1), data).status_code == 302
+    assert Configuration.current().kind_weights == {**default_kind_weights(), "cart": 3.5}
+
+
+@pytest.mark.parametrize("typed", ["", "much"])
+def test_kind_weights_must_name_every_kind(editor: Client, typed: str) -> None:
+    editor.get(url("configuration"))
+    data = form_data(Configuration.current()) | {"kind_weights_view": typed}
+    page = editor.post(url("configuration", "change", 1), data).text
+    assert ("Enter a number." if typed else "Give a number for each of: view, click") in page
+    assert Configuration.current().kind_weights == default_kind_weights()
 
 
 def test_a_kind_weight_beyond_ten_is_refused(editor: Client) -> None:
-    import json
-
     editor.get(url("configuration"))
-    weights = Configuration.current().kind_weights | {"view": 11}
-    data = form_data(Configuration.current()) | {"kind_weights": json.dumps(weights)}
+    data = form_data(Configuration.current()) | {"kind_weights_view": 11}
     assert "must be a number from -10 to 10" in editor.post(url("configuration", "change", 1), data).text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -178,7 +177,7 @@ def test_only_who_may_look_does(client: Client, shop: dict[str, Product]) -> Non
 def configuration_form(**values: Any) -> dict[str, Any]:
     row = Configuration(**values)
     data = {name: getattr(row, name) for name in Configuration.tunable()}
-    data["kind_weights"] = json.dumps(row.kind_weights)
+    data |= {f"kind_weights_{kind}": weight for kind, weight in data.pop("kind_weights").items()}
     return {name: value for name, value in data.items() if value is not False}
 
 
