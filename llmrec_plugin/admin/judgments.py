@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from llmrec_plugin.admin.base import ExplainedAdmin, document_or_first, page
 from llmrec_plugin.documents import registry
@@ -32,7 +32,7 @@ class JudgmentAdmin(ExplainedAdmin):
     list_display = ["query", "document", "object_id", "grade"]
     list_filter = ["document", "grade"]
     search_fields = ["query", "object_id"]
-    about = _(
+    about = gettext_lazy(
         "How well items answer queries, as people judged it. Search quality is measured by it every night; "
         "from 50 judged queries on, so are the weights of words and meaning."
     )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polib
 import pytest
+from django.contrib import admin
 from django.utils import translation
 
+from llmrec_plugin.admin.base import ExplainedAdmin
 from llmrec_plugin.models import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,3 +60,12 @@ def test_a_state_is_not_called_by_the_name_of_its_time() -> None:
             "已停止",
             "停止时间",
         )
+
+
+def test_what_a_list_says_of_itself_follows_the_language_of_the_request() -> None:
+    lists = [one for one in admin.site._registry.values() if isinstance(one, ExplainedAdmin)]
+    assert len(lists) >= 5
+    with translation.override("zh-hans"):
+        assert [
+            one.opts.model_name for one in lists if not re.search("[\u4e00-\u9fff]", one.get_about())
+        ] == []
