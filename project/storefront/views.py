@@ -115,7 +115,18 @@ def _result_context(request: HttpRequest, form: SearchForm, page: ResultPage) ->
         "narrower": _narrower(request, form, page),
         "orders": _orders(request, form),
         "suggestion_url": _with(request, q=page.did_you_mean) if page.did_you_mean else "",
+        "instead": None if page.results else _instead(request, form.cleaned_data["document"]),
     }
+
+
+def _instead(request: HttpRequest, document: str) -> Sections:
+    """What to look at where nothing was found."""
+    sections = Sections()
+    ask = partial(
+        recommendations.recommend, "for-you", user_key=list_user_key(request), document=document, size=ROW
+    )
+    sections.add("instead", personal_title, ask)
+    return sections
 
 
 def _narrower(request: HttpRequest, form: SearchForm, page: ResultPage) -> list[tuple[str, str, int]]:

@@ -82,6 +82,15 @@ def test_a_chinese_word_finds_english_products_by_their_department(open_page: Op
     assert any("Christmas" in title for title in titles(page))
 
 
+def test_where_nothing_is_found_something_else_is_shown(open_page: Opener) -> None:
+    page = open_page("/search/?q=red&price_from=9000")
+    assert "Nothing was found." in page.locator(".results").inner_text()
+    shown = page.get_by_role("region", name="Popular").locator("article")
+    assert shown.count() == 6
+    follow(shown.first.get_by_role("link"))
+    assert page.locator("h1").inner_text()
+
+
 def test_filters_narrow_the_results(open_page: Opener) -> None:
     page = open_page("/search/?q=red")
     before = page.locator(".count").inner_text()
