@@ -167,7 +167,7 @@ class _Climber:
         )
         lowest = Mixture(0.0, 0.0, 1.0, popular.final)
         self.text = self._climb_text()
-        self.also = self.trials.select(self.trials.also_settings, self.trials.also)
+        self.also = self.trials.select_also()
         mixture = self._mix(lowest)
         return self._setup(mixture if self._confirmed() else lowest)
 

@@ -43,6 +43,12 @@ class NeighbourSettings:
     """EASE gives way to item-kNN where there are too many items for it."""
     strength: float = USUAL_RIDGE
     """Of the regularisation of EASE, or of the shrinkage of item-kNN."""
+    recency: float | None = None
+    """The share of the time of all events after which an event counts 1/e of what the latest counts; None:
+    old ones count as much as new ones."""
+    order: float = 0.0
+    """What neighbours by order (`transitions`) count beside those by company, as a ratio of their usual sums
+    per item; 0: order does not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +66,15 @@ class Neighbours:
         return list(
             zip(self.indices[item, :count].tolist(), self.weights[item, :count].tolist(), strict=True)
         )
+
+    def leading(self) -> UserItem:
+        """Sparse, items x items: from a past item to what it leads to."""
+        from scipy import sparse
+
+        known = self.indices >= 0
+        ends = np.concatenate([[0], known.sum(axis=1).cumsum()])
+        shape = (len(known), len(known))
+        return sparse.csr_array((self.weights[known], self.indices[known], ends), shape=shape)
 
 
 def taken(
@@ -94,14 +109,14 @@ def fit_neighbours(
     """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which."""
     if settings.method == "item-knn":
         return item_knn(user_item, shrink=settings.strength, top=top), "item-knn"
-    if ease_fits(user_item):
+    if ease_fits(user_item.shape[1]):
         return ease(user_item, regularisation=settings.strength, top=top), "ease"
     return item_knn(user_item, top=top), "item-knn"
 
 
-def ease_fits(user_item: UserItem) -> bool:
-    """Whether there are few enough items for EASE."""
-    return bool(user_item.shape[1] <= MOST_ITEMS_FOR_EASE)
+def ease_fits(items: int) -> bool:
+    """Whether so many are few enough for EASE."""
+    return items <= MOST_ITEMS_FOR_EASE
 
 
 def ease(user_item: UserItem, *, regularisation: float = USUAL_RIDGE, top: int = TOP) -> Neighbours:
@@ -122,6 +137,24 @@ def item_knn(user_item: UserItem, *, shrink: float = USUAL_SHRINK, top: int = TO
     """
     matrix = _checked(user_item)
     return _gathered(_knn_rows(matrix, shrink), matrix.shape[1], top)
+
+
+def strongest(leading: UserItem, *, top: int = TOP) -> Neighbours:
+    """Of each row of a sparse matrix, items x items, its `top` positive weights."""
+    leading = leading.tocsr()
+    rows = (
+        (leading.indices[begin:end], leading.data[begin:end])
+        for begin, end in itertools.pairwise(leading.indptr)
+    )
+    return _gathered(rows, leading.shape[0], top)
+
+
+def blended(one: Neighbours, other: Neighbours, *, share: float, top: int = TOP) -> Neighbours:
+    """Both together; the `other` counts `share` once the weights of both sum up to the same."""
+    first, second = one.leading(), other.leading()
+    if not (share > 0 and first.sum() > 0 and second.sum() > 0):
+        return one
+    return strongest(first + second * np.float32(share * first.sum() / second.sum()), top=top)
 
 
 def _checked(user_item: UserItem) -> UserItem:

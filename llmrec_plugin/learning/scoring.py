@@ -52,13 +52,7 @@ class Collaborative:
 
     @cached_property
     def _leading(self) -> Any:
-        """Sparse, items x items: from a past item to what it leads to."""
-        from scipy import sparse
-
-        known = self.neighbours.indices >= 0
-        columns, weights = self.neighbours.indices[known], self.neighbours.weights[known]
-        ends = np.concatenate([[0], known.sum(axis=1).cumsum()])
-        return sparse.csr_array((weights, columns, ends), shape=(len(known), len(known)))
+        return self.neighbours.leading()
 
 
 @dataclass(frozen=True, kw_only=True)

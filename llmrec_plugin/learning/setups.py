@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, histories
+from llmrec_plugin.learning.following import neighbours_from
 from llmrec_plugin.learning.head import HISTORY, Head, HeadSums, collect, fit_head, identity_head
-from llmrec_plugin.learning.neighbours import NeighbourSettings, fit_neighbours, taken
+from llmrec_plugin.learning.neighbours import NeighbourSettings
 from llmrec_plugin.learning.prior import popularity_prior
 from llmrec_plugin.learning.scoring import Amounts, Collaborative, Histories, Linear, Shares, Weights, scaled
 from llmrec_plugin.learning.whitening import fit_whitening
@@ -82,8 +83,7 @@ def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts =
 
 def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
     """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
-    matrix = taken(events.users, events.items, events.amounts, catalogue=len(vectors))
-    neighbours, _ = fit_neighbours(matrix, settings=setup.also)
+    neighbours, _ = neighbours_from(events, catalogue=len(vectors), settings=setup.also)
     return Fitted(
         setup=setup,
         text=likeness(fit_text(setup, events, vectors), vectors, gamma=setup.gamma),

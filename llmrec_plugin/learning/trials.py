@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import product
 from typing import NamedTuple, TypeAlias
@@ -13,15 +13,9 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.lists import accuracy, coverage
 from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, Outcome, expected_ranks, rank_cases
+from llmrec_plugin.learning.following import in_order, neighbours_from, transitions
 from llmrec_plugin.learning.head import Head, HeadSums, fit_head, identity_head
-from llmrec_plugin.learning.neighbours import (
-    Neighbours,
-    NeighbourSettings,
-    UserItem,
-    ease_fits,
-    fit_neighbours,
-    taken,
-)
+from llmrec_plugin.learning.neighbours import Neighbours, NeighbourSettings, UserItem, ease_fits
 from llmrec_plugin.learning.pointwise import Pointwise, fit_pointwise, pairs
 from llmrec_plugin.learning.scoring import Amounts, Collaborative, Histories, Linear, Weights
 from llmrec_plugin.learning.selection import Folds, Selected, Setting, Values
@@ -48,6 +42,8 @@ MIXES = (0.3, 1.0, 3.0, 30.0)
 ALSO_GAMMAS = (0.6, 0.8, 0.9, 1.0)
 EASE = tuple(NeighbourSettings(method="ease", strength=ridge) for ridge in (10.0, 100.0, 500.0))
 ITEM_KNN = tuple(NeighbourSettings(method="item-knn", strength=shrink) for shrink in (5.0, 50.0, 200.0))
+RECENCIES = (0.3, 0.1)
+ORDERS = (0.1, 0.3)
 
 SPREAD_CASES = 500
 """How many of the cases say how far the scores of a source usually lie apart."""
@@ -121,11 +117,6 @@ class Trials:
         known[self.events.items] = True
         return ~known
 
-    @cached_property
-    def _matrix(self) -> UserItem:
-        events = self.events
-        return taken(events.users, events.items, events.amounts, catalogue=len(self.vectors))
-
     def text(self, settings: TextSettings) -> Linear:
         """Scores by the texts alone."""
         return likeness(self._head(settings), self.vectors, gamma=settings.gamma)
@@ -142,11 +133,22 @@ class Trials:
 
     def also(self, settings: AlsoSettings) -> Collaborative:
         """Scores by neighbours alone."""
-        known = self._neighbours.get(settings.neighbours)
+        return Collaborative(self._neighbours_by(settings.neighbours), settings.gamma)
+
+    def _neighbours_by(self, settings: NeighbourSettings) -> Neighbours:
+        known = self._neighbours.get(settings)
         if known is None:
-            known, _ = fit_neighbours(self._matrix, settings=settings.neighbours)
-            self._neighbours[settings.neighbours] = known
-        return Collaborative(known, settings.gamma)
+            if settings.order > 0:
+                company = self._neighbours_by(replace(settings, order=0.0))
+                known = in_order(company, self._transitions, settings.order)
+            else:
+                known, _ = neighbours_from(self.events, catalogue=len(self.vectors), settings=settings)
+            self._neighbours[settings] = known
+        return known
+
+    @cached_property
+    def _transitions(self) -> UserItem:
+        return transitions(self.events, catalogue=len(self.vectors))
 
     def fitted(self, setup: Setup) -> Fitted:
         """As `fit_setup`, with what was learned here already."""
@@ -188,11 +190,26 @@ class Trials:
         """One at a time: what each needs is as large as the catalogue's vectors."""
         return self.folds.select(settings, np.stack([self.measure(score(one)) for one in settings]))
 
-    @property
-    def also_settings(self) -> list[AlsoSettings]:
-        """All that are worth a try with so many items."""
-        methods = [*(EASE if ease_fits(self._matrix) else ()), *ITEM_KNN]
-        return [AlsoSettings(method, gamma) for method in methods for gamma in ALSO_GAMMAS]
+    def select_also(self) -> Selected[AlsoSettings]:
+        """By method and strength, then by how fast old events fade, then by what the order counts: each round
+        starts from what the choosers took in the one before, which stays in the running."""
+        methods = [*(EASE if ease_fits(len(self.vectors)) else ()), *ITEM_KNN]
+        known: dict[AlsoSettings, Values] = {}
+        selected = self._select_among(known, methods)
+        selected = self._select_among(
+            known, [replace(pick, recency=recency) for pick in _methods(selected) for recency in RECENCIES]
+        )
+        return self._select_among(
+            known, [replace(pick, order=order) for pick in _methods(selected) for order in ORDERS]
+        )
+
+    def _select_among(
+        self, known: dict[AlsoSettings, Values], methods: Sequence[NeighbourSettings]
+    ) -> Selected[AlsoSettings]:
+        """The best of all that is known by now; what these methods are worth is added to it."""
+        for settings in (AlsoSettings(method, gamma) for method in methods for gamma in ALSO_GAMMAS):
+            known[settings] = self.measure(self.also(settings))
+        return self.folds.select(list(known), np.stack(list(known.values())))
 
     def by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
         """NDCG@10 per case, for each mixture; a batch of cases is scored once for all of them."""
@@ -235,6 +252,11 @@ class Trials:
     def _past(self, part: slice) -> tuple[Histories, Amounts]:
         amounts = self.past_amounts
         return recent(self.cases[part]), None if amounts is None else amounts[part]
+
+
+def _methods(selected: Selected[AlsoSettings]) -> list[NeighbourSettings]:
+    """What the choosers took, each once."""
+    return list(dict.fromkeys(pick.neighbours for pick in selected.picks))
 
 
 def _as_they_are(scores: Matrix, cases: Sequence[Case]) -> Matrix:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.neighbours import TOP, Neighbours, fit_neighbours, taken
+from llmrec_plugin.learning.following import neighbours_from
+from llmrec_plugin.learning.neighbours import TOP, Neighbours
 from llmrec_plugin.learning.setups import Setup, fit_prior
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import liking
@@ -345,9 +346,7 @@ def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collabora
         neighbours = _no_neighbours(len(data.keys))
         method = "popularity"
     else:
-        log = data.log
-        matrix = taken(log.users, log.items, log.amounts, catalogue=len(data.keys))
-        neighbours, fitted = fit_neighbours(matrix, settings=setup.also)
+        neighbours, fitted = neighbours_from(data.log, catalogue=len(data.keys), settings=setup.also)
         method = str(fitted)
     learned = Collaborative(
         keys=data.keys,

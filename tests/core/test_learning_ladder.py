@@ -103,6 +103,30 @@ def test_what_texts_do_not_tell_is_learned_from_what_people_take_together() -> N
     assert choice.setup.weights.also > 0
 
 
+def test_what_comes_next_is_told_from_what_came_before() -> None:
+    """A chain through all items, left at every third step: company alone leads back as often as on."""
+    chain = np.roll(np.eye(ITEMS), 1, axis=1)[rng(4).permutation(ITEMS)]
+    choice = choose(world(0.65 * chain + 0.35 / ITEMS), catalogue())
+    assert "neighbours" in taken(choice)
+    assert choice.setup.also.order > 0
+
+
+def test_old_company_counts_less_where_it_no_longer_tells() -> None:
+    """Groups of items are dealt anew half-way."""
+    together = odds(np.kron(np.eye(ITEMS // 15), np.ones((15, 15))), sharpness=9.0)
+    former, lately = (rng(seed).permutation(ITEMS) for seed in (4, 5))
+    old, new = (world(together[order][:, order], seed=6) for order in (former, lately))
+    count = len(old)
+    events = Events.of(
+        np.concatenate([old.users, new.users + USERS]),
+        np.concatenate([old.items, new.items]),
+        np.concatenate([old.times, new.times + count]),
+    )
+    choice = choose(events, catalogue())
+    assert "neighbours" in taken(choice)
+    assert choice.setup.also.recency is not None
+
+
 def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
     """A step may be taken by luck in one of twenty such worlds; of ten, two lucky ones would be too many
     in all but 1 % of runs."""

@@ -84,15 +84,21 @@ def served(
     head=st.sampled_from([None, HeadSettings(), HeadSettings(ridge=0.01, mix=1.0)]),
     kind=st.sampled_from(KINDS),
     gammas=st.tuples(st.sampled_from([0.6, 1.0]), st.sampled_from([0.6, 1.0])),
-    method=st.sampled_from(["ease", "item-knn"]),
+    also=st.builds(
+        NeighbourSettings,
+        method=st.sampled_from(["ease", "item-knn"]),
+        strength=st.just(20.0),
+        recency=st.sampled_from([None, 0.2]),
+        order=st.sampled_from([0.0, 0.3]),
+    ),
 )
-def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, method):  # type: ignore[no-untyped-def]
+def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, also):  # type: ignore[no-untyped-def]
     setup = Setup(
         weights=Weights(taste=0.7, also=0.9, popularity=0.4),
         gamma=gammas[0],
         also_gamma=gammas[1],
         head=head,
-        also=NeighbourSettings(method=method, strength=20.0),
+        also=also,
         popularity=kind,
     )
     fitted = fit_setup(setup, log(), vectors())
