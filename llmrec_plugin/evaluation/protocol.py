@@ -20,6 +20,8 @@ PER_USER = 20
 MOST_CASES = 4_000
 MOST_VALID_CASES = 2_000
 BATCH = 256
+VALID_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3)
+ENOUGH_TO_CHOOSE_BY = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,19 @@ def temporal_split(events: Events, *, valid: float = 0.1, test: float = 0.1) -> 
     first = _after_ties(events.times, round(len(events) * (1 - valid - test)))
     second = _after_ties(events.times, max(first, round(len(events) * (1 - test))))
     return Split(slice(0, first), slice(first, second), slice(second, len(events)))
+
+
+def validation_split(events: Events) -> Split:
+    """Without a report: the latest tenth to choose by, or as much more of the latest, up to three tenths, as
+    holds `ENOUGH_TO_CHOOSE_BY` events of users with a past."""
+    first = np.full(int(events.users.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(first, events.users, events.times)
+    past = events.times > first[events.users]
+    for share in VALID_SHARES:
+        split = temporal_split(events, valid=share, test=0.0)
+        if past[split.valid].sum() >= ENOUGH_TO_CHOOSE_BY:
+            break
+    return split
 
 
 def _after_ties(times: NDArray[np.float64], cut: int) -> int:

@@ -28,6 +28,8 @@ COUNTED_SHARE: Mapping[Popularity, float] = {"all-time": 1.0, "recent": 0.1, "la
 """Of the events in order of time, how many of the last are counted."""
 KINDS = tuple(COUNTED_SHARE)
 SEED = 0
+USUAL_NEIGHBOURS = NeighbourSettings(order=0.1)
+"""Where nothing is proven yet: so little of the order helped on each of four sites (docs/measurements.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Setup:
     """What a past item adds to the taste, of what the next younger one does."""
     head: HeadSettings | None = None
     """None: likeness by the frozen vectors."""
-    also: NeighbourSettings = field(default_factory=NeighbourSettings)
+    also: NeighbourSettings = USUAL_NEIGHBOURS
     """How neighbours are learned."""
     also_gamma: float = 1.0
     """What the neighbours of a past item count, of what those of the next younger one do."""

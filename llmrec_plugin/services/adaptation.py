@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.evaluation.protocol import Events, temporal_split
+from llmrec_plugin.evaluation.protocol import Events, validation_split
 from llmrec_plugin.learning.head import Head
 from llmrec_plugin.learning.ladder import Choice, Step, climb
 from llmrec_plugin.learning.neighbours import NeighbourSettings
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 MOST_ITEMS = 20_000
 """Items that are ranked while settings are compared: those with the most events first."""
-VALID_SHARE = 0.1
 SEED = 0
 
 
@@ -127,7 +126,7 @@ def adapt(
     vectors, events = item_vectors(version, keys, log)
     if not len(events):
         return (incumbent if incumbent and incumbent.source else None), {}
-    split = temporal_split(events, valid=VALID_SHARE, test=0.0)
+    split = validation_split(events)
     choice = climb(
         events,
         vectors,

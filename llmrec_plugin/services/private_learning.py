@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.evaluation.protocol import Case, Events, histories, temporal_cases, temporal_split
+from llmrec_plugin.evaluation.protocol import Case, Events, histories, temporal_cases, validation_split
 from llmrec_plugin.evaluation.significance import paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.gaussian import epsilon_of, mu_of, together
@@ -39,7 +39,7 @@ from llmrec_plugin.learning.setups import HeadSettings, Setup, likeness
 from llmrec_plugin.learning.trials import Trials
 from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.models import Embedding, IndexVersion, ModelVersion
-from llmrec_plugin.services.adaptation import MOST_ITEMS, VALID_SHARE, Adaptation, report_of
+from llmrec_plugin.services.adaptation import MOST_ITEMS, Adaptation, report_of
 from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def _head(
     setup = Setup(shares=configured, gamma=GAMMA, head=HeadSettings(ridge=LEAST_RIDGE, mix=MIX))
     known, vectors = _vectors(version, visible)
     events = _moved(everywhere, visible, known)
-    split = temporal_split(events, valid=VALID_SHARE, test=0.0)
+    split = validation_split(events)
     cases = [case for case in temporal_cases(events, split.valid, rng=rng) if case.history]
     if len(known) < LEAST_ITEMS or len(cases) < LEAST_CASES:
         return Choice(setup=Setup(shares=configured), steps=(), cases=len(cases)), None

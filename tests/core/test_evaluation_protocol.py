@@ -23,6 +23,7 @@ from llmrec_plugin.evaluation.protocol import (
     rank_cases,
     temporal_cases,
     temporal_split,
+    validation_split,
 )
 from llmrec_plugin.exceptions import InvalidVector
 
@@ -49,6 +50,20 @@ def test_events_are_sorted_by_time_and_keep_their_order_within_a_moment() -> Non
 def test_a_split_gives_the_latest_tenth_to_the_report_and_the_one_before_it_to_the_choice() -> None:
     events = Events.of(np.zeros(100), np.arange(100), np.arange(100))
     assert temporal_split(events) == (slice(0, 80), slice(80, 90), slice(90, 100))
+
+
+def test_settings_are_chosen_by_a_tenth_or_by_as_much_more_as_tells_enough() -> None:
+    """Of 20,000 events by 10,000 users, first everybody's first and then everybody's second, all of the
+    second half have a past. Where a quarter of the later ones have, the latest tenth holds half as many as
+    are wanted, so twice as much is taken; where nobody comes back, three tenths are all there is."""
+    twice = Events.of(np.tile(np.arange(10_000), 2), np.zeros(20_000), np.arange(20_000))
+    assert validation_split(twice).valid == slice(18_000, 20_000)
+    rarely = np.arange(20_000)
+    rarely[10_000:][np.arange(10_000) % 4 == 0] = 0  # 500 of each 2,000 are user 0 again
+    assert validation_split(Events.of(rarely, rarely, np.arange(20_000))).valid == slice(16_000, 20_000)
+    once = Events.of(np.arange(20_000), np.arange(20_000), np.arange(20_000))
+    assert validation_split(once).valid == slice(14_000, 20_000)
+    assert validation_split(once.part(slice(0, 0))) == (slice(0, 0),) * 3
 
 
 @given(times)
