@@ -20,6 +20,8 @@ RUN groupadd --gid 10001 site \
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY . .
+# The file system is read-only later on: compiled once here, not at each start of a process.
+RUN python -m compileall -q llmrec_plugin project workers
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

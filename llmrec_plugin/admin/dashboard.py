@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from llmrec_plugin.admin.base import ReadOnlyAdmin, document_or_first, page
 from llmrec_plugin.admin.plots import numbers
 from llmrec_plugin.admin.verdicts import percent
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Dashboard, Experiment, SearchQuality
 from llmrec_plugin.plots import columns
@@ -77,7 +78,7 @@ def _contents(document: str, *, days: int) -> dict[str, Any]:
         "drift": report,
         "drift_sentences": list(drift.sentences(report)) if report else [],
         "experiments": Experiment.objects.filter(document=document, state=Experiment.State.RUNNING),
-        "people": dashboard.PEOPLE,
+        "people": get_settings().SUGGEST_MIN_VISITORS,
         "searches_read": dashboard.SEARCHES_READ,
     }
 

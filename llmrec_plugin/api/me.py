@@ -52,10 +52,7 @@ class MeView(ApiView):
         if key is None:
             return Response({"interactions": 0, "impressions": 0, "consent": False})
         anonymous = key.startswith(interactions.ANONYMOUS)
-        refused = privacy.consent_of(key) is False
-        report = privacy.erase_user(key)
-        if refused and not anonymous:
-            privacy.set_consent(key, granted=False)
+        report = privacy.erase_user(key, keep_refusal=not anonymous)
         response = Response(
             {
                 "interactions": report.interactions,

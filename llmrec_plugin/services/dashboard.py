@@ -16,6 +16,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services import caching, list_sums, privacy
 from llmrec_plugin.services.list_sums import DaySums, ListSums
@@ -24,8 +25,6 @@ SEARCH = "search"
 CACHE_SECONDS = 300
 PERIODS = (1, 7, 28, 90)
 """Days."""
-PEOPLE = 5
-"""Who must have typed a query before its text is told; who has no key counts as one person."""
 QUERIES = 20
 SEARCHES_READ = 100_000
 """Of the latest ones, for the texts that are searched for most."""
@@ -216,13 +215,14 @@ def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[
 
 
 def _queries(searches: QuerySet[Impression], which: Q) -> list[QueryRow]:
+    """Texts that enough people typed; who has no key counts as one person."""
     rows = (
         searches.filter(which)
         .exclude(query="")
         .annotate(text=Lower("query"))
         .values("text")
         .annotate(searches=Count("*"), people=Count("user_key", distinct=True), found=Min("total"))
-        .filter(people__gte=PEOPLE)
+        .filter(people__gte=get_settings().SUGGEST_MIN_VISITORS)
         .order_by("-searches", "text")
     )
     return [QueryRow(**row) for row in rows[:QUERIES]]

@@ -189,21 +189,25 @@ def _plain_value(value: Any) -> Any:
     return str(value)
 
 
-def erase_user(user_key: str) -> EraseReport:
+def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
     """Remove every row about the user, his choice on consent included, in one transaction.
 
-    Nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
+    `keep_refusal`: who had refused stays refused, as whoever erases himself and stays a user expects. Else
+    nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
     events calls `set_consent(..., granted=False)` afterwards. Events that the site declares as an
     InteractionSource come back when it saves or imports them again: erase them there as well. Raises
     InvalidRequest for what is no key: lists of nobody in particular are kept under an empty one.
     """
     check_user_key(user_key)
     with transaction.atomic():
+        refused = keep_refusal and consent_of(user_key) is False
         versions = _mark_for_retraining(user_key)
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
         impressions, _ = Impression.objects.filter(user_key=user_key).delete()
         consents, _ = Consent.objects.filter(user_key=user_key).delete()
         drop_derived(user_key)
+        if refused:
+            set_consent(user_key, granted=False)
     logger.info(
         "erased interactions=%d impressions=%d model_versions=%d", interactions, impressions, len(versions)
     )

@@ -24,8 +24,6 @@ GAMMA = 0.8
 OWN = "own"
 """Name of the part of a loss that is learned beside the encoder."""
 OWN_RATE = 1e-2
-LABEL_COLUMNS = 3
-"""Before the rows of the left side."""
 
 Features = Sequence[Mapping[str, Tensor]]
 
@@ -45,7 +43,9 @@ class PairLoss(nn.Module):
 
     metric = "NDCG@10"
 
-    def __init__(self, model: Any, known: Known, *, scale: float, anchor: float, frozen: Matrix | None):
+    def __init__(
+        self, model: Any, known: Known, *, scale: float, anchor: float, frozen: Matrix | None
+    ) -> None:
         super().__init__()
         self.model = model
         self.known = known
@@ -138,7 +138,9 @@ class Ranking(PairLoss):
 class Calibrated(PairLoss):
     """Learns beside the encoder how a cosine becomes a value: scale * cosine + bias."""
 
-    def __init__(self, model: Any, known: Known, *, scale: float, anchor: float, frozen: Matrix | None):
+    def __init__(
+        self, model: Any, known: Known, *, scale: float, anchor: float, frozen: Matrix | None
+    ) -> None:
         super().__init__(model, known, scale=scale, anchor=anchor, frozen=frozen)
         self.own = nn.ParameterDict(
             {"scale": nn.Parameter(torch.tensor(self.first_scale())), "bias": nn.Parameter(torch.zeros(()))}
@@ -200,7 +202,7 @@ class Distillation(Ranking):
         scale: float,
         anchor: float,
         frozen: Matrix | None,
-    ):
+    ) -> None:
         super().__init__(model, known, scale=scale, anchor=anchor, frozen=frozen)
         self.indices = torch.from_numpy(neighbours.indices).long()
         self.weights = torch.from_numpy(neighbours.weights)
@@ -230,7 +232,7 @@ class Distillation(Ranking):
 class Language(nn.Module):
     """The title of an item finds the rest of its text among those of the batch: keeps the sense for words."""
 
-    def __init__(self, model: Any, *, scale: float, weight: float):
+    def __init__(self, model: Any, *, scale: float, weight: float) -> None:
         super().__init__()
         self.model = model
         self.scale = scale
@@ -251,7 +253,7 @@ class Masked(nn.Module):
 
     SHARE = 0.15
 
-    def __init__(self, model: Any, folder: str, *, weight: float):
+    def __init__(self, model: Any, folder: str, *, weight: float) -> None:
         from transformers import AutoModelForMaskedLM
 
         super().__init__()
@@ -306,7 +308,7 @@ class Adversarial(nn.Module):
     RAMP = 200
     """Steps until the encoder feels the whole of it: a classifier that knows nothing only adds noise."""
 
-    def __init__(self, model: Any, *, weight: float):
+    def __init__(self, model: Any, *, weight: float) -> None:
         super().__init__()
         self.model = model
         self.weight = weight

@@ -100,9 +100,9 @@ def consent(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def erase(request: HttpRequest) -> HttpResponse:
-    """Delete all that is kept about the visitor."""
-    key = current_user_key(request)
-    erased = privacy.erase_user(key).interactions if key else 0
+    """Delete all that is kept about the visitor; a user who had refused stays refused."""
+    key, stays = current_user_key(request), request.user.is_authenticated
+    erased = privacy.erase_user(key, keep_refusal=stays).interactions if key else 0
     messages.success(
         request,
         ngettext("%(count)d event about you is deleted.", "%(count)d events about you are deleted.", erased)

@@ -148,6 +148,16 @@ def test_who_refuses_is_not_remembered_and_can_delete_what_is_kept(open_page: Op
     assert page.locator(".consent").count() == 0
 
 
+def test_a_user_who_refused_and_deletes_everything_stays_refused(open_page: Opener) -> None:
+    page = open_page("/")
+    users = page.locator(".view-as option[value]:not([value=''])")
+    view_as(page, users.last.get_attribute("value") or "")
+    page.goto("/you/")
+    follow(page.get_by_role("button", name="No, thanks"))
+    follow(page.get_by_role("button", name="Delete all of it"))
+    assert "Nothing you do here is remembered or used." in page.locator("main").inner_text()
+
+
 def test_viewing_as_a_customer_shows_his_own_list_and_ends_again(open_page: Opener) -> None:
     page = open_page("/")
     customer = first_customer(page)
