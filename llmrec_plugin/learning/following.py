@@ -78,15 +78,13 @@ def transitions(events: Events, *, catalogue: int) -> UserItem:
     starts, sizes = _runs(users)
     worth = np.sqrt(np.minimum(sizes, USUAL_TARGETS)) / sizes
     place = np.arange(len(users))
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for step in range(STEPS):
+    pairs = sparse.csr_array((catalogue, catalogue), dtype=np.float32)
+    for step in range(STEPS):  # summed up one by one: all of them at once would take eight times the memory
         source = earlier - 1 - step
         target = place[source >= starts]
         source = source[target]
-        counts = STEP_GAMMA**step * worth[target] * amounts[source] * amounts[target]
-        found.append((items[source], items[target], counts))
-    rows, columns, counts = (np.concatenate(part) for part in zip(*found, strict=True))
-    pairs = sparse.coo_array((counts, (rows, columns)), shape=(catalogue, catalogue)).tocsr()
+        counts = (STEP_GAMMA**step * worth[target] * amounts[source] * amounts[target]).astype(np.float32)
+        pairs += sparse.coo_array((counts, (items[source], items[target])), shape=pairs.shape).tocsr()
     out, into = (np.asarray(pairs.sum(axis=axis)).ravel() for axis in (1, 0))
     pairs = pairs.tocoo()
     weights = pairs.data / (np.sqrt(out[pairs.row] * into[pairs.col]) + SHRINK)
