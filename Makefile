@@ -120,7 +120,9 @@ package: $(VENV)/.development ## Build the wheel and import it in an environment
 bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder of the data sets
 	$(BIN)/python -m benchmarks --data $(DATA)
 
-check: lint types django docs-check package test-core test-postgresql test ## All that CI runs
+check: lint types django docs-check package ## All that CI runs
+	@$(MAKE) --jobs 2 --output-sync test-core test-postgresql
+	@$(MAKE) test
 
 clean: ## Remove the demo's database and indexes
 	rm -rf db.sqlite3 db.sqlite3-wal db.sqlite3-shm .llmrec
