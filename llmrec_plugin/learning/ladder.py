@@ -175,7 +175,11 @@ class _Climber:
         """The best mixture of those whose lists together show at least this share of the catalogue, in place
         of the best of all, which shows less; None: there is none, or it is not proven."""
         trials = self.trials
-        shown = {mixture: trials.coverage(trials.fitted(self._setup(mixture))) for mixture in MIXTURES}
+        plain = self._setup(MIXTURES[0])
+        shown = {
+            mixture: trials.coverage(trials.fitted(replace(plain, weights=weights, popularity=mixture.kind)))
+            for mixture, weights in trials.unscaled(self.text.final, self.also.final).items()
+        }
         allowed = [mixture for mixture in MIXTURES if shown[mixture] >= least]
         if not allowed:
             return None

@@ -219,8 +219,7 @@ class Trials:
 
     def _by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
         by_text, by_also = self.text(text), self.also(also)
-        spreads = self._spreads(by_text, by_also)
-        weights = {mixture: weights_of(mixture, spreads) for mixture in MIXTURES}
+        weights = self.unscaled(text, also)
         found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
         for batch, past, amounts in self._batches():
             taste, others = by_text(past, amounts), by_also(past, amounts)
@@ -235,6 +234,11 @@ class Trials:
         weights = weights_of(mixture, self._spreads(by_text, by_also))
         scores = weights.fused(by_text(*self._sample), by_also(*self._sample), self.priors[mixture.kind])
         return weights.divided(float(np.ptp(scores, axis=1).mean()))
+
+    def unscaled(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Weights]:
+        """Of each mixture, for the same order as by `weights`."""
+        spreads = self._spreads(self.text(text), self.also(also))
+        return {mixture: weights_of(mixture, spreads) for mixture in MIXTURES}
 
     def _spreads(self, text: Linear, also: Collaborative) -> tuple[float, float]:
         taste, others = text(*self._sample), also(*self._sample)
