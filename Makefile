@@ -121,8 +121,8 @@ bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder 
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 check: lint types django docs-check package ## All that CI runs
-	@$(MAKE) --jobs 2 --output-sync test-core test-postgresql
-	@$(MAKE) test
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-core test-postgresql
+	@$(MAKE) --no-print-directory test
 
 clean: ## Remove the demo's database and indexes
 	rm -rf db.sqlite3 db.sqlite3-wal db.sqlite3-shm .llmrec
