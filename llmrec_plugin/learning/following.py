@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.neighbours import (
     TOP,
-    USUAL,
     Method,
     Neighbours,
     NeighbourSettings,
     UserItem,
     blended,
+    changes,
     fit_neighbours,
     strongest,
     taken,
@@ -33,7 +33,7 @@ USUAL_TARGETS = 20
 
 
 def neighbours_from(
-    events: Events, *, catalogue: int, settings: NeighbourSettings = USUAL, top: int = TOP
+    events: Events, *, catalogue: int, settings: NeighbourSettings, top: int = TOP
 ) -> tuple[Neighbours, Method]:
     """Neighbours of all items by all that `settings` ask for, and by which method those by company are."""
     company, method = fit_neighbours(
@@ -100,20 +100,13 @@ def _walked(
     amounts = np.ones(len(events), np.float32) if events.amounts is None else events.amounts
     order = np.lexsort((events.times, events.items, events.users))
     users, items, times = events.users[order], events.items[order], events.times[order]
-    firsts = np.flatnonzero(_changes(users, items))
+    firsts = np.flatnonzero(changes(users, items))
     largest = np.maximum.reduceat(amounts[order], firsts)
     users, items, times = users[firsts], items[firsts], times[firsts]
     order = np.lexsort((times, users))
     users, items, times = users[order], items[order], times[order]
-    moments = _changes(users, times)
+    moments = changes(users, times)
     return users, items, largest[order], np.flatnonzero(moments)[moments.cumsum() - 1]
-
-
-def _changes(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where a pair differs from the one before it; the first does."""
-    changes = np.ones(len(one), np.bool_)
-    changes[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
-    return changes
 
 
 def _runs(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -95,9 +95,15 @@ def taken(
         amounts = np.ones(len(users), np.float32)
     order = np.lexsort((-amounts, items, users))
     users, items, amounts = users[order], items[order], amounts[order]
-    first = np.ones(len(users), np.bool_)
-    first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    first = changes(users, items)
     return sparse.csr_array((amounts[first], (users[first], items[first])), shape=shape)
+
+
+def changes(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where a pair of two columns differs from the one before it; the first does."""
+    found = np.ones(len(one), np.bool_)
+    found[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
+    return found
 
 
 USUAL = NeighbourSettings()

@@ -173,7 +173,6 @@ def _of_document(label: str) -> SourceModel:
             f'The live model of "{label}" has learned no head, so there is nothing to carry over: its events '
             "did not prove one. `manage.py llmrec train` says at which step they stopped."
         )
-    report = pair.model_version.report if pair.model_version else {}
     return SourceModel(
         name=label,
         encoder_id=adaptation.encoder_id,
@@ -181,5 +180,5 @@ def _of_document(label: str) -> SourceModel:
         map=map_of(adaptation.head, mix=settings.mix),
         gamma=adaptation.setup.gamma,
         mix=settings.mix,
-        events=int(report.get("events", 0)),
+        events=int(pair.model_version.report.get("events", 0)),
     )

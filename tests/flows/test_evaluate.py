@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -258,19 +258,24 @@ def test_a_site_without_events_and_judgements_cannot_be_measured() -> None:
         evaluate("--document", "product")
 
 
-def test_ratings_are_foreseen_one_by_one(tmp_path: Path) -> None:
-    """Whoever is even likes the even things and no others: the rating follows from what is known of both."""
-    rows = [
+def ratings(days: int, value: Callable[[int, int], int]) -> list[dict[str, Any]]:
+    """Each user rates one item a day; `value` of the numbers of both."""
+    return [
         {
             "user": f"u{user}",
             "item": catalogue()[(user + 7 * day) % 40]["id"],
             "kind": "rating",
-            "value": 5 if (user + user + 7 * day) % 2 == 0 else 2,
+            "value": value(user, user + 7 * day),
             "time": (START + timedelta(days=day, minutes=user)).isoformat(),
         }
         for user in range(USERS)
-        for day in range(25)
+        for day in range(days)
     ]
+
+
+def test_ratings_are_foreseen_one_by_one(tmp_path: Path) -> None:
+    """Whoever is even likes the even things and no others: the rating follows from what is known of both."""
+    rows = ratings(25, lambda user, item: 5 if (user + item) % 2 == 0 else 2)
     out = tmp_path / "report.json"
     items = write(tmp_path / "items.jsonl", catalogue())
     said = evaluate("--items", items, "--interactions", write(tmp_path / "log.jsonl", rows), "--output", out)
@@ -285,17 +290,7 @@ def test_ratings_are_foreseen_one_by_one(tmp_path: Path) -> None:
 
 
 def test_ratings_of_one_side_tell_nothing_apart_and_nobody_is_perfect(tmp_path: Path) -> None:
-    rows = [
-        {
-            "user": f"u{user}",
-            "item": catalogue()[(user + 7 * day) % 40]["id"],
-            "kind": "rating",
-            "value": 5,
-            "time": (START + timedelta(days=day, minutes=user)).isoformat(),
-        }
-        for user in range(USERS)
-        for day in range(15)
-    ]
+    rows = ratings(15, lambda user, item: 5)
     out = tmp_path / "report.json"
     items = write(tmp_path / "items.jsonl", catalogue())
     said = evaluate("--items", items, "--interactions", write(tmp_path / "log.jsonl", rows), "--output", out)
