@@ -296,6 +296,14 @@ def expected_ranks(
     return _ranks(_rivals(scores, cases, among), cases)
 
 
+def first_items(scores: Matrix, cases: Sequence[Case], *, k: int = 10) -> NDArray[np.int64]:
+    """Rows of the k best items of each case without those that its user has taken, as `Outcome.shown`.
+
+    Raises InvalidVector for a score that is not a number.
+    """
+    return _first(_rivals(scores, cases, None), k)
+
+
 def _rivals(scores: Matrix, cases: Sequence[Case], among: NDArray[np.bool_] | None) -> NDArray[np.floating]:
     """The scores with minus infinity for what is not ranked."""
     rivals = np.array(scores, dtype=np.float32)

@@ -174,13 +174,7 @@ class _Climber:
     def vary(self, *, least: float) -> Setup | None:
         """The best mixture of those whose lists together show at least this share of the catalogue, in place
         of the best of all, which shows less; None: there is none, or it is not proven."""
-        trials = self.trials
-        plain = self._setup(MIXTURES[0])
-        shown = {
-            mixture: trials.coverage(trials.fitted(replace(plain, weights=weights, popularity=mixture.kind)))
-            for mixture, weights in trials.unscaled(self.text.final, self.also.final).items()
-        }
-        allowed = [mixture for mixture in MIXTURES if shown[mixture] >= least]
+        allowed = self.trials.covering(self.text.final, self.also.final, least=least)
         if not allowed:
             return None
         self.steps[1:] = [

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.lists import accuracy, coverage
-from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, Outcome, expected_ranks, rank_cases
+from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, Outcome, expected_ranks, first_items
 from llmrec_plugin.learning.following import in_order, neighbours_from, transitions
 from llmrec_plugin.learning.head import Head, HeadSums, fit_head, identity_head
 from llmrec_plugin.learning.neighbours import Neighbours, NeighbourSettings, UserItem, ease_fits
@@ -169,10 +169,7 @@ class Trials:
 
     def coverage(self, score: Scores) -> float:
         """Share of the catalogue that stands in some list of ten."""
-        shown = []
-        for batch, past, amounts in self._batches():
-            scores = score(past, amounts)
-            shown.append(rank_cases(partial(_as_they_are, scores), batch).shown)
+        shown = [first_items(score(past, amounts), batch) for batch, past, amounts in self._batches()]
         return coverage(Outcome(ranks=np.empty(0), shown=np.concatenate(shown)), len(self.vectors))
 
     def pointwise(self, setup: Setup) -> Pointwise | None:
@@ -218,15 +215,34 @@ class Trials:
         return self._mixed[text, also]
 
     def _by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
-        by_text, by_also = self.text(text), self.also(also)
-        weights = self.unscaled(text, also)
         found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
-        for batch, past, amounts in self._batches():
-            taste, others = by_text(past, amounts), by_also(past, amounts)
+        for batch, score in self._mixing(text, also):
             for mixture, parts in found.items():
-                scores = weights[mixture].fused(taste, others, self.priors[mixture.kind])
-                parts.append(accuracy(expected_ranks(scores, batch))[METRIC])
+                parts.append(accuracy(expected_ranks(score(mixture), batch))[METRIC])
         return {mixture: np.concatenate(parts) for mixture, parts in found.items()}
+
+    def covering(self, text: TextSettings, also: AlsoSettings, *, least: float) -> list[Mixture]:
+        """The mixtures whose lists of ten together show at least this share of the catalogue."""
+        shown = {mixture: np.zeros(len(self.vectors), np.bool_) for mixture in MIXTURES}
+        for batch, score in self._mixing(text, also):
+            for mixture, seen in shown.items():
+                if seen.mean() < least:  # further lists can only show more
+                    rows = first_items(score(mixture), batch)
+                    seen[rows[rows >= 0]] = True
+        return [mixture for mixture, seen in shown.items() if seen.mean() >= least]
+
+    def _mixing(
+        self, text: TextSettings, also: AlsoSettings
+    ) -> Iterator[tuple[Sequence[Case], Callable[[Mixture], Matrix]]]:
+        """Batches of cases with their scores by any mixture; each source is asked once per batch. The scores
+        order as by `weights`, whose scale they lack."""
+        by_text, by_also = self.text(text), self.also(also)
+        spreads = self._spreads(by_text, by_also)
+        for batch, past, amounts in self._batches():
+            yield batch, partial(self._fused, spreads, by_text(past, amounts), by_also(past, amounts))
+
+    def _fused(self, spreads: tuple[float, float], taste: Matrix, also: Matrix, mixture: Mixture) -> Matrix:
+        return weights_of(mixture, spreads).fused(taste, also, self.priors[mixture.kind])
 
     def weights(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Weights:
         """Of the mixture, such that best and worst of a list usually lie 1 apart."""
@@ -234,11 +250,6 @@ class Trials:
         weights = weights_of(mixture, self._spreads(by_text, by_also))
         scores = weights.fused(by_text(*self._sample), by_also(*self._sample), self.priors[mixture.kind])
         return weights.divided(float(np.ptp(scores, axis=1).mean()))
-
-    def unscaled(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Weights]:
-        """Of each mixture, for the same order as by `weights`."""
-        spreads = self._spreads(self.text(text), self.also(also))
-        return {mixture: weights_of(mixture, spreads) for mixture in MIXTURES}
 
     def _spreads(self, text: Linear, also: Collaborative) -> tuple[float, float]:
         taste, others = text(*self._sample), also(*self._sample)
@@ -261,10 +272,6 @@ class Trials:
 def _methods(selected: Selected[AlsoSettings]) -> list[NeighbourSettings]:
     """What the choosers took, each once."""
     return list(dict.fromkeys(pick.neighbours for pick in selected.picks))
-
-
-def _as_they_are(scores: Matrix, cases: Sequence[Case]) -> Matrix:
-    return scores
 
 
 def weights_of(mixture: Mixture, spreads: tuple[float, float]) -> Weights:
