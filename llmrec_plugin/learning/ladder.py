@@ -45,7 +45,6 @@ SCORES = 48_000_000
 """Cases times items that one setting is measured by; a larger catalogue is measured on fewer cases."""
 FEWEST_CASES = 2_000
 COLD_KEPT = 0.95
-LEAST_COLD = 20
 COVERAGE_KEPT = 0.25
 """Of the items that some list shows now. Much that wins shows less, but not the same few to everybody."""
 RUNGS = 6
@@ -220,11 +219,11 @@ class _Climber:
         A text model may be the better one and still lose to popularity: the mixture gets the better.
         """
         best = self.trials.select(FROZEN, self.trials.text)
-        self.cold_value = self.cold_mean(self.trials.text(best.final))
+        self.cold_value = self.trials.cold_mean(self.trials.text(best.final))
         self.try_step("frozen", best.honest)
         for name, family in (("whitening", WHITENED), ("head", HEADS)):
             rival = self.trials.select(family, self.trials.text)
-            self.try_step(name, rival.honest, cold=self.cold_mean(self.trials.text(rival.final)))
+            self.try_step(name, rival.honest, cold=self.trials.cold_mean(self.trials.text(rival.final)))
             if not self.steps[-1].reason and rival.honest.mean() > best.honest.mean():
                 best = rival
         return best
@@ -278,12 +277,6 @@ class _Climber:
             self.values = values
         self.progress(min(len(self.steps), RUNGS), RUNGS)
         return taken
-
-    def cold_mean(self, score: Scores) -> float:
-        """NDCG@10 of new items among themselves; NaN: too few to tell."""
-        values = self.trials.measure(score, among=self.trials.new)
-        known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) >= LEAST_COLD else float("nan")
 
     def _gain(
         self, values: Values, other: Values, *, confidence: float = STEP_CONFIDENCE

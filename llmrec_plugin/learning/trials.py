@@ -45,6 +45,8 @@ ITEM_KNN = tuple(NeighbourSettings(method="item-knn", strength=shrink) for shrin
 RECENCIES = (0.3, 0.1)
 ORDERS = (0.1, 0.3)
 
+LEAST_COLD = 20
+"""Cases about new items below which nothing is said of them."""
 SPREAD_CASES = 500
 """How many of the cases say how far the scores of a source usually lie apart."""
 
@@ -166,6 +168,12 @@ class Trials:
             for batch, past, amounts in self._batches()
         ]
         return accuracy(np.concatenate(ranks))[METRIC]
+
+    def cold_mean(self, score: Scores) -> float:
+        """NDCG@10 of new items among themselves; NaN: too few to tell."""
+        values = self.measure(score, among=self.new)
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if len(known) >= LEAST_COLD else float("nan")
 
     def coverage(self, score: Scores) -> float:
         """Share of the catalogue that stands in some list of ten."""

@@ -20,7 +20,7 @@ from llmrec_plugin.encoders.identity import same_vectors
 from llmrec_plugin.evaluation.protocol import Events, amounts_by_user, temporal_cases, temporal_split
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.ladder import COLD_KEPT, COVERAGE_KEPT, LEAST_COLD
+from llmrec_plugin.learning.ladder import COLD_KEPT, COVERAGE_KEPT
 from llmrec_plugin.learning.selection import Folds
 from llmrec_plugin.learning.setups import (
     HeadSettings,
@@ -229,17 +229,12 @@ class _Measured:
             confidence=CONFIDENCE,
         )
         broken = []
-        if self._new_items(after) < COLD_KEPT * self._new_items(before):  # NaN, too few to tell, is not less
+        cold_before, cold_after = self.trials.cold_mean(before), self.trials.cold_mean(after)
+        if cold_after < COLD_KEPT * cold_before:  # NaN, too few to tell, is not less
             broken.append("new-items")
         if self.trials.coverage(after) < COVERAGE_KEPT * self.trials.coverage(before):
             broken.append("coverage")
         return gain, tuple(broken)
-
-    def _new_items(self, score: Scores) -> float:
-        """NDCG@10 of new items among themselves; NaN: too few to tell."""
-        values = self.trials.measure(score, among=self.trials.new)
-        known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) >= LEAST_COLD else float("nan")
 
     def _fitted(self, setup: Setup, source: Source | None) -> Scores:
         fitted = fit_setup(setup, self.known, self.vectors)

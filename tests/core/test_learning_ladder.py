@@ -277,11 +277,11 @@ def test_enough_new_items_are_measured_among_themselves() -> None:
     scores = np.zeros((1, ITEMS), np.float32)
     scores[0, 2] = 1.0
     # Item 1 is the second of the three new ones, tied with the third: rank 2.5.
-    assert climber.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)) == pytest.approx(
-        1 / np.log2(3.5)
-    )
+    assert climber.trials.cold_mean(
+        lambda past, amounts: np.repeat(scores, len(past), axis=0)
+    ) == pytest.approx(1 / np.log2(3.5))
     climber.trials.new[1] = False
-    assert np.isnan(climber.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)))
+    assert np.isnan(climber.trials.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)))
 
 
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
