@@ -68,14 +68,22 @@ class Weights:
 
     def fused(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Matrix:
         """Shape as `taste` and `also`, (cases, n); `popularity`: shape (n,)."""
-        by_taste, by_also, by_popularity = self.parts(taste, also, popularity)
-        scores: Matrix = by_taste + by_also + by_popularity
+        scores: Matrix = self.personal(taste, also) + self.common(popularity)
         return scores
+
+    def personal(self, taste: Matrix, also: Matrix) -> Matrix:
+        """The points of both sources that differ from user to user."""
+        points: Matrix = np.float32(self.taste) * taste + np.float32(self.also) * also
+        return points
+
+    def common(self, popularity: NDArray[np.floating]) -> Matrix:
+        """The points of popularity as one row for all, shape (1, n)."""
+        row: Matrix = np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)[None, :]
+        return row
 
     def parts(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> tuple[Matrix, ...]:
         """The points of each source, that of popularity as one row for all."""
-        row = np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)[None, :]
-        return np.float32(self.taste) * taste, np.float32(self.also) * also, row
+        return np.float32(self.taste) * taste, np.float32(self.also) * also, self.common(popularity)
 
     def divided(self, by: float) -> Weights:
         """The same order with all scores divided; as they are where `by` is 0."""

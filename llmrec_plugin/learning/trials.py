@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -224,33 +224,38 @@ class Trials:
 
     def _by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
         found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
-        for batch, score in self._mixing(text, also):
-            for mixture, parts in found.items():
-                parts.append(accuracy(expected_ranks(score(mixture), batch))[METRIC])
+        for batch, mixtures, score in self._mixing(text, also):
+            for mixture in mixtures:
+                found[mixture].append(accuracy(expected_ranks(score(mixture), batch))[METRIC])
         return {mixture: np.concatenate(parts) for mixture, parts in found.items()}
 
     def covering(self, text: TextSettings, also: AlsoSettings, *, least: float) -> list[Mixture]:
         """The mixtures whose lists of ten together show at least this share of the catalogue."""
         shown = {mixture: np.zeros(len(self.vectors), np.bool_) for mixture in MIXTURES}
-        for batch, score in self._mixing(text, also):
-            for mixture, seen in shown.items():
-                if seen.mean() < least:  # further lists can only show more
+        for batch, mixtures, score in self._mixing(text, also):
+            for mixture in mixtures:
+                if shown[mixture].mean() < least:  # further lists can only show more
                     rows = first_items(score(mixture), batch)
-                    seen[rows[rows >= 0]] = True
+                    shown[mixture][rows[rows >= 0]] = True
         return [mixture for mixture, seen in shown.items() if seen.mean() >= least]
 
     def _mixing(
         self, text: TextSettings, also: AlsoSettings
-    ) -> Iterator[tuple[Sequence[Case], Callable[[Mixture], Matrix]]]:
-        """Batches of cases with their scores by any mixture; each source is asked once per batch. The scores
-        order as by `weights`, whose scale they lack."""
+    ) -> Iterator[tuple[Sequence[Case], Sequence[Mixture], Callable[[Mixture], Matrix]]]:
+        """Batches of cases, mixtures that differ in popularity alone, and the scores by any of these; what
+        they share is worked out once. The scores order as by `weights`, whose scale they lack."""
         by_text, by_also = self.text(text), self.also(also)
         spreads = self._spreads(by_text, by_also)
         for batch, past, amounts in self._batches():
-            yield batch, partial(self._fused, spreads, by_text(past, amounts), by_also(past, amounts))
+            taste, others = by_text(past, amounts), by_also(past, amounts)
+            for _, group in groupby(MIXTURES, key=lambda mixture: (mixture.taste, mixture.also)):
+                mixtures = list(group)
+                personal = weights_of(mixtures[0], spreads).personal(taste, others)
+                yield batch, mixtures, partial(self._fused, spreads, personal)
 
-    def _fused(self, spreads: tuple[float, float], taste: Matrix, also: Matrix, mixture: Mixture) -> Matrix:
-        return weights_of(mixture, spreads).fused(taste, also, self.priors[mixture.kind])
+    def _fused(self, spreads: tuple[float, float], personal: Matrix, mixture: Mixture) -> Matrix:
+        scores: Matrix = personal + weights_of(mixture, spreads).common(self.priors[mixture.kind])
+        return scores
 
     def weights(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Weights:
         """Of the mixture, such that best and worst of a list usually lie 1 apart."""
