@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from billiard.process import current_process
 from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -99,12 +99,23 @@ def _ended_by_signals() -> Iterator[None]:
     try:
         yield
     except (SystemExit, _TimeIsUp):
+        _connect_anew()
         with suppress(DatabaseError):
             outbox.release_own()
         raise
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
+
+
+def _connect_anew() -> None:
+    """A signal between the begin of a transaction and Django's knowing of it leaves one open that nothing
+    ends: whatever is written from then on would be lost."""
+    for connection in connections.all(initialized_only=True):
+        with suppress(Exception):  # the driver's own errors; a connection that is broken is as good as closed
+            if connection.connection is not None:
+                connection.connection.close()
+        del connections[connection.alias]
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -7,7 +7,7 @@ import os
 
 from project import settings as project
 from tests.settings import *  # noqa: F403
-from tests.settings import INSTALLED_APPS, LLMREC
+from tests.settings import DATABASES, INSTALLED_APPS, LLMREC
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_celery_beat", "workers"]
 globals().update({name: getattr(project, name) for name in dir(project) if name.startswith("CELERY_")})
@@ -26,6 +26,8 @@ LLMREC = {
     "TASKS": "celery",
     "DRAIN_BATCH": 16,
 }
+if "LLMREC_TEST_DB_ENGINE" in os.environ:
+    DATABASES["default"]["ENGINE"] = os.environ["LLMREC_TEST_DB_ENGINE"]
 if "LLMREC_TEST_ELASTICSEARCH" in os.environ:
     LLMREC |= {
         "BACKEND": "llmrec_plugin.backends.elasticsearch",

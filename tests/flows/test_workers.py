@@ -84,6 +84,11 @@ def test_a_worker_that_is_told_to_stop_finishes_or_gives_back_what_it_claimed(tm
     assert report == {"requeued": True, "status": 0, "finished": True, "left": 0}
 
 
+def test_what_is_told_to_stop_while_a_transaction_begins_gives_back_as_well(tmp_path: Path) -> None:
+    report = run_scenario(tmp_path, "ended", LLMREC_TEST_DB_ENGINE="tests.flows.ended_at_begin")
+    assert report == {"left": 0}
+
+
 def test_a_task_whose_time_is_up_gives_back_what_it_claimed_and_blames_no_item(tmp_path: Path) -> None:
     report = run_scenario(tmp_path, "late")
     assert report["waits"] == report["expected"]

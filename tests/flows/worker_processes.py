@@ -31,6 +31,7 @@ from tests.flows.programs import PATIENCE, ROOT, Celery, tell, until, worker
 
 ITEMS = 60
 BUSY_SECONDS = 8
+RANDOM = random.Random(5)
 
 
 def main(scenario: str, *arguments: str) -> None:
@@ -162,25 +163,29 @@ def shop(*, seconds: float) -> dict[str, Any]:
     }
 
 
-def asked(redis: servers.Server) -> dict[str, Any]:
-    """SIGTERM to the process that drains, then to the worker, then to all of it at once."""
-    from llmrec_plugin.models import OutboxEntry
+def begun(celery: Celery) -> int:
+    """Change all items; the child that drains them once it has claimed some."""
     from llmrec_plugin.tasks import drain_outbox
     from tests.hostapp.models import Product
 
+    for product in Product.objects.all():
+        product.title = title(RANDOM)
+        product.save()
+    drain_outbox.delay()
+    return int(until(lambda: draining(celery.children()), "a child drains"))
+
+
+def claims() -> int:
+    from llmrec_plugin.models import OutboxEntry
+
+    return OutboxEntry.objects.exclude(lease_owner="").count()
+
+
+def asked(redis: servers.Server) -> dict[str, Any]:
+    """SIGTERM to the process that drains, then to the worker, then to all of it at once."""
+    from llmrec_plugin.models import OutboxEntry
+
     stock()
-    rng = random.Random(5)
-
-    def begun(celery: Celery) -> int:
-        for product in Product.objects.all():
-            product.title = title(rng)
-            product.save()
-        drain_outbox.delay()
-        return int(until(lambda: draining(celery.children()), "a child drains"))
-
-    def claims() -> int:
-        return OutboxEntry.objects.exclude(lease_owner="").count()
-
     with worker() as celery:
         child = begun(celery)
         os.kill(child, signal.SIGTERM)
@@ -196,6 +201,18 @@ def asked(redis: servers.Server) -> dict[str, Any]:
         celery.end(signal.SIGTERM)
         left = claims()
     return {"requeued": requeued, "status": alone, "finished": finished, "left": left}
+
+
+def ended(redis: servers.Server) -> dict[str, Any]:
+    """By the database itself, in the middle of what it is asked: see `ended_at_begin`."""
+    from llmrec_plugin.models import OutboxEntry
+
+    stock()
+    with worker() as celery:
+        child = begun(celery)
+        until(lambda: child not in celery.children(), "the child ends")
+        left = OutboxEntry.objects.filter(lease_owner__contains=f":{child}:").count()
+    return {"left": left}
 
 
 def late(redis: servers.Server) -> dict[str, Any]:
@@ -356,6 +373,7 @@ SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {
     "racing": racing,
     "outage": outage,
     "asked": asked,
+    "ended": ended,
     "late": late,
     "beat": beat,
     "queues": queues,
