@@ -7,6 +7,8 @@ CODE := llmrec_plugin project workers tests benchmarks fixtures manage.py
 ADDRESS ?= 127.0.0.1:8000
 REDIS_PORT ?= 6390
 DATA ?= ../shared/data
+# Many tests wait for processes that they started; each worker has its own servers, 2 GB of memory.
+WORKERS ?= 3
 # Each of the many processes that the tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -46,7 +48,7 @@ serve-all: $(VENV)/.development ## Serve it with Redis, a worker and beat (Procf
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ADDRESS=$(ADDRESS) REDIS_PORT=$(REDIS_PORT) CELERY_BROKER_URL=redis://127.0.0.1:$(REDIS_PORT)/0 CACHE_URL=redis://127.0.0.1:$(REDIS_PORT)/1 $(BIN)/honcho start
 
 test: $(VENV)/.development ## Every test, with a real browser where there is one
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-fast: $(VENV)/.development ## The tests that need no model, browser or killed processes
 	$(BIN)/python -m pytest -m "not model and not browser and not crash"

@@ -13,6 +13,13 @@ from django.test import override_settings
 from tests import servers
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: side by side, no worker is left alone with one of them at the end."""
+    long = {item.path for item in items for name in ("crash", "model") if item.get_closest_marker(name)}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path) -> Iterator[Path]:
     """A fresh LLMREC["DATA_DIR"]; changing LLMREC resets the settings, the engine and their caches."""

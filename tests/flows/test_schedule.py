@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from celery import current_app
 from celery.schedules import crontab, schedule
 from django.conf import settings as django_settings
+from django.contrib import admin
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
@@ -67,6 +69,17 @@ def test_a_time_that_cannot_be_read_is_an_error_of_the_system_check(when: object
         assert [message.id for message in check_settings()] == ["llmrec_plugin.E005"]
 
 
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """What an app adds to the admin when it is installed stays there: the pages of later tests would ask for
+    an app that is gone."""
+    before = set(admin.site._registry)
+    yield
+    for model in set(admin.site._registry) - before:
+        admin.site.unregister(model)
+
+
+@pytest.mark.usefixtures("registered")
 def test_where_rows_hold_the_schedule_the_app_gets_none() -> None:
     with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, "django_celery_beat"]):
         assert beat_schedule() == {}
