@@ -22,6 +22,7 @@ from llmrec_plugin.learning.neighbours import (
     strongest,
     taken,
 )
+from llmrec_plugin.types import Matrix
 
 STEPS = 8
 """How many earlier items lead to one: the ninth counts less than half a hundredth of the last."""
@@ -33,12 +34,17 @@ USUAL_TARGETS = 20
 
 
 def neighbours_from(
-    events: Events, *, catalogue: int, settings: NeighbourSettings, top: int = TOP
+    events: Events,
+    *,
+    catalogue: int,
+    settings: NeighbourSettings,
+    whitened: Matrix | None = None,
+    top: int = TOP,
 ) -> tuple[Neighbours, Method]:
-    """Neighbours of all items by all that `settings` ask for, and by which method those by company are."""
-    company, method = fit_neighbours(
-        matrix_of(events, settings.recency, catalogue), settings=settings, top=top
-    )
+    """Neighbours of all items by all that `settings` ask for, and by which method those by company are;
+    `whitened` as of `fit_neighbours`."""
+    matrix = matrix_of(events, settings.recency, catalogue)
+    company, method = fit_neighbours(matrix, settings=settings, whitened=whitened, top=top)
     if settings.order <= 0:
         return company, method
     return in_order(company, transitions(events, catalogue=catalogue), settings.order, top=top), method

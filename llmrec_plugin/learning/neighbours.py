@@ -6,6 +6,7 @@ Direction: row s of `Neighbours` lists what to recommend to one who took item s.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
+from llmrec_plugin.types import Matrix
 
 Method: TypeAlias = Literal["ease", "item-knn"]
 UserItem: TypeAlias = Any
@@ -26,6 +28,9 @@ USUAL_SHRINK = 50.0
 
 MOST_ITEMS_FOR_EASE = 10_000
 """The inverse of EASE holds items x items numbers (at 10,000: 0.4 GB) and takes time cubic in them."""
+
+MOST_ITEMS_FOR_LIKENESS = 50_000
+"""The likeness of all pairs of texts takes time that grows with the square of their number: a minute here."""
 
 WELL_CONDITIONED = 1e4
 """Below this condition number single precision inverts with about three correct digits, enough to
@@ -49,6 +54,9 @@ class NeighbourSettings:
     order: float = 0.0
     """What neighbours by order (`transitions`) count beside those by company, as a ratio of their usual sums
     per item; 0: order does not matter."""
+    likeness: float = 0.0
+    """As how many users in common two items count whose texts say the same; by the cosine of their whitened
+    vectors fewer where these say something else. 0: texts do not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +118,24 @@ USUAL = NeighbourSettings()
 
 
 def fit_neighbours(
-    user_item: UserItem, *, settings: NeighbourSettings = USUAL, top: int = TOP
+    user_item: UserItem,
+    *,
+    settings: NeighbourSettings = USUAL,
+    whitened: Matrix | None = None,
+    top: int = TOP,
 ) -> tuple[Neighbours, Method]:
-    """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which."""
+    """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which.
+
+    `whitened`: shape (items, d), unit rows or zero ones for texts that are not known; needed for `likeness`.
+    """
+    features = None
+    if whitened is not None and settings.likeness > 0:
+        features = np.float32(math.sqrt(settings.likeness)) * whitened
     if settings.method == "item-knn":
-        return item_knn(user_item, shrink=settings.strength, top=top), "item-knn"
+        return item_knn(user_item, features=features, shrink=settings.strength, top=top), "item-knn"
     if ease_fits(user_item.shape[1]):
-        return ease(user_item, regularisation=settings.strength, top=top), "ease"
-    return item_knn(user_item, top=top), "item-knn"
+        return ease(user_item, features=features, regularisation=settings.strength, top=top), "ease"
+    return item_knn(user_item, features=features, top=top), "item-knn"
 
 
 def ease_fits(items: int) -> bool:
@@ -125,24 +143,48 @@ def ease_fits(items: int) -> bool:
     return items <= MOST_ITEMS_FOR_EASE
 
 
-def ease(user_item: UserItem, *, regularisation: float = USUAL_RIDGE, top: int = TOP) -> Neighbours:
+def ease(
+    user_item: UserItem,
+    *,
+    features: Matrix | None = None,
+    regularisation: float = USUAL_RIDGE,
+    top: int = TOP,
+) -> Neighbours:
     """Steck's closed-form linear autoencoder (2019), its `top` positive weights per item.
 
-    Needs memory for one items x items matrix; see MOST_ITEMS_FOR_EASE.
+    `features`, shape (items, d), stand for d more users, each of whom took every item by so much, which tells
+    of items that few or none took (Jeunen, Van Balen and Goethals, Closed-Form Models for Collaborative
+    Filtering with Side-Information, 2020). Needs memory for one items x items matrix; see
+    MOST_ITEMS_FOR_EASE.
     """
     if not regularisation > 0:
         raise ConfigurationError(f"EASE needs a positive regularisation, not {regularisation}.")
     matrix = _checked(user_item)
-    return _gathered(_ease_rows(matrix, regularisation), matrix.shape[1], top)
+    return _gathered(_ease_rows(matrix, features, regularisation), matrix.shape[1], top)
 
 
-def item_knn(user_item: UserItem, *, shrink: float = USUAL_SHRINK, top: int = TOP) -> Neighbours:
-    """Cosine between the items' columns, shrunk towards 0 where few users took both.
+def item_knn(
+    user_item: UserItem,
+    *,
+    features: Matrix | None = None,
+    shrink: float = USUAL_SHRINK,
+    top: int = TOP,
+) -> Neighbours:
+    """Cosine between the items' columns, shrunk towards 0 where few users took both; `features` as of `ease`.
 
     Memory stays bounded: the products are formed for a few items at a time.
     """
     matrix = _checked(user_item)
-    return _gathered(_knn_rows(matrix, shrink), matrix.shape[1], top)
+    return _gathered(_knn_rows(matrix, features, shrink), matrix.shape[1], top)
+
+
+def taken_together(user_item: UserItem, neighbours: Neighbours) -> NDArray[np.bool_]:
+    """Shape as of `neighbours`: whether any user took both, the item and its neighbour."""
+    together = np.zeros(neighbours.indices.shape, np.bool_)
+    for start, block in _products(_checked(user_item)):
+        for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
+            together[item] = np.isin(neighbours.indices[item], block.indices[begin:end])
+    return together
 
 
 def strongest(leading: UserItem, *, top: int = TOP) -> Neighbours:
@@ -175,17 +217,19 @@ def _checked(user_item: UserItem) -> UserItem:
 _Row: TypeAlias = tuple[NDArray[np.integer], NDArray[np.floating]]
 
 
-def _ease_rows(matrix: UserItem, regularisation: float) -> Iterator[_Row]:
+def _ease_rows(matrix: UserItem, features: Matrix | None, regularisation: float) -> Iterator[_Row]:
     from scipy.linalg import lapack
 
     items = matrix.shape[1]
     if items == 0:
         return
     largest = float((matrix.T @ (matrix @ np.ones(items))).max())  # largest row sum, bounds the eigenvalues
+    if features is not None:
+        largest += float(np.linalg.eigvalsh(features.T @ features)[-1])
     single = 1.0 + largest / regularisation < WELL_CONDITIONED
     full = np.empty((items, items), dtype=np.float32 if single else np.float64, order="F")
-    for start, block in _products(matrix):
-        full[start : start + block.shape[0]] = block.toarray()
+    for start, block in _dense_products(matrix, features):
+        full[:, start : start + len(block)] = block.T
     full[np.diag_indices(items)] += regularisation
     factorise, invert = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
     factor, _ = factorise(full, overwrite_a=1)
@@ -199,14 +243,41 @@ def _ease_rows(matrix: UserItem, regularisation: float) -> Iterator[_Row]:
         yield columns, weights
 
 
-def _knn_rows(matrix: UserItem, shrink: float) -> Iterator[_Row]:
-    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
+def _knn_rows(matrix: UserItem, features: Matrix | None, shrink: float) -> Iterator[_Row]:
+    squares = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
+    if features is None:
+        lengths = np.sqrt(squares)
+        for start, block in _products(matrix):
+            for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
+                yield _cosines(item, block.indices[begin:end], block.data[begin:end], lengths, shrink)
+        return
+    lengths = np.sqrt(squares + np.square(features).sum(axis=1))
+    columns = np.arange(matrix.shape[1])
+    for start, dense in _dense_products(matrix, features):
+        for item, dots in enumerate(dense, start):
+            yield _cosines(item, columns, dots, lengths, shrink)
+
+
+def _cosines(
+    item: int,
+    columns: NDArray[np.integer],
+    dots: NDArray[np.floating],
+    lengths: NDArray[np.floating],
+    shrink: float,
+) -> _Row:
+    below = lengths[item] * lengths[columns] + shrink
+    weights = np.divide(dots, below, out=np.zeros_like(dots), where=below > 0)
+    weights[columns == item] = 0.0
+    return columns, weights
+
+
+def _dense_products(matrix: UserItem, features: Matrix | None) -> Iterator[tuple[int, Matrix]]:
+    """As `_products`, filled up, with those of the features."""
     for start, block in _products(matrix):
-        for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
-            columns, dots = block.indices[begin:end], block.data[begin:end]
-            weights = dots / (lengths[item] * lengths[columns] + shrink)
-            weights[columns == item] = 0.0
-            yield columns, weights
+        dense: Matrix = block.toarray()
+        if features is not None:
+            dense += features[start : start + len(dense)] @ features.T
+        yield start, dense
 
 
 def _products(matrix: UserItem) -> Iterator[tuple[int, UserItem]]:

@@ -28,8 +28,9 @@ COUNTED_SHARE: Mapping[Popularity, float] = {"all-time": 1.0, "recent": 0.1, "la
 """Of the events in order of time, how many of the last are counted."""
 KINDS = tuple(COUNTED_SHARE)
 SEED = 0
-USUAL_NEIGHBOURS = NeighbourSettings(order=0.1)
-"""Where nothing is proven yet: so little of the order helped on each of four sites (docs/measurements.md)."""
+USUAL_NEIGHBOURS = NeighbourSettings(order=0.1, likeness=3.0)
+"""Where nothing is proven yet: so little of the order helped on each of four sites, and so little likeness on
+one, with no harm on the others (docs/measurements.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts =
 
 def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
     """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
-    neighbours, _ = neighbours_from(events, catalogue=len(vectors), settings=setup.also)
+    whitened = fit_whitening(vectors).apply(vectors) if setup.also.likeness > 0 else None
+    neighbours, _ = neighbours_from(events, catalogue=len(vectors), settings=setup.also, whitened=whitened)
     return Fitted(
         setup=setup,
         text=likeness(fit_text(setup, events, vectors), vectors, gamma=setup.gamma),

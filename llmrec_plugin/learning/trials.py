@@ -44,6 +44,7 @@ EASE = tuple(NeighbourSettings(method="ease", strength=ridge) for ridge in (10.0
 ITEM_KNN = tuple(NeighbourSettings(method="item-knn", strength=shrink) for shrink in (5.0, 50.0, 200.0))
 RECENCIES = (0.3, 0.1)
 ORDERS = (0.1, 0.3)
+LIKENESSES = (10.0, 100.0)
 
 LEAST_COLD = 20
 """Cases about new items below which nothing is said of them."""
@@ -109,6 +110,11 @@ class Trials:
         return fit_whitening(self.vectors)
 
     @cached_property
+    def whitened(self) -> Matrix:
+        """Shape as of `vectors`."""
+        return self.whitening.apply(self.vectors)
+
+    @cached_property
     def priors(self) -> dict[Popularity, NDArray[np.float32]]:
         return {kind: fit_prior(self.events, kind, len(self.vectors)) for kind in KINDS}
 
@@ -130,7 +136,7 @@ class Trials:
         if head.ridge is None:
             return identity_head(self.whitening, gamma=gamma)
         if gamma not in self._sums:
-            self._sums[gamma] = head_sums(self.events, self.whitening.apply(self.vectors), gamma=gamma)
+            self._sums[gamma] = head_sums(self.events, self.whitened, gamma=gamma)
         return fit_head(self._sums[gamma], self.whitening, gamma=gamma, ridge=head.ridge, mix=head.mix)
 
     def also(self, settings: AlsoSettings) -> Collaborative:
@@ -144,7 +150,9 @@ class Trials:
                 company = self._neighbours_by(replace(settings, order=0.0))
                 known = in_order(company, self._transitions, settings.order)
             else:
-                known, _ = neighbours_from(self.events, catalogue=len(self.vectors), settings=settings)
+                known, _ = neighbours_from(
+                    self.events, catalogue=len(self.vectors), settings=settings, whitened=self.whitened
+                )
             self._neighbours[settings] = known
         return known
 
@@ -196,11 +204,16 @@ class Trials:
         return self.folds.select(settings, np.stack([self.measure(score(one)) for one in settings]))
 
     def select_also(self) -> Selected[AlsoSettings]:
-        """By method and strength, then by how fast old events fade, then by what the order counts: each round
-        starts from what the choosers took in the one before, which stays in the running."""
+        """By method and strength, then by what the likeness of texts counts, how fast old events fade, and
+        what the order counts: each round starts from what the choosers took in the one before, which stays in
+        the running."""
         methods = [*(EASE if ease_fits(len(self.vectors)) else ()), *ITEM_KNN]
         known: dict[AlsoSettings, Values] = {}
         selected = self._select_among(known, methods)
+        selected = self._select_among(
+            known,
+            [replace(pick, likeness=likeness) for pick in _methods(selected) for likeness in LIKENESSES],
+        )
         selected = self._select_among(
             known, [replace(pick, recency=recency) for pick in _methods(selected) for recency in RECENCIES]
         )

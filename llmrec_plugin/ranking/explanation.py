@@ -14,6 +14,7 @@ Code: TypeAlias = Literal[
     "rerank",
     "taste",
     "also",
+    "alike",
     "next",
     "popularity",
     "trending",
@@ -39,7 +40,7 @@ class Reason:
     """Of all that speaks for the item, 0..1."""
 
 
-SOURCES = (("taste",), ("also",), ("popularity", "average"))
+SOURCES = (("taste",), ("also", "alike"), ("popularity", "average"))
 """Codes of the contributions that the order of a user's own list is learned from."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from llmrec_plugin.ranking.stages import NAMED_PARTS
 from llmrec_plugin.types import PastItem, RankedItem
 
-PERSONAL = ("taste", "also", "next")
+PERSONAL = ("taste", "also", "alike", "next")
 """Codes of the contributions that go back to what the user did, or said about himself."""
 
 

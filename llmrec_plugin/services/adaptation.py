@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,14 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Events, validation_split
+from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning.head import Head
 from llmrec_plugin.learning.ladder import Choice, Step, climb
-from llmrec_plugin.learning.neighbours import NeighbourSettings
+from llmrec_plugin.learning.neighbours import (
+    MOST_ITEMS_FOR_EASE,
+    MOST_ITEMS_FOR_LIKENESS,
+    NeighbourSettings,
+    ease_fits,
+)
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import Shares, Weights
 from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text
 from llmrec_plugin.learning.transfer import Source, head_from
-from llmrec_plugin.learning.whitening import Whitening
+from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.types import Matrix, Progress
 
@@ -152,20 +159,54 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
     """Vectors of the items, those with the most events first, and the events on their rows."""
     counts = np.bincount(log.items, minlength=len(keys))
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
-    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by(
-        "object_id"
-    )
-    known = sorted(rows.values_list("object_id", flat=True), key=lambda key: wanted.get(key, 0))[:MOST_ITEMS]
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
+    embedded = rows.order_by("object_id").values_list("object_id", flat=True)
+    known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MOST_ITEMS]
     place = {key: row for row, key in enumerate(known)}
-    vectors = np.zeros((len(known), version.dimensions), np.float32)
-    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
-        if row.object_id in place:
-            vectors[place[row.object_id]] = row.as_array()
+    vectors = vectors_by_row(version, known)
     row_of = np.array([place.get(key, -1) for key in keys], np.int64)
     moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
     kept = moved >= 0
     amounts = None if log.amounts is None else log.amounts[kept]
     return vectors, Events(log.users[kept], moved[kept], log.times[kept], amounts)
+
+
+def whitened_rows(
+    version: IndexVersion, keys: Sequence[str], *, settings: NeighbourSettings
+) -> tuple[tuple[str, ...], Matrix | None]:
+    """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
+    and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
+    or vectors tell nothing."""
+    if settings.likeness <= 0 or len(keys) > MOST_ITEMS_FOR_LIKENESS:
+        return (), None
+    room = MOST_ITEMS_FOR_EASE if ease_fits(len(keys)) else MOST_ITEMS
+    others = others_embedded(version, keys, most=max(0, room - len(keys)))
+    vectors = vectors_by_row(version, (*keys, *others))
+    known = vectors.any(axis=1)
+    try:
+        vectors[known] = fit_whitening(vectors[known]).apply(vectors[known])
+    except InvalidVector:
+        return (), None
+    return others, vectors
+
+
+def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) -> tuple[str, ...]:
+    """Items that have a vector beside these, the newest first."""
+    known = set(keys)
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by("-pk")
+    found = rows.values_list("object_id", flat=True).iterator(chunk_size=2_000)
+    return tuple(itertools.islice((key for key in found if key not in known), most))
+
+
+def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
+    """Shape (len(keys), d), zero where an item has no vector."""
+    place = {key: row for row, key in enumerate(keys)}
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
+    vectors = np.zeros((len(keys), version.dimensions), np.float32)
+    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
+        if row.object_id in place:
+            vectors[place[row.object_id]] = row.as_array()
+    return vectors
 
 
 def report_of(choice: Choice, *, seconds: float) -> dict[str, Any]:

@@ -25,10 +25,11 @@ from llmrec_plugin.learning.neighbours import Neighbours
 from llmrec_plugin.learning.pointwise import pairs
 from llmrec_plugin.learning.scoring import Collaborative, Histories
 from llmrec_plugin.learning.setups import Fitted, Setup, likeness, points, recent
-from llmrec_plugin.models import Configuration, DriftReport, Embedding, Impression, Interaction
+from llmrec_plugin.models import Configuration, DriftReport, Impression, Interaction
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
-from llmrec_plugin.services import privacy, training
-from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services import privacy
+from llmrec_plugin.services.adaptation import Adaptation, others_embedded, vectors_by_row
+from llmrec_plugin.services.learned import Learned, adaptation_of, learned_by
 from llmrec_plugin.services.live import LivePair, encoder_of, find_live_pair
 from llmrec_plugin.types import Matrix
 
@@ -182,23 +183,19 @@ class _Catalogue:
     """What the live model knows, in its order, and after that the other items that have a vector."""
 
     pair: LivePair
-    learned: training.Collaborative
+    learned: Learned
     place: Mapping[str, int]
     vectors: Matrix
     """Zero where an item has none."""
 
     @classmethod
     def of(cls, pair: LivePair) -> _Catalogue:
-        learned = training.collaborative(pair.model_version)
+        learned = learned_by(pair.model_version)
         version = pair.index_version
-        rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-        embedded = rows.order_by("object_id").values_list("object_id", flat=True)
-        others = [key for key in embedded if key not in learned.positions][:MOST_ITEMS]
-        place = {key: row for row, key in enumerate([*learned.keys, *others])}
-        vectors = np.zeros((len(place), version.dimensions), np.float32)
-        for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
-            if row.object_id in place:
-                vectors[place[row.object_id]] = row.as_array()
+        known = (*learned.keys, *learned.others)
+        keys = (*known, *others_embedded(version, known, most=MOST_ITEMS))
+        place = {key: row for row, key in enumerate(keys)}
+        vectors = vectors_by_row(version, keys)
         return cls(pair, learned, place, vectors)
 
     def separation(self, known: list[Row], fresh: list[Row]) -> Separation:
@@ -220,7 +217,7 @@ class _Catalogue:
         if len(cases) < LEAST_CASES:
             return None
         configuration = Configuration.current()
-        adaptation = training.adaptation_of(self.pair, configuration)
+        adaptation = adaptation_of(self.pair, configuration)
         setup = adaptation.setup if adaptation else Setup(shares=configuration.shares())
         live = Fitted(
             setup,

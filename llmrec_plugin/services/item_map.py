@@ -13,7 +13,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Embedding
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series
-from llmrec_plugin.services import training
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import LivePair, find_live_pair
 from llmrec_plugin.types import Matrix
 
@@ -37,7 +37,7 @@ def draw(label: str, *, colour: str = "") -> Picture | None:
         raise InvalidRequest(
             f'"{label}" has no filter "{colour}". Known: {", ".join(known)}.', parameter="colour"
         )
-    taken = dict(training.collaborative(pair.model_version).popular)
+    taken = dict(learned_by(pair.model_version).popular)
     vectors, items = _chosen(pair, taken)
     if len(items) < LEAST_ITEMS:
         return None

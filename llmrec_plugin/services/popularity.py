@@ -15,7 +15,7 @@ from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Configuration, Interaction
 from llmrec_plugin.ranking.items import add, best_first
 from llmrec_plugin.services import caching, privacy
-from llmrec_plugin.services.training import Collaborative
+from llmrec_plugin.services.learned import Learned
 from llmrec_plugin.types import RankedItem
 
 CACHE_SECONDS = 60
@@ -31,7 +31,7 @@ FRESH_PLACES = 24
 
 def popular(
     label: str,
-    learned: Collaborative,
+    learned: Learned,
     configuration: Configuration,
     *,
     limit: int,

@@ -11,8 +11,8 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Configuration, UserEmbedding
 from llmrec_plugin.services import privacy, profiles
+from llmrec_plugin.services.learned import adaptation_of
 from llmrec_plugin.services.live import find_live_pair
-from llmrec_plugin.services.training import adaptation_of
 from llmrec_plugin.types import Event
 
 

@@ -19,8 +19,9 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, UserChange
 from llmrec_plugin.ranking.profile import Profile, build_profile, item_weights
-from llmrec_plugin.services import caching, interactions, people, privacy, stated, training
+from llmrec_plugin.services import caching, interactions, people, privacy, stated
 from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.learned import adaptation_of
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import Event, Vector
@@ -211,6 +212,6 @@ def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:
                 pair.index_version,
                 configuration=configuration,
                 now=timezone.now(),
-                adaptation=training.adaptation_of(pair, configuration),
+                adaptation=adaptation_of(pair, configuration),
             )
     return replace(report, users=report.users + len(user_keys), encoded=report.encoded + encoded)

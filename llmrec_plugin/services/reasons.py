@@ -56,7 +56,7 @@ _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
 _NEXT = _("Follows on from “%(title)s”")
 _INTERESTS = _("Matches your interests")
-_NAMING = ("taste", "also", "next")
+_NAMING = ("taste", "also", "alike", "next")
 """Codes whose sentences name the item that the cause goes back to."""
 
 
@@ -80,6 +80,8 @@ class Context:
     """Least contribution of popularity that is worth telling."""
     lately: bool = False
     """Popularity is that of the latest events alone."""
+    alike_from: float = 0.0
+    """Least contribution of a past item's likeness that is worth telling."""
     fresh_from: float = 0.0
     trending_from: float = 0.0
     times: Mapping[str, tuple[str, int]] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Context:
             "pointwise": self.pointwise,
             "popular_from": self.popular_from,
             "lately": self.lately,
+            "alike_from": self.alike_from,
             "fresh_from": self.fresh_from,
             "trending_from": self.trending_from,
             "times": {key: list(told) for key, told in self.times.items()},
@@ -111,7 +114,8 @@ def context_of(
     also_kind: str = "",
     pointwise: Pointwise | None = None,
 ) -> Context:
-    """The context of a list; an item counts as popular, or new, with half of what the first in that has."""
+    """The context of a list; an item counts as popular, new or alike with half of what the first in that
+    has."""
     named = _named_sources(items) if sources else ()
     return Context(
         anchor=anchor,
@@ -121,6 +125,7 @@ def context_of(
         also_kind=also_kind,
         pointwise=None if pointwise is None else asdict(pointwise),
         popular_from=_half_of_largest(items, "popularity"),
+        alike_from=_half_of_most_alike(items),
         fresh_from=_half_of_largest(items, "freshness"),
         trending_from=_half_of_largest(items, "trending"),
     )
@@ -129,11 +134,16 @@ def context_of(
 def _named_sources(items: Sequence[RankedItem]) -> set[str]:
     """Past items that some contribution goes back to."""
     names = set().union(*(item.contributions for item in items))
-    return {name.partition(":")[2] for name in names if name.startswith(("taste:", "also:"))}
+    return {name.partition(":")[2] for name in names if name.startswith(("taste:", "also:", "alike:"))}
 
 
 def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
     return max((item.contributions.get(name, 0.0) for item in items), default=0.0) / 2
+
+
+def _half_of_most_alike(items: Sequence[RankedItem]) -> float:
+    parts = (part for item in items for part in item.contributions.items())
+    return max((value for name, value in parts if name.startswith("alike:")), default=0.0) / 2
 
 
 def probability(item: RankedItem, context: Context) -> float | None:
@@ -167,6 +177,8 @@ def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
         return item.contributions["freshness"] >= context.fresh_from
     if reason.code == "trending":
         return _is_told(item, context) or item.contributions["trending"] >= context.trending_from
+    if reason.code == "alike":
+        return item.contributions[f"alike:{reason.source}"] >= context.alike_from
     if reason.code == "taste":
         liked = context.sources if reason.source is None else reason.source in context.sources
         return context.stated or bool(liked)
@@ -224,6 +236,8 @@ def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -
         return "" if title is None else _also(context.also_kind, title)
     if title is None:
         return str(_INTERESTS)
+    if reason.code == "alike":
+        return str(_SIMILAR) % {"title": _short(title)}
     return _because(context.sources[reason.source or ""], title)
 
 

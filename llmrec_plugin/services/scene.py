@@ -12,14 +12,14 @@ from typing import Any
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Configuration
-from llmrec_plugin.services import matching, popularity, training
+from llmrec_plugin.services import matching, popularity
 from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.learned import Learned, adaptation_of, learned_by
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.placements import Placement
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.progression import Standing
 from llmrec_plugin.services.rules import Ruling
-from llmrec_plugin.services.training import Collaborative
 from llmrec_plugin.services.vectors import vectors_of
 from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
 
@@ -52,12 +52,12 @@ class Scene:
     """Name every past item that moved one of the list."""
 
     @cached_property
-    def learned(self) -> Collaborative:
-        return training.collaborative(self.pair.model_version if self.pair else None)
+    def learned(self) -> Learned:
+        return learned_by(self.pair.model_version if self.pair else None)
 
     @cached_property
     def adaptation(self) -> Adaptation | None:
-        return training.adaptation_of(self.pair, self.configuration) if self.pair else None
+        return adaptation_of(self.pair, self.configuration) if self.pair else None
 
     @property
     def limit(self) -> int:

@@ -33,9 +33,9 @@ from llmrec_plugin.services import (
     rules,
     signals,
     spelling,
-    training,
 )
 from llmrec_plugin.services.arms import Variant
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import LivePair
 from llmrec_plugin.services.pages import RankedList
 from llmrec_plugin.services.present import present
@@ -310,7 +310,7 @@ def _last_resort(
 ) -> RankedList:
     """Popular, then new items, while the engine does not answer; filters hold all the same."""
     document = ruling.occasion.document
-    learned = training.collaborative(pair.model_version)
+    learned = learned_by(pair.model_version)
     items: Sequence[RankedItem] = popularity.chain(
         popularity.popular(
             document.label, learned, configuration, limit=FALLBACK_ITEMS, hidden=ruling.hidden

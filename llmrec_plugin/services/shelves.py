@@ -111,7 +111,7 @@ def _lengthened(
 def in_order(scene: Scene, keys: Sequence[str]) -> list[RankedItem]:
     """These items as for-you would rank them, best first."""
     profile, _ = _profile(scene)
-    also = scene.learned.also_by_source(_liked(scene))
+    also = scene.learned.by_source(_liked(scene))
     ranked, _ = _ranked_for_user(scene, keys, profile, also, scene.popular())
     return ranked
 
@@ -150,7 +150,7 @@ def _for_you(scene: Scene) -> Shelf:
     if scene.pair is not None and profile is not None and profile.seed is not None:
         near, missing = scene.nearest(scene.pair, profile.seed, exclude=hidden)
         degraded += missing
-    also = scene.learned.also_by_source(liked)
+    also = scene.learned.by_source(liked)
     popular = scene.popular(hidden)
     candidates = [hit.key for hit in near] + _strongest(also, hidden, limit=scene.limit)
     passing = scene.passing_keys(candidates)
@@ -217,8 +217,23 @@ def _ranked_for_user(
     pointwise = weighing.pointwise_of(
         scene.adaptation, ranked, profile=profile, vectors=vectors, prior=prior, weights=weights
     )
-    named = [item if item.key in prior else _without_events(item) for item in ranked]
+    named = [item if item.key in prior else _without_events(item) for item in _told_apart(scene, ranked)]
     return Diversity(vectors, scene.diversity, DIVERSIFIED_PLACES)(named), pointwise
+
+
+def _told_apart(scene: Scene, items: Sequence[RankedItem]) -> list[RankedItem]:
+    """What nobody took together is no company: it goes with a past item since it is alike."""
+    sources = {name.partition(":")[2] for item in items for name in item.contributions if name[:5] == "also:"}
+    alike = {source: scene.learned.alike(source) for source in sources}
+    return [
+        item._replace(
+            contributions={
+                f"alike:{name[5:]}" if name[:5] == "also:" and item.key in alike[name[5:]] else name: value
+                for name, value in item.contributions.items()
+            }
+        )
+        for item in items
+    ]
 
 
 def _without_events(item: RankedItem) -> RankedItem:
@@ -270,7 +285,7 @@ def _because_you_viewed(scene: Scene) -> Shelf:
 def _basket(scene: Scene) -> Shelf:
     """What people took along with what is in the basket; without a basket, as for-you."""
     hidden = scene.hidden | set(scene.basket)
-    also = scene.learned.also_by_source(dict.fromkeys(scene.basket, 1.0))
+    also = scene.learned.by_source(dict.fromkeys(scene.basket, 1.0), together=True)
     passing = scene.passing_keys(_strongest(also, hidden, limit=scene.limit))
     items = rank_for_user(
         [key for key in also if key in passing],

@@ -22,7 +22,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.encoders.sources import TUNED, find_model
 from llmrec_plugin.exceptions import ConfigurationError, NotFound, TrainingFailed
 from llmrec_plugin.learning.transfer import map_of
-from llmrec_plugin.services import training
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.types import Matrix
 
@@ -166,7 +166,7 @@ def _of_document(label: str) -> SourceModel:
         raise NotFound(
             f'"{label}" was never trained: run `manage.py llmrec train --document {label}` before.'
         )
-    adaptation = training.collaborative(pair.model_version).adaptation
+    adaptation = learned_by(pair.model_version).adaptation
     settings = adaptation.setup.head if adaptation else None
     if adaptation is None or adaptation.head is None or settings is None or settings.ridge is None:
         raise NotFound(

@@ -13,7 +13,8 @@ from llmrec_plugin.analysis.exact import typed_starts
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
-from llmrec_plugin.services import asked, matching, popularity, rules, training
+from llmrec_plugin.services import asked, matching, popularity, rules
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import LivePair, engine_of
 from llmrec_plugin.services.profiles import KnownUser
 from llmrec_plugin.services.rules import Occasion
@@ -111,7 +112,7 @@ def _begun(pair: LivePair, starts: Sequence[str]) -> list[str]:
 
 def _most_popular(keys: Sequence[str], label: str, pair: LivePair, configuration: Configuration) -> list[str]:
     """Equally popular items stay in the engine's order."""
-    learned = training.collaborative(pair.model_version)
+    learned = learned_by(pair.model_version)
     known = {
         item.key: item.score
         for item in popularity.popular(label, learned, configuration, limit=popularity.COUNTED_ITEMS)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from django.db import transaction
 from django.utils import timezone
-from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.following import neighbours_from
-from llmrec_plugin.learning.neighbours import TOP, Neighbours
+from llmrec_plugin.learning.neighbours import TOP, Neighbours, taken, taken_together
 from llmrec_plugin.learning.setups import Setup, fit_prior
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import liking
-from llmrec_plugin.services import caching, leases, privacy, private_learning, promotion
-from llmrec_plugin.services.adaptation import Adaptation, adapt
+from llmrec_plugin.services import leases, privacy, private_learning, promotion
+from llmrec_plugin.services.adaptation import Adaptation, adapt, whitened_rows
+from llmrec_plugin.services.learned import Learned, learned_by, to_bytes
 from llmrec_plugin.services.live import LivePair, live_pair
 from llmrec_plugin.services.private_learning import Budget
 from llmrec_plugin.types import Progress
@@ -33,94 +31,6 @@ from llmrec_plugin.types import Progress
 LEAST_EVENTS = 20
 """Below, what people took together is chance: popularity alone is learned."""
 STEPS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Collaborative:
-    """What was learned from the behaviour of all users with one document type."""
-
-    keys: tuple[str, ...]
-    """The items that had events, in the order of the arrays."""
-    neighbours: Neighbours
-    prior: NDArray[np.float32]
-    """Popularity by item, 0..1."""
-    kind: str
-    """The kind of event that most of it goes back to; empty when nothing was learned."""
-    adaptation: Adaptation | None = None
-    """How the user's history leads to texts; None: too few events to tell."""
-
-    @property
-    def counts_lately(self) -> bool:
-        """Whether popularity is that of the latest events alone, which then told more than that of all."""
-        return self.adaptation is not None and self.adaptation.setup.popularity != "all-time"
-
-    @cached_property
-    def positions(self) -> Mapping[str, int]:
-        return {key: position for position, key in enumerate(self.keys)}
-
-    @cached_property
-    def popular(self) -> tuple[tuple[str, float], ...]:
-        """(key, popularity), most popular first, equal ones by key."""
-        return tuple(
-            sorted(zip(self.keys, self.prior.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
-        )
-
-    @cached_property
-    def average(self) -> float:
-        """The popularity that an item without events counts with."""
-        return float(self.prior.mean()) if len(self.prior) else 0.0
-
-    def also(self, key: str) -> list[tuple[str, float]]:
-        """What people with this item took as well and how strongly, strongest first; empty for a new item."""
-        position = self.positions.get(key)
-        if position is None:
-            return []
-        return [(self.keys[item], weight) for item, weight in self.neighbours.of(position)]
-
-    def also_by_source(self, sources: Mapping[str, float]) -> dict[str, dict[str, float]]:
-        """candidate -> past item -> weight, for past items that count as given."""
-        found: dict[str, dict[str, float]] = {}
-        for source, amount in sources.items():
-            for candidate, weight in self.also(source):
-                if candidate != source:
-                    found.setdefault(candidate, {})[source] = weight * amount
-        return found
-
-    def popularity_of(self, keys: Iterable[str]) -> dict[str, float]:
-        """By item; those without events are left out."""
-        return {key: float(self.prior[self.positions[key]]) for key in keys if key in self.positions}
-
-
-NOTHING_LEARNED = Collaborative(
-    keys=(),
-    neighbours=Neighbours(indices=np.empty((0, TOP), np.int32), weights=np.empty((0, TOP), np.float32)),
-    prior=np.empty(0, np.float32),
-    kind="",
-)
-
-_loaded: caching.LatestUsed[str, Collaborative] = caching.LatestUsed(8)
-
-
-def collaborative(model_version: ModelVersion | None) -> Collaborative:
-    """What that version learned, kept in the process; one query when it is first used here."""
-    if model_version is None or model_version.artefact_id is None:
-        return NOTHING_LEARNED
-    sha256 = model_version.artefact_id
-    known = _loaded.get(sha256)
-    if known is None:
-        content = ModelArtefact.objects.values_list("content", flat=True).get(pk=sha256)
-        known = _from_bytes(bytes(content))
-        _loaded.put(sha256, known)
-    return known
-
-
-def adaptation_of(pair: LivePair, configuration: Configuration) -> Adaptation | None:
-    """What the events taught of the texts, where it was learned with the encoder that answers, and editors
-    do not count their own weights instead."""
-    learned = collaborative(pair.model_version).adaptation if configuration.learned else None
-    if learned is None or learned.encoder_id != pair.index_version.encoder_id:
-        return None
-    return learned
 
 
 def fit(
@@ -184,7 +94,7 @@ def adopt(
     `report`: how it was found; `started`: by time.perf_counter, for the seconds it took. The caller holds
     the lock.
     """
-    learned, method = _learn(data, adaptation)
+    learned, method = _learn(data, adaptation, index_version or pair.index_version)
     return _adopt(
         pair,
         data,
@@ -215,9 +125,9 @@ def _adopt_private(
         allowed,
         configured=Configuration.current().shares(),
     )
-    learned = Collaborative(
+    learned = Learned(
         keys=found.keys,
-        neighbours=_no_neighbours(len(found.keys)),
+        **_no_neighbours(len(found.keys)),
         prior=found.prior,
         kind=data.kind,
         adaptation=found.adaptation,
@@ -230,7 +140,7 @@ def _adopt_private(
 def _adopt(
     pair: LivePair,
     data: TrainingData,
-    learned: Collaborative,
+    learned: Learned,
     method: str,
     report: Mapping[str, Any],
     *,
@@ -250,7 +160,7 @@ def _adopt(
     }
     lineage = {"parent": pair.model_version, "events_since": data.since, "events_until": data.until}
     label = pair.index_version.document
-    return _publish(index_version, label, _to_bytes(learned), whole, lineage=lineage, by=by, reason=reason)
+    return _publish(index_version, label, to_bytes(learned), whole, lineage=lineage, by=by, reason=reason)
 
 
 def lease_name(label: str) -> str:
@@ -260,7 +170,7 @@ def lease_name(label: str) -> str:
 
 def _incumbent(pair: LivePair, index: IndexVersion) -> Adaptation | None:
     """What answers now; for another index than the live one its setup, to be fitted on those vectors."""
-    adaptation = collaborative(pair.model_version).adaptation
+    adaptation = learned_by(pair.model_version).adaptation
     if adaptation is not None and index.pk != pair.index_version.pk:
         return replace(adaptation, encoder_id=index.encoder_id)
     return adaptation
@@ -339,18 +249,19 @@ def training_data(label: str, *, now: datetime) -> TrainingData:
     )
 
 
-def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collaborative, str]:
+def _learn(data: TrainingData, adaptation: Adaptation | None, index: IndexVersion) -> tuple[Learned, str]:
     """In the way that was found to tell most; and by what method neighbours were learned."""
     setup = adaptation.setup if adaptation else Setup()
-    if data.events < LEAST_EVENTS:
-        neighbours = _no_neighbours(len(data.keys))
-        method = "popularity"
-    else:
-        neighbours, fitted = neighbours_from(data.log, catalogue=len(data.keys), settings=setup.also)
-        method = str(fitted)
-    learned = Collaborative(
+    parts, method = _no_neighbours(len(data.keys)), "popularity"
+    if data.events >= LEAST_EVENTS:
+        others, whitened = whitened_rows(index, data.keys, settings=setup.also)
+        size = len(data.keys) + len(others)
+        neighbours, method = neighbours_from(data.log, catalogue=size, settings=setup.also, whitened=whitened)
+        together = taken_together(taken(data.log.users, data.log.items, catalogue=size), neighbours)
+        parts = {"neighbours": neighbours, "together": together, "others": others}
+    learned = Learned(
         keys=data.keys,
-        neighbours=neighbours,
+        **parts,
         prior=fit_prior(data.log, setup.popularity, len(data.keys)),
         kind=data.kind,
         adaptation=adaptation,
@@ -358,42 +269,7 @@ def _learn(data: TrainingData, adaptation: Adaptation | None) -> tuple[Collabora
     return learned, method
 
 
-def _no_neighbours(items: int) -> Neighbours:
+def _no_neighbours(items: int) -> dict[str, Any]:
     size = (items, TOP)
-    return Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
-
-
-def _to_bytes(learned: Collaborative) -> bytes:
-    """safetensors; texts are UTF-8 JSON in an array of bytes."""
-    from safetensors.numpy import save
-
-    return cast(
-        bytes,
-        save(
-            {
-                "keys": _json_bytes(learned.keys),
-                "kind": _json_bytes(learned.kind),
-                "neighbours.indices": np.ascontiguousarray(learned.neighbours.indices, dtype=np.int32),
-                "neighbours.weights": np.ascontiguousarray(learned.neighbours.weights, dtype=np.float32),
-                "prior": np.ascontiguousarray(learned.prior, dtype=np.float32),
-                **(learned.adaptation.to_arrays() if learned.adaptation else {}),
-            }
-        ),
-    )
-
-
-def _from_bytes(content: bytes) -> Collaborative:
-    from safetensors.numpy import load
-
-    arrays = load(content)
-    return Collaborative(
-        keys=tuple(json.loads(arrays["keys"].tobytes())),
-        neighbours=Neighbours(indices=arrays["neighbours.indices"], weights=arrays["neighbours.weights"]),
-        prior=arrays["prior"],
-        kind=json.loads(arrays["kind"].tobytes()),
-        adaptation=Adaptation.from_arrays(arrays),
-    )
-
-
-def _json_bytes(value: object) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+    none = Neighbours(indices=np.full(size, -1, np.int32), weights=np.zeros(size, np.float32))
+    return {"neighbours": none, "together": np.zeros(size, np.bool_)}

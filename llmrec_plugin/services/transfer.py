@@ -35,6 +35,7 @@ from llmrec_plugin.learning.trials import Scores, Trials
 from llmrec_plugin.models import Configuration, ModelVersion
 from llmrec_plugin.services import leases, private_learning, runs, training
 from llmrec_plugin.services.adaptation import Adaptation, item_vectors
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import LivePair, live_pair
 from llmrec_plugin.services.source_models import ENCODER, SourceModel, read_source
 from llmrec_plugin.types import Matrix
@@ -183,7 +184,7 @@ class _Measured:
     ) -> _Measured:
         split = temporal_split(events, valid=0.0)
         known = events.part(slice(0, split.test.start))
-        served = training.collaborative(pair.model_version).adaptation
+        served = learned_by(pair.model_version).adaptation
         if served is not None and served.encoder_id != pair.index_version.encoder_id:
             served = None
         now = served.setup if served else Setup(shares=Configuration.current().shares())

@@ -36,6 +36,7 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services import embedding, leases, private_learning, runs, training, tuning_process
 from llmrec_plugin.services.build import build
 from llmrec_plugin.services.encoders import tuned_spec
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import LivePair, encoder_of, live_pair
 from llmrec_plugin.services.projection import prepared_items
 from llmrec_plugin.services.tuning_data import Behaviour, behaviour_of, judged_from, on_rows
@@ -231,7 +232,7 @@ def _compare(
 
 def _incumbent(pair: LivePair) -> Setup:
     """What is served now, as far as it does not belong to the vectors of one encoder."""
-    adaptation = training.collaborative(pair.model_version).adaptation
+    adaptation = learned_by(pair.model_version).adaptation
     return adaptation.setup if adaptation else Setup(shares=Configuration.current().shares())
 
 

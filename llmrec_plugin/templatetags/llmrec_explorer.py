@@ -17,6 +17,7 @@ _WORDS = {
     "rerank": _("query and item read together"),
     "taste": _("taste of the user"),
     "also": _("taken together by others"),
+    "alike": _("alike, though nobody took both"),
     "next": _("next step"),
     "popularity": _("popularity"),
     "average": _("average popularity of a new item"),

@@ -443,7 +443,7 @@ def prepared(events: Events) -> _Climber:
 
 
 def test_the_best_lists_that_show_enough_items_stand_in_for_better_ones_that_do_not() -> None:
-    climber = prepared(in_fashion(share=0.7, sharpness=30.0))
+    climber = prepared(in_fashion(share=0.5, sharpness=60.0))
     best = climber.climb()
     shown = climber.trials.coverage(climber.trials.fitted(best))
     highest = climber.values.mean()
@@ -479,10 +479,10 @@ def test_popular_items_that_only_luck_can_beat_stay_refused_for_showing_too_litt
 
 
 def test_what_shows_enough_items_is_served_in_place_of_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What answers shows nearly every item, and the best of all mixtures little more than half of them."""
+    """What answers shows nearly every item, and the best of all mixtures less than half of them."""
     monkeypatch.setattr(ladder, "COVERAGE_KEPT", 0.65)
     choice = choose(
-        in_fashion(share=0.7, sharpness=30.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
+        in_fashion(share=0.5, sharpness=60.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
     )
     assert choice.name == "varied"
     assert choice.gate is not None

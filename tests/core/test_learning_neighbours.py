@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from llmrec_plugin.learning.neighbours import (
     fit_neighbours,
     item_knn,
     taken,
+    taken_together,
 )
 
 Fit = Callable[..., Neighbours]
@@ -174,6 +176,67 @@ def test_the_method_is_chosen_by_the_size_of_the_catalogue_and_named(
     fitted, method = fit_neighbours(interactions, settings=wanted, top=7)
     assert method == "item-knn"
     assert (fitted.weights == item_knn(interactions, shrink=3.0, top=7).weights).all()
+
+
+def unit_texts(items: int) -> np.ndarray:
+    rows = np.random.default_rng(items).random((items, 4)).astype(np.float32) - 0.3
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("strength", [100.0, 0.01])  # EASE: single precision, double precision
+@pytest.mark.parametrize("method", ["ease", "item-knn"])
+def test_texts_count_as_further_users(method: Literal["ease", "item-knn"], strength: float) -> None:
+    """Each dimension stands for nine users, or one whose events weigh the root of nine."""
+    interactions, texts = random_interactions(5), unit_texts(25)
+    wanted = NeighbourSettings(method=method, strength=strength, likeness=9.0)
+    fitted, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted, whitened=texts)
+    stacked = np.concatenate([interactions, 3 * texts.T]).astype(np.float64)
+    gram = stacked.T @ stacked
+    if method == "ease":
+        inverse = np.linalg.inv(gram + strength * np.eye(25))
+        expected = -inverse / np.diag(inverse)
+    else:
+        lengths = np.linalg.norm(stacked, axis=0)
+        expected = gram / (np.outer(lengths, lengths) + strength)
+    np.fill_diagonal(expected, 0)
+    assert dense(fitted) == pytest.approx(np.maximum(expected, 0), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ease", "item-knn"])
+def test_an_item_that_nobody_took_goes_with_what_is_like_it(method: Literal["ease", "item-knn"]) -> None:
+    interactions = checkerboard()
+    interactions[:, 4] = 0
+    texts = np.eye(10, dtype=np.float32)
+    texts[4] = texts[7]
+    wanted = NeighbourSettings(method=method, likeness=10.0)
+    fitted, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted, whitened=texts)
+    assert fitted.of(4)[0][0] == 7
+    assert 4 in dict(fitted.of(7))
+    without, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted)
+    assert without.of(4) == []
+
+
+@pytest.mark.parametrize("fit", [ease, item_knn])
+def test_items_without_text_and_users_have_no_neighbours(fit: Fit) -> None:
+    nothing = np.zeros((3, 4), np.float32)
+    fitted = fit(sparse.csr_array((2, 3), dtype=np.float32), features=nothing, top=4)
+    assert (fitted.indices == -1).all()
+
+
+def test_what_somebody_took_together_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    interactions, texts = random_interactions(6), unit_texts(25)
+    wanted = NeighbourSettings(likeness=30.0)
+    matrix = sparse.csr_array(interactions)
+    fitted, _ = fit_neighbours(matrix, settings=wanted, whitened=texts, top=12)
+    monkeypatch.setattr(neighbours, "BLOCK_NUMBERS", 60)
+    together = taken_together(matrix, fitted)
+    both = interactions.T @ interactions > 0
+    expected = [
+        [other >= 0 and bool(both[item, other]) for other in row] for item, row in enumerate(fitted.indices)
+    ]
+    assert together.tolist() == expected
+    assert together.any()
+    assert not together.all()
 
 
 def test_of_several_events_of_a_pair_the_one_that_says_most_counts() -> None:

@@ -15,6 +15,7 @@ from llmrec_plugin.learning.setups import Fitted, likeness, points
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, ModelVersion
 from llmrec_plugin.services import promotion, training
 from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.pages import next_page
 from llmrec_plugin.services.recommendations import recommend, similar
 from llmrec_plugin.services.vectors import vectors_of
@@ -76,7 +77,7 @@ def test_events_at_random_change_nothing() -> None:
     live(products, lambda family: int(draw.integers(len(FAMILIES))))
     version = training.fit("product", by="test")
     assert not version.report["gate"]["taken"]
-    assert training.collaborative(version).adaptation is None
+    assert learned_by(version).adaptation is None
 
 
 def test_few_events_are_not_measured() -> None:
@@ -86,16 +87,16 @@ def test_few_events_are_not_measured() -> None:
     version = training.fit("product", by="test")
     assert version.report["gate"] is None
     assert version.report["ladder"] == []
-    assert training.collaborative(version).adaptation is None
+    assert learned_by(version).adaptation is None
 
 
 def test_a_winner_stays_and_follows_the_events_until_it_is_beaten() -> None:
     products = shop()
     only_texts()
     live(products, next_family)
-    first = training.collaborative(training.fit("product", by="test")).adaptation
+    first = learned_by(training.fit("product", by="test")).adaptation
     again = training.fit("product", by="test")
-    second = training.collaborative(again).adaptation
+    second = learned_by(again).adaptation
     assert first is not None
     assert second is not None
     assert not again.report["gate"]["taken"]
@@ -112,14 +113,14 @@ def test_what_was_learned_with_another_encoder_is_left_alone() -> None:
     IndexVersion.objects.filter(pk=live_version.pk).update(encoder_id="another")
     # The vectors are still there; only the identity says that the head does not fit them.
     assert families_for(products, 2).count("wool") > 4
-    assert training.collaborative(ModelVersion.objects.latest("id")).adaptation is not None
+    assert learned_by(ModelVersion.objects.latest("id")).adaptation is not None
 
 
 def test_arrays_survive_storing() -> None:
     products = shop()
     only_texts()
     live(products, next_family)
-    adaptation = training.collaborative(training.fit("product", by="test")).adaptation
+    adaptation = learned_by(training.fit("product", by="test")).adaptation
     assert adaptation is not None
     again = Adaptation.from_arrays(adaptation.to_arrays())
     assert again is not None
@@ -139,7 +140,7 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
     live(products, next_family)
     Interaction.objects.filter(user_key__in=[f"u{user}" for user in range(0, USERS, 2)]).update(kind="view")
     training.fit("product", by="test")
-    learned = training.collaborative(ModelVersion.objects.latest("id"))
+    learned = learned_by(ModelVersion.objects.latest("id"))
     adaptation = learned.adaptation
     assert adaptation is not None
     assert adaptation.setup.weights is not None

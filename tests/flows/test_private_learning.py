@@ -15,6 +15,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.models import Interaction, ModelVersion
 from llmrec_plugin.services import privacy, private_learning, runs, training, tuning
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import also, recommend
 from llmrec_plugin.services.transfer import transfer
@@ -49,7 +50,7 @@ def test_a_rule_is_learned_through_faint_noise_and_no_pair_of_items_is_kept() ->
         assert version.report["gate"]["taken"]
         assert [step["name"] for step in version.report["ladder"]] == ["frozen", "head"]
         assert families_for(products, 2).count("glass") > 5
-        learned = training.collaborative(version)
+        learned = learned_by(version)
         assert set(learned.keys) == {str(product.pk) for product in products.values()}
         assert not any(learned.also(key) for key in learned.keys)
         key = learned.keys[0]
@@ -72,7 +73,7 @@ def test_what_most_take_is_known_through_noise() -> None:
         for n, at in enumerate(Interaction.objects.values_list("at", flat=True)[:400])
     )
     with private(epsilon=20.0):
-        learned = training.collaborative(training.fit("product", by="test"))
+        learned = learned_by(training.fit("product", by="test"))
     assert learned.popular[0][0] == str(liked.pk)
 
 

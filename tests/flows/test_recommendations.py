@@ -28,6 +28,7 @@ from llmrec_plugin.models import (
 )
 from llmrec_plugin.services import indexing, interactions, privacy, recommendations, training
 from llmrec_plugin.services.adaptation import Adaptation
+from llmrec_plugin.services.learned import learned_by, loaded
 from llmrec_plugin.services.pages import next_page
 from llmrec_plugin.services.placements import all_placements, get_placement
 from llmrec_plugin.types import ResultItem, ResultPage
@@ -85,6 +86,33 @@ def test_for_you_follows_other_people_and_names_the_cause(trained: Products) -> 
     assert "People who bought “steel garden hose” also bought this" in page.results[0].reasons
     assert_in_order(page)
     assert page.degraded == ()
+
+
+def test_what_nobody_took_together_is_told_as_alike_and_never_as_taken_by_others(trained: Products) -> None:
+    did("7", "purchase", [trained["steel garden hose"]])
+    hose = trained["steel garden hose"].pk
+    page = recommend(user_key="7", explain=True)
+    found = item(page, "wooden garden hose")  # nobody ever bought it
+    assert found.contributions[f"alike:{hose}"] > 0
+    assert f"also:{hose}" not in found.contributions
+    assert item(page, "steel lawn mower").contributions[f"also:{hose}"] > 0
+    told = {reason for found in page.results for reason in found.reasons}
+    assert "People who bought “steel garden hose” also bought this" in item(page, "steel lawn mower").reasons
+    assert not any(reason.startswith("People who") for reason in found.reasons)
+    assert "Similar to “steel garden hose”" in told
+    assert_in_order(page)
+
+
+@pytest.mark.parametrize("placement", ["also", "basket"])
+def test_lists_of_what_others_took_begin_with_that_and_no_likeness_counts_as_it(
+    trained: Products, placement: str
+) -> None:
+    hose = trained["steel garden hose"].pk
+    about: dict[str, Any] = {"item": str(hose)} if placement == "also" else {"basket": [hose]}
+    page = recommend(placement, **about)
+    taken = [found.title for found in page.results if f"also:{hose}" in found.contributions]
+    assert taken == titles(page)[: len(taken)] == ["steel lawn mower", "steel flower pot"]
+    assert not any(name.startswith("alike:") for found in page.results for name in found.contributions)
 
 
 def test_given_items_are_put_in_the_order_of_for_you_and_none_is_added_or_left_out(trained: Products) -> None:
@@ -153,7 +181,8 @@ def test_the_stated_cause_is_a_cause(trained: Products) -> None:
     """Without the event that a reason names, less speaks for the item it is given for."""
 
     def personal(found: ResultItem) -> float:
-        return sum(v for name, v in found.contributions.items() if name.startswith(("taste", "also:")))
+        codes = ("taste", "also:", "alike:")
+        return sum(value for name, value in found.contributions.items() if name.startswith(codes))
 
     hose, lamp, pot = (trained[f"steel {name}"] for name in ("garden hose", "desk lamp", "flower pot"))
     did("7", "purchase", [lamp, pot, hose])
@@ -350,7 +379,8 @@ def test_the_last_item_turned_to_is_the_anchor_and_named(trained: Products) -> N
     did("7", "view", [trained["steel desk lamp"]], at=timezone.now() - timedelta(days=2))
     did("7", "view", [trained["steel garden hose"]])
     page = recommend("because-you-viewed", user_key="7")
-    assert set(titles(page)[:2]) == {"wooden garden hose", "steel lawn mower"}
+    # what is like it, and what people took along, often and once
+    assert set(titles(page)[:3]) == {"wooden garden hose", "steel lawn mower", "steel flower pot"}
     assert item(page, "wooden garden hose").reasons == ("Because you viewed “steel garden hose”",)
     assert "steel garden hose" not in titles(page)
     assert_in_order(page)
@@ -413,9 +443,9 @@ def test_what_is_popular_by_the_latest_events_alone_is_not_told_as_lasting_fame(
     told = {reason for found in recommend(size=4).results for reason in found.reasons}
     assert "Popular with everybody" in told
     version = ModelVersion.objects.get()
-    learned = training.collaborative(version)
+    learned = learned_by(version)
     lately = Adaptation(encoder_id="another", setup=Setup(popularity="latest"), head=None)
-    training._loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
+    loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
     told = {reason for found in recommend(size=4).results for reason in found.reasons}
     assert "Popular lately" in told
     assert "Popular with everybody" not in told
@@ -606,6 +636,6 @@ def test_a_visitors_taste_goes_with_him_through_login(shop: Products) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_learned_arrays_left_over() -> Iterator[None]:
-    training._loaded.clear()
+    loaded.clear()
     yield
-    training._loaded.clear()
+    loaded.clear()

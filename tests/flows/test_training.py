@@ -10,8 +10,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.exceptions import NotBuilt
-from llmrec_plugin.models import Deployment, Interaction, ModelArtefact, ModelVersion
+from llmrec_plugin.models import Deployment, Embedding, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.services import privacy, training
+from llmrec_plugin.services.learned import learned_by, loaded
 from llmrec_plugin.services.live import live_pair
 from tests.flows.serving import did, open_shop, stock
 from tests.hostapp.models import Product
@@ -31,7 +32,7 @@ def test_what_is_bought_together_becomes_neighbours() -> None:
     products = open_shop()
     couples(products)
     version = training.fit("product", by="test")
-    learned = training.collaborative(version)
+    learned = learned_by(version)
     hose, mower = str(products["steel garden hose"].pk), str(products["steel lawn mower"].pk)
     assert learned.also(hose)[0][0] == mower
     assert str(products["steel desk lamp"].pk) not in dict(learned.also(hose))
@@ -42,6 +43,38 @@ def test_what_is_bought_together_becomes_neighbours() -> None:
     assert version.report["items"] == 5
     assert version.report["method"] == "ease"
     assert version.report["seconds"] >= 0
+
+
+def test_an_item_that_nobody_took_goes_with_what_is_like_it() -> None:
+    products = open_shop()
+    couples(products)
+    learned = learned_by(training.fit("product"))
+    hose, wooden = str(products["steel garden hose"].pk), str(products["wooden garden hose"].pk)
+    assert wooden in dict(learned.goes_with(hose))
+    assert learned.goes_with(wooden)[0][0] == hose
+    assert wooden in learned.alike(hose)
+    assert wooden not in dict(learned.also(hose))
+    assert dict(learned.also(hose)).items() <= dict(learned.goes_with(hose)).items()
+    # it is no more popular, and no less new, for that
+    assert wooden not in learned.keys
+    assert wooden not in dict(learned.popular)
+    assert learned.popularity_of([wooden]) == {}
+    assert learned.goes_with("not there yet") == []
+    assert learned.alike("not there yet") == frozenset()
+
+
+@pytest.mark.parametrize("vectors", ["all the same", "none"])
+def test_without_vectors_that_tell_items_apart_only_company_counts(vectors: str) -> None:
+    products = open_shop()
+    couples(products)
+    if vectors == "none":
+        Embedding.objects.all().delete()
+    else:
+        Embedding.objects.update(vector=Embedding.objects.values_list("vector", flat=True)[0])
+    learned = learned_by(training.fit("product"))
+    hose, mower = str(products["steel garden hose"].pk), str(products["steel lawn mower"].pk)
+    assert learned.goes_with(hose)[0][0] == mower
+    assert learned.others == ()
 
 
 def test_the_model_goes_live_with_the_live_index() -> None:
@@ -59,11 +92,11 @@ def test_a_model_is_read_once_per_process(django_assert_num_queries: DjangoAsser
     products = open_shop()
     couples(products)
     version = training.fit("product")
-    training._loaded.clear()
+    loaded.clear()
     with django_assert_num_queries(1):
-        first = training.collaborative(version)
+        first = learned_by(version)
     with django_assert_num_queries(0):
-        assert training.collaborative(version) is first
+        assert learned_by(version) is first
 
 
 def test_learning_the_same_twice_stores_the_arrays_once() -> None:
@@ -78,11 +111,14 @@ def test_arrays_survive_storing() -> None:
     products = open_shop()
     couples(products)
     version = training.fit("product")
-    training._loaded.clear()
-    learned = training.collaborative(version)
+    loaded.clear()
+    learned = learned_by(version)
     assert learned.neighbours.indices.dtype == np.int32
     assert learned.neighbours.weights.dtype == np.float32
-    assert learned.neighbours.indices.shape == (5, 50)
+    assert learned.neighbours.indices.shape == learned.together.shape == (30, 50)
+    assert learned.together.any()
+    assert len(learned.keys) == 5
+    assert len(learned.others) == 25
     assert learned.popularity_of([*learned.keys, "unknown"]).keys() == set(learned.keys)
     assert max(learned.prior) == pytest.approx(1.0)
 
@@ -92,7 +128,7 @@ def test_a_few_events_teach_popularity_only() -> None:
     did("1", "purchase", [products["steel garden hose"], products["steel lawn mower"]])
     did("2", "purchase", [products["steel garden hose"]])
     version = training.fit("product")
-    learned = training.collaborative(version)
+    learned = learned_by(version)
     assert version.report["method"] == "popularity"
     assert learned.popular[0][0] == str(products["steel garden hose"].pk)
     assert learned.also(learned.popular[0][0]) == []
@@ -101,10 +137,10 @@ def test_a_few_events_teach_popularity_only() -> None:
 def test_no_event_at_all_is_no_error() -> None:
     open_shop(copies=1)
     version = training.fit("product")
-    learned = training.collaborative(version)
+    learned = learned_by(version)
     assert (version.report["events"], learned.keys, learned.popular) == (0, (), ())
     assert version.events_until is None
-    assert training.collaborative(None).also("1") == []
+    assert learned_by(None).also("1") == []
 
 
 def test_without_a_live_index_nothing_is_learned() -> None:
@@ -127,7 +163,7 @@ def test_only_consented_events_in_favour_of_visible_items_count() -> None:
     Interaction.objects.create(
         user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=1.0, at=timezone.now()
     )
-    learned = training.collaborative(training.fit("product"))
+    learned = learned_by(training.fit("product"))
     assert learned.keys == (str(hose.pk),)
 
 
@@ -137,7 +173,7 @@ def test_a_good_rating_counts() -> None:
     Interaction.objects.create(
         user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=5.0, at=timezone.now()
     )
-    assert training.collaborative(training.fit("product")).keys == (str(pot.pk),)
+    assert learned_by(training.fit("product")).keys == (str(pot.pk),)
 
 
 def test_only_events_up_to_now_count() -> None:
@@ -145,7 +181,7 @@ def test_only_events_up_to_now_count() -> None:
     did("1", "view", [products["steel garden hose"]], at=timezone.now() - timedelta(days=2))
     did("1", "view", [products["steel lawn mower"]])
     version = training.fit("product", now=timezone.now() - timedelta(days=1))
-    assert training.collaborative(version).keys == (str(products["steel garden hose"].pk),)
+    assert learned_by(version).keys == (str(products["steel garden hose"].pk),)
     assert version.events_until == Interaction.objects.order_by("at")[0].at
 
 

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
-from llmrec_plugin.services import drift, interactions, runs, training, tuning_data
+from llmrec_plugin.services import drift, interactions, runs, tuning_data
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import live_pair
 from llmrec_plugin.services.recommendations import recommend
 from tests.flows.serving import did, open_shop
@@ -47,7 +48,7 @@ def trained() -> ModelVersion:
     assert live_pair("product").model_version == version
     assert recommend("for-you", document="product", user_key="somebody new").results
     drift.measure("product")
-    learned = training.collaborative(version)
+    learned = learned_by(version)
     assert np.isfinite(learned.prior).all()
     assert np.isfinite(learned.neighbours.weights).all()
     return version
@@ -57,7 +58,7 @@ def test_everybody_takes_the_same_item() -> None:
     hose = open_shop()["steel garden hose"]
     rows([hose], users=400)
     version = trained()
-    assert training.collaborative(version).keys == (str(hose.pk),)
+    assert learned_by(version).keys == (str(hose.pk),)
     assert version.report["gate"] is None or not version.report["gate"]["taken"]
 
 
@@ -73,7 +74,7 @@ def test_users_with_one_event_each() -> None:
         did(f"u{user}", "view", [products[user % 30]], at=start + timedelta(minutes=user))
     version = trained()
     assert version.report["users"] == 300
-    assert training.collaborative(version).also(str(products[0].pk)) == []
+    assert learned_by(version).also(str(products[0].pk)) == []
 
 
 def test_items_that_are_gone_since_are_left_out() -> None:
@@ -83,7 +84,7 @@ def test_items_that_are_gone_since_are_left_out() -> None:
     Product.objects.filter(pk__in=gone).delete()
     rows(products[6:8], users=1, object_id="no such key")
     version = trained()
-    assert set(training.collaborative(version).keys) == {str(one.pk) for one in products[3:6]}
+    assert set(learned_by(version).keys) == {str(one.pk) for one in products[3:6]}
     Product.objects.filter(pk=products[4].pk).delete()  # and what the live model knows may go, too
     page = recommend("for-you", document="product", user_key="somebody new", size=30)
     assert str(products[4].pk) not in {item.id for item in page.results}
@@ -103,7 +104,7 @@ def test_events_of_the_future_wait_for_their_time() -> None:
     rows(products[:2], users=10)
     rows(products[2:4], users=10, at=timezone.now() + timedelta(days=400))
     version = trained()
-    assert set(training.collaborative(version).keys) == {str(one.pk) for one in products[:2]}
+    assert set(learned_by(version).keys) == {str(one.pk) for one in products[:2]}
     assert version.events_until is not None
     assert version.events_until < timezone.now()
 
@@ -113,7 +114,7 @@ def test_an_event_that_came_often_counts_its_user_once() -> None:
     rows([products[0]], users=9)
     for _ in range(50):
         rows([products[1]], users=3)
-    popular = training.collaborative(trained()).popular
+    popular = learned_by(trained()).popular
     assert popular[0][0] == str(products[0].pk)
 
 
@@ -151,5 +152,5 @@ def test_texts_that_were_never_encoded_leave_the_rest_of_the_model() -> None:
     rows(products[:8], users=60)
     Embedding.objects.all().delete()
     version = trained()
-    assert training.collaborative(version).popular
+    assert learned_by(version).popular
     assert version.report.get("gate") is None

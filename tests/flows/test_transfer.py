@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, NotFound
 from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
 from llmrec_plugin.services import leases, privacy, source_models, training, transfer
+from llmrec_plugin.services.learned import learned_by
 from llmrec_plugin.services.live import live_pair
 from tests.flows.test_adaptation import families_for, live, next_family, only_texts, shop
 from tests.hostapp.models import Product
@@ -47,7 +48,7 @@ def start_anew() -> None:
     """The same catalogue, without any event and with nothing learned."""
     Interaction.objects.all().delete()
     training.fit("product", by="test")
-    assert training.collaborative(live_pair("product").model_version).adaptation is None
+    assert learned_by(live_pair("product").model_version).adaptation is None
 
 
 def run(*arguments: str) -> dict[str, dict[str, object]]:
