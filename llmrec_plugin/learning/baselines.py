@@ -19,7 +19,14 @@ from llmrec_plugin.evaluation.comparison import PRIMARY, mean
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, histories, rank_cases
 from llmrec_plugin.learning.head import collect, fit_head
-from llmrec_plugin.learning.neighbours import ease, item_knn, taken
+from llmrec_plugin.learning.neighbours import (
+    Neighbours,
+    NeighbourSettings,
+    ease,
+    fit_neighbours,
+    item_knn,
+    taken,
+)
 from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, constant
 from llmrec_plugin.learning.setups import SEED, likeness, recent
 from llmrec_plugin.learning.tfidf import WordLikeness
@@ -154,6 +161,21 @@ def _text_head(events: Events, catalogue: Catalogue) -> Callable[[Settings], Sco
     return ranking
 
 
+def _text_ease(events: Events, catalogue: Catalogue) -> Callable[[Settings], Scores]:
+    matrix = taken(events.users, events.items, catalogue=len(catalogue))
+    whitened = fit_whitening(catalogue.vectors).apply(catalogue.vectors)
+
+    @lru_cache(maxsize=1)
+    def neighbours(regularisation: float, likeness: float) -> Neighbours:
+        settings = NeighbourSettings(strength=regularisation, likeness=likeness)
+        return fit_neighbours(matrix, settings=settings, whitened=whitened, top=NEIGHBOURS)[0]
+
+    def ranking(settings: Settings) -> Scores:
+        return Collaborative(neighbours(settings["regularisation"], settings["likeness"]), settings["gamma"])
+
+    return ranking
+
+
 METHODS: Mapping[str, Method] = {
     "popularity": Method(learn=_popularity),
     "recent popularity": Method(learn=_recent_popularity, grid=_grid(share=(0.1, 0.01, 0.03, 0.2))),
@@ -164,6 +186,9 @@ METHODS: Mapping[str, Method] = {
     "text-head": Method(
         learn=_text_head,
         grid=_grid(gamma=(1.0, 0.8, 0.6), mix=(1.0, 0.3, 3.0, 30.0), ridge=(1e-2, 1e-4, 1e-3, 1e-1)),
+    ),
+    "text-ease": Method(
+        learn=_text_ease, grid=_grid(regularisation=(100.0, 500.0), likeness=(10.0, 100.0), gamma=GAMMAS)
     ),
 }
 """By name; the better of two equal settings is the one that stands first."""

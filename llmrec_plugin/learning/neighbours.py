@@ -126,10 +126,11 @@ def fit_neighbours(
 ) -> tuple[Neighbours, Method]:
     """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which.
 
-    `whitened`: shape (items, d), unit rows or zero ones for texts that are not known; needed for `likeness`.
+    `whitened`: shape (items, d), unit rows or zero ones for texts that are not known; needed for `likeness`,
+    which counts nothing where `texts_fit` says no.
     """
     features = None
-    if whitened is not None and settings.likeness > 0:
+    if whitened is not None and settings.likeness > 0 and texts_fit(len(whitened)):
         features = np.float32(math.sqrt(settings.likeness)) * whitened
     if settings.method == "item-knn":
         return item_knn(user_item, features=features, shrink=settings.strength, top=top), "item-knn"
@@ -141,6 +142,11 @@ def fit_neighbours(
 def ease_fits(items: int) -> bool:
     """Whether so many are few enough for EASE."""
     return items <= MOST_ITEMS_FOR_EASE
+
+
+def texts_fit(items: int) -> bool:
+    """Whether so many are few enough for the likeness of all pairs of texts."""
+    return items <= MOST_ITEMS_FOR_LIKENESS
 
 
 def ease(

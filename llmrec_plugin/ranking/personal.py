@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmrec_plugin.exceptions import InvalidVector
@@ -36,18 +36,19 @@ def rank_for_user(
     also: Mapping[str, Mapping[str, float]],
     prior: Mapping[str, float],
     weights: PersonalWeights,
+    alike: Mapping[str, Collection[str]] | None = None,
     named: int | None = NAMED_PARTS,
 ) -> list[RankedItem]:
     """The candidates, best first.
 
     `also` maps a candidate to the past items that lead to it and how strongly. Without a profile
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
-    also:<past item>, popularity. `named` as of `Taste`.
+    also:<past item>, alike:<past item>, popularity. `alike` as of `Also`, `named` as of `Taste`.
     """
     keys = list(dict.fromkeys(candidates))
     known = {key: prior[key] for key in keys if key in prior}
     span = 1.0 if weights.learned else None
-    sources: list[AdditiveStage] = [Also(also, weights.also, span), _prior(known, weights)]
+    sources: list[AdditiveStage] = [Also(also, weights.also, span, alike or {}), _prior(known, weights)]
     if profile is not None:
         sources.insert(0, Taste(profile, vectors, weights.taste, span, named))
     given = [source.contributions(keys) for source in sources]

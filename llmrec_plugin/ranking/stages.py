@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -91,7 +91,8 @@ class Taste(AdditiveStage):
 
 @dataclass(frozen=True, eq=False)
 class Also(AdditiveStage):
-    """Adds what people who took the user's items took as well, one `also:<past item>` per cause.
+    """Adds what people who took the user's items took as well, one `also:<past item>` per cause; of what goes
+    with a past item though nobody took both, `alike:<past item>`.
 
     Best and worst candidate lie `weight` apart, where a pair that nobody took together counts 0; with a
     `span` given, this much strength counts `weight`, whatever the candidates.
@@ -101,6 +102,8 @@ class Also(AdditiveStage):
     """candidate -> past item -> how strongly the one leads to the other; negative: away from it."""
     weight: float
     span: float | None = None
+    alike: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """past item -> candidates that nobody took together with it"""
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
         causes = [self.also.get(key, {}) for key in keys]
@@ -111,7 +114,13 @@ class Also(AdditiveStage):
         factor = self.weight / span if span > 0 else 0.0
         if factor == 0:
             return [{} for _ in keys]
-        return [{f"also:{key}": value * factor for key, value in cause.items()} for cause in causes]
+        return [
+            {f"{self._code(key, past)}:{past}": value * factor for past, value in cause.items()}
+            for key, cause in zip(keys, causes, strict=True)
+        ]
+
+    def _code(self, key: str, past: str) -> str:
+        return "alike" if key in self.alike.get(past, ()) else "also"
 
 
 @dataclass(frozen=True, eq=False)

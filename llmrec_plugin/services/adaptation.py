@@ -22,9 +22,9 @@ from llmrec_plugin.learning.head import Head
 from llmrec_plugin.learning.ladder import Choice, Step, climb
 from llmrec_plugin.learning.neighbours import (
     MOST_ITEMS_FOR_EASE,
-    MOST_ITEMS_FOR_LIKENESS,
     NeighbourSettings,
     ease_fits,
+    texts_fit,
 )
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.learning.scoring import Shares, Weights
@@ -177,7 +177,7 @@ def whitened_rows(
     """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
     and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
     or vectors tell nothing."""
-    if settings.likeness <= 0 or len(keys) > MOST_ITEMS_FOR_LIKENESS:
+    if settings.likeness <= 0 or not texts_fit(len(keys)):
         return (), None
     room = MOST_ITEMS_FOR_EASE if ease_fits(len(keys)) else MOST_ITEMS
     others = others_embedded(version, keys, most=max(0, room - len(keys)))

@@ -205,11 +205,13 @@ def _ranked_for_user(
     vectors = scene.vectors(candidates)
     prior = scene.learned.popularity_of(candidates) or {item.key: item.score for item in popular}
     weights = weighing.weights_of(scene.adaptation, scene.learned, scene.configuration)
+    sources = {source for causes in also.values() for source in causes}
     ranked = rank_for_user(
         candidates,
         profile=profile,
         vectors=vectors,
         also=also,
+        alike={source: scene.learned.alike(source) for source in sources},
         prior=prior,
         weights=weights,
         named=None if scene.explain else NAMED_PARTS,
@@ -217,23 +219,8 @@ def _ranked_for_user(
     pointwise = weighing.pointwise_of(
         scene.adaptation, ranked, profile=profile, vectors=vectors, prior=prior, weights=weights
     )
-    named = [item if item.key in prior else _without_events(item) for item in _told_apart(scene, ranked)]
+    named = [item if item.key in prior else _without_events(item) for item in ranked]
     return Diversity(vectors, scene.diversity, DIVERSIFIED_PLACES)(named), pointwise
-
-
-def _told_apart(scene: Scene, items: Sequence[RankedItem]) -> list[RankedItem]:
-    """What nobody took together is no company: it goes with a past item since it is alike."""
-    sources = {name.partition(":")[2] for item in items for name in item.contributions if name[:5] == "also:"}
-    alike = {source: scene.learned.alike(source) for source in sources}
-    return [
-        item._replace(
-            contributions={
-                f"alike:{name[5:]}" if name[:5] == "also:" and item.key in alike[name[5:]] else name: value
-                for name, value in item.contributions.items()
-            }
-        )
-        for item in items
-    ]
 
 
 def _without_events(item: RankedItem) -> RankedItem:

@@ -42,7 +42,7 @@ def hits(name: str) -> float:
     return float((rank_cases(found, cases.test).ranks <= 5).mean())
 
 
-@pytest.mark.parametrize("name", ["item-knn", "ease", "tf-idf", "text-frozen", "text-head"])
+@pytest.mark.parametrize("name", ["item-knn", "ease", "tf-idf", "text-frozen", "text-head", "text-ease"])
 def test_a_method_that_sees_the_families_finds_what_is_left_of_them(name: str) -> None:
     assert hits(name) > 0.9
 

@@ -216,6 +216,16 @@ def test_an_item_that_nobody_took_goes_with_what_is_like_it(method: Literal["eas
     assert without.of(4) == []
 
 
+def test_of_too_many_items_only_company_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, texts = sparse.csr_array(random_interactions(5)), unit_texts(25)
+    wanted = NeighbourSettings(likeness=9.0)
+    alike, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
+    monkeypatch.setattr(neighbours, "MOST_ITEMS_FOR_LIKENESS", 24)
+    company, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
+    assert (company.weights == ease(matrix).weights).all()
+    assert not (company.indices == alike.indices).all()
+
+
 @pytest.mark.parametrize("fit", [ease, item_knn])
 def test_items_without_text_and_users_have_no_neighbours(fit: Fit) -> None:
     nothing = np.zeros((3, 4), np.float32)

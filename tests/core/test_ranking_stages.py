@@ -171,6 +171,15 @@ def test_also_gives_the_best_candidate_its_weight_and_names_each_cause() -> None
     assert third.contributions == {"text": 0.0}
 
 
+def test_what_nobody_took_together_counts_the_same_and_is_called_alike() -> None:
+    causes = {"a": {"p": 3.0, "q": 1.0}, "b": {"q": 2.0}}
+    plain = Also(causes, 0.6)([item("a", 0.0), item("b", 0.0)])
+    told = Also(causes, 0.6, alike={"q": {"a"}})([item("a", 0.0), item("b", 0.0)])
+    assert [one.score for one in told] == [one.score for one in plain]
+    assert told[0].contributions == pytest.approx({"text": 0.0, "also:p": 0.45, "alike:q": 0.15})
+    assert told[1].contributions == plain[1].contributions
+
+
 def test_also_holds_back_what_follows_from_a_dismissed_item() -> None:
     ranked = Also({"a": {"p": 1.0}, "b": {"gone": -1.0}}, 1.0)([item("a", 0.0), item("b", 0.0)])
     assert [entry.score for entry in ranked] == [0.5, -0.5]

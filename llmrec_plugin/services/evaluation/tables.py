@@ -17,6 +17,7 @@ METHODS = {
     "tf-idf": gettext_lazy("likeness by words (TF-IDF)"),
     "text-frozen": gettext_lazy("likeness by the encoder"),
     "text-head": gettext_lazy("likeness by the encoder, turned by the events"),
+    "text-ease": gettext_lazy("what goes together, or is alike"),
     "served": gettext_lazy("what is served"),
     "bm25s": gettext_lazy("words (another BM25)"),
     "bm25": gettext_lazy("words (BM25)"),
