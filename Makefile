@@ -122,8 +122,8 @@ package: $(VENV)/.development ## Build the wheel and import it in an environment
 bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder of the data sets
 	$(BIN)/python -m benchmarks --data $(DATA)
 
-check: lint types django docs-check package ## All that CI runs
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-core test-postgresql
+check: setup ## All that CI runs
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types django docs-check package test-core test-postgresql
 	@$(MAKE) --no-print-directory test
 
 clean: ## Remove the demo's database and indexes

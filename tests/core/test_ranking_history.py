@@ -61,7 +61,9 @@ def ranked(
 
 def personal(item: RankedItem) -> float:
     return sum(
-        v for name, v in item.contributions.items() if name.partition(":")[0] in ("taste", "also", "next")
+        v
+        for name, v in item.contributions.items()
+        if name.partition(":")[0] in ("taste", "also", "alike", "next")
     )
 
 

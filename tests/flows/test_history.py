@@ -38,7 +38,7 @@ def shop() -> Products:
 
 
 def personal(item: ResultItem) -> float:
-    codes = ("taste", "also", "next")
+    codes = ("taste", "also", "alike", "next")
     return sum(value for name, value in item.contributions.items() if name.partition(":")[0] in codes)
 
 
