@@ -403,11 +403,14 @@ def test_without_a_past_it_is_the_list_of_a_new_user(trained: Products) -> None:
 
 def test_trending_counts_new_events_more_and_each_user_once_a_day(shop: Products) -> None:
     now = timezone.now()
+    noon = (now - timedelta(days=1)).replace(
+        hour=12
+    )  # what the one visitor does must not reach into a second day
     for user in range(6):
         did(f"u{user}", "purchase", [shop["steel flower pot"]], at=now - timedelta(days=20))
     for user in range(3):
-        did(f"u{user}", "purchase", [shop["steel ink bottle"]], at=now - timedelta(hours=2))
-    did("spammer", "purchase", [shop["steel milk frother"]] * 40, at=now - timedelta(hours=2))
+        did(f"u{user}", "purchase", [shop["steel ink bottle"]], at=noon)
+    did("spammer", "purchase", [shop["steel milk frother"]] * 40, at=noon)
     page = recommend("trending", size=30)
     assert titles(page)[0] == "steel ink bottle"
     assert page.results[0].reasons == ("Popular this week",)
