@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -30,7 +30,7 @@ from llmrec_plugin.learning.neighbours import (
 from llmrec_plugin.learning.scoring import Collaborative, Histories, Linear, constant
 from llmrec_plugin.learning.setups import SEED, likeness, recent
 from llmrec_plugin.learning.tfidf import WordLikeness
-from llmrec_plugin.learning.whitening import fit_whitening
+from llmrec_plugin.learning.whitening import Whitening, fit_whitening
 from llmrec_plugin.types import Matrix, Progress
 
 Scores: TypeAlias = Callable[[Histories], Matrix]
@@ -51,6 +51,15 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        return fit_whitening(self.vectors)
+
+    @cached_property
+    def whitened(self) -> Matrix:
+        """Shape as of `vectors`."""
+        return self.whitening.apply(self.vectors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +155,16 @@ def _text_frozen(events: Events, catalogue: Catalogue) -> Callable[[Settings], S
 
 
 def _text_head(events: Events, catalogue: Catalogue) -> Callable[[Settings], Scores]:
-    whitening = fit_whitening(catalogue.vectors)
-    whitened = whitening.apply(catalogue.vectors)
     known = histories(events)
     sums = lru_cache(maxsize=1)(
-        lambda gamma: collect(known, whitened, gamma=gamma, rng=np.random.default_rng(SEED))
+        lambda gamma: collect(known, catalogue.whitened, gamma=gamma, rng=np.random.default_rng(SEED))
     )
 
     def ranking(settings: Settings) -> Scores:
         gamma = settings["gamma"]
-        head = fit_head(sums(gamma), whitening, gamma=gamma, ridge=settings["ridge"], mix=settings["mix"])
+        head = fit_head(
+            sums(gamma), catalogue.whitening, gamma=gamma, ridge=settings["ridge"], mix=settings["mix"]
+        )
         return likeness(head, catalogue.vectors, gamma=gamma)
 
     return ranking
@@ -163,12 +172,11 @@ def _text_head(events: Events, catalogue: Catalogue) -> Callable[[Settings], Sco
 
 def _text_ease(events: Events, catalogue: Catalogue) -> Callable[[Settings], Scores]:
     matrix = taken(events.users, events.items, catalogue=len(catalogue))
-    whitened = fit_whitening(catalogue.vectors).apply(catalogue.vectors)
 
     @lru_cache(maxsize=1)
     def neighbours(regularisation: float, likeness: float) -> Neighbours:
         settings = NeighbourSettings(strength=regularisation, likeness=likeness)
-        return fit_neighbours(matrix, settings=settings, whitened=whitened, top=NEIGHBOURS)[0]
+        return fit_neighbours(matrix, settings=settings, whitened=catalogue.whitened, top=NEIGHBOURS)[0]
 
     def ranking(settings: Settings) -> Scores:
         return Collaborative(neighbours(settings["regularisation"], settings["likeness"]), settings["gamma"])

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext_lazy
 
 from llmrec_plugin.learning.pointwise import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
+from llmrec_plugin.ranking.history import PERSONAL
 from llmrec_plugin.types import RankedItem
 
 TITLE_LENGTH = 60
@@ -56,8 +57,6 @@ _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
 _NEXT = _("Follows on from “%(title)s”")
 _INTERESTS = _("Matches your interests")
-_NAMING = ("taste", "also", "alike", "next")
-"""Codes whose sentences name the item that the cause goes back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +186,7 @@ def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
 
 def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
     """Keys of the items whose titles the sentences name."""
-    keys = {reason.source for reason in reasons if reason.source is not None and reason.code in _NAMING}
+    keys = {reason.source for reason in reasons if reason.source is not None and reason.code in PERSONAL}
     if context.anchor and any(reason.code == "vector" for reason in reasons):
         keys.add(context.anchor)
     return keys
@@ -212,7 +211,7 @@ def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> st
     if reason.code == "trending" and reason.source is not None:
         kind, count = context.times[reason.source]
         return str(_TIMES[kind] % {"count": count})
-    if reason.code in _NAMING:
+    if reason.code in PERSONAL:
         return _about_source(reason, context, titles)
     if reason.code == "popularity" and context.lately:
         return str(_PLAIN["earlier"])

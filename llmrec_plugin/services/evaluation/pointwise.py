@@ -13,7 +13,6 @@ from llmrec_plugin.learning.baselines import Catalogue, Fitted
 from llmrec_plugin.learning.logistic import fit_linear, fit_logistic
 from llmrec_plugin.learning.ratings import COLUMNS, FEATURES, LIKED, Ratings, rating_features
 from llmrec_plugin.learning.sampled import sampled_measures
-from llmrec_plugin.learning.whitening import fit_whitening
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services import privacy
 from llmrec_plugin.types import Progress
@@ -44,8 +43,7 @@ def measure_ratings(
     events = Events(ratings.users, ratings.items, ratings.times)
     stop = temporal_split(events, valid=valid, test=test).test.start
     cuts = sorted({_after_ties(ratings, round(stop * share)) for share in STAGES} | {stop})
-    whitened = fit_whitening(catalogue.vectors).apply(catalogue.vectors)
-    features = rating_features(ratings, catalogue.vectors, whitened, cuts, progress=progress)
+    features = rating_features(ratings, catalogue.vectors, catalogue.whitened, cuts, progress=progress)
     values, known = ratings.values[cuts[0] :], stop - cuts[0]
     liked = values >= LIKED
     alike = len(np.unique(liked[known:])) < 2
