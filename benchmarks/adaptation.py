@@ -25,13 +25,13 @@ from llmrec_plugin.evaluation.protocol import (
     rank_cases,
     temporal_cases,
 )
-from llmrec_plugin.learning.baselines import BASELINES, METHODS, Catalogue
-from llmrec_plugin.learning.baselines import fit as fit_baseline
-from llmrec_plugin.learning.ladder import Choice, climb
-from llmrec_plugin.learning.pointwise import Pointwise, fit_pointwise, pairs
-from llmrec_plugin.learning.scoring import Shares
-from llmrec_plugin.learning.setups import Fitted, Setup, fit_setup, points, recent
-from llmrec_plugin.learning.tfidf import tfidf
+from llmrec_plugin.learning.prediction.calibration import Pointwise, fit_pointwise, pairs
+from llmrec_plugin.learning.scorers.catalogue_scores import Shares
+from llmrec_plugin.learning.scorers.tfidf import tfidf
+from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catalogue
+from llmrec_plugin.learning.selection.baselines import fit as fit_baseline
+from llmrec_plugin.learning.selection.model_config import Fitted, Setup, fit_setup, points, recent
+from llmrec_plugin.learning.selection.stepwise import Choice, climb
 from llmrec_plugin.types import Matrix
 
 CONFIGURED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))

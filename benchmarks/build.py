@@ -17,12 +17,13 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     items = data.catalogue(folder, ITEMS)
     from llmrec_plugin.documents import registry
     from llmrec_plugin.encoders.base import load_encoder
-    from llmrec_plugin.services import build, indexing
+    from llmrec_plugin.services import indexing
+    from llmrec_plugin.services.indexing import index_build
 
     document = registry.get("item")
     model = load_encoder(document.encoder_spec())
     model.encode_document([title for _, title, _ in items[:256]])
-    build.build("item")  # an empty index, so that only items are timed below
+    index_build.build("item")  # an empty index, so that only items are timed below
 
     built_seconds = bare_seconds = 0.0
     step = ITEMS // 6

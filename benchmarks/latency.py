@@ -34,8 +34,9 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     from llmrec_plugin.backends import get_backend
     from llmrec_plugin.documents import registry
     from llmrec_plugin.models import Impression
-    from llmrec_plugin.services.build import build
-    from llmrec_plugin.services.live import encoder_of, live_pair
+    from llmrec_plugin.services.deployment.live import live_pair
+    from llmrec_plugin.services.indexing.index_build import build
+    from llmrec_plugin.services.inference.encoders import encoder_of
     from llmrec_plugin.services.search import search
     from llmrec_plugin.types import EngineQuery, SearchRequest, TextQuery
 

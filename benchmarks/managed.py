@@ -53,7 +53,7 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
 
 
 def _index() -> str:
-    from llmrec_plugin.services.live import live_pair
+    from llmrec_plugin.services.deployment.live import live_pair
 
     return live_pair("item").index_version.name
 
@@ -62,13 +62,13 @@ def _reindex(items: Rows, client: Elasticsearch) -> dict[str, float]:
     """In turns on parts of the catalogue, so that a slow phase of the machine hits both."""
     from llmrec_plugin.documents import registry
     from llmrec_plugin.encoders.base import load_encoder
-    from llmrec_plugin.services import build, indexing
+    from llmrec_plugin.services import indexing
 
     document = registry.get("item")
     model = load_encoder(document.encoder_spec())
     model.encode_document([title for _, title, _ in items[:256]])
     bare.create(client, model.dimensions)
-    build.build("item")  # an empty index, so that only items are timed below
+    indexing.build("item")  # an empty index, so that only items are timed below
     seconds = {"service": 0.0, "bare": 0.0}
     cpu = {"service": 0.0, "bare": 0.0}
     compared = items[:COMPARED]
@@ -107,7 +107,8 @@ def _endpoint(queries: Sequence[str], client: Elasticsearch) -> dict[str, float]
     from django.test import Client
 
     from llmrec_plugin.documents import registry
-    from llmrec_plugin.services.live import encoder_of, live_pair
+    from llmrec_plugin.services.deployment.live import live_pair
+    from llmrec_plugin.services.inference.encoders import encoder_of
 
     encoder = encoder_of(live_pair("item").index_version)
     fields = [f"text.{name}" for name in registry.get("item").weights()]
@@ -142,10 +143,10 @@ def _endpoint(queries: Sequence[str], client: Elasticsearch) -> dict[str, float]
 
 def _refill() -> dict[str, float]:
     """A new index from stored vectors, as after a loss of the engine or a change of the mapping."""
-    from llmrec_plugin.services.build import build
+    from llmrec_plugin.services import indexing
 
     started = time.perf_counter()
-    report = build("item", rebuild=True)
+    report = indexing.build("item", rebuild=True)
     seconds = time.perf_counter() - started
     return {"items/s": report.written / seconds, "seconds": seconds, "texts encoded": float(report.encoded)}
 
@@ -167,7 +168,7 @@ def _same_results(queries: Sequence[str], folder: Path) -> dict[str, float]:
     from django.test import override_settings
 
     from llmrec_plugin.evaluation import metrics
-    from llmrec_plugin.services.build import build
+    from llmrec_plugin.services import indexing
     from llmrec_plugin.services.search import search
     from llmrec_plugin.types import SearchRequest
 
@@ -181,7 +182,7 @@ def _same_results(queries: Sequence[str], folder: Path) -> dict[str, float]:
     managed, judged = [top(query) for query in queries], [top(query) for query in grades]
     embedded = {name: value for name, value in django_settings.LLMREC.items() if "BACKEND" not in name}
     with override_settings(LLMREC=embedded):
-        build("item", rebuild=True)
+        indexing.build("item", rebuild=True)
         other, other_judged = [top(query) for query in queries], [top(query) for query in grades]
     shared = [
         len({*mine} & {*theirs}) / max(len(mine), len(theirs))

@@ -13,11 +13,11 @@ import numpy as np
 from benchmarks.behaviour import SITES, Site
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import histories, rank_cases, temporal_cases
-from llmrec_plugin.learning.gaussian import mu_of
-from llmrec_plugin.learning.head import Head
-from llmrec_plugin.learning.private import GAMMA, HEAD_SHARE, LEAST_RIDGE, MIX, private_head
-from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text, likeness, recent
-from llmrec_plugin.learning.whitening import fit_whitening
+from llmrec_plugin.learning.privacy.gaussian import mu_of
+from llmrec_plugin.learning.privacy.noisy_sums import GAMMA, HEAD_SHARE, LEAST_RIDGE, MIX, private_head
+from llmrec_plugin.learning.scorers.projection_head import Head
+from llmrec_plugin.learning.scorers.whitening import fit_whitening
+from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, fit_text, likeness, recent
 from llmrec_plugin.types import Matrix
 
 EPSILONS = (16.0, 8.0, 4.0, 2.0)

@@ -15,8 +15,8 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     """Each metric by method, and served / BM25 with the interval of a paired bootstrap over the queries."""
     host.start(work, encoder)
     from llmrec_plugin.models import Judgment
-    from llmrec_plugin.services.build import build
-    from llmrec_plugin.services.evaluation import searching
+    from llmrec_plugin.services.evaluation import search
+    from llmrec_plugin.services.indexing.index_build import build
 
     shop = data.chorus(folder)
     host.load(shop.items)
@@ -26,7 +26,7 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         for query, judged in shop.grades.items()
         for key, grade in judged.items()
     )
-    report = searching.measure("item", {}, lambda what, done, total: None).report["search"]
+    report = search.measure("item", {}, lambda what, done, total: None).report["search"]
     against = {row["metric"]: row for row in report["paired"] if row["baseline"] == "bm25"}
     compared = {}
     for metric, row in against.items():
@@ -49,15 +49,20 @@ def _chosen(grades: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     and what the product itself would do, which changes a weight only where it is proven."""
     from llmrec_plugin.evaluation import metrics
     from llmrec_plugin.evaluation.significance import paired_bootstrap
-    from llmrec_plugin.learning.search_weights import TEXT_WEIGHTS, Setting, first_half, graded_values
+    from llmrec_plugin.learning.click_models.fusion_weights import (
+        TEXT_WEIGHTS,
+        Setting,
+        first_half,
+        graded_values,
+    )
     from llmrec_plugin.models import Configuration
-    from llmrec_plugin.services import judging, search_evidence, search_weights
+    from llmrec_plugin.services.search_quality import click_evidence, judgments, weight_learning
 
     fixed = Configuration.current()
     settings = [Setting(text_weight=weight) for weight in TEXT_WEIGHTS]
     columns = []
     for query, judged in grades.items():
-        found = search_evidence.candidates("item", query, fixed)
+        found = click_evidence.candidates("item", query, fixed)
         columns.append(graded_values(found.scores(settings), found, judged))
     values, half = np.stack(columns, axis=1), first_half(grades)
     weights = {one: TEXT_WEIGHTS[int(values[:, half != one].mean(axis=1).argmax())] for one in (True, False)}
@@ -68,7 +73,7 @@ def _chosen(grades: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
         "chosen": {"for the first half": weights[True], "for the second half": weights[False]},
     }
     found_by = {
-        weight: judging.rankings("item", grades, fixed.with_overrides({"text_weight": weight}))
+        weight: judgments.rankings("item", grades, fixed.with_overrides({"text_weight": weight}))
         for weight in {*weights.values(), fixed.text_weight}
     }
     for name, metric in (("NDCG@10", metrics.ndcg), ("condensed NDCG@10", metrics.condensed_ndcg)):
@@ -82,7 +87,7 @@ def _chosen(grades: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
             "low": gain.low,
             "high": gain.high,
         }
-    choice = search_weights.weigh("item", by="benchmark")
+    choice = weight_learning.weigh("item", by="benchmark")
     step = choice.report["text_weight"]
     result["product"] = {name: float(step[name]) for name in ("kept", "tried", "gain", "low") if name in step}
     return result

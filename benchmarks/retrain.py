@@ -50,9 +50,9 @@ def _vectors(items: int, rng: np.random.Generator) -> Matrix:
 def _train(count: int, items: int) -> dict[str, float]:
     """Choosing on held-back events and learning from all, as `services.training` does after its queries."""
     from llmrec_plugin.evaluation.protocol import temporal_split
-    from llmrec_plugin.learning.ladder import climb
-    from llmrec_plugin.learning.scoring import Shares
-    from llmrec_plugin.learning.setups import Setup, fit_setup
+    from llmrec_plugin.learning.scorers.catalogue_scores import Shares
+    from llmrec_plugin.learning.selection.model_config import Setup, fit_setup
+    from llmrec_plugin.learning.selection.stepwise import climb
 
     rng = np.random.default_rng(0)
     vectors = _vectors(items, rng)
@@ -96,8 +96,8 @@ def _user() -> dict[str, float]:
     """p50 and p95 in milliseconds of CPU time, which others on the machine do not lengthen."""
     from django.utils import timezone
 
-    from llmrec_plugin.learning.head import identity_head
-    from llmrec_plugin.learning.whitening import fit_whitening
+    from llmrec_plugin.learning.scorers.projection_head import identity_head
+    from llmrec_plugin.learning.scorers.whitening import fit_whitening
     from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
     from llmrec_plugin.ranking.profile import build_profile
     from llmrec_plugin.types import Event

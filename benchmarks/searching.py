@@ -49,7 +49,7 @@ def _open_shop(rows: Rows) -> None:
     """The items with a date, a brand and whether they are in stock, and searches that many have made."""
     from llmrec_plugin.documents import ImportedItemDocument, Signals, register
     from llmrec_plugin.models import ImportedItem, PopularQuery
-    from llmrec_plugin.services.build import build
+    from llmrec_plugin.services.indexing.index_build import build
 
     @register
     class ShopDocument(ImportedItemDocument):
@@ -86,7 +86,7 @@ def _open_shop(rows: Rows) -> None:
 def _suggestions(rows: Rows) -> Times:
     """What a visitor has in the box, key by key, on his way to the first words of a title; of every third
     one letter is wrong."""
-    from llmrec_plugin.services.suggestions import suggest
+    from llmrec_plugin.services.search.autocomplete import suggest
 
     rng = np.random.default_rng(11)
     times: Times = []
@@ -106,7 +106,7 @@ def _searches(queries: list[str]) -> tuple[Times, Times]:
     from rest_framework.test import APIClient
 
     from llmrec_plugin.models import Configuration, Synonym
-    from llmrec_plugin.services import queries as analysing
+    from llmrec_plugin.services.inference import query_embeddings as analysing
 
     client = APIClient()
     plain: Times = []

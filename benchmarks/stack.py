@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests import servers
+from tests.support import servers
 
 ELASTICSEARCH = "8.19.9"
 START_SECONDS = 180

@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.behaviour import SITES
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import rank_cases, temporal_cases
-from llmrec_plugin.learning.head import Head
-from llmrec_plugin.learning.setups import HeadSettings, Setup, fit_text, likeness, recent
-from llmrec_plugin.learning.transfer import Source, head_from, map_of
+from llmrec_plugin.learning.scorers.projection_head import Head
+from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, fit_text, likeness, recent
+from llmrec_plugin.learning.selection.transfer import Source, head_from, map_of
 from llmrec_plugin.types import Matrix
 
 PAIRS = (("retail", "industrial"), ("industrial", "retail"), ("retail", "courses"), ("courses", "industrial"))

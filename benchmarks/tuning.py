@@ -21,10 +21,18 @@ from benchmarks.behaviour import SITES, Site, chinese_courses, film_ratings, fil
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.neighbours import NeighbourSettings
-from llmrec_plugin.learning.selection import Folds
-from llmrec_plugin.learning.setups import KINDS, HeadSettings, Setup, fit_setup, fit_text, likeness, recent
-from llmrec_plugin.learning.trials import AlsoSettings, Mixture, TextSettings, Trials
+from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings
+from llmrec_plugin.learning.selection.folds import Folds
+from llmrec_plugin.learning.selection.model_config import (
+    KINDS,
+    HeadSettings,
+    Setup,
+    fit_setup,
+    fit_text,
+    likeness,
+    recent,
+)
+from llmrec_plugin.learning.selection.trials import AlsoSettings, Mixture, TextSettings, Trials
 from llmrec_plugin.training.base import BaseModel, TrainingOptions
 from llmrec_plugin.types import Matrix
 
@@ -120,7 +128,7 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
     """Rows by setting: NDCG@10 alone, with head, among new items and served, with the gain over frozen."""
     from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
     from llmrec_plugin.encoders.description import describe
-    from llmrec_plugin.services.tuning_data import Behaviour, Clicks
+    from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, Clicks
 
     site = texts, events, split = TUNED[name](folder)
     spec = EncoderSpec(name=encoder)
@@ -170,7 +178,7 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
 
 def _ratings(name: str, folder: Path) -> Any:
     """Of the films, 0..1; the other sites have none."""
-    from llmrec_plugin.services.tuning_data import Ratings
+    from llmrec_plugin.services.encoder_tuning.training_data import Ratings
 
     if name != "films":
         none = np.empty(0, np.int64)
@@ -202,7 +210,7 @@ def _tuned(
     work: Path,
 ) -> tuple[dict[str, Any], Mapping[str, float]]:
     from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
-    from llmrec_plugin.services.tuning_data import make_training_data
+    from llmrec_plugin.services.encoder_tuning.training_data import make_training_data
     from llmrec_plugin.training.sentence_transformer import SentenceTransformerTuner
 
     chosen = TrainingOptions.of(options)

@@ -23,7 +23,7 @@ from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
-from llmrec_plugin.services.placements import check_filters, declared_placements
+from llmrec_plugin.services.curation.placements import check_filters, declared_placements
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

@@ -72,9 +72,9 @@ class Llmrec:
 
     def train(self, label: str) -> ModelVersion:
         """Learn from the events so far."""
-        from llmrec_plugin.services import training
+        from llmrec_plugin.services.training import model_fit
 
-        return training.fit(label)
+        return model_fit.fit(label)
 
 
 def _key(user: object) -> str | None:

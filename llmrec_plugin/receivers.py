@@ -22,7 +22,12 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocum
 from llmrec_plugin.documents.paths import FieldPath, Hop
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.logs import origin
-from llmrec_plugin.services import indexing, interactions, outbox, people, profiles, wakeups
+from llmrec_plugin.services import indexing
+from llmrec_plugin.services.coordination import task_debounce
+from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.interactions import site_sources
+from llmrec_plugin.services.privacy import derived_data
+from llmrec_plugin.services.profiles import refresh
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 
@@ -47,8 +52,8 @@ def connect() -> None:
         for model in _family(user_document.model):
             for name in ("post_save", "post_delete"):
                 _connect(getattr(signals, name), handler, model, f"people:{name}")
-    people.acted.connect(follow_events, dispatch_uid="llmrec_plugin.follow_events")
-    people.changed.connect(dispatch_people, dispatch_uid="llmrec_plugin.dispatch_people")
+    derived_data.acted.connect(follow_events, dispatch_uid="llmrec_plugin.follow_events")
+    derived_data.changed.connect(dispatch_people, dispatch_uid="llmrec_plugin.dispatch_people")
     outbox.marked.connect(dispatch, dispatch_uid="llmrec_plugin.dispatch")
 
 
@@ -212,7 +217,7 @@ class SourceFollower:
         """Reads the rows as they are now, so it does no harm to look at one that was rolled back."""
         keys = list(self._waiting.__dict__.pop(using, {}))
         if keys and self.source in registry.interaction_sources:
-            interactions.follow(self.source, keys)
+            site_sources.follow(self.source, keys)
 
 
 class PeopleFollower:
@@ -228,13 +233,13 @@ class PeopleFollower:
         except Exception as error:  # the site's own code must not fail its save here
             logger.warning("a user is not followed error=%s", type(error).__name__)
             return
-        people.mark([key])
+        derived_data.mark([key])
 
 
 def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
     """Where workers cache tastes ahead; without them the next request does it for itself."""
     if _place() == "celery":
-        people.mark(user_keys)
+        derived_data.mark(user_keys)
 
 
 def dispatch_people(**kwargs: object) -> None:
@@ -242,7 +247,7 @@ def dispatch_people(**kwargs: object) -> None:
     place = _place()
     if place == "process":
         try:
-            profiles.refresh()
+            refresh.refresh()
         except Exception as error:  # the mark waits, and a request can do without
             logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
     elif place == "celery":
@@ -308,7 +313,7 @@ pause = _Pause()
 
 def _send(task: Any) -> None:
     """One task for all changes until it begins; a broker that is down costs a moment, once in a while."""
-    if pause.is_on() or not wakeups.claim(task.name, countdown=DISPATCH_DELAY):
+    if pause.is_on() or not task_debounce.claim(task.name, countdown=DISPATCH_DELAY):
         return
     from celery import current_app
 
@@ -325,5 +330,5 @@ def _send(task: Any) -> None:
             task.apply_async(countdown=DISPATCH_DELAY, retry=False, connection=broker)
     except Exception as error:  # whatever the transport raises: the backlog is drained by the schedule
         pause.begin(BROKER_PAUSE)
-        wakeups.begun(task.name)
+        task_debounce.begun(task.name)
         logger.warning("broker does not answer error=%s", type(error).__name__)

@@ -18,8 +18,9 @@ from django.http import HttpRequest
 from llmrec_plugin.api import visitors
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.services import pages, recommendations
+from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as searching
+from llmrec_plugin.services.serving import cursors, result_pages
 from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
 
 __all__ = ["Results", "also", "document_of", "recommend", "search", "similar"]
@@ -96,8 +97,8 @@ class Results(Sequence[M], Generic[M]):
         return len(self._keys)
 
     def __iter__(self) -> Iterator[M]:
-        for start in range(0, len(self), pages.MOST_ITEMS):
-            yield from self[start : start + pages.MOST_ITEMS]
+        for start in range(0, len(self), result_pages.MOST_ITEMS):
+            yield from self[start : start + result_pages.MOST_ITEMS]
 
     @overload
     def __getitem__(self, place: int) -> M: ...
@@ -113,7 +114,7 @@ class Results(Sequence[M], Generic[M]):
                 raise IndexError(f"The item at {place} has vanished since the list was ranked.")
             return self._found[key]
         if place.stop is not None and "page" not in self.__dict__:
-            self._size = min(max(place.stop, 1), pages.MOST_ITEMS)
+            self._size = min(max(place.stop, 1), result_pages.MOST_ITEMS)
         keys = self._keys[place]
         self._fetch(keys)
         return [self._found[key] for key in keys if key in self._found]
@@ -121,7 +122,7 @@ class Results(Sequence[M], Generic[M]):
     @cached_property
     def _keys(self) -> list[str]:
         """Of all that can be seen, best first."""
-        keys = pages.kept_keys(self.page)
+        keys = cursors.kept_keys(self.page)
         if self._queryset is None:
             return keys
         rows = self._document.rows_of(keys, self._queryset)
@@ -133,7 +134,7 @@ class Results(Sequence[M], Generic[M]):
         missing = {key for key in keys if key not in self._found}
         if not missing:
             return
-        items = pages.items_of(self.page, missing)
+        items = result_pages.items_of(self.page, missing)
         if self._queryset is not None:
             rows = {str(obj.pk): obj for obj in self._document.rows_of(items, self._queryset)}
             items = {key: replace(item, object=rows[key]) for key, item in items.items() if key in rows}

@@ -22,21 +22,16 @@ from django.db import DatabaseError, connections
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LeaseLost
-from llmrec_plugin.services import (
-    asked,
-    drift,
-    indexing,
-    judging,
-    list_sums,
-    outbox,
-    people,
-    privacy,
-    profiles,
-    promotion,
-    runs,
-    synonym_suggestions,
-    wakeups,
-)
+from llmrec_plugin.services import indexing
+from llmrec_plugin.services.coordination import task_debounce
+from llmrec_plugin.services.deployment import retirement
+from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.privacy import derived_data, retention
+from llmrec_plugin.services.profiles import refresh
+from llmrec_plugin.services.reporting import daily_statistics
+from llmrec_plugin.services.search import popular_queries
+from llmrec_plugin.services.search_quality import judgments, synonym_mining
+from llmrec_plugin.services.training import drift, runs
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -124,14 +119,14 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 def send_once(task: BaseTask, *, countdown: float = 0.0) -> None:
     """Have the task done by any worker, unless a message for it is under way already."""
-    if wakeups.claim(task.name, countdown=countdown):
+    if task_debounce.claim(task.name, countdown=countdown):
         task.apply_async(countdown=countdown)
 
 
 @shared_task(name="llmrec_plugin.drain_outbox", base=Work)
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""
-    wakeups.begun(drain_outbox.name)
+    task_debounce.begun(drain_outbox.name)
     if outbox.has_due(beyond=get_settings().DRAIN_BATCH) and not drain_outbox.request.is_eager:
         send_once(drain_outbox)  # for another worker that has nothing to do
     indexing.drain(seconds=TURN)
@@ -139,7 +134,7 @@ def drain_outbox() -> None:
         send_once(drain_outbox)
     elif outbox.is_due_soon() and not drain_outbox.request.is_eager:
         send_once(drain_outbox, countdown=outbox.SECOND_LOOK.total_seconds())
-    promotion.sweep_if_due()
+    retirement.sweep_if_due()
 
 
 @shared_task(name="llmrec_plugin.build_index", base=LongWork, bind=True, ignore_result=False, max_retries=3)
@@ -173,9 +168,9 @@ def refill_lost() -> None:
 @shared_task(name="llmrec_plugin.refresh_profiles", base=Work)
 def refresh_profiles() -> None:
     """Encode what users say about themselves, and cache the tastes of those who did something."""
-    wakeups.begun(refresh_profiles.name)
-    profiles.refresh(seconds=TURN_OF_USERS)
-    if people.are_marked():
+    task_debounce.begun(refresh_profiles.name)
+    refresh.refresh(seconds=TURN_OF_USERS)
+    if derived_data.are_marked():
         send_once(refresh_profiles)
 
 
@@ -201,28 +196,28 @@ def measure_drift() -> int:
 @shared_task(name="llmrec_plugin.count_queries", base=Work, ignore_result=False)
 def count_queries() -> dict[str, int]:
     """Count what many visitors search for, to suggest it to others."""
-    return asked.count_queries()
+    return popular_queries.count_queries()
 
 
 @shared_task(name="llmrec_plugin.suggest_synonyms", base=LongWork, ignore_result=False)
 def suggest_synonyms() -> dict[str, int]:
     """Look for words that visitors use for the same thing, for editors to decide on."""
-    return synonym_suggestions.suggest_all()
+    return synonym_mining.suggest_all()
 
 
 @shared_task(name="llmrec_plugin.measure_search", base=LongWork, ignore_result=False)
 def measure_search() -> int:
     """Put on record how well search answers the judged queries; returns for how many documents."""
-    return judging.measure_all()
+    return judgments.measure_all()
 
 
 @shared_task(name="llmrec_plugin.keep_list_sums", base=Work)
 def keep_list_sums() -> None:
     """Sum up what the lists of each day led to, before somebody opens the dashboard."""
-    list_sums.keep_all()
+    daily_statistics.keep_all()
 
 
 @shared_task(name="llmrec_plugin.apply_retention", base=Work, ignore_result=False)
 def apply_retention() -> dict[str, Any]:
     """Delete events that are older than the site keeps them."""
-    return asdict(privacy.apply_retention())
+    return asdict(retention.apply_retention())

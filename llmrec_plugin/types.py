@@ -83,6 +83,15 @@ class IndexedDocument:
     """Attached indexes: the site's document before the row was read; None: there was none."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why an item has to wait."""
+
+    message: str
+    outage: bool = False
+    """The engine or the encoder failed as a whole; the item is not to blame."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Removal:
     """A delete, guarded by its revision like any other write."""

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import override_settings
 
-from tests import servers
+from tests.support import servers
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("tests", parent=hypothesis.settings(), deadline=None)

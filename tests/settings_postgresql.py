@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.servers import postgresql
+from tests.support.servers import postgresql
 
 os.environ["LLMREC_TEST_DB"] = postgresql().url
 

@@ -21,7 +21,7 @@ CACHES = {
 }
 LLMREC = {
     **LLMREC,
-    "ENCODER": "tests.flows.steady_encoder",
+    "ENCODER": "tests.support.steady_encoder",
     "ENCODER_OPTIONS": {},
     "TASKS": "celery",
     "DRAIN_BATCH": 16,

@@ -15,7 +15,7 @@ from llmrec_plugin.api import problems
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.serializers import HealthSerializer
-from llmrec_plugin.services import health
+from llmrec_plugin.services.monitoring import health
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")

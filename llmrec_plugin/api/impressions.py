@@ -12,7 +12,7 @@ from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.parameters import one_or_many
 from llmrec_plugin.api.serializers import NotedSerializer, SeenSerializer
-from llmrec_plugin.services import impressions
+from llmrec_plugin.services.interactions import impressions
 
 MOST_LISTS = 50
 

@@ -18,8 +18,9 @@ from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import MOST_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
-from llmrec_plugin.services import impressions, interactions
-from llmrec_plugin.services.interactions import NewInteraction, RecordReport
+from llmrec_plugin.services import interactions
+from llmrec_plugin.services.interactions import NewInteraction, impressions
+from llmrec_plugin.services.interactions.recording import RecordReport
 
 Error = dict[str, Any]
 IGNORED = frozenset({"user"})

@@ -14,7 +14,9 @@ from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.serializers import ConsentSerializer, ErasedSerializer, ExportSerializer, MeSerializer
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression, Interaction
-from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.services import privacy
+from llmrec_plugin.services.interactions import recording
+from llmrec_plugin.services.privacy import consent
 
 NOTHING: Mapping[str, Any] = {
     "consent": None,
@@ -51,7 +53,7 @@ class MeView(ApiView):
         key = visitors.current_user_key(request)
         if key is None:
             return Response({"interactions": 0, "impressions": 0, "consent": False})
-        anonymous = key.startswith(interactions.ANONYMOUS)
+        anonymous = key.startswith(recording.ANONYMOUS)
         report = privacy.erase_user(key, keep_refusal=not anonymous)
         response = Response(
             {
@@ -115,7 +117,7 @@ def summary_of(user_key: str | None) -> dict[str, Any]:
     return {
         "user": user_key,
         "consent": privacy.consent_of(user_key),
-        "personal": get_settings().ENABLED and privacy.may_personalise(user_key),
+        "personal": get_settings().ENABLED and consent.may_personalise(user_key),
         "interactions": Interaction.objects.filter(user_key=user_key).count(),
         "impressions": Impression.objects.filter(user_key=user_key).count(),
     }

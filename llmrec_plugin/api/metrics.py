@@ -17,7 +17,7 @@ from llmrec_plugin import monitoring
 from llmrec_plugin.api import problems
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.services import metrics
+from llmrec_plugin.services.monitoring import prometheus
 
 
 @extend_schema(exclude=True)
@@ -38,7 +38,7 @@ class MetricsView(ApiView):
         if not monitoring.is_installed():
             detail = _("There are no metrics: install prometheus_client (llmrec-plugin[prometheus]).")
             return problems.problem(404, code="not_installed", detail=detail)
-        page, content_type = metrics.exposition(request.headers.get("Accept", ""))
+        page, content_type = prometheus.exposition(request.headers.get("Accept", ""))
         return HttpResponse(page, content_type=content_type)
 
 

@@ -31,7 +31,7 @@ from llmrec_plugin.api.problems import CONTENT_TYPE
 from llmrec_plugin.api.serializers import ProblemSerializer
 from llmrec_plugin.api.visitors import HEADER
 from llmrec_plugin.documents import registry
-from llmrec_plugin.services.filter_texts import RANGES
+from llmrec_plugin.services.items.filter_parsing import RANGES
 from llmrec_plugin.types import FilterKind
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
-from llmrec_plugin.services import suggestions
+from llmrec_plugin.services.search import autocomplete
 from llmrec_plugin.types import KINDS
 
 LONGEST_QUERY = 10_000
@@ -94,7 +94,7 @@ class SuggestParameters(serializers.Serializer[Any]):
         required=False,
         default=8,
         min_value=1,
-        max_value=suggestions.MOST,
+        max_value=autocomplete.MOST,
         help_text="Searches, and items, at most.",
     )
 

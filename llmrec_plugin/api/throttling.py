@@ -14,7 +14,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from llmrec_plugin.services import caching
+from llmrec_plugin.services.coordination import caches
 
 
 class VisitorThrottle(SimpleRateThrottle):
@@ -34,7 +34,7 @@ class VisitorThrottle(SimpleRateThrottle):
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         count = super().allow_request
-        return caching.attempt(lambda: bool(count(request, view)), otherwise=True)
+        return caches.attempt(lambda: bool(count(request, view)), otherwise=True)
 
 
 class ReadThrottle(VisitorThrottle):

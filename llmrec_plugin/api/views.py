@@ -25,8 +25,12 @@ from llmrec_plugin.api.serializers import (
 )
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import NotFound
-from llmrec_plugin.services import filter_texts, pages, recommendations, search, suggestions
-from llmrec_plugin.services.placements import get_placement
+from llmrec_plugin.services import recommendations, search
+from llmrec_plugin.services.curation.placements import get_placement
+from llmrec_plugin.services.items import filter_parsing
+from llmrec_plugin.services.recommendations import pipeline
+from llmrec_plugin.services.search import autocomplete
+from llmrec_plugin.services.serving import result_pages
 from llmrec_plugin.types import Filter, FilterKind, ResultItem, ResultPage, SearchRequest
 
 
@@ -65,7 +69,7 @@ class ListView(ApiView):
             "total": page.total,
             "facets": {
                 field: [
-                    {"value": filter_texts.facet_value(value, (kinds or {}).get(field)), "count": count}
+                    {"value": filter_parsing.facet_value(value, (kinds or {}).get(field)), "count": count}
                     for value, count in counts
                 ]
                 for field, counts in page.facets.items()
@@ -73,7 +77,7 @@ class ListView(ApiView):
             "degraded": list(page.degraded),
             "request_id": page.request_id,
             "next": self.next_url(page.next, explain=explain),
-            **pages.notes(page),
+            **result_pages.notes(page),
         }
         return Response(data)
 
@@ -120,12 +124,12 @@ class SearchView(ListView):
     ) -> SearchRequest:
         own = names_of(SearchParameters)
         wanted = {name: texts for name, texts in values.items() if name not in own}
-        refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
+        refuse_unknown(wanted, [*own, *filter_parsing.parameter_names(kinds)])
         return SearchRequest(
             document=label,
             text=parameters["q"],
             user_key=self.user_key(),
-            filters=filter_texts.parse_filters(wanted, kinds),
+            filters=filter_parsing.parse_filters(wanted, kinds),
             facets=tuple(parameters["facets"]),
             page_size=parameters["page_size"],
             personalize=parameters["personalize"],
@@ -151,7 +155,7 @@ class SuggestView(ApiView):
         serializer = SuggestParameters(data={name: texts[-1] for name, texts in values.items()})
         serializer.is_valid(raise_exception=True)
         parameters = serializer.validated_data
-        found = suggestions.suggest(
+        found = autocomplete.suggest(
             parameters["q"], document=single_document(parameters["document"]), size=parameters["size"]
         )
         return Response(SuggestionsSerializer(found).data)
@@ -265,10 +269,10 @@ def _placement_filters(
     wanted = {name: texts for name, texts in values.items() if name not in own}
     if not wanted:
         return ()
-    label = recommendations.label_of(get_placement(placement), parameters["document"] or None)
+    label = pipeline.label_of(get_placement(placement), parameters["document"] or None)
     kinds = registry.get(label).filter_kinds()
-    refuse_unknown(wanted, [*own, *filter_texts.parameter_names(kinds)])
-    return filter_texts.parse_filters(wanted, kinds)
+    refuse_unknown(wanted, [*own, *filter_parsing.parameter_names(kinds)])
+    return filter_parsing.parse_filters(wanted, kinds)
 
 
 def _kinds_of_page(page: ResultPage) -> Mapping[str, FilterKind]:

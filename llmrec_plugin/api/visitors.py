@@ -22,7 +22,9 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.services import interactions, running
+from llmrec_plugin.services import interactions
+from llmrec_plugin.services.experiments import assignment
+from llmrec_plugin.services.interactions import recording
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -67,7 +69,7 @@ def visitor_key(request: HttpRequest) -> str | None:
         request.COOKIES.get(COOKIE),
     ):
         if token and (name := _verified(token)):
-            return interactions.ANONYMOUS + name
+            return recording.ANONYMOUS + name
     return None
 
 
@@ -80,7 +82,7 @@ def list_user_key(request: HttpRequest) -> str | None:
     if is_crawler(request):
         return None
     key = current_user_key(request)
-    if key is None and newcomers_are_remembered() and running.needs_keys():
+    if key is None and newcomers_are_remembered() and assignment.needs_keys():
         return ensure_user_key(request)
     return key
 
@@ -164,7 +166,7 @@ def merge_visitor(request: HttpRequest, user: AbstractBaseUser) -> int:
     if anonymous is None:
         return 0
     key = current_user_key(request)
-    if key is None or key.startswith(interactions.ANONYMOUS):
+    if key is None or key.startswith(recording.ANONYMOUS):
         key = str(user.pk)
     return interactions.merge(anonymous, key)
 

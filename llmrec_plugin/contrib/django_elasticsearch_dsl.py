@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from llmrec_plugin.services.carrying import carried
+from llmrec_plugin.services.indexing.attached_fields import carried
 
 CHUNK = 200
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from llmrec_plugin.ranking.history import shortened
-from llmrec_plugin.services.exploring import PAST_ITEMS
-from llmrec_plugin.services.pages import notes
+from llmrec_plugin.services.explorer.comparison import PAST_ITEMS
+from llmrec_plugin.services.serving.result_pages import notes
 from llmrec_plugin.types import Progress, ResultItem, ResultPage
 
 

@@ -2,26 +2,22 @@
 
 from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.configuration_changes import ConfigurationChange
+from llmrec_plugin.models.consent import Consent
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
 from llmrec_plugin.models.evaluations import Evaluation
 from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
 from llmrec_plugin.models.exploring import Exploration
-from llmrec_plugin.models.interactions import (
-    Consent,
-    DailyLists,
-    Dashboard,
-    ImportedItem,
-    Impression,
-    Interaction,
-    Judgment,
-    SearchQuality,
-)
+from llmrec_plugin.models.imported_items import ImportedItem
+from llmrec_plugin.models.impressions import Impression
+from llmrec_plugin.models.interactions import Interaction
+from llmrec_plugin.models.judgments import Judgment, SearchQuality
 from llmrec_plugin.models.learning import DriftReport, SearchChoice, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
 from llmrec_plugin.models.rules import Rule
+from llmrec_plugin.models.statistics import DailyLists, Dashboard
 from llmrec_plugin.models.synonyms import Synonym, SynonymSuggestion
 from llmrec_plugin.models.versions import (
     Deployment,

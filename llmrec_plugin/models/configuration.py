@@ -12,7 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.learning.scoring import Shares
+from llmrec_plugin.learning.scorers.catalogue_scores import Shares
 from llmrec_plugin.types import KINDS
 
 UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]

@@ -39,7 +39,7 @@ def main() -> int:
     from django.core.management import call_command
 
     from llmrec_plugin.exceptions import InvalidRequest, LlmrecError
-    from llmrec_plugin.services.evaluation.throwaway import answer
+    from llmrec_plugin.services.evaluation.sandbox_run import answer
 
     call_command("migrate", verbosity=0)
     found: dict[str, Any]

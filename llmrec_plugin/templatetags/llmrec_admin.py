@@ -12,7 +12,7 @@ register = template.Library()
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as a percentage in the active language; "–" for None and NaN."""
     # a theme may load all libraries of tags, this one too, before the classes of the admin can be imported
-    from llmrec_plugin.admin.verdicts import percent as in_words
+    from llmrec_plugin.admin.insight.experiment_summary import percent as in_words
 
     return "–" if share is None else in_words(share, digits=digits)
 

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.services.exploring import Part, Place
+from llmrec_plugin.services.explorer.comparison import Part, Place
 
 register = template.Library()
 

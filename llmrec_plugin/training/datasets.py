@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
-from llmrec_plugin.learning.pairs import Pairs
+from llmrec_plugin.learning.mining.text_pairs import Pairs
 from llmrec_plugin.training.base import TrainingData, TrainingOptions
 
 LEAST_WORDS = 3

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.exceptions import TrainingFailed
-from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.pairs import Known, Pairs
+from llmrec_plugin.learning.mining.text_pairs import Known, Pairs
+from llmrec_plugin.learning.scorers.neighbours import Neighbours
 from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions, TrainingReport
 
 JOB = "job.json"

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.pairs import Known
+from llmrec_plugin.learning.mining.text_pairs import Known
+from llmrec_plugin.learning.scorers.neighbours import Neighbours
 from llmrec_plugin.training.measuring import Measured, ndcg_at_10, rating_auc
 from llmrec_plugin.types import Matrix
 

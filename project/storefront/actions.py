@@ -20,6 +20,7 @@ from llmrec_plugin.api.visitors import current_user_key, ensure_user_key, give_k
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services import privacy
+from llmrec_plugin.services.privacy import consent as privacy_consent
 from project.school.models import Course, Enrolment
 from project.storefront.forms import ViewAsForm
 from project.storefront.middleware import SESSION_KEY
@@ -122,7 +123,7 @@ def your_data(request: HttpRequest) -> HttpResponse:
     events = kept["interactions"]
     context = {
         "key": key,
-        "remembered": privacy.may_personalise(key) if key else None,
+        "remembered": privacy_consent.may_personalise(key) if key else None,
         "total": len(events),
         "lists": len(kept["impressions"]),
         "events": _told(events[::-1][:LATEST]),

@@ -12,7 +12,8 @@ from django.urls import URLResolver, reverse
 
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, OutboxEntry
 from llmrec_plugin.models.configuration import default_kind_weights
-from llmrec_plugin.services import build, indexing, interactions
+from llmrec_plugin.services import indexing, interactions
+from llmrec_plugin.services.indexing import index_build
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest
 from tests.hostapp.models import Product
@@ -37,7 +38,7 @@ READ_ONLY = [
 @pytest.fixture
 def shop() -> list[Product]:
     products = [Product.objects.create(title=title) for title in ("red kettle", "blue kettle", "green chair")]
-    build.build("product")
+    index_build.build("product")
     return products
 
 
@@ -144,7 +145,7 @@ def test_a_failed_entry_is_shown_with_its_error_and_can_be_tried_again(
 
 def test_promotion_asks_first_and_records_who_did_it(editor: Client, shop: list[Product]) -> None:
     first = IndexVersion.objects.get()
-    build.build("product", rebuild=True)
+    index_build.build("product", rebuild=True)
     assert "Make live" in editor.get(url("indexversion")).text
     page = editor.get(url("indexversion", "promote", first.pk))
     assert first.name in page.text
@@ -169,7 +170,7 @@ def test_promotion_needs_the_permission(client: Client, shop: list[Product]) -> 
 def test_the_status_page_says_what_is_live_and_what_to_do_when_nothing_is(editor: Client) -> None:
     assert "llmrec build" in editor.get(url("status")).text
     Product.objects.create(title="red kettle")
-    build.build("product")
+    index_build.build("product")
     version = IndexVersion.objects.get()
     assert version.name in editor.get(url("status")).text
 
@@ -183,7 +184,7 @@ def test_lists_need_a_bounded_number_of_queries(
     editor: Client, shop: list[Product], django_assert_max_num_queries: object
 ) -> None:
     for number in range(5):
-        build.build("product", rebuild=True)
+        index_build.build("product", rebuild=True)
         assert number >= 0
     with django_assert_max_num_queries(8):  # type: ignore[operator]
         editor.get(url("indexversion"))

@@ -15,11 +15,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import Judgment, OutboxEntry, SearchQuality
-from llmrec_plugin.services import training
+from llmrec_plugin.services.training import model_fit
 from tests.admin.test_experiments import words
-from tests.flows.serving import did, open_shop
-from tests.flows.test_experiment_report import react, shown, users
-from tests.flows.trials import running
+from tests.services.experiments.test_experiment_report import react, shown, users
+from tests.support.serving import did, open_shop
+from tests.support.trials import running
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def test_an_empty_site_is_told_what_to_do(editor: Client) -> None:
 def test_the_dashboard_tells_what_happened(editor: Client) -> None:
     products = open_shop()
     did("u", "purchase", [products["steel garden hose"]])
-    training.fit("product")
+    model_fit.fit("product")
     experiment = running("latest")
     react(shown(None, users("u", 8), query="red kettle", took_ms=31, shown=4)[:4], position=1)
     shown(None, users("v", 8), query="unicorn", total=0, took_ms=31)

@@ -13,10 +13,10 @@ from django.urls import reverse
 
 from llmrec_plugin.experiments.analysis import preferences_needed
 from llmrec_plugin.models import Configuration, Experiment
-from llmrec_plugin.services import experiments
-from tests.flows.serving import open_shop
-from tests.flows.test_experiment_report import react, shown, users
-from tests.flows.trials import draft, running
+from llmrec_plugin.services.experiments import lifecycle
+from tests.services.experiments.test_experiment_report import react, shown, users
+from tests.support.serving import open_shop
+from tests.support.trials import draft, running
 
 pytestmark = pytest.mark.django_db
 
@@ -187,4 +187,4 @@ def test_reading_starting_and_adopting_each_need_a_permission(client: Client) ->
     user.user_permissions.add(Permission.objects.get(codename="change_experiment"))
     assert client.get(url("stop", experiment.pk)).status_code == 200
     assert client.post(url("adopt", experiment.pk, arm.pk)).status_code == 403
-    experiments.stop(experiment, by="editor")
+    lifecycle.stop(experiment, by="editor")

@@ -17,12 +17,14 @@ from llmrec_plugin.models import (
     Placement,
     Rule,
 )
-from llmrec_plugin.services import exploring, privacy, recommendations, training
-from llmrec_plugin.services.exploring import Question, Way
+from llmrec_plugin.services import privacy, recommendations
+from llmrec_plugin.services.explorer import comparison
+from llmrec_plugin.services.explorer.comparison import Question, Way
 from llmrec_plugin.services.search import search
+from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import SearchRequest
-from tests.flows.serving import did, open_shop
 from tests.hostapp.models import Product
+from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +37,7 @@ def shop() -> dict[str, Product]:
     return open_shop()
 
 
-def titles(look: exploring.Look) -> list[str]:
+def titles(look: comparison.Look) -> list[str]:
     return [place.item.title for place in look.places]
 
 
@@ -56,8 +58,8 @@ def live() -> Way:
 def test_a_look_is_what_visitors_see_and_leaves_no_trace(shop: dict[str, Product]) -> None:
     seen = [item.title for item in search(SearchRequest(document="product", text=HOSE.text)).results[:10]]
     Impression.objects.all().delete()
-    assert titles(exploring.look(HOSE, live())) == seen
-    latest = exploring.look(Question(document="product", list="latest"), live())
+    assert titles(comparison.look(HOSE, live())) == seen
+    latest = comparison.look(Question(document="product", list="latest"), live())
     assert titles(latest) == [
         item.title for item in recommendations.recommend("latest", document="product", size=10).results
     ]
@@ -67,22 +69,22 @@ def test_a_look_is_what_visitors_see_and_leaves_no_trace(shop: dict[str, Product
 def test_two_lists_say_where_each_item_stands_on_the_other_side(shop: dict[str, Product]) -> None:
     pinned = shop["wooden ink bottle"]
     rule = Rule(name="ink", document="product", action="pin", items=[str(pinned.pk)])
-    before, after = exploring.compare(HOSE, live(), Way(configuration=Configuration.current(), rules=[rule]))
+    before, after = comparison.compare(HOSE, live(), Way(configuration=Configuration.current(), rules=[rule]))
     assert titles(after)[0] == "wooden ink bottle"
     first, second = after.places[0], after.places[1]
     assert (second.item.title, second.other, second.moved) == (titles(before)[0], 1, -1)
     assert first.moved == (first.other or 1) - 1
     assert first.parts[0].title == "ink"
     assert max(part.share for place in after.places for part in place.parts) == pytest.approx(1.0)
-    assert titles(exploring.look(HOSE, live())) == titles(before)  # tried, not in effect
+    assert titles(comparison.look(HOSE, live())) == titles(before)  # tried, not in effect
 
 
 def test_what_cannot_be_answered_is_said(shop: dict[str, Product]) -> None:
-    assert "has no live index" in exploring.look(Question(document="course", text="x"), live()).error
-    assert "There is no placement" in exploring.look(Question(document="product", list="x"), live()).error
+    assert "has no live index" in comparison.look(Question(document="course", text="x"), live()).error
+    assert "There is no placement" in comparison.look(Question(document="product", list="x"), live()).error
     gone = Way(configuration=Configuration.current(), model_version=99)
-    assert "99" in exploring.look(HOSE, gone).error
-    about = exploring.look(Question(document="product", list="similar"), live())
+    assert "99" in comparison.look(HOSE, gone).error
+    about = comparison.look(Question(document="product", list="similar"), live())
     assert "has no item" in about.error
 
 
@@ -103,7 +105,7 @@ def test_the_explorer_shows_a_list_as_a_user_sees_it(editor: Client, shop: dict[
 def test_it_compares_models_rules_and_configurations(editor: Client, shop: dict[str, Product]) -> None:
     for user in range(12):
         did(f"g{user}", "purchase", [shop["steel garden hose"], shop["steel lawn mower"]])
-    training.fit("product")
+    model_fit.fit("product")
     model = ModelVersion.objects.get()
     both = explored(editor, list="also", item=str(shop["steel garden hose"].pk), against=f"model:{model.pk}")
     assert both[0] == both[1]

@@ -13,12 +13,13 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from llmrec_plugin.models import IndexVersion, Interaction, Rule, Synonym
-from llmrec_plugin.services import privacy, training
-from llmrec_plugin.services.build import build
+from llmrec_plugin.services import privacy
+from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
+from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import SearchRequest
-from tests.flows.serving import did, stock
 from tests.hostapp.models import Product
+from tests.support.serving import did, stock
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +44,7 @@ def mug() -> Product:
         privacy.set_consent(f"{EVIL}{number}", granted=True)
         search(SearchRequest(document="product", text=EVIL, user_key=f"{EVIL}{number}"))
         did(f"{EVIL}{number}", "purchase", [mug, others[0], others[number + 1]])
-    training.fit("product")
+    model_fit.fit("product")
     cache.clear()
     return mug
 

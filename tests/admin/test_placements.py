@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from llmrec_plugin.models import Placement
 from llmrec_plugin.services import recommendations
-from tests.flows.serving import open_shop
 from tests.hostapp.models import Product
+from tests.support.serving import open_shop
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from llmrec_plugin.services import privacy
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest
 from tests.admin.test_experiments import words
-from tests.flows.serving import did, open_shop
+from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
 

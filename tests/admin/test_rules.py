@@ -12,11 +12,11 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import Rule
-from llmrec_plugin.services.rule_conflicts import may_meet
+from llmrec_plugin.services.curation.rule_conflicts import may_meet
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest
-from tests.flows.serving import open_shop
 from tests.hostapp.models import Product
+from tests.support.serving import open_shop
 
 pytestmark = pytest.mark.django_db
 

@@ -7,9 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from llmrec_plugin.models import Configuration, SearchChoice
-from llmrec_plugin.services import search_weights
+from llmrec_plugin.services.search_quality import weight_learning
 from tests.admin.test_admin import form_data
-from tests.flows.serving import open_shop
+from tests.support.serving import open_shop
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ def configured() -> Configuration:
 
 def test_the_configuration_shows_what_was_learned_and_how(editor: Client) -> None:
     open_shop()
-    choice = search_weights.weigh("product", by="ada")
+    choice = weight_learning.weigh("product", by="ada")
     configured()
     page = editor.get(CONFIGURATION).text
     assert "product: weight of words 0.30, strength of personal taste in search 0.10" in page

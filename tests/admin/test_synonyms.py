@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from llmrec_plugin.models import Impression, Synonym
-from tests.flows.serving import open_shop
+from tests.support.serving import open_shop
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from llmrec_plugin.api.visitors import COOKIE
 from llmrec_plugin.models import Experiment, Impression
-from llmrec_plugin.services import experiment_report
+from llmrec_plugin.services.experiments import report as experiment_report
 from tests.api.conftest import Site
-from tests.flows.trials import running
+from tests.support.trials import running
 
 pytestmark = pytest.mark.django_db
 

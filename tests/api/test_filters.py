@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.api.parameters import given as parameters_given
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.services.filter_texts import facet_value, parse_filters, split
+from llmrec_plugin.services.items.filter_parsing import facet_value, parse_filters, split
 from llmrec_plugin.types import Filter, FilterKind, Range, Terms
 
 KINDS: dict[str, FilterKind] = {

@@ -15,9 +15,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from llmrec_plugin.models import Deployment, IndexBatch, IndexVersion, OutboxEntry
-from llmrec_plugin.services import health, queries
+from llmrec_plugin.services.inference import query_embeddings
+from llmrec_plugin.services.monitoring import health
 from tests.api.conftest import Site, assert_problem
-from tests.servers import Server
+from tests.support.servers import Server
 
 LABELS = ("course", "product")
 WELL = {
@@ -100,12 +101,12 @@ def test_an_encoder_that_failed_is_told_until_it_works_again(
     version = IndexVersion.objects.get(document="product")
     broken = IndexVersion.objects.get(document="product")
     broken.encoder_name, broken.encoder_options = "tests.no_such_encoder", {}
-    queries.encode_query("a query that nobody else asks", version=broken)
+    query_embeddings.encode_query("a query that nobody else asks", version=broken)
     checks = api.get("/api/health/ready/").json()["checks"]
     assert checks["encoder product"] == "encoder_unavailable"
     settings.LLMREC = {**settings.LLMREC}  # nothing but time makes the pause end sooner
-    queries.caching.write(queries._pause_key(version), 1, seconds=0)
-    assert queries.encode_query("another query that nobody else asks", version=version) is not None
+    query_embeddings.caching.write(query_embeddings._pause_key(version), 1, seconds=0)
+    assert query_embeddings.encode_query("another query that nobody else asks", version=version) is not None
     assert api.get("/api/health/ready/").json()["checks"] == WELL
 
 

@@ -27,7 +27,7 @@ from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services import indexing
 from tests.api.conftest import Site, assert_problem
 from tests.hostapp.models import Product
-from tests.servers import free_port, site_answers
+from tests.support.servers import free_port, site_answers
 
 TOKEN = "a long secret"
 
@@ -92,7 +92,7 @@ def test_a_search_a_save_and_a_drain_are_counted(site: Site, api: APIClient) -> 
 @pytest.mark.usefixtures("with_token")
 def test_what_is_missing_from_a_list_is_counted_by_part(site: Site, api: APIClient, settings: Any) -> None:
     before = scrape(api)
-    settings.LLMREC = {**settings.LLMREC, "BACKEND": "tests.flows.silent_engine"}
+    settings.LLMREC = {**settings.LLMREC, "BACKEND": "tests.support.silent_engine"}
     assert api.get("/api/search/?q=kettle&document=product").json()["degraded"] == ["engine"]
     after = scrape(api)
     name = "llmrec_degraded_lists_total"
@@ -215,7 +215,7 @@ def test_the_processes_of_a_server_tell_one_sum(tmp_path: Path) -> None:
         "from django.core.management import call_command\n"
         "call_command('migrate', run_syncdb=True, verbosity=0)\n"
         "from tests.hostapp.models import Product\n"
-        "from llmrec_plugin.services.build import build\n"
+        "from llmrec_plugin.services.indexing.index_build import build\n"
         "Product.objects.create(title='Red kettle')\n"
         "build('product')\n"
     )

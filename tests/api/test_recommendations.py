@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from llmrec_plugin.models import Placement
-from llmrec_plugin.services import interactions, training
+from llmrec_plugin.services import interactions
+from llmrec_plugin.services.training import model_fit
 from tests.api.conftest import Site, assert_problem
 
 
@@ -39,7 +40,7 @@ def test_the_basket_comes_with_the_request(site: Site, api: APIClient) -> None:
             interactions.record(
                 user_key=f"u{user}", document="product", object_id=site.key(title), kind="purchase"
             )
-    training.fit("product")
+    model_fit.fit("product")
     basket = f"{site.key('Tea cup')},{site.key('Candle')}"
     shown = results(api.get(f"/api/recommendations/basket/?document=product&basket={basket}&size=3"))
     assert shown[0]["title"] == "Red teapot"

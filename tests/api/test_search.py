@@ -20,8 +20,8 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Deployment
 from llmrec_plugin.types import ResultPage
 from tests.api.conftest import Site, assert_problem
-from tests.flows.serving import did
 from tests.hostapp.search_documents import CourseDocument
+from tests.support.serving import did
 
 LIST_KEYS = {"results", "total", "facets", "degraded", "request_id", "next"}
 ITEM_KEYS = {"document", "id", "title", "score", "reasons", "highlights"}

@@ -9,8 +9,8 @@ from elasticsearch import Elasticsearch
 
 from llmrec_plugin.backends import get_backend
 from tests.attached.site import AttachedProduct, Site
-from tests.flows.indexed import declared
-from tests.servers import OLDEST_ELASTICSEARCH, Server, elasticsearch
+from tests.support.indexed import declared
+from tests.support.servers import OLDEST_ELASTICSEARCH, Server, elasticsearch
 
 
 @pytest.fixture(params=[OLDEST_ELASTICSEARCH])

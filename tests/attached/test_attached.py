@@ -12,17 +12,20 @@ from django.utils import timezone
 from llmrec_plugin.documents import Signals
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
 from llmrec_plugin.models import Configuration, Embedding, IndexVersion, OutboxEntry, Synonym
-from llmrec_plugin.services import indexing, outbox, promotion
-from llmrec_plugin.services.audit import audit
-from llmrec_plugin.services.build import build
-from llmrec_plugin.services.live import attached_engine_of, live_pair
-from llmrec_plugin.services.projection import analysed, indexed_document, prepared
+from llmrec_plugin.services import indexing
+from llmrec_plugin.services.deployment import promotion, retirement
+from llmrec_plugin.services.deployment.engines import attached_engine_of
+from llmrec_plugin.services.deployment.live import live_pair
+from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.indexing.index_audit import audit
+from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.items.preparation import analysed, indexed_document, prepared
 from llmrec_plugin.services.search import search
-from llmrec_plugin.services.suggestions import suggest
+from llmrec_plugin.services.search.autocomplete import suggest
 from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
 from tests.attached.site import AttachedProduct, Site
 from tests.hostapp.models import Brand, Product
-from tests.servers import ELASTICSEARCH_VERSIONS
+from tests.support.servers import ELASTICSEARCH_VERSIONS
 
 pytestmark = pytest.mark.django_db
 
@@ -234,7 +237,7 @@ def test_a_new_generation_goes_live_and_back_and_the_old_one_is_emptied_after_it
     found = engine.search(first.name, EngineQuery(vector=vector.as_array())).vector
     assert {hit.key for hit in found} == keys(*products, torch)  # one update left the other's vectors alone
     promotion.promote(second, by="ada")
-    promotion.sweep(now=timezone.now() + timedelta(days=2))
+    retirement.sweep(now=timezone.now() + timedelta(days=2))
     assert filled(first) == set()
     assert filled(second) == keys(*products, torch)
     assert site.source(torch)["title"] == "Torch"
@@ -247,7 +250,7 @@ def test_a_generation_that_could_not_be_emptied_is_found_again(site: Site) -> No
     IndexVersion.objects.filter(pk=first.pk).update(
         state=IndexVersion.State.DROPPED, dropped_at=timezone.now()
     )
-    promotion.sweep()
+    retirement.sweep()
     assert filled(first) == set()
 
 

@@ -14,8 +14,8 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.documents import AttachedIndex, SearchDocument
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.types import IndexSchema
-from tests.flows.indexed import declared
 from tests.hostapp.models import Course, Product
+from tests.support.indexed import declared
 
 ELASTICSEARCH = {"BACKEND": "llmrec_plugin.backends.elasticsearch"}
 

@@ -19,16 +19,17 @@ from elasticsearch.dsl.connections import connections
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.models import Embedding, OutboxEntry
 from llmrec_plugin.services import indexing
-from llmrec_plugin.services.audit import audit
-from llmrec_plugin.services.build import build
+from llmrec_plugin.services.deployment.engines import attached_engine_of
+from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import refill_lost
-from llmrec_plugin.services.live import attached_engine_of, live_pair
+from llmrec_plugin.services.indexing.index_audit import audit
+from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import EngineQuery, SearchRequest
 from tests.attached.dsl_site import CarryingProduct, CarryingSearch, PlainProduct, PlainSearch
-from tests.flows.indexed import declared
 from tests.hostapp.models import Brand, Product
-from tests.servers import ELASTICSEARCH_VERSIONS, Server
+from tests.support.indexed import declared
+from tests.support.servers import ELASTICSEARCH_VERSIONS, Server
 
 pytestmark = [
     pytest.mark.django_db,

@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from llmrec_plugin.backends.elasticsearch.attached import AttachedBackend
+from llmrec_plugin.backends.elasticsearch.attached.engine import AttachedBackend
 from llmrec_plugin.services import indexing
-from llmrec_plugin.services.build import build
+from llmrec_plugin.services.indexing.index_build import build
 from tests.attached.interleavings import STEPS, World, explore
 from tests.attached.site import Site
 from tests.attached.test_attached import stocked

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.visits import sign_in
-from tests.flows.demo_files import ROOT, cut_fixtures, demo_environment, manage
+from tests.support.demo_files import ROOT, cut_fixtures, demo_environment, manage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request, Response

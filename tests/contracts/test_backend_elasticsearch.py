@@ -4,7 +4,7 @@ import pytest
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend
 from tests.contracts.backend_suite import BackendContract
-from tests.servers import ELASTICSEARCH_VERSIONS, elasticsearch
+from tests.support.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
 
 class TestElasticsearch(BackendContract):

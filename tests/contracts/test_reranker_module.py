@@ -9,7 +9,7 @@ from llmrec_plugin.encoders.reranking import load_reranker
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from tests.contracts.reranker_suite import RerankerContract
 
-NAME = "tests.flows.word_reranker"
+NAME = "tests.support.word_reranker"
 
 
 class TestModule(RerankerContract):

@@ -19,7 +19,7 @@ import pytest
 
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.pairs import known_pairs, make_pairs
+from llmrec_plugin.learning.mining.text_pairs import known_pairs, make_pairs
 from llmrec_plugin.training import job
 from llmrec_plugin.training.base import BaseModel, Trainer, TrainingData, TrainingOptions
 from tests.contracts.tiny_model import add_word_guesser, make_tiny_model

@@ -15,8 +15,8 @@ import pytest
 from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import TrainingFailed
-from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.pairs import Pairs, known_pairs, make_pairs
+from llmrec_plugin.learning.mining.text_pairs import Pairs, known_pairs, make_pairs
+from llmrec_plugin.learning.scorers.neighbours import Neighbours
 from llmrec_plugin.training.base import BaseModel, Trainer, TrainingData, TrainingOptions
 from llmrec_plugin.types import Matrix
 

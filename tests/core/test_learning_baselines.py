@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, plan, rank_cases
-from llmrec_plugin.learning.baselines import BASELINES, METHODS, Catalogue, Method, fit
-from llmrec_plugin.learning.tfidf import WordLikeness, tfidf
+from llmrec_plugin.learning.scorers.tfidf import WordLikeness, tfidf
+from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catalogue, Method, fit
 
 FAMILIES, MEMBERS, USERS, LENGTH = 5, 8, 60, 10
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from llmrec_plugin.exceptions import InvalidVector
-from llmrec_plugin.learning import drift
-from llmrec_plugin.learning.drift import separability
+from llmrec_plugin.learning.mining import drift
+from llmrec_plugin.learning.mining.drift import separability
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.following import (
+from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings, blended, fit_neighbours, strongest
+from llmrec_plugin.learning.scorers.sequential import (
     SHRINK,
     STEP_GAMMA,
     STEPS,
@@ -21,7 +22,6 @@ from llmrec_plugin.learning.following import (
     neighbours_from,
     transitions,
 )
-from llmrec_plugin.learning.neighbours import NeighbourSettings, blended, fit_neighbours, strongest
 
 
 def plain(events: Events, catalogue: int) -> np.ndarray:

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
-from llmrec_plugin.learning.head import HeadSums, collect, fit_head, identity_head, user_states
-from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.scoring import Collaborative, Linear, constant
-from llmrec_plugin.learning.whitening import fit_whitening
+from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Linear, constant
+from llmrec_plugin.learning.scorers.neighbours import Neighbours
+from llmrec_plugin.learning.scorers.projection_head import (
+    HeadSums,
+    collect,
+    fit_head,
+    identity_head,
+    user_states,
+)
+from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
 
 D = 6

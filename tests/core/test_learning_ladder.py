@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, temporal_cases, temporal_split
-from llmrec_plugin.learning import ladder
-from llmrec_plugin.learning.head import user_states
-from llmrec_plugin.learning.ladder import Choice, _Climber, climb
-from llmrec_plugin.learning.scoring import Shares, Weights, scaled
-from llmrec_plugin.learning.selection import Folds
-from llmrec_plugin.learning.setups import (
+from llmrec_plugin.learning.scorers.catalogue_scores import Shares, Weights, scaled
+from llmrec_plugin.learning.scorers.projection_head import user_states
+from llmrec_plugin.learning.scorers.whitening import fit_whitening
+from llmrec_plugin.learning.selection import stepwise
+from llmrec_plugin.learning.selection.folds import Folds
+from llmrec_plugin.learning.selection.model_config import (
     HeadSettings,
     Setup,
     counted,
@@ -23,9 +23,9 @@ from llmrec_plugin.learning.setups import (
     points,
     recent_amounts,
 )
-from llmrec_plugin.learning.transfer import Source
-from llmrec_plugin.learning.trials import Mixture, Trials, weights_of
-from llmrec_plugin.learning.whitening import fit_whitening
+from llmrec_plugin.learning.selection.stepwise import Choice, _Climber, climb
+from llmrec_plugin.learning.selection.transfer import Source
+from llmrec_plugin.learning.selection.trials import Mixture, Trials, weights_of
 from llmrec_plugin.types import Matrix
 
 ITEMS, USERS, LENGTH, D = 120, 300, 8, 8
@@ -480,7 +480,7 @@ def test_popular_items_that_only_luck_can_beat_stay_refused_for_showing_too_litt
 
 def test_what_shows_enough_items_is_served_in_place_of_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
     """What answers shows nearly every item, and the best of all mixtures less than half of them."""
-    monkeypatch.setattr(ladder, "COVERAGE_KEPT", 0.65)
+    monkeypatch.setattr(stepwise, "COVERAGE_KEPT", 0.65)
     choice = choose(
         in_fashion(share=0.5, sharpness=60.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
     )

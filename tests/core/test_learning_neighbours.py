@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
-from llmrec_plugin.learning import neighbours
-from llmrec_plugin.learning.neighbours import (
+from llmrec_plugin.learning.scorers import neighbours
+from llmrec_plugin.learning.scorers.neighbours import (
     Neighbours,
     NeighbourSettings,
     ease,

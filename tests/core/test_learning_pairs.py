@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.coreset import PROJECTED, k_centre
-from llmrec_plugin.learning.neighbours import Neighbours
-from llmrec_plugin.learning.pairs import (
+from llmrec_plugin.learning.mining.coreset import PROJECTED, k_centre
+from llmrec_plugin.learning.mining.text_pairs import (
     KNOWN_WINDOW,
     NEGATIVE_RANKS,
     hard_negatives,
@@ -19,6 +18,7 @@ from llmrec_plugin.learning.pairs import (
     make_pairs,
     neighbour_pairs,
 )
+from llmrec_plugin.learning.scorers.neighbours import Neighbours
 
 
 def rng() -> np.random.Generator:

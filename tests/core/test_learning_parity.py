@@ -10,9 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.neighbours import NeighbourSettings
-from llmrec_plugin.learning.scoring import Weights
-from llmrec_plugin.learning.setups import KINDS, Fitted, HeadSettings, Setup, fit_setup, fit_text, points
+from llmrec_plugin.learning.scorers.catalogue_scores import Weights
+from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings
+from llmrec_plugin.learning.selection.model_config import (
+    KINDS,
+    Fitted,
+    HeadSettings,
+    Setup,
+    fit_setup,
+    fit_text,
+    points,
+)
 from llmrec_plugin.ranking.explanation import personal_points
 from llmrec_plugin.ranking.personal import PersonalWeights, common_points, rank_for_user
 from llmrec_plugin.ranking.profile import build_profile, item_weights

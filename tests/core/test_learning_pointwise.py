@@ -7,7 +7,7 @@ import pytest
 
 from llmrec_plugin.evaluation.protocol import Case
 from llmrec_plugin.exceptions import InvalidVector
-from llmrec_plugin.learning.pointwise import Pointwise, fit_pointwise, pairs
+from llmrec_plugin.learning.prediction.calibration import Pointwise, fit_pointwise, pairs
 
 SCALES = np.array([4.0, 1.0, 2.0])
 

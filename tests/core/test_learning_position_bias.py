@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from llmrec_plugin.learning.position_bias import CLIP, MOST, PositionBias, fit_position_bias
+from llmrec_plugin.learning.click_models.position_bias import CLIP, MOST, PositionBias, fit_position_bias
 
 Shown = tuple[list[int], list[int], list[bool]]
 

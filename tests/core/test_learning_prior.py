@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import InvalidVector
-from llmrec_plugin.learning.prior import popularity_prior
+from llmrec_plugin.learning.scorers.popularity import popularity_prior
 
 
 def test_the_most_popular_item_stands_at_one_and_the_others_by_logarithm() -> None:

@@ -10,9 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.gaussian import delta_of, epsilon_of, mu_of, together
-from llmrec_plugin.learning.head import user_states
-from llmrec_plugin.learning.private import (
+from llmrec_plugin.learning.privacy.gaussian import delta_of, epsilon_of, mu_of, together
+from llmrec_plugin.learning.privacy.noisy_sums import (
     GAMMA,
     ITEMS_PER_USER,
     SUM_BOUND,
@@ -20,7 +19,8 @@ from llmrec_plugin.learning.private import (
     private_counts,
     private_head,
 )
-from llmrec_plugin.learning.whitening import fit_whitening
+from llmrec_plugin.learning.scorers.projection_head import user_states
+from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.types import Matrix
 
 ITEMS, D = 60, 6

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from llmrec_plugin.evaluation.protocol import Case
-from llmrec_plugin.learning.logistic import fit_linear, fit_logistic
-from llmrec_plugin.learning.ratings import COLUMNS, FEATURES, Ratings, rating_features
-from llmrec_plugin.learning.sampled import draw_negatives, pair_features, sampled_measures
+from llmrec_plugin.learning.prediction.logistic import fit_linear, fit_logistic
+from llmrec_plugin.learning.prediction.rating_features import COLUMNS, FEATURES, Ratings, rating_features
+from llmrec_plugin.learning.selection.sampled_negatives import draw_negatives, pair_features, sampled_measures
 
 DRAW = np.random.default_rng(0)
 

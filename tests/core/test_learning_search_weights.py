@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.metrics import ndcg
-from llmrec_plugin.learning.position_bias import fit_position_bias
-from llmrec_plugin.learning.search_weights import (
+from llmrec_plugin.learning.click_models.fusion_weights import (
     TEXT_WEIGHTS,
     Candidates,
     Proof,
@@ -19,7 +18,8 @@ from llmrec_plugin.learning.search_weights import (
     graded_values,
     prove,
 )
-from llmrec_plugin.learning.selection import Values
+from llmrec_plugin.learning.click_models.position_bias import fit_position_bias
+from llmrec_plugin.learning.selection.folds import Values
 from llmrec_plugin.ranking import fusion
 from llmrec_plugin.types import Hit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmrec_plugin.learning.selection import CHOOSERS, FOLDS, Folds
+from llmrec_plugin.learning.selection.folds import CHOOSERS, FOLDS, Folds
 
 
 def test_users_stay_whole_and_folds_are_of_one_size() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from llmrec_plugin.learning.synonyms import Search, Suggestion, differing, suggest, surprise
+from llmrec_plugin.learning.mining.synonyms import Search, Suggestion, differing, suggest, surprise
 
 QUERIES = [
     tuple(text.split()) for text in ("lamp", "oak table", "green chair", "mug", "pen", "rug", "hose", "tray")

@@ -7,10 +7,10 @@ import pytest
 
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.head import HeadSums, collect, fit_head, identity_head
-from llmrec_plugin.learning.setups import HeadSettings, Setup
-from llmrec_plugin.learning.transfer import Source, fit_from, head_from, map_of
-from llmrec_plugin.learning.whitening import Whitening, fit_whitening
+from llmrec_plugin.learning.scorers.projection_head import HeadSums, collect, fit_head, identity_head
+from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
+from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup
+from llmrec_plugin.learning.selection.transfer import Source, fit_from, head_from, map_of
 from llmrec_plugin.types import Matrix
 
 DIMENSIONS = 16

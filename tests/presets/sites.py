@@ -63,10 +63,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from llmrec_plugin.models import IndexVersion, Interaction
 from llmrec_plugin.services import recommendations
-from llmrec_plugin.services.build import build
-from llmrec_plugin.services.interactions import backfill
+from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.interactions.recording import backfill
 from llmrec_plugin.documents import registry
-from llmrec_plugin.services.search import search
+from llmrec_plugin.services.search.pipeline import search
 from llmrec_plugin.types import Range, SearchRequest, Terms
 from oscar.core.loading import get_model
 from oscar.test import factories
@@ -159,8 +159,8 @@ WAGTAIL_CHECK = """
 import json
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services.build import build
-from llmrec_plugin.services.search import search
+from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.search.pipeline import search
 from llmrec_plugin.types import SearchRequest, Terms
 from pages.models import ArticlePage
 from wagtail.models import Locale, Page, PageViewRestriction, Site

@@ -10,15 +10,15 @@ from typing import Any
 from elasticsearch import BadRequestError, Elasticsearch
 
 from llmrec_plugin.backends import base
-from llmrec_plugin.backends.elasticsearch.attached import AttachedBackend
+from llmrec_plugin.backends.elasticsearch.attached.engine import AttachedBackend
+from llmrec_plugin.backends.elasticsearch.bulk_write import Target, apply
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
 from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
 from llmrec_plugin.backends.elasticsearch.options import read_options
 from llmrec_plugin.backends.elasticsearch.queries import digest_body
-from llmrec_plugin.backends.elasticsearch.searching import Index, answer, suggestions
+from llmrec_plugin.backends.elasticsearch.scan import walk
+from llmrec_plugin.backends.elasticsearch.search import Index, answer, suggestions
 from llmrec_plugin.backends.elasticsearch.terms import Samples
-from llmrec_plugin.backends.elasticsearch.walking import walk
-from llmrec_plugin.backends.elasticsearch.writing import Target, apply
 from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from llmrec_plugin.backends.embedded.columns import Column, advance_column, load_column
+from llmrec_plugin.backends.embedded.filter_columns import Column, advance_column, load_column
 from llmrec_plugin.backends.embedded.matrix import MatrixView, advance_matrix, load_matrix
 from llmrec_plugin.backends.embedded.schema import Layout, State
 from llmrec_plugin.backends.embedded.vocabulary import Table, Vocabulary, load_vocabulary

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from llmrec_plugin.backends import base
+from llmrec_plugin.backends.embedded.bulk_write import apply, prepare
 from llmrec_plugin.backends.embedded.cache import Ahead, Cache
 from llmrec_plugin.backends.embedded.codec import DTYPES, Codec
 from llmrec_plugin.backends.embedded.connections import Lease, Pool
 from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import read_state
-from llmrec_plugin.backends.embedded.searching import answer, suggestions
+from llmrec_plugin.backends.embedded.search import answer, suggestions
 from llmrec_plugin.backends.embedded.snapshot import Snapshot
-from llmrec_plugin.backends.embedded.writing import apply, prepare
 from llmrec_plugin.backends.validation import check_name, check_options, check_query
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrec_plugin.backends.embedded.cache import Cache
-from llmrec_plugin.backends.embedded.columns import Column, Mask
+from llmrec_plugin.backends.embedded.filter_columns import Column, Mask
 from llmrec_plugin.backends.embedded.lookups import Ids, ids_of
 from llmrec_plugin.backends.embedded.matrix import MatrixView
 from llmrec_plugin.backends.embedded.schema import Layout, State

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from llmrec_plugin.exceptions import LeaseLost, LlmrecError
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands import SUBCOMMANDS
-from llmrec_plugin.services.leases import IN_USE
+from llmrec_plugin.services.coordination.locks import IN_USE
 
 
 class Command(BaseCommand):

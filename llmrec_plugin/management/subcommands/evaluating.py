@@ -12,8 +12,8 @@ from typing import Any
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
-from llmrec_plugin.services.evaluation import files, site
-from llmrec_plugin.services.evaluation.files import Files
+from llmrec_plugin.services.evaluation import from_files, from_site
+from llmrec_plugin.services.evaluation.from_files import Files
 from llmrec_plugin.services.evaluation.progress import Tell
 from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
 from llmrec_plugin.services.evaluation.tables import learning, tables
@@ -105,7 +105,7 @@ def _on_site(options: Options, output: Output) -> dict[str, Any]:
             raise InvalidRequest(f"--{name} needs the items it is about: --items FILE.", parameter="items")
     label = single_label(options)
     with _bars(output) as tell:
-        found = site.evaluate_site(
+        found = from_site.evaluate_site(
             label, _protocol(options), tell, encoders=options["encoder"] or (), by="command"
         )
     output.line(f"{label}: evaluation {found.pk}, in the admin under Evaluations.")
@@ -123,7 +123,7 @@ def _protocol(options: Options) -> Protocol:
 
 
 def _on_files(options: Options, output: Output) -> dict[str, Any]:
-    request = files.Request(
+    request = from_files.Request(
         files=Files(**{name: options[name] for name in ("items", "interactions", "queries", "qrels")}),
         document=options["document"],
         language=options["language"],
@@ -133,7 +133,7 @@ def _on_files(options: Options, output: Output) -> dict[str, Any]:
         work=options["work"],
     )
     with _bars(output) as tell:
-        return files.evaluate(request, tell)
+        return from_files.evaluate(request, tell)
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     no_arguments,
 )
-from llmrec_plugin.services import audit as audit_service
-from llmrec_plugin.services import build as build_service
-from llmrec_plugin.services import indexing, status
+from llmrec_plugin.services import indexing
+from llmrec_plugin.services.indexing import index_audit as audit_service
+from llmrec_plugin.services.indexing import index_build as build_service
+from llmrec_plugin.services.monitoring import status
 
 
 def _build_arguments(parser: ArgumentParser) -> None:

@@ -20,7 +20,10 @@ from llmrec_plugin.management.subcommands.base import (
 from llmrec_plugin.management.subcommands.sources import learn_from_source, source_arguments
 from llmrec_plugin.management.subcommands.tuning import tune_encoders, tuning_arguments
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
-from llmrec_plugin.services import pictures, promotion, runs, search_weights
+from llmrec_plugin.services.deployment import promotion
+from llmrec_plugin.services.reporting import model_charts
+from llmrec_plugin.services.search_quality import weight_learning
+from llmrec_plugin.services.training import runs
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -136,11 +139,11 @@ def _weigh_searches(options: Options, output: Output) -> bool:
 def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any]:
     """What was learned is live by now: whatever fails here takes nothing of it back."""
     try:
-        choice = search_weights.weigh(label, by=options["by"])
+        choice = weight_learning.weigh(label, by=options["by"])
     except LlmrecError as error:
         output.line(f"{label}, search: failed, what was live stays live ({error})")
         return {"error": str(error)}
-    for sentence in search_weights.sentences(choice):
+    for sentence in weight_learning.sentences(choice):
         output.line(f"{label}, search: {sentence}")
     return {"kept": choice.kept, **choice.report}
 
@@ -255,7 +258,7 @@ def _plots(options: Options, output: Output) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for label in chosen_labels(options):
-            for picture in pictures.pictures(label, colour=options["colour"]):
+            for picture in model_charts.pictures(label, colour=options["colour"]):
                 file = folder / f"{picture.chart.name}.svg"
                 file.write_text(plots.draw(picture.chart, standalone=True), encoding="utf-8")
                 written.append(str(file))

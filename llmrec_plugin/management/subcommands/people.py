@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from llmrec_plugin.management.output import Output, jsonable
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, no_arguments
 from llmrec_plugin.services import privacy
+from llmrec_plugin.services.privacy import retention
 
 
 def _user_argument(parser: ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def _erase(options: Options, output: Output) -> bool:
 
 
 def _retention(options: Options, output: Output) -> bool:
-    report = privacy.apply_retention()
+    report = retention.apply_retention()
     output.line(", ".join(f"{name}: {value}" for name, value in jsonable(report).items()))
     output.finish(report)
     return True

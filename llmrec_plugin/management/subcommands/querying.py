@@ -15,10 +15,14 @@ from llmrec_plugin.management.subcommands.base import (
     single_label,
 )
 from llmrec_plugin.models import SynonymSuggestion
-from llmrec_plugin.services import asked, occlusion, recommendations, suggestions, synonym_suggestions
+from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as search_service
-from llmrec_plugin.services.filter_texts import read_filters
-from llmrec_plugin.services.placements import get_placement
+from llmrec_plugin.services.curation.placements import get_placement
+from llmrec_plugin.services.explorer import word_attribution
+from llmrec_plugin.services.items.filter_parsing import read_filters
+from llmrec_plugin.services.recommendations import pipeline
+from llmrec_plugin.services.search import autocomplete, popular_queries
+from llmrec_plugin.services.search_quality import synonym_mining
 from llmrec_plugin.types import Filter, ResultPage, SearchRequest
 
 SHOWN_WORDS = 20
@@ -69,7 +73,7 @@ def _suggest_arguments(parser: ArgumentParser) -> None:
 
 
 def _suggest(options: Options, output: Output) -> bool:
-    found = suggestions.suggest(options["text"], document=single_label(options), size=options["size"])
+    found = autocomplete.suggest(options["text"], document=single_label(options), size=options["size"])
     for text in found.queries:
         output.line(f"     {text}")
     for rank, item in enumerate(found.items, start=1):
@@ -82,7 +86,7 @@ def _suggest(options: Options, output: Output) -> bool:
 
 
 def _count_queries(options: Options, output: Output) -> bool:
-    counted = asked.count_queries()
+    counted = popular_queries.count_queries()
     for label, count in counted.items():
         output.line(f"{label}: {count} popular searches")
     output.finish(counted)
@@ -90,7 +94,7 @@ def _count_queries(options: Options, output: Output) -> bool:
 
 
 def _suggest_synonyms(options: Options, output: Output) -> bool:
-    counted = synonym_suggestions.suggest_all()
+    counted = synonym_mining.suggest_all()
     for label, count in counted.items():
         output.line(f"{label}: {count} suggestions to decide on")
         for row in SynonymSuggestion.objects.filter(document=label, state=SynonymSuggestion.State.OPEN):
@@ -153,7 +157,7 @@ def _filters(options: Options) -> tuple[Filter, ...]:
         values.setdefault(name, []).append(value)
     if not values:
         return ()
-    label = recommendations.label_of(get_placement(options["placement"]), options["document"])
+    label = pipeline.label_of(get_placement(options["placement"]), options["document"])
     return read_filters(values, registry.get(label).filter_kinds())
 
 
@@ -164,11 +168,13 @@ def _explain_arguments(parser: ArgumentParser) -> None:
 
 
 def _explain(options: Options, output: Output) -> bool:
-    found = occlusion.explain_words(single_label(options), options["text"], options["id"])
+    found = word_attribution.explain_words(single_label(options), options["text"], options["id"])
     output.line(f"{found.title}: cosine {found.cosine:.3f}")
     for what, pieces in (("query", found.query), ("item", found.item)):
         output.line()
-        rows = [(piece.text, f"{piece.value:+.3f}") for piece in occlusion.strongest(pieces, SHOWN_WORDS)]
+        rows = [
+            (piece.text, f"{piece.value:+.3f}") for piece in word_attribution.strongest(pieces, SHOWN_WORDS)
+        ]
         output.table([f"word of the {what}", "cosine"], rows)
     output.finish(
         {

@@ -15,7 +15,8 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     single_label,
 )
-from llmrec_plugin.services import source_models, transfer
+from llmrec_plugin.services.model_registry import source_models
+from llmrec_plugin.services.training import transfer
 
 BROKEN = {
     "new-items": "new items would be ranked worse among themselves",

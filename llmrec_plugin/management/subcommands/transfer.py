@@ -9,7 +9,8 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
-from llmrec_plugin.services import exporting, importing, interactions
+from llmrec_plugin.services.import_export import exports, imports
+from llmrec_plugin.services.interactions import site_sources
 
 SHOWN_ERRORS = 20
 
@@ -31,7 +32,7 @@ def _backfill(output: Output) -> bool:
     stored = {}
     for source in registry.interaction_sources:
         with output.progress(f"import {source.label}", "events") as progress:
-            stored[source.label] = interactions.backfill(source, progress=progress)
+            stored[source.label] = site_sources.backfill(source, progress=progress)
         output.line(f"{source.label}: {stored[source.label]} stored")
     if not stored:
         output.line("No InteractionSource is registered.")
@@ -49,7 +50,7 @@ def _import(options: Options, output: Output) -> bool:
         )
     with output.progress(f"import {options['what']}", "lines") as progress:
         if options["what"] == "judgments":
-            report = importing.import_judgments(
+            report = imports.import_judgments(
                 path,
                 queries=options["queries"],
                 document=options["document"],
@@ -57,7 +58,7 @@ def _import(options: Options, output: Output) -> bool:
                 progress=progress,
             )
         else:
-            run = importing.import_items if options["what"] == "items" else importing.import_interactions
+            run = imports.import_items if options["what"] == "items" else imports.import_interactions
             report = run(path, document=options["document"], strict=options["strict"], progress=progress)
     for line, message in report.errors[:SHOWN_ERRORS]:
         output.line(f"{path.name}:{line}: {message}")
@@ -75,7 +76,7 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 
 def _export(options: Options, output: Output) -> bool:
-    run = exporting.export_items if options["what"] == "items" else exporting.export_interactions
+    run = exports.export_items if options["what"] == "items" else exports.export_interactions
     with output.progress(f"export {options['what']}", options["what"]) as progress:
         count = run(options["file"], document=single_label(options), progress=progress)
     output.line(f"{count} {options['what']} are in {options['file']}.")

@@ -10,7 +10,7 @@ from typing import Any
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, chosen_labels
-from llmrec_plugin.services import tuning
+from llmrec_plugin.services.encoder_tuning import pipeline
 from llmrec_plugin.training.base import TrainingOptions
 
 REASONS = {
@@ -49,7 +49,7 @@ def tune_encoders(options: Options, output: Output) -> bool:
     reports = {}
     for label in options["document"] or chosen_labels({"document": None}):
         with output.progress(f"tune {label}", "steps") as progress:
-            report = tuning.tune(
+            report = pipeline.tune(
                 label,
                 options=chosen,
                 by=options["by"],
@@ -81,7 +81,7 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
 
 
-def _tell(label: str, report: tuning.TuningReport, output: Output) -> None:
+def _tell(label: str, report: pipeline.TuningReport, output: Output) -> None:
     training = report.training
     resumed = f", gone on from step {training.resumed_from}" if training.resumed_from else ""
     output.line(

@@ -9,12 +9,18 @@ import numpy as np
 
 from llmrec_plugin.evaluation import pointwise
 from llmrec_plugin.evaluation.protocol import Events, Plan, temporal_split
-from llmrec_plugin.learning.baselines import Catalogue, Fitted
-from llmrec_plugin.learning.logistic import fit_linear, fit_logistic
-from llmrec_plugin.learning.ratings import COLUMNS, FEATURES, LIKED, Ratings, rating_features
-from llmrec_plugin.learning.sampled import sampled_measures
+from llmrec_plugin.learning.prediction.logistic import fit_linear, fit_logistic
+from llmrec_plugin.learning.prediction.rating_features import (
+    COLUMNS,
+    FEATURES,
+    LIKED,
+    Ratings,
+    rating_features,
+)
+from llmrec_plugin.learning.selection.baselines import Catalogue, Fitted
+from llmrec_plugin.learning.selection.sampled_negatives import sampled_measures
 from llmrec_plugin.models import Interaction
-from llmrec_plugin.services import privacy
+from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.types import Progress
 
 LEAST_RATINGS = 500
@@ -72,7 +78,7 @@ def _ratings(label: str, rows: Mapping[str, int]) -> Ratings:
     user_row: dict[str, int] = {}
     found = [
         (user_row.setdefault(user, len(user_row)), rows[key], value, at.timestamp())
-        for user, key, value, at in privacy.consented(
+        for user, key, value, at in consent.consented(
             Interaction.objects.filter(document=label, kind="rating", value__isnull=False)
         )
         .order_by("at", "id")

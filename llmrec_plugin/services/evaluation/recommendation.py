@@ -14,12 +14,12 @@ from llmrec_plugin.evaluation.comparison import PRIMARY, contrast, values_of
 from llmrec_plugin.evaluation.lists import coverage, novelty
 from llmrec_plugin.evaluation.protocol import Outcome, Plan, Protocol, plan, rank_cases
 from llmrec_plugin.exceptions import InvalidRequest, InvalidVector
-from llmrec_plugin.learning.baselines import BASELINES, METHODS, Catalogue, Fitted, fit
-from llmrec_plugin.services.evaluation.log import Log, read_catalogue, read_log
+from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catalogue, Fitted, fit
+from llmrec_plugin.services.deployment.live import live_pair
+from llmrec_plugin.services.evaluation.event_log import Log, read_catalogue, read_log
 from llmrec_plugin.services.evaluation.pointwise import measure_ratings, measure_sampled
 from llmrec_plugin.services.evaluation.progress import Tell, part
-from llmrec_plugin.services.evaluation.served import Served, serve
-from llmrec_plugin.services.live import live_pair
+from llmrec_plugin.services.evaluation.replay import Served, serve
 
 SERVED = "served"
 FROZEN = "text-frozen"

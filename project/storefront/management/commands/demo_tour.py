@@ -11,7 +11,8 @@ from django.utils import translation
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.services import interactions, recommendations
+from llmrec_plugin.services import recommendations
+from llmrec_plugin.services.interactions import history
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import ResultPage, SearchRequest
 from project.storefront.forms import SCHOOL, SHOP
@@ -61,7 +62,7 @@ class Command(BaseCommand):
 
     def _past(self, user_key: str, document: str) -> str:
         """The last few items that the user chose, so that one can judge the list."""
-        keys = [event.key for event in interactions.history(user_key, document=document, limit=3)]
+        keys = [event.key for event in history.history(user_key, document=document, limit=3)]
         items = registry.get(document).in_bulk(keys)
         titles = [registry.get(document).get_title(items[key]) for key in keys if key in items]
         return f", who last chose {'; '.join(titles)}" if titles else ""

@@ -1,0 +1,1 @@
+"""Pages where editors decide: rules, placements, synonyms, weights."""

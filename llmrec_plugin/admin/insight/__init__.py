@@ -1,0 +1,1 @@
+"""Pages that tell how good it is: dashboard, explorer, evaluations, experiments, judgements."""

@@ -1,0 +1,127 @@
+"""A change form that shows what its values would do before they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from llmrec_plugin.admin.base import ModelAdmin
+from llmrec_plugin.admin.curation.fields import LinesField
+from llmrec_plugin.admin.insight.explorer import Side, user_key_of
+from llmrec_plugin.documents import registry
+from llmrec_plugin.models import PopularQuery
+from llmrec_plugin.services.explorer import comparison
+from llmrec_plugin.services.explorer.comparison import Question, Way
+
+PREVIEW = "_preview"
+AS_ANYBODY = "llmrec_plugin.view_exploration"
+"""The permission to see lists as some user sees them."""
+QUERIES = 3
+ITEMS = 8
+NOW, THEN = _("As it is live"), _("With these values")
+
+
+class PreviewForm(forms.Form):
+    """What to look at; empty fields are filled with what is asked most."""
+
+    prefix = "preview"
+    document = forms.ChoiceField(label=_("Document"), required=False)
+    queries = LinesField(label=_("Queries"), rows=3, help_text=_("One to a line; the first three are shown."))
+    user = forms.CharField(label=_("As user"), required=False, max_length=100)
+    item = forms.CharField(label=_("Item of the page"), required=False, max_length=255)
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not request.user.has_perm(AS_ANYBODY):
+            del self.fields["user"]
+        self.fields["document"].choices = [(label, label) for label in registry.labels()]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One question with the lists now and then."""
+
+    title: str
+    sides: Sequence[Side]
+
+
+class Previewing:
+    """Mixed into a form: its values are checked and set on the instance, but it never counts as valid."""
+
+    passed = False
+
+    def is_valid(self) -> bool:
+        self.passed = bool(super().is_valid())  # type: ignore[misc]
+        return False
+
+
+class PreviewedAdmin(ModelAdmin):
+    """Has a button that shows the lists as they are and as they would be."""
+
+    change_form_template = "admin/llmrec_plugin/previewed/change_form.html"
+
+    def questions(self, candidate: Any, asked: dict[str, Any]) -> list[Question]:
+        """What to compare, given the values of the preview form."""
+        raise NotImplementedError
+
+    def ways(self, candidate: Any, question: Question) -> tuple[Way | None, Way]:
+        """What answers now, None where nothing does, and what would."""
+        raise NotImplementedError
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type("PreviewingForm", (Previewing, form), {}) if PREVIEW in request.POST else form
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["previewable"] = self.has_change_permission(request) or self.has_add_permission(request)
+        asked = PREVIEW in request.POST
+        context["preview_form"] = form = PreviewForm(request.POST if asked else None, request=request)
+        candidate_form = context["adminform"].form
+        if asked and getattr(candidate_form, "passed", False) and form.is_valid():
+            candidate = candidate_form.instance
+            context["compared"] = compared(
+                self.questions(candidate, form.cleaned_data), partial(self.ways, candidate)
+            )
+            context["previewed"] = True
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def compared(
+    questions: Sequence[Question], ways: Callable[[Question], tuple[Way | None, Way]]
+) -> list[Compared]:
+    """Each question with the lists as they are and as they would be."""
+    found = []
+    for question in questions:
+        title = f"“{question.text}”" if question.list == "search" else question.list
+        live, candidate = ways(question)
+        if live is None:
+            sides = [Side(THEN, comparison.look(question, candidate, size=ITEMS))]
+        else:
+            now, then = comparison.compare(question, live, candidate, size=ITEMS)
+            sides = [Side(NOW, now), Side(THEN, then)]
+        found.append(Compared(title, sides))
+    return found
+
+
+def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = ()) -> list[Question]:
+    """A question for each query that was given, else for the phrases, else for what is asked most."""
+    texts = list(asked["queries"] or phrases)
+    if not texts:
+        popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
+        texts = list(popular.values_list("text", flat=True)[:QUERIES])
+    user_key = user_key_of(asked.get("user", ""))
+    return [Question(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
+
+
+def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[Question]:
+    """A question for each placement."""
+    user_key, item = user_key_of(asked.get("user", "")), asked["item"] or None
+    return [Question(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

@@ -1,0 +1,1 @@
+"""Pages that show how the machine is: status, backlog, versions, learning, events."""

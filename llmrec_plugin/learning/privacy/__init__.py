@@ -1,0 +1,1 @@
+"""Sums with noise, and what a run of them costs."""

@@ -1,0 +1,1 @@
+"""Which scorers, settings and weights win on events that were held back."""

@@ -1,0 +1,1 @@
+"""What editors decide, remembered by each process: rules, placements, synonyms."""

@@ -1,0 +1,95 @@
+"""Rules of editors, as each process remembers them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from llmrec_plugin.analysis.text import fold
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.models import Rule
+from llmrec_plugin.ranking.rules import Action
+from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.services.items.filter_parsing import read_filters
+from llmrec_plugin.types import Filter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRule:
+    """A row, read and ready to be compared."""
+
+    id: int
+    action: Action
+    items: tuple[str, ...]
+    item_filters: tuple[Filter, ...]
+    place: int
+    strength: float
+    match: str
+    phrases: tuple[str, ...]
+    """Folded."""
+    list_filters: tuple[Filter, ...]
+    placements: frozenset[str]
+    audience: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        return f"rule:{self.id}"
+
+
+@contextmanager
+def trying(rows: Iterable[Rule]) -> Iterator[None]:
+    """Within it these are the rules in effect, for this thread alone: to look before others see it."""
+    token = _tried.set(_by_document(rows))
+    try:
+        yield
+    finally:
+        _tried.reset(token)
+
+
+def _read() -> Mapping[str, tuple[KnownRule, ...]]:
+    """By document; one query."""
+    return _by_document(Rule.objects.filter(enabled=True).order_by("priority", "id"))
+
+
+def _by_document(rows: Iterable[Rule]) -> Mapping[str, tuple[KnownRule, ...]]:
+    rules: dict[str, list[KnownRule]] = {}
+    for row in rows:
+        try:
+            rules.setdefault(row.document, []).append(known(row))
+        except LlmrecError as error:  # the declaration has changed since; the admin says so, too
+            logger.warning("rule left out rule=%s error=%s", row.pk, error)
+    return {label: tuple(found) for label, found in rules.items()}
+
+
+_tried: ContextVar[Mapping[str, tuple[KnownRule, ...]] | None] = ContextVar("tried rules", default=None)
+_rules = Remembered[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
+
+
+def known(row: Rule) -> KnownRule:
+    """Raises NotFound for an unknown document, and InvalidRequest, naming it, for a filter it lacks."""
+    kinds = registry.get(row.document).filter_kinds()
+    return KnownRule(
+        id=row.pk or 0,
+        action=cast(Action, row.action),
+        items=tuple(row.items),
+        item_filters=read_filters(row.item_filters, kinds),
+        place=row.place,
+        strength=row.strength,
+        match=row.match,
+        phrases=tuple(" ".join(fold(phrase).split()) for phrase in row.phrases),
+        list_filters=read_filters(row.list_filters, kinds),
+        placements=frozenset(row.placements),
+        audience=row.audience,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+    )

@@ -1,0 +1,1 @@
+"""Which index and model answer for a document, and how that changes."""

@@ -1,0 +1,48 @@
+"""The engine of an index version, and the schema it was made with."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.backends.base import AttachedBackend, SearchBackend
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.types import AttachedIndex, IndexSchema
+
+
+def schema_of(index_version: IndexVersion) -> IndexSchema:
+    """What the index of this version holds."""
+    return IndexSchema(
+        text_fields=tuple(index_version.schema["text_fields"]),
+        filters=index_version.schema["filters"],
+        dimensions=index_version.dimensions,
+        encoder_id=index_version.encoder_id,
+        analysis_id=index_version.analysis_id,
+        attached=_attached(index_version),
+    )
+
+
+def _attached(index_version: IndexVersion) -> AttachedIndex | None:
+    """The declaration of today, at the index that this version was made in."""
+    index = index_version.schema.get("attached")
+    if index is None:
+        return None
+    declared = None
+    with suppress(NotFound):  # the document may be gone while its versions are dropped
+        declared = registry.get(index_version.document).attached
+    return replace(declared or AttachedIndex(index), index=index)
+
+
+def engine_of(index_version: IndexVersion) -> SearchBackend:
+    """The engine that knows the index of this version by its name."""
+    return attached_engine_of(index_version) or get_backend()
+
+
+def attached_engine_of(index_version: IndexVersion) -> AttachedBackend | None:
+    """None: the version has an index of its own."""
+    if index_version.schema.get("attached") is None:
+        return None
+    return get_backend().attached(schema_of(index_version))

@@ -1,0 +1,1 @@
+"""Tunes the encoder, and takes it over only if it is better."""

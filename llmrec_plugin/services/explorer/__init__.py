@@ -1,0 +1,1 @@
+"""Any list as any user, beside another, with every score explained."""

@@ -1,0 +1,215 @@
+"""What a list would be for somebody and under other settings, side by side: to look, nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.models import Configuration, Rule
+from llmrec_plugin.ranking.history import folded, shortened
+from llmrec_plugin.services.curation import rules
+from llmrec_plugin.services.curation.placements import Placement, get_placement
+from llmrec_plugin.services.profiles import taste
+from llmrec_plugin.services.recommendations import pipeline as recommendations
+from llmrec_plugin.services.recommendations.pipeline import Asked
+from llmrec_plugin.services.search import pipeline as search
+from llmrec_plugin.services.serving import result_pages
+from llmrec_plugin.services.serving.ranked_list import RankedList
+from llmrec_plugin.services.serving.variants import Variant
+from llmrec_plugin.types import RankedItem, ResultItem, SearchRequest
+
+SHOWN = 10
+RULE = "rule:"
+PAST_ITEMS = 10
+"""Named per place; those that moved it less are told together."""
+REACH = 100
+"""An item that is not shown on the other side is looked for among so many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A query or a placement, and who asks."""
+
+    document: str
+    list: str = search.PLACEMENT
+    """"search" or the name of a placement."""
+    text: str = ""
+    user_key: str | None = None
+    item: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What answers: as it is live, but for what is said here."""
+
+    configuration: Configuration
+    index_version: int | None = None
+    model_version: int | None = None
+    slot: Placement | None = None
+    """A placement that is not saved yet."""
+    rules: Sequence[Rule] | None = None
+    """Instead of the rules in effect."""
+    as_stranger: bool = False
+    """As somebody of whom nothing is known."""
+    ignoring: frozenset[str] = frozenset()
+    """As if the user had never turned to these items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One contribution."""
+
+    name: str
+    """As in `RankedItem`."""
+    title: str
+    """Of the item or rule that it goes back to; empty: it names none."""
+    value: float
+    share: float
+    """Of the largest contribution, up or down, of the whole list: 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One item of a list."""
+
+    item: ResultItem
+    number: int
+    """From 1."""
+    other: int | None = None
+    """Its place in the other list; None: it is not among the first ones there."""
+    parts: tuple[Part, ...] = ()
+    history: tuple[Part, ...] = ()
+    """What of the user's past moved the item, most first: a part for each past item, called by its key, and
+    one without a name for the others; none where no single one is named."""
+
+    @property
+    def moved(self) -> int:
+        """Places up against the other list; 0 where it is not there."""
+        return 0 if self.other is None else self.other - self.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One list."""
+
+    places: tuple[Place, ...] = ()
+    total: int = 0
+    degraded: tuple[str, ...] = ()
+    error: str = ""
+    """Why there is no list."""
+    keys: tuple[str, ...] = ()
+    """Of the items that the list goes on with, too."""
+
+
+def look(question: Question, way: Way, *, size: int = SHOWN) -> Look:
+    """The list as `way` answers; what cannot be answered is said in `error`."""
+    try:
+        with _rules_of(way):
+            ranked = _ranked(question, way)
+            items = result_pages.glance(ranked, size=size)
+    except LlmrecError as error:
+        return Look(error=str(error))
+    largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
+    parts = _parts(question.document, items, way.rules or (), largest)
+    return Look(
+        places=tuple(
+            Place(item=item, number=number, parts=parts[item.id], history=_history(item, largest))
+            for number, item in enumerate(items, start=1)
+        ),
+        total=len(ranked.items) if ranked.total is None else ranked.total,
+        degraded=ranked.degraded,
+        keys=tuple(item.key for item in ranked.items[:REACH]),
+    )
+
+
+def compare(question: Question, before: Way, after: Way, *, size: int = SHOWN) -> tuple[Look, Look]:
+    """Both lists, each item with its place in the other one."""
+    old, new = look(question, before, size=size), look(question, after, size=size)
+    return _against(old, new), _against(new, old)
+
+
+def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
+    """Key and title of what the user turned to, latest first, as far as it counts and still exists."""
+    user = taste.know(user_key, document=label, history=Configuration.current().history_length)
+    keys = list(dict.fromkeys(event.key for event in user.events))
+    document = registry.get(label)
+    objects = document.in_bulk(keys) if keys else {}
+    return [(key, document.get_title(objects[key])) for key in keys if key in objects]
+
+
+def _against(one: Look, other: Look) -> Look:
+    numbers = {key: number for number, key in enumerate(other.keys, start=1)}
+    numbers |= {place.item.id: place.number for place in other.places}
+    return replace(
+        one, places=tuple(replace(place, other=numbers.get(place.item.id)) for place in one.places)
+    )
+
+
+def _rules_of(way: Way) -> AbstractContextManager[None]:
+    return nullcontext() if way.rules is None else rules.trying(way.rules)
+
+
+def _ranked(question: Question, way: Way) -> RankedList:
+    variant = Variant(
+        configuration=way.configuration, index_version=way.index_version, model_version=way.model_version
+    )
+    user_key = None if way.as_stranger else question.user_key
+    if question.list == search.PLACEMENT:
+        request = SearchRequest(
+            document=question.document,
+            text=question.text,
+            user_key=user_key,
+            explain=True,
+            ignoring=way.ignoring,
+        )
+        return search.listed(request, variant)
+    slot = way.slot or get_placement(question.list, way.configuration)
+    label = recommendations.label_of(slot, question.document)
+    asked = Asked(user_key=user_key, item=question.item or "", explain=True, ignoring=way.ignoring)
+    return recommendations.listed(slot, label, asked, variant)
+
+
+def _history(item: ResultItem, largest: float) -> tuple[Part, ...]:
+    if not any(past.id for past in item.history):
+        return ()
+    return tuple(
+        Part(name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest))
+        for past in shortened(item.history, PAST_ITEMS)
+    )
+
+
+def _parts(
+    label: str, items: Sequence[ResultItem], tried: Sequence[Rule], largest: float
+) -> dict[str, tuple[Part, ...]]:
+    """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
+    contributions = {
+        item.id: folded(RankedItem(item.id, item.score, item.contributions)).contributions for item in items
+    }
+    names = {name for parts in contributions.values() for name in parts if ":" in name}
+    titles = _titles_of_items(label, {name for name in names if not name.startswith(RULE)})
+    titles |= _titles_of_rules({name for name in names if name.startswith(RULE)}, tried)
+    return {
+        key: tuple(
+            Part(name=name, title=titles.get(name, ""), value=value, share=min(1.0, abs(value) / largest))
+            for name, value in sorted(parts.items(), key=lambda pair: -abs(pair[1]))
+        )
+        for key, parts in contributions.items()
+    }
+
+
+def _titles_of_items(label: str, names: set[str]) -> dict[str, str]:
+    document = registry.get(label)
+    keys = {name: name.partition(":")[2] for name in names}
+    objects = document.in_bulk(sorted(set(keys.values())))
+    return {name: document.get_title(objects[key]) for name, key in keys.items() if key in objects}
+
+
+def _titles_of_rules(names: set[str], tried: Sequence[Rule]) -> dict[str, str]:
+    """The name of each rule; a tried one may not be saved yet."""
+    titles = {f"{RULE}{rule.pk or 0}": rule.name for rule in tried}
+    missing = [name.removeprefix(RULE) for name in names - titles.keys()]
+    stored = Rule.objects.filter(pk__in=missing).values_list("pk", "name") if missing else ()
+    return titles | {f"{RULE}{pk}": name for pk, name in stored}

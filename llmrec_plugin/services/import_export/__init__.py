@@ -1,0 +1,1 @@
+"""Items, events and judgements from and to files."""

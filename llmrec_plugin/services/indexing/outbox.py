@@ -1,0 +1,341 @@
+"""The backlog of changed items: appending to it, claiming from it, and settling what was claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from itertools import islice
+from operator import or_
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Model, Q, QuerySet
+from django.dispatch import Signal
+from django.utils import timezone
+
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.models import IndexVersion, OutboxEntry
+from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.types import Failure
+
+marked = Signal()
+"""Sent once per commit that appended entries, so that receivers can have them drained."""
+
+CHUNK = 1000
+MOST_REPEATS = 1000
+"""Further entries of the claimed items that one claim takes along."""
+BACK_OFF_FIRST = timedelta(seconds=10)
+BACK_OFF_MOST = timedelta(hours=1)
+
+
+def mark(
+    target: Model | QuerySet[Any] | Iterable[Model],
+    *,
+    document: str | None = None,
+) -> int:
+    """Have items looked at again after a change that sends no signal, such as `QuerySet.update`.
+
+        indexing.mark(Product.objects.filter(brand=brand))
+
+    `target` holds items or related objects; `document` limits it to one label. Returns the number of
+    entries appended; call it in the transaction of the change. Raises DocumentError for a model that
+    no document reads.
+    """
+    if isinstance(target, QuerySet):
+        keys = target.values_list("pk", flat=True).iterator(chunk_size=CHUNK)
+        return append(_entries(target.model, keys, document), using=target.db)
+    objects = [target] if isinstance(target, Model) else list(target)
+    by_model: dict[tuple[type[Model], str | None], list[Any]] = {}
+    for obj in objects:
+        by_model.setdefault((type(obj), obj._state.db), []).append(obj.pk)
+    return sum(
+        append(_entries(model, keys, document), using=using) for (model, using), keys in by_model.items()
+    )
+
+
+def mark_keys(label: str, keys: Iterable[object]) -> int:
+    """As `mark`, by primary key, for items that may be gone already; malformed keys are left out."""
+    document = registry.get(label)
+    pks = (document.to_pk(str(key)) for key in keys)
+    return append(OutboxEntry(document=label, object_id=str(pk)) for pk in pks if pk is not None)
+
+
+def _entries(model: type[Model], pks: Iterable[object], label: str | None) -> Iterator[OutboxEntry]:
+    routes = routes_from(model)
+    if label is not None:
+        known = registry.get(label).label
+        routes = [route for route in routes if route.label == known]
+    if not routes:
+        raise DocumentError(
+            f"No document reads {model.__name__}: register a SearchDocument for it, or name it in `related`."
+        )
+    return (route.entry(pk) for pk in pks for route in routes)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way from a changed row to the items of a document."""
+
+    label: str
+    via: str = ""
+    """Lookup from the item to the row; empty: the row is the item."""
+    moves: bool = False
+    """The row holds the key, so that saving it may take it from one item to another."""
+    keys_only: bool = False
+    """The items know the row by its primary key alone."""
+
+    def entry(self, pk: object) -> OutboxEntry:
+        return OutboxEntry(document=self.label, object_id=str(pk), via=self.via)
+
+
+def routes_from(model: type[Model]) -> list[Route]:
+    """All ways from rows of `model`, as items and as related objects."""
+    routes = [Route(document.label) for document in registry.for_model(model)]
+    for document in registry:
+        if parent := document.parent_lookup(model):
+            routes.append(Route(document.label, parent))
+        with suppress(DocumentError):  # a wrong path is reported by the system checks; saves go on
+            for way in document.followed():
+                if issubclass(model, way.model._meta.concrete_model or way.model):
+                    moves = any(hop.reverse for hop in way.path.hops)
+                    routes.append(Route(document.label, way.path.lookup(), moves, way.keys_only))
+    return routes
+
+
+def affected_keys(label: str, via: str, related: object, *, using: str | None = None) -> list[str]:
+    """Items that the related object is part of at this moment, visible or not; one query."""
+    rows = registry.get(label).model._base_manager.using(using)
+    pks = rows.filter(**{f"{via}__pk": related}).order_by().values_list("pk", flat=True)
+    return [str(pk) for pk in pks.distinct()]
+
+
+def alias() -> str:
+    """The database that the backlog lives in."""
+    return router.db_for_write(OutboxEntry)
+
+
+def append(entries: Iterable[OutboxEntry], *, using: str | None = None, announce: bool = True) -> int:
+    """Add entries along with the change of a row in the database `using`: never before it is committed.
+
+    In the backlog's own database both are one transaction.
+    """
+    if using is not None and using != alias():
+        waiting = list(entries)
+        transaction.on_commit(lambda: _store(waiting, announce=announce), using=using, robust=True)
+        return len(waiting)
+    return _store(entries, announce=announce)
+
+
+def _store(entries: Iterable[OutboxEntry], *, announce: bool) -> int:
+    stored = 0
+    remaining = iter(entries)
+    while chunk := list(islice(remaining, CHUNK)):
+        OutboxEntry.objects.bulk_create(chunk)
+        stored += len(chunk)
+    if stored and announce:
+        _announce()
+    return stored
+
+
+def _announce() -> None:
+    connection = transaction.get_connection(alias())
+    if not any(callback[1] is _send_marked for callback in connection.run_on_commit):
+        transaction.on_commit(_send_marked, using=alias(), robust=True)
+
+
+def _send_marked() -> None:
+    marked.send_robust(sender=OutboxEntry)
+
+
+def retry(entries: QuerySet[OutboxEntry]) -> int:
+    """Try failed entries again now, as if they were new."""
+    count = entries.update(attempts=0, not_before=None, last_error="", outage=False)
+    if count:
+        _announce()
+    return count
+
+
+def claim(limit: int, *, version: IndexVersion | None = None) -> list[OutboxEntry]:
+    """Lease up to `limit` due entries, and with each item all that waits for it; [] if none is due.
+
+    What concerns every index comes before what only a new one needs, so that a build does not hold up
+    an editor's change. With `version`, only what that index waits for, and half of the places for its own
+    entries, so that a stream of changes does not hold up its build.
+    """
+    now = timezone.now()
+    due = _due(now)
+    if version is not None:
+        due &= Q(document=version.document)
+    pinned = Q(index_version=version) if version is not None else Q(index_version__isnull=False)
+    with transaction.atomic(using=alias()) if _skips_locked() else nullcontext():
+        rows = list(_locked(due & Q(index_version=None))[: limit if version is None else limit // 2])
+        if len(rows) < limit:
+            rows += _locked(due & pinned)[: limit - len(rows)]
+        rows += _repeats(rows, now)
+        return _lease(rows, now)
+
+
+def _lease(rows: list[OutboxEntry], now: datetime) -> list[OutboxEntry]:
+    """Those of the rows that are ours now; the condition in the update alone keeps two claims apart."""
+    if not rows:
+        return []
+    owner = locks.new_owner()
+    free = OutboxEntry.objects.filter(_free(now), pk__in=[row.pk for row in rows])
+    leased = free.update(lease_owner=owner, lease_until=now + locks.term())
+    if leased < len(rows):  # another process was faster
+        rows = list(OutboxEntry.objects.filter(lease_owner=owner))
+    for row in rows:
+        row.lease_owner = owner
+    return rows
+
+
+def renew(entries: Sequence[OutboxEntry]) -> set[int]:
+    """Prolong the lease of claimed entries, and hold them until the transaction ends; returns the primary
+    keys of those that are still ours."""
+    pks = {entry.pk for entry in entries}
+    owners = {entry.lease_owner for entry in entries}
+    ours = OutboxEntry.objects.filter(pk__in=pks, lease_owner__in=owners)
+    if ours.update(lease_until=timezone.now() + locks.term()) == len(pks):
+        return pks
+    return set(ours.values_list("pk", flat=True))
+
+
+def _skips_locked() -> bool:
+    return bool(transaction.get_connection(alias()).features.has_select_for_update_skip_locked)
+
+
+def _free(now: datetime) -> Q:
+    return Q(lease_until=None) | Q(lease_until__lt=now)
+
+
+def _due(now: datetime) -> Q:
+    return _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
+
+
+def _locked(condition: Q) -> QuerySet[OutboxEntry]:
+    """In order of arrival; where the database can, rows that another process is claiming are skipped."""
+    rows = OutboxEntry.objects.using(alias()).filter(condition).order_by("id")
+    return rows.select_for_update(skip_locked=True) if _skips_locked() else rows
+
+
+def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
+    """Other entries of the same items, those that wait for their next attempt included."""
+    keys: dict[str, set[str]] = {}
+    for row in rows:
+        if not row.via:
+            keys.setdefault(row.document, set()).add(row.object_id)
+    if not keys:
+        return []
+    items = reduce(or_, (Q(document=label, object_id__in=ids) for label, ids in keys.items()))
+    taken = [row.pk for row in rows]
+    return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MOST_REPEATS])
+
+
+def prolong(owner: str) -> None:
+    """Hold what the claim of that owner has not settled yet for another term."""
+    OutboxEntry.objects.filter(lease_owner=owner).update(lease_until=timezone.now() + locks.term())
+
+
+def release(owner: str) -> None:
+    """Give back what the claim of that owner has not settled, untouched."""
+    OutboxEntry.objects.filter(lease_owner=owner).update(lease_owner="", lease_until=None)
+
+
+def release_own() -> int:
+    """Give back whatever this process has claimed; for one that ends, wherever it stands."""
+    own = OutboxEntry.objects.filter(lease_owner__startswith=locks.own_prefix())
+    return own.update(lease_owner="", lease_until=None)
+
+
+def release_dead() -> int:
+    """Free what was claimed by processes of this machine that died, without waiting for their leases."""
+    leased = OutboxEntry.objects.filter(lease_until__isnull=False).order_by()
+    dead = [
+        owner for owner in leased.values_list("lease_owner", flat=True).distinct() if locks.is_dead(owner)
+    ]
+    if not dead:
+        return 0
+    return OutboxEntry.objects.filter(lease_owner__in=dead).update(lease_owner="", lease_until=None)
+
+
+OVERTAKEN = Failure(
+    "The index holds a newer revision of this item. Another process wrote it meanwhile, or the database "
+    "was restored from a backup: then run `manage.py llmrec build --rebuild`."
+)
+
+
+ABSENT = Failure(
+    "The site's own index holds no document of this item yet. It is tried again for some minutes; whatever "
+    "comes later is found by `manage.py llmrec audit --repair`."
+)
+ABSENT_FIRST = timedelta(seconds=1)
+ABSENT_ATTEMPTS = 9
+"""Each twice as long after the one before: 8 minutes in all."""
+SECOND_LOOK = timedelta(seconds=0.7)
+"""How long after a write to look whether the site wrote its document anew."""
+
+
+def has_due(*, beyond: int = 0) -> bool:
+    """Whether more than so many entries could be claimed now."""
+    due = OutboxEntry.objects.using(alias()).filter(_due(timezone.now())).order_by()
+    return bool(due.values_list("pk", flat=True)[beyond : beyond + 1])
+
+
+def is_due_soon() -> bool:
+    """Something of an attached index waits for a moment only: a second look, or a document that the site is
+    about to write. Whoever drained should do so again after SECOND_LOOK."""
+    if not any(document.attached for document in registry):
+        return False
+    now = timezone.now()
+    soon = Q(not_before__lte=now + 2 * SECOND_LOOK)
+    return OutboxEntry.objects.using(alias()).filter(_free(now) & soon).exists()
+
+
+def postpone(entry: OutboxEntry, failure: Failure, *, attempts: int) -> None:
+    """Set the entry, unsaved, to wait for its next attempt; one that was only overtaken does not wait."""
+    entry.attempts = attempts + 1
+    entry.last_error, entry.outage = failure.message.replace("\0", " "), failure.outage
+    first = ABSENT_FIRST if failure is ABSENT else BACK_OFF_FIRST
+    wait = min(first * 2 ** min(attempts, 16), BACK_OFF_MOST)
+    entry.not_before = None if failure is OVERTAKEN and not attempts else timezone.now() + wait
+    entry.lease_owner, entry.lease_until = "", None
+
+
+def settle(*, done: Sequence[OutboxEntry], kept: Sequence[OutboxEntry], new: Sequence[OutboxEntry]) -> None:
+    """End a claim in one transaction: delete what is done, put back what has to wait."""
+    with transaction.atomic(using=alias()):
+        if done:
+            OutboxEntry.objects.filter(pk__in=[entry.pk for entry in done]).delete()
+        if kept:
+            OutboxEntry.objects.bulk_update(
+                kept, ["attempts", "last_error", "outage", "not_before", "lease_owner", "lease_until"]
+            )
+        if new:
+            OutboxEntry.objects.bulk_create(new)
+
+
+def expand(entry: OutboxEntry) -> int:
+    """Replace a change of a related object by entries for the items it is part of, a chunk at a time."""
+    document = registry.get(entry.document)
+    rows = document.model._base_manager.using(router.db_for_write(document.model))
+    rows = rows.filter(**{f"{entry.via}__pk": entry.object_id})
+    appended = 0
+    last: Any = None
+    while True:
+        page = rows if last is None else rows.filter(pk__gt=last)
+        pks = list(page.order_by("pk").values_list("pk", flat=True).distinct()[:CHUNK])
+        if not pks:
+            break
+        appended += append(
+            (
+                OutboxEntry(document=entry.document, object_id=str(pk), index_version=entry.index_version)
+                for pk in pks
+            ),
+            announce=False,
+        )
+        last = pks[-1]
+    return appended

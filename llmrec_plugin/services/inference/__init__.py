@@ -1,0 +1,1 @@
+"""Runs the loaded models: texts to vectors, query and passage to a score."""

@@ -1,0 +1,81 @@
+"""Has the first results of a search read beside the query, in time or not at all: then they stay as found."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from threading import Thread
+from typing import Any
+
+from llmrec_plugin import monitoring
+from llmrec_plugin.conf import Reranking, get_settings
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.encoders.base import EncoderSpec
+from llmrec_plugin.encoders.reranking import load_reranker
+from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
+from llmrec_plugin.ranking.rerank import Rerank
+from llmrec_plugin.services.items.preparation import prepared_items
+
+logger = logging.getLogger(__name__)
+
+BATCH = 4
+"""Passages that are read between two looks at the clock."""
+
+
+class Reading:
+    """The first results of one search, read beside its query, all or none of them."""
+
+    def __init__(self, document: SearchDocument[Any], text: str, settings: Reranking) -> None:
+        self._document, self._text, self._settings = document, text, settings
+        self.degraded: tuple[str, ...] = ()
+        """("rerank",) once that has failed."""
+
+    def stage(self) -> Rerank:
+        return Rerank(self._scores, self._settings.items, self._settings.weight)
+
+    def _scores(self, keys: Sequence[str]) -> Mapping[str, float]:
+        label = self._document.label
+        try:
+            reranker = load_reranker(_spec(self._settings))
+            ends = time.monotonic() + self._settings.seconds
+            passages = {key: item.passage for key, item in prepared_items(self._document, keys).items()}
+            scores: dict[str, float] = {}
+            with monitoring.rerank_seconds.time(document=label):
+                for start in range(0, len(passages), BATCH):
+                    if time.monotonic() >= ends:
+                        raise EncoderUnavailable(f"{self._settings.seconds} seconds were not enough.")
+                    part = list(passages)[start : start + BATCH]
+                    found = reranker.score(self._text, [passages[key] for key in part])
+                    scores |= dict(zip(part, found.tolist(), strict=True))
+        except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
+            logger.warning("not reranked document=%s error=%s", label, type(error).__name__)
+            self.degraded = ("rerank",)
+            return {}
+        return scores
+
+
+def reading(document: SearchDocument[Any], text: str) -> Reading | None:
+    """None where the site reranks nothing, or nothing was typed that means anything."""
+    settings = get_settings()
+    if settings.reranking is None or not settings.ENABLED or not text:
+        return None
+    return Reading(document, text, settings.reranking)
+
+
+def warm_up() -> None:
+    """Load the model in the background, for the start of a web process."""
+    settings = get_settings()
+    if settings.reranking is not None and settings.ENABLED:
+        Thread(target=_load, args=(settings.reranking,), name="llmrec-reranker", daemon=True).start()
+
+
+def _load(settings: Reranking) -> None:
+    try:
+        load_reranker(_spec(settings))
+    except (EncoderUnavailable, ConfigurationError) as error:
+        logger.error("reranker unusable error=%s", error)
+
+
+def _spec(settings: Reranking) -> EncoderSpec:
+    return EncoderSpec(name=settings.model, options=settings.options)

@@ -1,0 +1,41 @@
+"""What a user did: their latest events, and the items they took."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.models import Interaction
+from llmrec_plugin.types import Event, Kind
+
+
+def history(
+    user_key: str,
+    *,
+    document: str,
+    limit: int,
+    ignoring: Collection[str] = (),
+    before: datetime | None = None,
+) -> list[Event]:
+    """The user's latest events with items of one document type, or those `before` a moment, newest first,
+    but for those with some items; one query."""
+    events = Interaction.objects.filter(user_key=user_key, document=document)
+    if ignoring:
+        events = events.exclude(object_id__in=ignoring)
+    if before is not None:
+        events = events.filter(at__lt=before)
+    rows = events.order_by("-at", "-id").values_list("object_id", "kind", "at", "value")[:limit]
+    return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
+
+
+def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:
+    """Items that the user has ever done one of `kinds` with; one query."""
+    rows = Interaction.objects.filter(user_key=user_key, document=document, kind__in=kinds)
+    return frozenset(rows.values_list("object_id", flat=True).distinct())
+
+
+def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
+    """Those of the keys that the document's own queryset holds; malformed ones are left out; one query."""
+    return {str(pk) for pk in document.rows_of(keys).order_by().values_list("pk", flat=True)}

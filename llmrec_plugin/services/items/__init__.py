@@ -1,0 +1,1 @@
+"""What the site's rows look like to search: prepared documents, filters, and which rows pass."""

@@ -1,0 +1,1 @@
+"""What trainings produced: stored, loaded, exchanged and thrown away."""

@@ -1,0 +1,243 @@
+"""Which part is ill: short answers for load balancers, longer ones for staff and the terminal.
+
+No part may keep the answer waiting: what is asked over a network has SECONDS, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+from django.core.cache import caches
+from django.db import DatabaseError, connection, connections
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt
+from llmrec_plugin.models import IndexBatch, IndexVersion
+from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
+from llmrec_plugin.services.indexing import backlog
+from llmrec_plugin.services.indexing.backlog import Backlog
+from llmrec_plugin.services.inference import query_embeddings
+from llmrec_plugin.services.training import drift, runs
+
+logger = logging.getLogger(__name__)
+
+OK = "ok"
+SECONDS = 2.0
+PROBE = "llmrec:health"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One thing that searching or indexing needs."""
+
+    name: str
+    code: str = OK
+    detail: str = ""
+    """What is wrong, in words; may name hosts and paths, so it is for staff and the log."""
+    needed: bool = False
+    """Without it no search can be answered; without the others some are, with less."""
+
+    @property
+    def stops(self) -> bool:
+        return self.needed and self.code != OK
+
+
+def parts() -> tuple[Part, ...]:
+    """All parts, the ill ones with their code; where the database is away, that is all there is to say."""
+    found = [_database()]
+    if found[0].code == OK:
+        versions: dict[str, IndexVersion] = {}
+        found += [_engine(), *_indexes(versions), *_encoders(versions), *services(), *_backlogs(), *_models()]
+    for part in found:
+        if part.code != OK:
+            logger.warning("ill part=%s code=%s: %s", part.name, part.code, part.detail)
+    return tuple(found)
+
+
+def services() -> Iterator[Part]:
+    """The cache, and the broker where tasks go to one; asks no database."""
+    yield _asked("cache", _ask_cache)
+    if uses_celery():
+        yield _asked("broker", _ask_broker)
+
+
+def uses_celery() -> bool:
+    """Tasks go to workers rather than running in the process, or nowhere."""
+    chosen = get_settings().TASKS
+    if chosen != "auto":
+        return chosen == "celery"
+    from celery import current_app
+
+    return bool(current_app.conf.broker_url)
+
+
+def workers() -> tuple[str, ...]:
+    """Names of the workers that answer within a second; none where the broker does not."""
+
+    def ask() -> list[str]:
+        from celery import current_app
+
+        with _broker() as broker:
+            replies = current_app.control.ping(timeout=1, connection=broker)
+        return [name for reply in replies or () for name in reply]
+
+    answer = _within("workers", ask)
+    return tuple(sorted(answer)) if isinstance(answer, list) else ()
+
+
+def _database() -> Part:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return Part(name="database", code="unavailable", detail=_described(error), needed=True)
+    return Part(name="database", needed=True)
+
+
+def _engine() -> Part:
+    """One that is away leaves popular lists; one that is set up wrongly leaves nothing."""
+    answer = _within("engine", lambda: get_backend().check())
+    if answer is None:
+        return Part(name="engine")
+    is_away = isinstance(answer, BackendUnavailable | TimeoutError)
+    return Part(name="engine", code=_code(answer), detail=_described(answer), needed=not is_away)
+
+
+def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Part]:
+    for label in registry.labels():
+        name = f"index {label}"
+        try:
+            versions[label] = live_pair(label).index_version
+        except NotBuilt as error:
+            yield Part(name=name, code=error.code, detail=str(error), needed=True)
+        else:
+            yield Part(name=name, needed=True)
+
+
+def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Part]:
+    """As the latest queries of any process found them; none is loaded for the question."""
+    known = _within("encoders", lambda: query_embeddings.known_ills(versions.values()))
+    ills: dict[str, str] = known if isinstance(known, dict) else {}
+    for label, version in versions.items():
+        error = ills.get(version.encoder_id)
+        if error is None:
+            yield Part(name=f"encoder {label}")
+        else:
+            detail = _("%(encoder)s failed with %(error)s; searches look for words alone.")
+            yield Part(
+                name=f"encoder {label}",
+                code="encoder_unavailable",
+                detail=detail % {"encoder": version.encoder_name, "error": error},
+            )
+
+
+def _backlogs() -> Iterator[Part]:
+    found = backlog.waiting()
+    late = [label for label in registry.labels() if found.get(label, Backlog()).is_late]
+    if uses_celery():
+        working = not late or IndexBatch.objects.filter(at__gt=timezone.now() - backlog.LATE).exists()
+        detail = "" if working else _("Changes wait, and no worker has indexed anything of late.")
+        yield Part(name="workers", code=OK if working else "silent", detail=detail)
+    for label in registry.labels():
+        waits = found.get(label, Backlog())
+        code = "late" if waits.is_late else "failing" if waits.failing else OK
+        detail = _("%(entries)d entries, %(failing)d of them failing, the oldest for %(seconds)d s.") % {
+            "entries": waits.entries,
+            "failing": waits.failing,
+            "seconds": waits.age_seconds,
+        }
+        yield Part(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def _models() -> Iterator[Part]:
+    """Whether learning works, and whether what was learned still holds; without either, lists go on."""
+    trainings, drifts = runs.latest(), drift.latest()
+    for label in registry.labels():
+        outcomes, report = trainings.get(label, runs.Outcomes()), drifts.get(label)
+        pair = find_live_pair(label)
+        live = pair.model_version if pair else None
+        code, detail = OK, ""
+        if report is not None and live is not None and report.model_version_id == live.pk:
+            detail = "; ".join(drift.sentences(report))
+            code = "drifting" if detail else OK
+        if outcomes.failed_tuning is not None:
+            code, detail = "tuning_failed", outcomes.failed_tuning.error
+        if outcomes.failed_training is not None:
+            code, detail = "training_failed", outcomes.failed_training.error
+        yield Part(name=f"model {label}", code=code, detail=detail)
+
+
+def _asked(name: str, ask: Callable[[], object]) -> Part:
+    answer = _within(name, ask)
+    if isinstance(answer, Exception):
+        return Part(name=name, code=_code(answer), detail=_described(answer))
+    return Part(name=name)
+
+
+def _code(answer: object) -> str:
+    if isinstance(answer, TimeoutError):
+        return "timeout"
+    return answer.code if isinstance(answer, LlmrecError) else "unavailable"
+
+
+def _ask_cache() -> None:
+    cache = caches["default"]
+    cache.set(PROBE, 1, 10)
+    cache.get(PROBE)
+
+
+def _ask_broker() -> None:
+    with _broker() as broker:
+        broker.ensure_connection(max_retries=0, timeout=SECONDS)
+
+
+def _broker() -> Any:
+    from celery import current_app
+
+    limits = {"max_retries": 0, "socket_connect_timeout": SECONDS, "socket_timeout": SECONDS}
+    options = {**current_app.conf.broker_transport_options, **limits}
+    return current_app.connection_for_read(connect_timeout=SECONDS, transport_options=options)
+
+
+_asking: set[str] = set()
+_asking_lock = Lock()
+
+
+def _within(name: str, ask: Callable[[], object]) -> object:
+    """What it answers or raises; TimeoutError if it does not in time, or still owes the former answer."""
+    late = TimeoutError(_("no answer within %(seconds)g s") % {"seconds": SECONDS})
+    with _asking_lock:
+        if name in _asking:
+            return late
+        _asking.add(name)
+    answers: SimpleQueue[object] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put(ask())
+        except Exception as error:  # each client has errors of its own
+            answers.put(error)
+        finally:
+            caches.close_all()
+            connections.close_all()
+            with _asking_lock:
+                _asking.discard(name)
+
+    Thread(target=work, name=f"llmrec-health-{name}", daemon=True).start()
+    try:
+        return answers.get(timeout=SECONDS + 1)
+    except Empty:
+        return late
+
+
+def _described(error: object) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,175 @@
+"""All that a list without a query is made from, and the plain lists that longer ones are put together of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.exceptions import BackendUnavailable, NotFound
+from llmrec_plugin.models import Configuration
+from llmrec_plugin.services.curation.placements import Placement
+from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.live import LivePair
+from llmrec_plugin.services.inference.item_vectors import vectors_of
+from llmrec_plugin.services.items import filter_matching
+from llmrec_plugin.services.model_registry.adaptation import Adaptation
+from llmrec_plugin.services.model_registry.artefacts import Learned, adaptation_of, learned_by
+from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.recommendations.prerequisites import Standing
+from llmrec_plugin.services.serving import popular_items
+from llmrec_plugin.services.serving.rule_application import Ruling
+from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
+
+CONFINED = 5
+"""A list of which not all items may be shown is looked through so many times as far."""
+CHUNK = 1000
+FURTHEST = 20_000
+"""Items that are looked through at most for a list that is still too short."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """All that a list is made from."""
+
+    slot: Placement
+    document: SearchDocument[Any]
+    pair: LivePair | None
+    """None: no index is live."""
+    configuration: Configuration
+    user: KnownUser
+    hidden: frozenset[str]
+    """Items that the user does not see here."""
+    ruling: Ruling
+    now: datetime
+    basket: tuple[str, ...] = ()
+    """What the user is about to buy."""
+    standing: Standing | None = None
+    """How far the user has come; for lists of next steps."""
+    explain: bool = False
+    """Name every past item that moved one of the list."""
+
+    @cached_property
+    def learned(self) -> Learned:
+        return learned_by(self.pair.model_version if self.pair else None)
+
+    @cached_property
+    def adaptation(self) -> Adaptation | None:
+        return adaptation_of(self.pair, self.configuration) if self.pair else None
+
+    @property
+    def limit(self) -> int:
+        return self.configuration.candidates
+
+    @property
+    def wanted(self) -> tuple[Filter, ...]:
+        """What the list is confined to."""
+        return self.ruling.occasion.filters
+
+    @property
+    def diversity(self) -> float:
+        """In for-you; other types only spread out what their placement says."""
+        return self.configuration.diversity if self.slot.diversity is None else self.slot.diversity
+
+    def popular(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
+        return self.passing(
+            popular_items.popular(
+                self.document.label,
+                self.learned,
+                self.configuration,
+                limit=self._reach,
+                hidden=self.hidden if hidden is None else hidden,
+            )
+        )
+
+    def trending(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
+        return self.passing(
+            popular_items.trending(
+                self.document.label,
+                self.configuration,
+                limit=self._reach,
+                hidden=self.hidden if hidden is None else hidden,
+                now=self.now,
+            )
+        )
+
+    def counted(self) -> Mapping[str, tuple[str, int]]:
+        """How often each item of the trend was chosen of late."""
+        return popular_items.counted(self.document.label, self.configuration, now=self.now)
+
+    def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
+        return self.passing(
+            popular_items.latest(
+                self.document, limit=self._reach, hidden=self.hidden if hidden is None else hidden
+            )
+        )
+
+    def further(self, known: Collection[str], count: int) -> list[str]:
+        """Keys of `count` more items that the list may show, as far as there are any: whatever there is."""
+        found: list[str] = []
+        for start in range(0, FURTHEST, CHUNK):
+            keys = self._all_keys(start)
+            passing = self.passing_keys([key for key in keys if key not in known])
+            found += [key for key in keys if key in passing and key not in self.hidden]
+            if len(found) >= count or len(keys) < CHUNK:
+                break
+        return found[:count]
+
+    def _all_keys(self, start: int) -> list[str]:
+        """CHUNK items from that place on: of those that pass the filters if the engine can say, else of all,
+        the newest first."""
+        if self.pair is not None and start == 0 and (self.wanted or self.ruling.unless):
+            query = EngineQuery(filters=self.wanted, unless=self.ruling.unless, limit=CHUNK)
+            with suppress(BackendUnavailable, NotFound):
+                name = self.pair.index_version.name
+                listed = engine_of(self.pair.index_version).search(name, query).listing
+                if len(listed) < CHUNK:
+                    return [hit.key for hit in listed]
+        return popular_items.newest_keys(self.document, start=start, count=CHUNK)
+
+    @property
+    def _reach(self) -> int:
+        return self.limit * CONFINED if self._is_confined else self.limit
+
+    @property
+    def _is_confined(self) -> bool:
+        return bool(self.wanted or self.ruling.unless or self.ruling.occasion.allowed)
+
+    def passing(self, items: list[RankedItem]) -> list[RankedItem]:
+        """Those that the list may show, `limit` at most."""
+        if self._is_confined:
+            passing = self.passing_keys([item.key for item in items])
+            items = [item for item in items if item.key in passing]
+        return items[: self.limit]
+
+    def passing_keys(self, keys: Sequence[str]) -> Collection[str]:
+        """Those that pass the filters, are not hidden by a rule and may be shown to this user."""
+        version = self.pair.index_version if self.pair else None
+        passing = filter_matching.passing(
+            self.document, keys, wanted=self.wanted, unless=self.ruling.unless, version=version
+        )
+        allowed = self.ruling.occasion.allowed
+        return passing if allowed is None else allowed(passing)
+
+    def nearest(
+        self, pair: LivePair, vector: Vector, *, exclude: Collection[str]
+    ) -> tuple[list[Hit], tuple[str, ...]]:
+        """The items nearest to the vector, and what is degraded."""
+        query = EngineQuery(
+            vector=vector,
+            filters=self.wanted,
+            unless=self.ruling.unless,
+            limit=self.limit,
+            exclude=frozenset(exclude),
+        )
+        try:
+            return list(engine_of(pair.index_version).search(pair.index_version.name, query).vector), ()
+        except (BackendUnavailable, NotFound):
+            return [], ("engine",)
+
+    def vectors(self, keys: Iterable[str]) -> dict[str, Vector]:
+        return vectors_of(self.pair.index_version, keys) if self.pair else {}

@@ -1,0 +1,1 @@
+"""Dashboard, daily statistics and charts."""

@@ -1,0 +1,81 @@
+"""Did you mean: a better spelling of a query with a word that no item holds, in the words of the index."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from llmrec_plugin.analysis import pinyin
+from llmrec_plugin.analysis.exact import TypedWord
+from llmrec_plugin.analysis.han import HAN
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.exceptions import BackendUnavailable, NotFound
+from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.live import LivePair
+from llmrec_plugin.services.search.query_analysis import AnalysedQuery
+
+logger = logging.getLogger(__name__)
+
+TITLES = 5
+"""Titles that are read for the characters of a pinyin."""
+SOUNDED_WORDS = 2
+"""Words of one query that are looked for by their sound, each with a round trip of its own."""
+LEAST_LETTERS = 4
+"""Of a pinyin; shorter ones stand for too much."""
+
+
+def did_you_mean(
+    query: AnalysedQuery, near: Mapping[str, tuple[str, ...]], document: SearchDocument[Any], pair: LivePair
+) -> str | None:
+    """The query with each unknown word replaced by the nearest known one; None where every word is known,
+    or nothing better is.
+
+    A Chinese word is replaced by one that sounds alike, pinyin by the characters that it stands for.
+    """
+    unknown = [word for word in query.spelled if word.exact in near]
+    if not unknown:
+        return None
+    better: dict[TypedWord, str] = {}
+    sounded = 0
+    for word in unknown:
+        found = ""
+        if sounded < SOUNDED_WORDS and _has_sound(word.exact):
+            sounded += 1
+            found = _by_sound(word.exact, document, pair)
+        if not found and near[word.exact]:
+            found = near[word.exact][0]
+        if found:
+            better[word] = found
+    return _replaced(query.typed, better) if better else None
+
+
+def _replaced(text: str, better: Mapping[TypedWord, str]) -> str:
+    position, pieces = 0, []
+    for word in sorted(better, key=lambda word: word.start):
+        if word.start >= position:
+            pieces += [text[position : word.start], better[word]]
+            position = word.end
+    return "".join([*pieces, text[position:]])
+
+
+def _has_sound(word: str) -> bool:
+    if not pinyin.is_available():
+        return False
+    return bool(HAN.match(word)) or (word.isascii() and word.isalpha() and len(word) >= LEAST_LETTERS)
+
+
+def _by_sound(word: str, document: SearchDocument[Any], pair: LivePair) -> str:
+    """Characters of some title that are read as the word is; empty where there are none."""
+    sound = pinyin.reading(word) if HAN.match(word) else word
+    version = pair.index_version
+    try:
+        keys = engine_of(version).suggest(version.name, [sound], limit=TITLES)
+    except (BackendUnavailable, NotFound) as error:
+        logger.warning("no spelling document=%s error=%s", document.label, type(error).__name__)
+        return ""
+    for obj in document.in_bulk(keys).values():
+        found = pinyin.find_reading(document.get_title(obj), sound)
+        if found and found != word:
+            return found
+    return ""

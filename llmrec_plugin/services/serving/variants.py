@@ -1,0 +1,134 @@
+"""How the arm of a running experiment answers a request; whatever it cannot do, the control does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llmrec_plugin.exceptions import EncoderUnavailable, InvalidRequest, LlmrecError, NotFound
+from llmrec_plugin.experiments.interleaving import team_draft
+from llmrec_plugin.models import Arm, Configuration, IndexVersion, ModelVersion
+from llmrec_plugin.services.deployment.live import LivePair
+from llmrec_plugin.services.experiments import assignment
+from llmrec_plugin.services.serving import encoder_loading
+from llmrec_plugin.services.serving.ranked_list import RankedList
+
+logger = logging.getLogger(__name__)
+
+ERROR_LENGTH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What one request is answered with: the control's where nothing differs."""
+
+    configuration: Configuration
+    placement: str = ""
+    """Stands in for the one that is asked for; empty: that one."""
+    index_version: int | None = None
+    model_version: int | None = None
+
+    def pair_of(self, live: LivePair) -> LivePair:
+        """The live pair, or what the arm pins instead of it; up to two queries where it does.
+
+        Raises NotFound for a version that is gone, and EncoderUnavailable while its encoder is still being
+        loaded by this process, which no visitor is to wait for.
+        """
+        if self.index_version is not None and self.index_version != live.index_version.pk:
+            live = replace(live, index_version=_ready(self.index_version, live))
+        if self.model_version is not None:
+            model = ModelVersion.objects.filter(pk=self.model_version).first()
+            if model is None or model.artefact_id is None:
+                raise NotFound(f"What model version {self.model_version} had learned is not kept any more.")
+            live = replace(live, model_version=model)
+        return live
+
+
+def _ready(pk: int, live: LivePair) -> IndexVersion:
+    version = IndexVersion.objects.filter(pk=pk, state=IndexVersion.State.READY).first()
+    if version is None:
+        raise NotFound(f"Index version {pk} is not ready any more.")
+    if version.encoder_id != live.index_version.encoder_id and not encoder_loading.is_loaded(version):
+        raise EncoderUnavailable(f'The encoder of "{version.name}" is still being loaded.')
+    return version
+
+
+Make = Callable[[Variant], RankedList]
+
+
+def answer(
+    make: Make, *, configuration: Configuration, document: str, placement: str, user_key: str | None
+) -> RankedList:
+    """What `make` makes of the variant that this user is to see.
+
+    Without an experiment on this list it costs nothing. Only those whose lists may be kept
+    take part, since nobody else's clicks could be counted.
+    """
+    control = Variant(configuration=configuration)
+    experiment = assignment.on_list(document, placement, configuration)
+    if experiment is None or not assignment.takes_part(experiment, user_key):
+        return make(control)
+    if experiment.interleaving:
+        return _interleaved(make, control, experiment.arms[1])
+    arm = assignment.arm_of(experiment, user_key or "")
+    if arm.is_control:
+        return replace(make(control), arm=arm.pk)
+    ranked, error = _tried(make, control, arm)
+    if ranked is None:
+        ranked = make(control)
+    return replace(ranked, arm=arm.pk, arm_error=error)
+
+
+def _tried(make: Make, control: Variant, arm: Arm) -> tuple[RankedList | None, str]:
+    """The list of the arm, or None and why there is none."""
+    variant = Variant(
+        configuration=control.configuration.with_overrides(arm.overrides),
+        placement=arm.placement,
+        index_version=arm.index_version_id,
+        model_version=arm.model_version_id,
+    )
+    try:
+        ranked = make(variant)
+    except Exception as error:  # an experiment must not break what works without it
+        logger.error("arm failed arm=%d error=%s", arm.pk, type(error).__name__)
+        return None, _told(error)
+    if arm.index_version_id is not None and ranked.degraded:
+        return None, f"answered without {', '.join(ranked.degraded)}"[:ERROR_LENGTH]
+    return ranked, ""
+
+
+def _told(error: Exception) -> str:
+    """Without what the visitor sent, which other errors may repeat."""
+    name = type(error).__name__
+    if isinstance(error, LlmrecError) and not isinstance(error, InvalidRequest):
+        return f"{name}: {error}"[:ERROR_LENGTH]
+    return name[:ERROR_LENGTH]
+
+
+def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
+    """Both lists in one, with who put which item there; scores are those of the list it is from."""
+    ours = make(control)
+    theirs, error = _tried(make, control, arm)
+    if theirs is None:
+        return replace(ours, arm=arm.pk, arm_error=error)
+    lists = [{item.key: item for item in ranked.items} for ranked in (ours, theirs)]
+    drafted = team_draft(list(lists[0]), list(lists[1]), rng=np.random.default_rng())
+    sources = {**theirs.context.sources, **ours.context.sources}
+    totals = [len(one.items) if one.total is None else one.total for one in (ours, theirs)]
+    return replace(
+        ours,
+        items=[lists[team][key] for key, team in drafted],
+        context=replace(
+            ours.context,
+            sources=sources,
+            times={**theirs.context.times, **ours.context.times},
+            pointwise=None,
+        ),
+        total=max(*totals, len(drafted)),
+        degraded=tuple(dict.fromkeys((*ours.degraded, *theirs.degraded))),
+        arm=arm.pk,
+        teams=dict(drafted),
+    )

@@ -1,0 +1,156 @@
+"""Learns how to turn a taste within the space of the texts, and chooses by events that were held back."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from llmrec_plugin.evaluation.protocol import Events, validation_split
+from llmrec_plugin.exceptions import InvalidVector
+from llmrec_plugin.learning.scorers.catalogue_scores import Shares
+from llmrec_plugin.learning.scorers.neighbours import (
+    MOST_ITEMS_FOR_EASE,
+    NeighbourSettings,
+    ease_fits,
+    texts_fit,
+)
+from llmrec_plugin.learning.scorers.whitening import fit_whitening
+from llmrec_plugin.learning.selection.model_config import Setup, fit_text
+from llmrec_plugin.learning.selection.stepwise import Choice, Step, climb
+from llmrec_plugin.learning.selection.transfer import head_from
+from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.services.model_registry.adaptation import Adaptation
+from llmrec_plugin.types import Matrix, Progress
+
+logger = logging.getLogger(__name__)
+MOST_ITEMS = 20_000
+"""Items that are ranked while settings are compared: those with the most events first."""
+SEED = 0
+
+
+def adapt(
+    version: IndexVersion,
+    keys: Sequence[str],
+    log: Events,
+    *,
+    incumbent: Adaptation | None,
+    configured: Shares,
+    progress: Progress | None = None,
+) -> tuple[Adaptation | None, dict[str, Any]]:
+    """What the events of `log`, on rows of `keys`, carry, and the report of how it was chosen.
+
+    `incumbent` is what answers now, None: the `configured` weights with frozen vectors. None as the result:
+    these stay. An incumbent that was not beaten is fitted anew on all events; without enough events, or
+    with another encoder than it was made for, there is none. One that came from another site stays until
+    it is beaten.
+    """
+    started = time.perf_counter()
+    if incumbent is not None and incumbent.encoder_id != version.encoder_id:
+        incumbent = None
+    vectors, events = item_vectors(version, keys, log)
+    if not len(events):
+        return (incumbent if incumbent and incumbent.source else None), {}
+    split = validation_split(events)
+    choice = climb(
+        events,
+        vectors,
+        incumbent=incumbent.setup if incumbent else Setup(shares=configured),
+        source=incumbent.source if incumbent else None,
+        train=split.train,
+        valid=split.valid,
+        rng=np.random.default_rng(SEED),
+        progress=progress,
+    )
+    adapted = None
+    if incumbent is not None and incumbent.source is not None and choice.setup == incumbent.setup:
+        adapted = replace(incumbent, head=head_from(incumbent.source, incumbent.setup, events, vectors))
+    elif choice.gate is not None and (choice.gate.taken or incumbent is not None):
+        head = fit_text(choice.setup, events, vectors)
+        adapted = Adaptation(
+            encoder_id=version.encoder_id, setup=choice.setup, head=head, pointwise=choice.pointwise
+        )
+    return adapted, report_of(choice, seconds=time.perf_counter() - started)
+
+
+def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
+    """Vectors of the items, those with the most events first, and the events on their rows."""
+    counts = np.bincount(log.items, minlength=len(keys))
+    wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
+    embedded = rows.order_by("object_id").values_list("object_id", flat=True)
+    known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MOST_ITEMS]
+    place = {key: row for row, key in enumerate(known)}
+    vectors = vectors_by_row(version, known)
+    row_of = np.array([place.get(key, -1) for key in keys], np.int64)
+    moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
+    kept = moved >= 0
+    amounts = None if log.amounts is None else log.amounts[kept]
+    return vectors, Events(log.users[kept], moved[kept], log.times[kept], amounts)
+
+
+def whitened_rows(
+    version: IndexVersion, keys: Sequence[str], *, settings: NeighbourSettings
+) -> tuple[tuple[str, ...], Matrix | None]:
+    """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
+    and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
+    or vectors tell nothing."""
+    if settings.likeness <= 0 or not texts_fit(len(keys)):
+        return (), None
+    room = MOST_ITEMS_FOR_EASE if ease_fits(len(keys)) else MOST_ITEMS
+    others = others_embedded(version, keys, most=max(0, room - len(keys)))
+    vectors = vectors_by_row(version, (*keys, *others))
+    known = vectors.any(axis=1)
+    try:
+        vectors[known] = fit_whitening(vectors[known]).apply(vectors[known])
+    except InvalidVector:
+        return (), None
+    return others, vectors
+
+
+def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) -> tuple[str, ...]:
+    """Items that have a vector beside these, the newest first."""
+    known = set(keys)
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by("-pk")
+    found = rows.values_list("object_id", flat=True).iterator(chunk_size=2_000)
+    return tuple(itertools.islice((key for key in found if key not in known), most))
+
+
+def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
+    """Shape (len(keys), d), zero where an item has no vector."""
+    place = {key: row for row, key in enumerate(keys)}
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
+    vectors = np.zeros((len(keys), version.dimensions), np.float32)
+    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
+        if row.object_id in place:
+            vectors[place[row.object_id]] = row.as_array()
+    return vectors
+
+
+def report_of(choice: Choice, *, seconds: float) -> dict[str, Any]:
+    """For the model version: each step with its proof."""
+    gate = choice.gate
+    logger.info("ladder step=%s cases=%d seconds=%.1f", choice.name, choice.cases, seconds)
+    return {
+        "validation_events": choice.cases,
+        "ladder": [_as_json(step) for step in choice.steps],
+        "step": choice.name,
+        "gate": None if gate is None else _as_json(gate),
+        "setup": asdict(choice.setup),
+        "pointwise": asdict(choice.pointwise) if choice.pointwise else None,
+        "ladder_seconds": round(seconds, 3),
+    }
+
+
+def _as_json(step: Step) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(step).items()
+    }

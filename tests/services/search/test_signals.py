@@ -1,0 +1,133 @@
+"""New items, items that can be had, and only so many of one brand: as declared, and as far as weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from llmrec_plugin import checks
+from llmrec_plugin.backends import get_backend
+from llmrec_plugin.documents import SearchDocument, Signals
+from llmrec_plugin.models import Configuration, IndexVersion
+from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.search import search
+from llmrec_plugin.types import EngineQuery, ResultPage, SearchRequest
+from tests.hostapp.models import Brand, Product
+from tests.support.indexed import declared
+from tests.support.serving import stock
+
+pytestmark = pytest.mark.django_db
+
+
+class Gadgets(SearchDocument[Product]):
+    model = Product
+    label = "gadget"
+    text_fields = ["title"]
+    filter_fields = {"created": "created", "in_stock": "in_stock", "brand": "brand"}
+    signals = Signals(date="created", available="in_stock", group="brand")
+
+
+@pytest.fixture
+def shop() -> Iterator[dict[str, Product]]:
+    """Two brands; the wooden half of the shop is a year old."""
+    with declared(Gadgets):
+        products = stock()
+        brand = Brand.objects.create(name="Other")
+        Product.objects.filter(title__startswith="steel").update(brand=brand)
+        Product.objects.filter(title__startswith="wooden").update(
+            created=timezone.now() - timedelta(days=365)
+        )
+        build("gadget")
+        IndexVersion.objects.update(floor=None)
+        yield products
+
+
+def find(text: str, **values: object) -> ResultPage:
+    return search(SearchRequest(document="gadget", text=text, page_size=100, **values))  # type: ignore[arg-type]
+
+
+def assert_adds_up(page: ResultPage) -> None:
+    scores = [item.score for item in page.results]
+    assert scores == sorted(scores, reverse=True)
+    for item in page.results:
+        assert item.score == pytest.approx(sum(item.contributions.values()), abs=1e-9)
+
+
+def test_unweighed_nothing_is_asked_and_nothing_added(
+    shop: dict[str, Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[EngineQuery] = []
+    engine = type(get_backend())
+    answer = engine.search
+    monkeypatch.setattr(
+        engine, "search", lambda self, name, query: asked.append(query) or answer(self, name, query)
+    )
+    page = find("wooden lamp")
+    assert asked[0].values == ()
+    assert {name for item in page.results for name in item.contributions} <= {"text", "vector"}
+
+
+def test_new_items_are_lifted_and_it_is_said(shop: dict[str, Product]) -> None:
+    assert find("wooden lamp").results[0].title == "wooden desk lamp"
+    Configuration(freshness_weight=1.0).save()
+    page = find("wooden lamp")
+    assert_adds_up(page)
+    assert page.results[0].title == "steel desk lamp"
+    assert "New here" in page.results[0].reasons
+    old = next(item for item in page.results if item.title == "wooden desk lamp")
+    # new: a half-life of 30 days has hardly passed; old: twelve have
+    assert page.results[0].contributions["freshness"] == pytest.approx(1.0, abs=1e-3)
+    assert old.contributions["freshness"] == pytest.approx(0.5 ** (365 / 30), abs=1e-3)
+
+
+def test_what_can_be_had_is_lifted(shop: dict[str, Product]) -> None:
+    Configuration(availability_weight=1.0).save()
+    page = find("lamp")
+    assert_adds_up(page)
+    assert {item.object.in_stock for item in page.results} == {True, False}
+    for item in page.results:
+        assert item.contributions["availability"] == (1.0 if item.object.in_stock else 0.0)
+
+
+def test_only_so_many_of_one_brand_are_on_the_first_page(shop: dict[str, Product]) -> None:
+    Configuration(most_per_group=3).save()
+    page = find("wooden")
+    assert_adds_up(page)
+    brands = [item.object.brand_id for item in page.results]
+    # two brands with three places each; what is too much of them follows, all the same
+    assert {brand: brands[:6].count(brand) for brand in set(brands)} == dict.fromkeys(set(brands), 3)
+    assert len(brands) == Product.objects.count()
+    assert any("cap" in item.contributions for item in page.results)
+
+
+def test_a_chosen_order_is_left_alone(shop: dict[str, Product]) -> None:
+    Configuration(freshness_weight=1.0, most_per_group=1).save()
+    page = find("lamp", sort="-created")
+    moments = [item.object.created for item in page.results]
+    assert moments == sorted(moments, reverse=True)
+    assert find("").total == Product.objects.count()
+
+
+def test_an_index_from_before_the_declaration_goes_on(shop: dict[str, Product]) -> None:
+    schema = IndexVersion.objects.get(document="gadget").schema
+    schema["filters"] = {"brand": "keyword"}
+    IndexVersion.objects.update(schema=schema)
+    Configuration(freshness_weight=1.0, availability_weight=1.0).save()
+    page = find("lamp")
+    assert {name for item in page.results for name in item.contributions} <= {"text", "vector"}
+
+
+def test_a_signal_that_is_no_such_filter_field_is_told() -> None:
+    class Wrong(Gadgets):
+        label = "wrong"
+        signals = Signals(date="in_stock", available="stock", group="brand")
+
+    with declared(Wrong):
+        messages = [found.msg for found in checks.check_documents() if found.id == "llmrec_plugin.E037"]
+    assert messages == [
+        'signals: date "in_stock" is a boolean.',
+        'signals: available "stock" is none of filter_fields.',
+    ]
