@@ -56,7 +56,7 @@ test-fast: $(VENV)/.development ## The tests that need no model, browser or kill
 test-core: $(VENV)/.development ## The pure core, every branch of it
 	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov=llmrec_plugin.experiments --cov-report=term-missing:skip-covered --cov-fail-under=100
 
-ON_POSTGRESQL := $(patsubst %,tests/flows/test_%.py,sync sync_failures related receivers build audit interactions privacy importing search search_promotion training status experiments experiment_report dashboard judging) $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
+ON_POSTGRESQL := $(patsubst %,tests/services/%,indexing/test_sync.py indexing/test_sync_failures.py indexing/test_build.py indexing/test_audit.py deployment/test_search_promotion.py interactions privacy/test_privacy.py import_export/test_importing.py search/test_search.py training/test_training.py monitoring/test_status.py experiments reporting/test_dashboard.py search_quality/test_judging.py) tests/site/test_related.py $(patsubst %,tests/api/test_%.py,fuzz interactions me) tests/admin/test_admin.py
 
 test-postgresql: $(VENV)/.development ## What reads and writes rows, on PostgreSQL
 	$(BIN)/python -m pytest -q --ds=tests.settings_postgresql -m "not model and not crash" $(ON_POSTGRESQL)
@@ -69,7 +69,7 @@ test-postgresql: $(VENV)/.development ## What reads and writes rows, on PostgreS
 .client9/dsl/.installed: EXTRA = elasticsearch==9.3.0 django-elasticsearch-dsl==9.0
 .client9/newest/.installed: EXTRA = elasticsearch==9.5.1
 
-ON_ELASTICSEARCH := tests/contracts/test_backend_elasticsearch.py $(patsubst %,tests/flows/test_elasticsearch_%.py,indexes requests security services) tests/attached
+ON_ELASTICSEARCH := tests/contracts/test_backend_elasticsearch.py $(patsubst %,tests/services/indexing/test_elasticsearch_%.py,indexes services) $(patsubst %,tests/services/search/test_elasticsearch_%.py,requests security) tests/attached
 WITH_DSL := tests/attached/test_django_elasticsearch_dsl.py
 
 test-client9: .client9/newest/.installed .client9/dsl/.installed ## What speaks to Elasticsearch, with clients of series 9 (4 minutes)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from llmrec_plugin import receivers
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import IndexVersion, OutboxEntry
+from llmrec_plugin.receivers import wiring
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.types import EngineQuery, Filter, TextQuery
 
@@ -39,7 +39,7 @@ def declared(*classes: Any) -> Iterator[None]:
     try:
         for declaration in classes:
             registry.register(declaration)
-        receivers.connect()
+        wiring.connect()
         yield
     finally:
         for declaration in classes:

@@ -116,7 +116,7 @@ def racing(redis: servers.Server) -> dict[str, Any]:
 
 
 def outage(redis: servers.Server) -> dict[str, Any]:
-    from llmrec_plugin import receivers
+    from llmrec_plugin.receivers import dispatch
 
     stock()
     report: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def outage(redis: servers.Server) -> dict[str, Any]:
                 redis.freeze()
             elif phase == "back":
                 redis.thaw()
-            receivers.pause.end()  # as in a process that has not saved for a while
+            dispatch.pause.end()  # as in a process that has not saved for a while
             report[phase] = shop(seconds=2)
         until(emptied, "the backlog is drained")
     return result(**report)

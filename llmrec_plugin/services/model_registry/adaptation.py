@@ -1,4 +1,4 @@
-"""What a training stores of an adaptation: the head, its configuration, and what turns scores into probabilities."""
+"""What a training stores of an adaptation: the head, its configuration and its calibration."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from django.db.models import Model
 from django.test import override_settings
 from kombu.exceptions import OperationalError
 
-from llmrec_plugin import receivers, tasks
+from llmrec_plugin import tasks
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.models import Interaction, OutboxEntry
+from llmrec_plugin.receivers import dispatch, wiring
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.indexing.index_build import build
@@ -39,9 +40,9 @@ DRAIN = "llmrec_plugin.drain_outbox"
 @pytest.fixture(autouse=True)
 def calm() -> Iterator[None]:
     moody_encoder.reset()
-    receivers.pause.end()
+    dispatch.pause.end()
     yield
-    receivers.pause.end()
+    dispatch.pause.end()
     moody_encoder.reset()
 
 
@@ -180,7 +181,7 @@ class TestCelery:
     def test_a_task_that_does_not_begin_counts_as_lost_and_is_sent_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(receivers, "DISPATCH_DELAY", 0.05)
+        monkeypatch.setattr(dispatch, "DISPATCH_DELAY", 0.05)
         monkeypatch.setattr(task_debounce, "LOST_AFTER", timedelta())
         with broker("memory://"), tasks_in("celery"):
             messages()
@@ -193,7 +194,7 @@ class TestCelery:
     def test_a_task_that_could_not_be_sent_does_not_count_as_under_way(self) -> None:
         with broker("amqp://guest@127.0.0.1:1//"), tasks_in("celery"):
             Product.objects.create(title="Lamp")
-        receivers.pause.end()
+        dispatch.pause.end()
         with broker("memory://"), tasks_in("celery"):
             messages()
             Product.objects.create(title="Torch")
@@ -422,8 +423,8 @@ def test_only_registered_models_are_followed() -> None:
 
 
 def test_connecting_twice_marks_once() -> None:
-    receivers.connect()
-    receivers.connect()
+    wiring.connect()
+    wiring.connect()
     Course.objects.create(title="Intro")
     assert OutboxEntry.objects.count() == 1
 

@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
-from llmrec_plugin import receivers, tasks
+from llmrec_plugin import tasks
 from llmrec_plugin.models import UserChange, UserEmbedding
+from llmrec_plugin.receivers import dispatch
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.privacy import derived_data
@@ -107,7 +108,7 @@ def test_a_deleted_user_document_takes_its_vector_along() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_where_workers_run_events_send_one_task_for_many() -> None:
     products = open_shop()
-    receivers.pause.end()
+    dispatch.pause.end()
     with tasks_in("celery"), broker("memory://"):
         messages()
         for product in products.values():

@@ -1,0 +1,52 @@
+"""Follows what changes the stored vector of a user: their own rows, and what they do."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db.models import Model
+
+from llmrec_plugin.documents import UserDocument
+from llmrec_plugin.logs import origin
+from llmrec_plugin.receivers.dispatch import _place, _send
+from llmrec_plugin.services.privacy import derived_data
+from llmrec_plugin.services.profiles import refresh
+
+logger = logging.getLogger("llmrec_plugin.receivers")
+
+
+class PeopleFollower:
+    """Marks the user whose row was saved or deleted. What it shows of related rows is read at the next
+    request: a text that no worker has encoded yet is encoded there."""
+
+    def __init__(self, document: UserDocument[Any]) -> None:
+        self.document = document
+
+    def on_change(self, sender: type[Model], *, instance: Model, **kwargs: object) -> None:
+        try:
+            key = self.document.get_user_key(instance)
+        except Exception as error:  # the site's own code must not fail its save here
+            logger.warning("a user is not followed error=%s", type(error).__name__)
+            return
+        derived_data.mark([key])
+
+
+def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
+    """Where workers cache tastes ahead; without them the next request does it for itself."""
+    if _place() == "celery":
+        derived_data.mark(user_keys)
+
+
+def dispatch_people(**kwargs: object) -> None:
+    """Have users refreshed, where LLMREC["TASKS"] says."""
+    place = _place()
+    if place == "process":
+        try:
+            refresh.refresh()
+        except Exception as error:  # the mark waits, and a request can do without
+            logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
+    elif place == "celery":
+        from llmrec_plugin.tasks import refresh_profiles
+
+        _send(refresh_profiles)
