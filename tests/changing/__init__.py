@@ -1,1 +1,1 @@
-"""A site whose encoder, fields and dictionary change while it serves: see tests/flows/changes.py."""
+"""A site whose encoder, fields and dictionary change while it serves: see tests/support/changes.py."""

@@ -22,7 +22,7 @@ class TestModule(RerankerContract):
         assert one.score("garden chair", ["garden chair"])[0] > one.score("lamp", ["garden chair"])[0]
 
 
-@pytest.mark.parametrize("name", ["tests.flows.nothing", "tests.hostapp.models"])
+@pytest.mark.parametrize("name", ["tests.support.nothing", "tests.hostapp.models"])
 def test_another_module_is_a_misconfiguration(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         load_reranker(EncoderSpec(name=name))

@@ -20,7 +20,7 @@ def run(
 ) -> dict[str, Any]:
     """The JSON object of its last line; database and indexes lie in `folder`."""
     process = subprocess.run(
-        [sys.executable, "-m", f"tests.flows.{module}", *arguments],
+        [sys.executable, "-m", f"tests.support.{module}", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,

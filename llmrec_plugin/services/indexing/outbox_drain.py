@@ -1,7 +1,7 @@
 """From the backlog into the indexes, one batch at a time.
 
 The order of the steps is what keeps an index from ending up stale, with any number of saves, drains,
-builds and crashes in between (tests/flows explores the interleavings): claim entries, then draw a
+builds and crashes in between (tests/support/interleavings.py explores them): claim entries, then draw a
 revision, then read which indexes there are, then read the rows, then write under the revision, and only
 then delete the entries that were claimed.
 """

@@ -97,7 +97,7 @@ def test_taste_counts_on_top_of_it(shop: dict[str, Product]) -> None:
         {"options": {"fault": "score"}},
         {"options": {"fault": "nan"}},
         {"options": {"fault": "slow"}, "seconds": 0.01},
-        {"model": "tests.flows.nothing_there"},
+        {"model": "tests.support.nothing_there"},
     ],
     ids=["no model", "lost", "no numbers", "too slow", "no module"],
 )
