@@ -30,11 +30,11 @@ from llmrec_plugin.learning.scorers.catalogue_scores import Shares
 from llmrec_plugin.learning.scorers.tfidf import tfidf
 from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catalogue
 from llmrec_plugin.learning.selection.baselines import fit as fit_baseline
-from llmrec_plugin.learning.selection.model_config import Fitted, Setup, fit_setup, points, recent
-from llmrec_plugin.learning.selection.stepwise import Choice, climb
+from llmrec_plugin.learning.selection.model_config import Fitted, ScorerConfig, fit_setup, points, recent
+from llmrec_plugin.learning.selection.stepwise import SelectionResult, select_stepwise
 from llmrec_plugin.types import Matrix
 
-CONFIGURED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
+CONFIGURED = ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
 CANDIDATES = 200
 POPULAR_CANDIDATES = 50
 BEHAVIOUR = ("recent popularity", "item-knn", "ease")
@@ -101,8 +101,8 @@ def measure(texts: Sequence[str], vectors: Matrix, events: Events, split: Split)
     }
 
 
-def _climb(events: Events, vectors: Matrix, split: Split) -> Choice:
-    return climb(
+def _climb(events: Events, vectors: Matrix, split: Split) -> SelectionResult:
+    return select_stepwise(
         events,
         vectors,
         incumbent=CONFIGURED,
@@ -165,7 +165,7 @@ def _cold(methods: Mapping[str, Scorer], plan: Plan, known: Events, size: int) -
     return {**found, "cases": float(len(cases))}
 
 
-def _pointwise(plan: Plan, choice: Choice, served: Fitted) -> dict[str, dict[str, float]]:
+def _pointwise(plan: Plan, choice: SelectionResult, served: Fitted) -> dict[str, dict[str, float]]:
     """Accuracy and log-loss of what was taken against as many items drawn at random: as calibrated in
     training, and by popularity alone, calibrated on one half of these very pairs."""
     if choice.setup.weights is None or choice.pointwise is None:

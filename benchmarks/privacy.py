@@ -14,10 +14,16 @@ from benchmarks.behaviour import SITES, Site
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import histories, rank_cases, temporal_cases
 from llmrec_plugin.learning.privacy.gaussian import mu_of
-from llmrec_plugin.learning.privacy.noisy_sums import GAMMA, HEAD_SHARE, LEAST_RIDGE, MIX, private_head
+from llmrec_plugin.learning.privacy.noisy_sums import GAMMA, HEAD_SHARE, MIN_RIDGE, MIX, private_head
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, fit_text, likeness, recent
+from llmrec_plugin.learning.selection.model_config import (
+    HeadSettings,
+    ScorerConfig,
+    fit_text,
+    likeness,
+    recent,
+)
 from llmrec_plugin.types import Matrix
 
 EPSILONS = (16.0, 8.0, 4.0, 2.0)
@@ -56,8 +62,8 @@ def _rows(site: Site, vectors: Matrix) -> dict[str, float]:
         mu, rng = mu_of(epsilon, DELTA) * HEAD_SHARE**0.5, np.random.default_rng(draw)
         return worth(private_head(past, whitened, whitening, mu=mu, rng=rng))
 
-    whitened_only = Setup(gamma=GAMMA, head=HeadSettings())
-    learned = Setup(gamma=GAMMA, head=HeadSettings(ridge=LEAST_RIDGE, mix=MIX))
+    whitened_only = ScorerConfig(gamma=GAMMA, head=HeadSettings())
+    learned = ScorerConfig(gamma=GAMMA, head=HeadSettings(ridge=MIN_RIDGE, mix=MIX))
     return {
         "users": float(len(past)),
         "frozen": worth(None),

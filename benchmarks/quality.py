@@ -87,7 +87,7 @@ def _chosen(grades: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
             "low": gain.low,
             "high": gain.high,
         }
-    choice = weight_learning.weigh("item", by="benchmark")
+    choice = weight_learning.learn_search_weights("item", by="benchmark")
     step = choice.report["text_weight"]
     result["product"] = {name: float(step[name]) for name in ("kept", "tried", "gain", "low") if name in step}
     return result

@@ -51,18 +51,18 @@ def _train(count: int, items: int) -> dict[str, float]:
     """Choosing on held-back events and learning from all, as `services.training` does after its queries."""
     from llmrec_plugin.evaluation.protocol import temporal_split
     from llmrec_plugin.learning.scorers.catalogue_scores import Shares
-    from llmrec_plugin.learning.selection.model_config import Setup, fit_setup
-    from llmrec_plugin.learning.selection.stepwise import climb
+    from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_setup
+    from llmrec_plugin.learning.selection.stepwise import select_stepwise
 
     rng = np.random.default_rng(0)
     vectors = _vectors(items, rng)
     events = _events(count, items, rng)
     split = temporal_split(events, valid=0.1, test=0.0)
     with _measured() as taken:
-        choice = climb(
+        choice = select_stepwise(
             events,
             vectors,
-            incumbent=Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1)),
+            incumbent=ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1)),
             train=split.train,
             valid=split.valid,
             rng=np.random.default_rng(0),

@@ -14,7 +14,13 @@ from benchmarks.behaviour import SITES
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import rank_cases, temporal_cases
 from llmrec_plugin.learning.scorers.projection_head import Head
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, fit_text, likeness, recent
+from llmrec_plugin.learning.selection.model_config import (
+    HeadSettings,
+    ScorerConfig,
+    fit_text,
+    likeness,
+    recent,
+)
 from llmrec_plugin.learning.selection.transfer import Source, head_from, map_of
 from llmrec_plugin.types import Matrix
 
@@ -22,7 +28,7 @@ PAIRS = (("retail", "industrial"), ("industrial", "retail"), ("retail", "courses
 SIZES = (0, 100, 1_000, 10_000)
 WEIGHT = 1_000.0
 MIX = 1.0
-SETUP = Setup(gamma=0.8, head=HeadSettings(ridge=1e-3, mix=MIX))
+SETUP = ScorerConfig(gamma=0.8, head=HeadSettings(ridge=1e-3, mix=MIX))
 CASES = 2_000
 
 

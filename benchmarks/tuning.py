@@ -26,13 +26,18 @@ from llmrec_plugin.learning.selection.folds import Folds
 from llmrec_plugin.learning.selection.model_config import (
     KINDS,
     HeadSettings,
-    Setup,
+    ScorerConfig,
     fit_setup,
     fit_text,
     likeness,
     recent,
 )
-from llmrec_plugin.learning.selection.trials import AlsoSettings, Mixture, TextSettings, Trials
+from llmrec_plugin.learning.selection.trials import (
+    BlendWeights,
+    NeighbourScoring,
+    TextSettings,
+    TrialEvaluator,
+)
 from llmrec_plugin.training.base import BaseModel, TrainingOptions
 from llmrec_plugin.types import Matrix
 
@@ -73,9 +78,9 @@ TEXTS = tuple(
         (0.6, 0.8),
     )
 )
-ALSO = AlsoSettings(NeighbourSettings(method="ease", strength=100.0), 0.8)
+ALSO = NeighbourScoring(NeighbourSettings(method="ease", strength=100.0), 0.8)
 MIXTURES = tuple(
-    Mixture(taste, 1.0, popularity, kind)
+    BlendWeights(taste, 1.0, popularity, kind)
     for taste, (popularity, kind) in product(
         (0.25, 1.0, 2.0, 4.0), ((0.0, KINDS[0]), (4.0, KINDS[0]), (4.0, KINDS[1]))
     )
@@ -87,7 +92,7 @@ def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any
     _, events, split = site
     past = events.part(slice(0, split.valid.stop))
     valid = temporal_cases(past, split.valid, rng=np.random.default_rng(1), most=CASES)
-    trials = Trials(
+    trials = TrialEvaluator(
         events=events.part(split.train),
         cases=valid,
         vectors=vectors,
@@ -98,7 +103,7 @@ def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any
     best = max(TEXTS, key=worth.__getitem__)
     weights = {mixture: trials.weights(best, ALSO, mixture) for mixture in MIXTURES}
     setups = [
-        Setup(
+        ScorerConfig(
             weights=weight,
             head=best.head,
             gamma=best.gamma,

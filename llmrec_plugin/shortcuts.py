@@ -97,8 +97,8 @@ class Results(Sequence[M], Generic[M]):
         return len(self._keys)
 
     def __iter__(self) -> Iterator[M]:
-        for start in range(0, len(self), result_pages.MOST_ITEMS):
-            yield from self[start : start + result_pages.MOST_ITEMS]
+        for start in range(0, len(self), result_pages.MAX_ITEMS):
+            yield from self[start : start + result_pages.MAX_ITEMS]
 
     @overload
     def __getitem__(self, place: int) -> M: ...
@@ -114,7 +114,7 @@ class Results(Sequence[M], Generic[M]):
                 raise IndexError(f"The item at {place} has vanished since the list was ranked.")
             return self._found[key]
         if place.stop is not None and "page" not in self.__dict__:
-            self._size = min(max(place.stop, 1), result_pages.MOST_ITEMS)
+            self._size = min(max(place.stop, 1), result_pages.MAX_ITEMS)
         keys = self._keys[place]
         self._fetch(keys)
         return [self._found[key] for key in keys if key in self._found]

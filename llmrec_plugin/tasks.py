@@ -119,14 +119,14 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 def send_once(task: BaseTask, *, countdown: float = 0.0) -> None:
     """Have the task done by any worker, unless a message for it is under way already."""
-    if task_debounce.claim(task.name, countdown=countdown):
+    if task_debounce.reserve(task.name, countdown=countdown):
         task.apply_async(countdown=countdown)
 
 
 @shared_task(name="llmrec_plugin.drain_outbox", base=Work)
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""
-    task_debounce.begun(drain_outbox.name)
+    task_debounce.started(drain_outbox.name)
     if outbox.has_due(beyond=get_settings().DRAIN_BATCH) and not drain_outbox.request.is_eager:
         send_once(drain_outbox)  # for another worker that has nothing to do
     indexing.drain(seconds=TURN)
@@ -168,7 +168,7 @@ def refill_lost() -> None:
 @shared_task(name="llmrec_plugin.refresh_profiles", base=Work)
 def refresh_profiles() -> None:
     """Encode what users say about themselves, and cache the tastes of those who did something."""
-    task_debounce.begun(refresh_profiles.name)
+    task_debounce.started(refresh_profiles.name)
     refresh.refresh(seconds=TURN_OF_USERS)
     if derived_data.are_marked():
         send_once(refresh_profiles)

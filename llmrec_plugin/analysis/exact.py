@@ -12,7 +12,7 @@ from llmrec_plugin.analysis.text import fold, fold_aligned
 
 LONGEST_START = 16
 """Characters of a Chinese title that are read on from each word; nobody types more before choosing."""
-_MOST_STARTS = 128
+_MAX_STARTS = 128
 """Terms of one title that may be begun."""
 
 
@@ -83,7 +83,7 @@ def title_starts(title: str) -> list[str]:
         for _, start, _ in _cut(run):
             rest = run[0][start : start + LONGEST_START]
             found |= dict.fromkeys([rest, *(pinyin.spellings(rest) if run.lastgroup == "han" else ())])
-    return list(found)[:_MOST_STARTS]
+    return list(found)[:_MAX_STARTS]
 
 
 def typed_starts(text: str) -> list[str]:

@@ -38,8 +38,8 @@ _OTHER_THAN_LATIN = frozenset(code for codes in _SCRIPTS.values() for code in co
 }
 _SAMPLE = 2000
 """Characters that are looked at; more do not change the answer."""
-_LEAST_LETTERS = 3
-_LEAST_PROBABILITY = 0.7
+_MIN_LETTERS = 3
+_MIN_PROBABILITY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def detect_language(text: str) -> str:
     candidates = _candidates(Counter(map(_script, letters)))
     if not candidates:
         return ""
-    if len(candidates) > 1 and len(letters) < _LEAST_LETTERS:
+    if len(candidates) > 1 and len(letters) < _MIN_LETTERS:
         return ""
     code = candidates[0] if len(candidates) == 1 else _classify(sample, candidates)
     return configured().codes.get(code, "")
@@ -119,7 +119,7 @@ def _classify(sample: str, candidates: tuple[str, ...]) -> str:
     if identifier is None:
         return ""
     code, probability = identifier.classify(sample)
-    return str(code) if probability >= _LEAST_PROBABILITY else ""
+    return str(code) if probability >= _MIN_PROBABILITY else ""
 
 
 @lru_cache(maxsize=8)

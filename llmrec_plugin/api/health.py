@@ -46,7 +46,7 @@ class ReadyView(HealthView):
         "health_ready", responses={200: HealthSerializer}, errors=(503,), tags=["health"], summary="Ready?"
     )
     def get(self, request: Request) -> Response | JsonResponse:
-        parts = health.parts()
+        parts = health.components()
         ill = [part for part in parts if part.code != health.OK]
         body: dict[str, Any] = {"checks": {part.name: part.code for part in parts}}
         if ill and parts[0] not in ill and _asks_staff(request):

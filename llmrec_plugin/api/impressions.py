@@ -14,7 +14,7 @@ from llmrec_plugin.api.parameters import one_or_many
 from llmrec_plugin.api.serializers import NotedSerializer, SeenSerializer
 from llmrec_plugin.services.interactions import impressions
 
-MOST_LISTS = 50
+MAX_LISTS = 50
 
 
 class ImpressionsView(ApiView):
@@ -26,10 +26,10 @@ class ImpressionsView(ApiView):
         errors=(400, 403, 413, 415, 429),
         request=SeenSerializer(many=True),
         tags=["interactions"],
-        summary=f"Tell what came into view, of up to {MOST_LISTS} lists",
+        summary=f"Tell what came into view, of up to {MAX_LISTS} lists",
     )
     def post(self, request: Request) -> Response:
-        sent = one_or_many(request.data, most=MOST_LISTS, what="lists")
+        sent = one_or_many(request.data, most=MAX_LISTS, what="lists")
         serializer = SeenSerializer(data=sent, many=True)
         serializer.is_valid(raise_exception=True)
         seen: dict[uuid.UUID, int] = {}

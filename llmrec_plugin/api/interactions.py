@@ -16,7 +16,7 @@ from llmrec_plugin.api import problems, visitors
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.openapi import documented
 from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_document
-from llmrec_plugin.api.serializers import MOST_EVENTS, InteractionSerializer, RecordedSerializer
+from llmrec_plugin.api.serializers import MAX_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
 from llmrec_plugin.services import interactions
 from llmrec_plugin.services.interactions import NewInteraction, impressions
@@ -44,10 +44,10 @@ class InteractionsView(ApiView):
             many=False,
         ),
         tags=["interactions"],
-        summary=f"Record what the visitor did, one event or up to {MOST_EVENTS}",
+        summary=f"Record what the visitor did, one event or up to {MAX_EVENTS}",
     )
     def post(self, request: Request) -> Response | JsonResponse:
-        sent = one_or_many(request.data, most=MOST_EVENTS, what="events")
+        sent = one_or_many(request.data, most=MAX_EVENTS, what="events")
         events: dict[int, dict[str, Any]] = {}
         errors: list[Error] = []
         for index, data in enumerate(sent):

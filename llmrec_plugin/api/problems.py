@@ -94,11 +94,11 @@ def _own(error: LlmrecError) -> JsonResponse | None:
     if isinstance(error, NotFound):
         return problem(404, code=error.code, detail=str(error))
     if isinstance(error, BackendUnavailable | EncoderUnavailable | EncoderMismatch):
-        return problem(503, code=error.code, detail=told(error))
+        return problem(503, code=error.code, detail=public_message(error))
     return None
 
 
-def told(error: LlmrecError) -> str:
+def public_message(error: LlmrecError) -> str:
     """What a visitor is told of the error. Hosts, paths and settings are for the log, where they go here."""
     if isinstance(error, InvalidRequest | NotFound):
         return str(error)

@@ -14,7 +14,7 @@ from llmrec_plugin.types import KINDS
 LONGEST_QUERY = 10_000
 LARGEST_PAGE = 100
 LONGEST_BASKET = 5_000
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 
 
 def document_field(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 SHORTEST, LONG = 4, 8
 """Letters from which on one of them, and two, may be wrong; Elasticsearch's "AUTO:4,8"."""
-MOST_NEAR = 5
+MAX_NEAR = 5
 
 
 def allowed_edits(word: str) -> int:
@@ -14,7 +14,7 @@ def allowed_edits(word: str) -> int:
     return 0 if len(word) < SHORTEST else 1 if len(word) < LONG else 2
 
 
-def near_words(word: str, frequencies: Mapping[str, int], *, limit: int = MOST_NEAR) -> tuple[str, ...]:
+def near_words(word: str, frequencies: Mapping[str, int], *, limit: int = MAX_NEAR) -> tuple[str, ...]:
     """Those of the given words that are spelt nearly like this one and begin alike, the nearest first, of
     these the more frequent, at last in order of the alphabet. `frequencies` counts items by word."""
     edits = allowed_edits(word)

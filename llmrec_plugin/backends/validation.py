@@ -30,7 +30,7 @@ from llmrec_plugin.types import (
 )
 
 UNIT_TOLERANCE = 1e-3
-MOST_TERMS = 1_000
+MAX_TERMS = 1_000
 """Values of one `Terms` filter."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
@@ -169,8 +169,8 @@ def _filter(item: Filter, schema: IndexSchema) -> Filter:
     kind = _kind(item.field, schema, item.field)
     try:
         if isinstance(item, Terms):
-            if len(item.values) > MOST_TERMS:
-                raise ValueError(f"at most {MOST_TERMS} values can be given")
+            if len(item.values) > MAX_TERMS:
+                raise ValueError(f"at most {MAX_TERMS} values can be given")
             return replace(item, values=_scalars(item.values, kind))
         if kind not in ("number", "date"):
             raise ValueError(f"a {kind} field has no ranges")

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN = 32
 """Text beyond a model's length times this is cut before it is split into tokens: that takes time, too."""
-LEAST_COSINE = 0.999
+MIN_COSINE = 0.999
 """Between the vectors of one text in two precisions, for the faster one to be used."""
 _CPU_FLAGS = ("avx512_bf16", "amx_bf16")
 """Without one of these, bfloat16 on a CPU is emulated and slower than float32."""
@@ -83,7 +83,7 @@ def load_model(folder: Path, *, device: str, dtype: str, dimensions: int | None,
     if wanted == "float32":
         return loaded
     cosine = _change_to_bfloat16(loaded)
-    if cosine >= (LEAST_COSINE if dtype == "auto" else -1):
+    if cosine >= (MIN_COSINE if dtype == "auto" else -1):
         logger.info("encoder precision: folder=%s dtype=bfloat16 least_cosine=%.5f", folder, cosine)
         return loaded
     logger.warning("encoder precision: folder=%s dtype=float32 least_cosine=%.5f in bfloat16", folder, cosine)

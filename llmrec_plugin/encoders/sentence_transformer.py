@@ -33,7 +33,7 @@ _E5 = re.compile(r"(^|[-_/])e5-(small|base|large)(-v2|-unsupervised)?/?$", re.IG
 _E5_PROMPTS = ("query: ", "passage: ")
 """The models were trained with these, but their repositories do not record it."""
 
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def prompts_of(name: str, recorded: Mapping[str, str | None], options: Options) 
 def _free_cores() -> int:
     """Cores that this process may use: its affinity, its container's quota and OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limits = [cores, _MOST_WORKERS]
+    limits = [cores, _MAX_WORKERS]
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         if quota != "max":

@@ -17,8 +17,8 @@ from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.types import Matrix
 
 PER_USER = 20
-MOST_CASES = 4_000
-MOST_VALID_CASES = 2_000
+MAX_CASES = 4_000
+MAX_VALID_CASES = 2_000
 BATCH = 256
 VALID_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3)
 ENOUGH_TO_CHOOSE_BY = 1_000
@@ -108,7 +108,7 @@ def temporal_cases(
     *,
     rng: np.random.Generator,
     per_user: int = PER_USER,
-    most: int = MOST_CASES,
+    most: int = MAX_CASES,
 ) -> list[Case]:
     """Events of the window whose item is new to their user, at most `per_user` of a user and `most` in all,
     drawn at random. Events before the window are history, and so are those within it once they are past.
@@ -162,7 +162,7 @@ def plan(
     protocol: Protocol,
     *,
     rng: np.random.Generator,
-    most: int = MOST_CASES,
+    most: int = MAX_CASES,
     valid: float = 0.1,
     test: float = 0.1,
 ) -> Plan:
@@ -177,7 +177,7 @@ def plan(
         train, before = last_out_cases(known)
         return Plan(
             train=train,
-            valid=_drawn(before, MOST_VALID_CASES, rng),
+            valid=_drawn(before, MAX_VALID_CASES, rng),
             known=known,
             test=_drawn(cases, most, rng),
             held=np.flatnonzero(~kept),
@@ -186,7 +186,7 @@ def plan(
     known = events.part(slice(0, split.test.start))
     return Plan(
         train=events.part(split.train),
-        valid=temporal_cases(known, split.valid, rng=rng, most=MOST_VALID_CASES),
+        valid=temporal_cases(known, split.valid, rng=rng, most=MAX_VALID_CASES),
         known=known,
         test=temporal_cases(events, split.test, rng=rng, most=most),
         held=np.arange(split.test.start, split.test.stop),

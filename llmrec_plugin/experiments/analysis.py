@@ -18,7 +18,7 @@ Numbers = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 POWER = 0.8
-FEWEST_VISITORS = 100
+MIN_VISITORS = 100
 """Per arm: the intervals rest on the central limit theorem, which needs some."""
 
 
@@ -84,7 +84,7 @@ def compare(control: Sample, arm: Sample, *, planned: int, confidence: float = C
     by utilizing pre-experiment data", WSDM 2013).
     """
     difference = arm.rate - control.rate
-    if min(control.visitors, arm.visitors) < FEWEST_VISITORS or math.isnan(difference):
+    if min(control.visitors, arm.visitors) < MIN_VISITORS or math.isnan(difference):
         return _unknown(control, arm)
     parts = [control.deviations(), arm.deviations()]
     raw = sum(float(part.var(ddof=1)) / len(part) for part in parts)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.models.configuration import Configuration
 
 
-class EditedQuerySet(models.QuerySet[Any]):
+class VersionedQuerySet(models.QuerySet[Any]):
     """Also what sends no signals begins a new edition."""
 
     def update(self, **kwargs: Any) -> int:
@@ -32,13 +32,13 @@ class EditedQuerySet(models.QuerySet[Any]):
         return created
 
 
-class Edited(models.Model):
+class VersionedRow(models.Model):
     """Its rows are remembered by every process until an edition begins."""
 
     enabled = models.BooleanField(_("in effect"), default=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    objects = EditedQuerySet.as_manager()
+    objects = VersionedQuerySet.as_manager()
 
     class Meta:
         abstract = True

@@ -7,12 +7,12 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.models.configuration import UNIT
-from llmrec_plugin.models.editions import Edited
+from llmrec_plugin.models.editions import VersionedRow
 
-MOST_FRESH = 0.5
+MAX_FRESH = 0.5
 
 
-class Placement(Edited):
+class Placement(VersionedRow):
     """One slot: what kind of list it shows, of what, and what fills it where that does not suffice."""
 
     class Type(models.TextChoices):
@@ -66,7 +66,7 @@ class Placement(Edited):
     fresh = models.FloatField(
         _("reserved for new items"),
         default=0.0,
-        validators=[MinValueValidator(0.0), MaxValueValidator(MOST_FRESH)],
+        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_FRESH)],
         help_text=_("Share of the places, from 0 to 0.5: 0.2 keeps every fifth place for the newest items."),
     )
     fallback = models.JSONField(

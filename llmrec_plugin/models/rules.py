@@ -10,12 +10,12 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.models.configuration import UNIT
-from llmrec_plugin.models.editions import Edited
+from llmrec_plugin.models.editions import VersionedRow
 
 LAST_PLACE = 100
 
 
-class Rule(Edited):
+class Rule(VersionedRow):
     """One decision: its items, what becomes of them, and the occasions on which it holds."""
 
     class Action(models.TextChoices):

@@ -6,13 +6,13 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.models.editions import Edited
+from llmrec_plugin.models.editions import VersionedRow
 
-MOST_LINES = 50
+MAX_LINES = 50
 LONGEST_LINE = 100
 
 
-class Synonym(Edited):
+class Synonym(VersionedRow):
     """One group of words; a search for one of them finds the others, too."""
 
     class Kind(models.TextChoices):
@@ -46,9 +46,9 @@ class Synonym(Edited):
     def clean(self) -> None:
         words, found = lines_of(self.words), lines_of(self.found)
         for name, lines in (("words", words), ("found", found)):
-            if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines):
+            if len(lines) > MAX_LINES or any(len(line) > LONGEST_LINE for line in lines):
                 raise ValidationError(
-                    {name: _("At most %d lines of %d characters.") % (MOST_LINES, LONGEST_LINE)}
+                    {name: _("At most %d lines of %d characters.") % (MAX_LINES, LONGEST_LINE)}
                 )
             if not all(any(map(str.isalnum, line)) for line in lines):
                 raise ValidationError({name: _("Each line needs a letter or a digit.")})

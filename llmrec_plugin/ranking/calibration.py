@@ -9,8 +9,8 @@ from llmrec_plugin.exceptions import InvalidVector
 
 NONSENSE_REFUSED = 0.95
 MATCHES_KEPT = 0.9
-LEAST_REFUSED = 0.5
-LEAST_SAMPLES = 10
+MIN_REFUSED = 0.5
+MIN_SAMPLES = 10
 
 
 def similarity_floor(nonsense_best: NDArray[np.floating], matches: NDArray[np.floating]) -> float | None:
@@ -24,9 +24,9 @@ def similarity_floor(nonsense_best: NDArray[np.floating], matches: NDArray[np.fl
     """
     if not (np.isfinite(nonsense_best).all() and np.isfinite(matches).all()):
         raise InvalidVector("A cosine measured for the similarity floor is not finite; check the encoder.")
-    if min(nonsense_best.size, matches.size) < LEAST_SAMPLES:
+    if min(nonsense_best.size, matches.size) < MIN_SAMPLES:
         return None
     floor = min(
         float(np.quantile(nonsense_best, NONSENSE_REFUSED)), float(np.quantile(matches, 1 - MATCHES_KEPT))
     )
-    return floor if float(np.mean(nonsense_best < floor)) >= LEAST_REFUSED else None
+    return floor if float(np.mean(nonsense_best < floor)) >= MIN_REFUSED else None

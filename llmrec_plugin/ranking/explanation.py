@@ -24,8 +24,8 @@ Code: TypeAlias = Literal[
     "rule",
 ]
 
-LEAST_SHARE = 0.15
-MOST_REASONS = 2
+MIN_SHARE = 0.15
+MAX_REASONS = 2
 _CODES = frozenset(get_args(Code))
 
 
@@ -68,13 +68,13 @@ def explain(item: RankedItem) -> list[Reason]:
         if code not in _CODES:
             continue
         reason = Reason(code=cast(Code, code), source=source or None, share=positive[name] / mass)
-        if reason.share >= LEAST_SHARE:
+        if reason.share >= MIN_SHARE:
             reasons.append(reason)
         else:
             small.setdefault(code, []).append(reason)
     told = {reason.code for reason in reasons}
     for code, parts in small.items():
         together = sum(part.share for part in parts)
-        if code not in told and together >= LEAST_SHARE:
+        if code not in told and together >= MIN_SHARE:
             reasons.append(replace(parts[0], share=together))
-    return sorted(reasons, key=lambda reason: -reason.share)[:MOST_REASONS]
+    return sorted(reasons, key=lambda reason: -reason.share)[:MAX_REASONS]

@@ -30,7 +30,7 @@ NAMED_PARTS = 3
 CAP_STEP = 1e-6
 """Between the scores of items held back, so that they keep their order."""
 
-LEAST_SPAN = 1e-5
+MIN_SPAN = 1e-5
 """Cosines of half-precision vectors that differ by less are equal; stretching them would rank by noise."""
 
 
@@ -71,7 +71,7 @@ class Taste(AdditiveStage):
         shares = self.profile.attribute(matrix)
         cosines = shares.sum(axis=1)
         span = float(np.ptp(cosines)) if self.span is None else self.span
-        if span > LEAST_SPAN:
+        if span > MIN_SPAN:
             for position, parts in zip(positions, self._named(shares, self.strength / span), strict=True):
                 result[position] = parts
         return result

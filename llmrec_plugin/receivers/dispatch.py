@@ -77,7 +77,7 @@ pause = _Pause()
 
 def _send(task: Any) -> None:
     """One task for all changes until it begins; a broker that is down costs a moment, once in a while."""
-    if pause.is_on() or not task_debounce.claim(task.name, countdown=DISPATCH_DELAY):
+    if pause.is_on() or not task_debounce.reserve(task.name, countdown=DISPATCH_DELAY):
         return
     from celery import current_app
 
@@ -94,5 +94,5 @@ def _send(task: Any) -> None:
             task.apply_async(countdown=DISPATCH_DELAY, retry=False, connection=broker)
     except Exception as error:  # whatever the transport raises: the backlog is drained by the schedule
         pause.begin(BROKER_PAUSE)
-        task_debounce.begun(task.name)
+        task_debounce.started(task.name)
         logger.warning("broker does not answer error=%s", type(error).__name__)

@@ -36,7 +36,7 @@ LIST_TEMPLATE = "llmrec/list.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class RenderedList:
     """One list: loop over it, or print it to have it drawn by its template."""
 
     page: ResultPage | None
@@ -73,32 +73,32 @@ def recommend(
     size: int | None = None,
     title: str = "",
     template: str = LIST_TEMPLATE,
-) -> Shelf:
+) -> RenderedList:
     """What a placement shows the visitor; nothing at all where it cannot be had."""
     request = context.get("request")
     ask = partial(shortcuts.recommend, placement, document, request=request, item=item, size=size)
-    return _shelf(ask, title=title, template=template)
+    return _rendered(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def similar(
     context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
-) -> Shelf:
+) -> RenderedList:
     """Items like this one."""
     ask = partial(shortcuts.similar, item, request=context.get("request"), size=size)
-    return _shelf(ask, title=title, template=template)
+    return _rendered(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def also(
     context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
-) -> Shelf:
+) -> RenderedList:
     """What people who took this item took as well."""
     ask = partial(shortcuts.also, item, request=context.get("request"), size=size)
-    return _shelf(ask, title=title, template=template)
+    return _rendered(ask, title=title, template=template)
 
 
-def _shelf(ask: Callable[[], ResultPage], *, title: str, template: str) -> Shelf:
+def _rendered(ask: Callable[[], ResultPage], *, title: str, template: str) -> RenderedList:
     """A list that cannot be had takes no page down; a mistake in the template is shown while DEBUG is on."""
     try:
         page = ask()
@@ -106,8 +106,8 @@ def _shelf(ask: Callable[[], ResultPage], *, title: str, template: str) -> Shelf
         if settings.DEBUG:
             raise
         logger.warning("list left out: %s", error)
-        return Shelf(page=None)
-    return Shelf(page=page, title=title, template=template)
+        return RenderedList(page=None)
+    return RenderedList(page=page, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.services.explorer.comparison import Part, Place
+from llmrec_plugin.services.explorer.comparison import ContributionRow, RankedPosition
 
 register = template.Library()
 
@@ -32,7 +32,7 @@ _WORDS = {
 
 
 @register.filter
-def in_words(part: Part) -> str:
+def in_words(part: ContributionRow) -> str:
     """The contribution as an editor may call it, with the item or rule that it goes back to."""
     code, _colon, source = part.name.partition(":")
     words = str(_WORDS.get(code, code))
@@ -46,7 +46,7 @@ def signed(value: float) -> str:
 
 
 @register.filter
-def bar(part: Part) -> SafeString:
+def bar(part: ContributionRow) -> SafeString:
     """From the middle to the right what speaks for the item, to the left what speaks against it."""
     width = 50 * part.share
     start, name = (50.0, "up") if part.value >= 0 else (50 - width, "down")
@@ -60,7 +60,7 @@ def bar(part: Part) -> SafeString:
 
 
 @register.filter
-def movement(place: Place) -> SafeString | str:
+def movement(place: RankedPosition) -> SafeString | str:
     """How the item has come to its place from where it stands on the other side."""
     if place.other is None:
         return format_html("<strong>{}</strong>", _("only here"))
@@ -71,7 +71,7 @@ def movement(place: Place) -> SafeString | str:
 
 
 @register.filter
-def destination(place: Place) -> SafeString | str:
+def destination(place: RankedPosition) -> SafeString | str:
     """Where the item goes to on the other side."""
     if place.other is None:
         return format_html("<strong>{}</strong>", _("only here"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llmrec_plugin.learning.mining.text_pairs import Pairs
 from llmrec_plugin.training.base import TrainingData, TrainingOptions
 
-LEAST_WORDS = 3
+MIN_WORDS = 3
 """Characters that a text must have beside its title for the language task."""
 
 
@@ -49,7 +49,7 @@ def _language(data: TrainingData, most: int, rng: np.random.Generator) -> Datase
         (data.texts[row][:length].strip(), data.texts[row][length:].strip())
         for row, length in enumerate(data.titles.tolist())
     ]
-    whole = [row for row, (title, rest) in enumerate(cut) if title and len(rest) >= LEAST_WORDS]
+    whole = [row for row, (title, rest) in enumerate(cut) if title and len(rest) >= MIN_WORDS]
     chosen = _drawn(np.asarray(whole, np.int64), most, rng)
     return Dataset.from_dict(
         {

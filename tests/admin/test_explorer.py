@@ -19,7 +19,7 @@ from llmrec_plugin.models import (
 )
 from llmrec_plugin.services import privacy, recommendations
 from llmrec_plugin.services.explorer import comparison
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 from llmrec_plugin.services.search import search
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import SearchRequest
@@ -29,7 +29,7 @@ from tests.support.serving import did, open_shop
 pytestmark = pytest.mark.django_db
 
 EXPLORER = "admin:llmrec_plugin_exploration_changelist"
-HOSE = Question(document="product", text="steel garden hose")
+HOSE = ListQuery(document="product", text="steel garden hose")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def shop() -> dict[str, Product]:
     return open_shop()
 
 
-def titles(look: comparison.Look) -> list[str]:
+def titles(look: comparison.ListPreview) -> list[str]:
     return [place.item.title for place in look.places]
 
 
@@ -48,8 +48,8 @@ def explored(client: Client, **values: Any) -> list[list[str]]:
     return [titles(side.look) for side in response.context["sides"]]
 
 
-def live() -> Way:
-    return Way(configuration=Configuration.current())
+def live() -> ServingOverrides:
+    return ServingOverrides(configuration=Configuration.current())
 
 
 # looks
@@ -58,8 +58,8 @@ def live() -> Way:
 def test_a_look_is_what_visitors_see_and_leaves_no_trace(shop: dict[str, Product]) -> None:
     seen = [item.title for item in search(SearchRequest(document="product", text=HOSE.text)).results[:10]]
     Impression.objects.all().delete()
-    assert titles(comparison.look(HOSE, live())) == seen
-    latest = comparison.look(Question(document="product", list="latest"), live())
+    assert titles(comparison.preview(HOSE, live())) == seen
+    latest = comparison.preview(ListQuery(document="product", list="latest"), live())
     assert titles(latest) == [
         item.title for item in recommendations.recommend("latest", document="product", size=10).results
     ]
@@ -69,22 +69,26 @@ def test_a_look_is_what_visitors_see_and_leaves_no_trace(shop: dict[str, Product
 def test_two_lists_say_where_each_item_stands_on_the_other_side(shop: dict[str, Product]) -> None:
     pinned = shop["wooden ink bottle"]
     rule = Rule(name="ink", document="product", action="pin", items=[str(pinned.pk)])
-    before, after = comparison.compare(HOSE, live(), Way(configuration=Configuration.current(), rules=[rule]))
+    before, after = comparison.compare(
+        HOSE, live(), ServingOverrides(configuration=Configuration.current(), rules=[rule])
+    )
     assert titles(after)[0] == "wooden ink bottle"
     first, second = after.places[0], after.places[1]
     assert (second.item.title, second.other, second.moved) == (titles(before)[0], 1, -1)
     assert first.moved == (first.other or 1) - 1
     assert first.parts[0].title == "ink"
     assert max(part.share for place in after.places for part in place.parts) == pytest.approx(1.0)
-    assert titles(comparison.look(HOSE, live())) == titles(before)  # tried, not in effect
+    assert titles(comparison.preview(HOSE, live())) == titles(before)  # tried, not in effect
 
 
 def test_what_cannot_be_answered_is_said(shop: dict[str, Product]) -> None:
-    assert "has no live index" in comparison.look(Question(document="course", text="x"), live()).error
-    assert "There is no placement" in comparison.look(Question(document="product", list="x"), live()).error
-    gone = Way(configuration=Configuration.current(), model_version=99)
-    assert "99" in comparison.look(HOSE, gone).error
-    about = comparison.look(Question(document="product", list="similar"), live())
+    assert "has no live index" in comparison.preview(ListQuery(document="course", text="x"), live()).error
+    assert (
+        "There is no placement" in comparison.preview(ListQuery(document="product", list="x"), live()).error
+    )
+    gone = ServingOverrides(configuration=Configuration.current(), model_version=99)
+    assert "99" in comparison.preview(HOSE, gone).error
+    about = comparison.preview(ListQuery(document="product", list="similar"), live())
     assert "has no item" in about.error
 
 

@@ -24,7 +24,7 @@ def configured() -> Configuration:
 
 def test_the_configuration_shows_what_was_learned_and_how(editor: Client) -> None:
     open_shop()
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     configured()
     page = editor.get(CONFIGURATION).text
     assert "product: weight of words 0.30, strength of personal taste in search 0.10" in page

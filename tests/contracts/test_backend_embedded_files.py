@@ -100,7 +100,7 @@ def test_an_engine_without_a_folder_yet_is_usable_and_has_no_index() -> None:
 def test_an_old_sqlite_is_refused_with_the_version_that_is_needed(
     backend: SearchBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_LEAST_SQLITE", (99, 0, 0))
+    monkeypatch.setattr(engine, "_MIN_SQLITE", (99, 0, 0))
     with pytest.raises(BackendUnavailable, match=r"needs 99\.0\.0 or newer"):
         backend.check()
 

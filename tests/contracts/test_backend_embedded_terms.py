@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmrec_plugin.backends.embedded.terms import (
-    MOST_WORDS,
+    MAX_WORDS,
     PRUNED_LEAST,
     TOKENIZER,
     encode_term,
@@ -91,7 +91,7 @@ def test_of_very_many_words_the_rarest_are_used_and_unknown_ones_last() -> None:
     words = [("unheard",), *((f"w{number}",) for number in range(100))]
     frequencies = {f"w{number}": 100 - number for number in range(100)}
     used = keep_words(words, frequencies, ITEMS)
-    assert len(used) == MOST_WORDS
+    assert len(used) == MAX_WORDS
     assert used[0] == ("w99",)
     assert ("unheard",) not in used
 

@@ -15,7 +15,7 @@ from llmrec_plugin.learning.selection import stepwise
 from llmrec_plugin.learning.selection.folds import Folds
 from llmrec_plugin.learning.selection.model_config import (
     HeadSettings,
-    Setup,
+    ScorerConfig,
     counted,
     fit_prior,
     fit_setup,
@@ -23,9 +23,9 @@ from llmrec_plugin.learning.selection.model_config import (
     points,
     recent_amounts,
 )
-from llmrec_plugin.learning.selection.stepwise import Choice, _Climber, climb
+from llmrec_plugin.learning.selection.stepwise import SelectionResult, _StepwiseSelection, select_stepwise
 from llmrec_plugin.learning.selection.transfer import Source
-from llmrec_plugin.learning.selection.trials import Mixture, Trials, weights_of
+from llmrec_plugin.learning.selection.trials import BlendWeights, TrialEvaluator, weights_of
 from llmrec_plugin.types import Matrix
 
 ITEMS, USERS, LENGTH, D = 120, 300, 8, 8
@@ -60,15 +60,15 @@ def odds(scores: Matrix, *, sharpness: float) -> Matrix:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-SERVED = Setup(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
+SERVED = ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
 
 
-def choose(events: Events, vectors: Matrix, *, incumbent: Setup = SERVED) -> Choice:
+def choose(events: Events, vectors: Matrix, *, incumbent: ScorerConfig = SERVED) -> SelectionResult:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
-    return climb(events, vectors, incumbent=incumbent, train=train, valid=valid, rng=rng())
+    return select_stepwise(events, vectors, incumbent=incumbent, train=train, valid=valid, rng=rng())
 
 
-def taken(choice: Choice) -> list[str]:
+def taken(choice: SelectionResult) -> list[str]:
     return [step.name for step in choice.steps if step.taken]
 
 
@@ -142,10 +142,12 @@ def test_what_counts_as_one_event_more_is_as_hard_to_beat_as_without_it() -> Non
     turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
     events = world(odds(vectors @ turn @ vectors.T, sharpness=12.0))
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
-    served = Setup(shares=Shares(taste=1.0), gamma=0.6, head=HeadSettings(ridge=1e-3, mix=0.3))
+    served = ScorerConfig(shares=Shares(taste=1.0), gamma=0.6, head=HeadSettings(ridge=1e-3, mix=0.3))
 
     def gain(source: Source | None) -> float:
-        choice = climb(events, vectors, incumbent=served, source=source, train=train, valid=valid, rng=rng())
+        choice = select_stepwise(
+            events, vectors, incumbent=served, source=source, train=train, valid=valid, rng=rng()
+        )
         assert choice.gate is not None
         return choice.gate.gain
 
@@ -173,8 +175,8 @@ def test_newcomers_to_whom_no_taste_is_served_have_no_say_in_it() -> None:
         np.concatenate([known.times, known.times[-1] + newcomers]),
     )
     longer = slice(valid.start, len(crowded))
-    alone = climb(known, vectors, incumbent=SERVED, train=train, valid=valid, rng=rng())
-    among_many = climb(crowded, vectors, incumbent=SERVED, train=train, valid=longer, rng=rng())
+    alone = select_stepwise(known, vectors, incumbent=SERVED, train=train, valid=valid, rng=rng())
+    among_many = select_stepwise(crowded, vectors, incumbent=SERVED, train=train, valid=longer, rng=rng())
     assert alone.gate is not None
     assert among_many == alone
 
@@ -197,10 +199,10 @@ def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
     count = USERS * LENGTH
     hot = (np.arange(count) // (count // 4)) * 30 + draw.integers(0, 30, size=count)
     events = Events.of(draw.integers(USERS, size=count), hot % ITEMS, np.arange(count))
-    choice = climb(
+    choice = select_stepwise(
         events,
         catalogue(),
-        incumbent=Setup(shares=Shares(popularity=1.0)),
+        incumbent=ScorerConfig(shares=Shares(popularity=1.0)),
         train=slice(0, int(count * 0.87)),
         valid=slice(int(count * 0.87), count),
         rng=rng(),
@@ -231,7 +233,7 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
     told: list[tuple[int, int]] = []
     first, second = (
-        climb(
+        select_stepwise(
             events,
             vectors,
             incumbent=SERVED,
@@ -247,12 +249,14 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
     assert all(done <= total for done, total in told)
 
 
-def climbing(cold_value: float) -> _Climber:
+def climbing(cold_value: float) -> _StepwiseSelection:
     cases = [Case(number, 1, (0,)) for number in range(100)]
     events = Events.of([0] * (ITEMS - 3), [0, *range(4, ITEMS)], range(ITEMS - 3))
     folds = Folds.dealt([case.user for case in cases], rng())
-    climber = _Climber(
-        Trials(events=events, cases=cases, vectors=catalogue(), folds=folds), rng(), lambda done, total: None
+    climber = _StepwiseSelection(
+        TrialEvaluator(events=events, cases=cases, vectors=catalogue(), folds=folds),
+        rng(),
+        lambda done, total: None,
     )
     climber.values = np.zeros(100)
     climber.cold_value = cold_value
@@ -287,11 +291,11 @@ def test_enough_new_items_are_measured_among_themselves() -> None:
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
     vectors = catalogue()
     events = world(odds(vectors @ vectors.T, sharpness=9.0))
-    only_whitened = Setup(shares=SERVED.shares, gamma=0.8, head=HeadSettings())
+    only_whitened = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadSettings())
     whitened = fit_text(only_whitened, events, vectors)
     assert whitened is not None
     assert whitened.adapted == pytest.approx(fit_whitening(vectors).matrix)
-    learned = Setup(shares=SERVED.shares, gamma=0.8, head=HeadSettings(ridge=0.01, mix=0.3))
+    learned = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadSettings(ridge=0.01, mix=0.3))
     first, second = fit_text(learned, events, vectors), fit_text(learned, events, vectors)
     assert first is not None
     assert second is not None
@@ -319,11 +323,11 @@ def test_states_and_scores_agree_on_the_user() -> None:
 
 
 def test_weights_are_points_per_spread_and_a_list_usually_spans_one() -> None:
-    assert weights_of(Mixture(2.0, 1.0, 4.0, "recent"), (0.5, 0.1)) == Weights(
+    assert weights_of(BlendWeights(2.0, 1.0, 4.0, "recent"), (0.5, 0.1)) == Weights(
         taste=4.0, also=10.0, popularity=4.0
     )
     # Nothing follows from anything: the source is left out.
-    assert weights_of(Mixture(2.0, 1.0, 4.0, "recent"), (0.5, 0.0)).also == 0.0
+    assert weights_of(BlendWeights(2.0, 1.0, 4.0, "recent"), (0.5, 0.0)).also == 0.0
     assert Weights(taste=4.0, also=2.0).divided(2.0) == Weights(taste=2.0, also=1.0)
     assert Weights(taste=4.0).divided(0.0) == Weights(taste=4.0)
 
@@ -368,7 +372,7 @@ def test_what_an_event_says_of_its_user_counts_in_all_that_is_learned_and_measur
     amounts = np.ones(len(events), np.float32)
     amounts[rng(6).random(len(events)) < 0.5] = 1e-6
     weighed = Events(events.users, events.items, events.times, amounts)
-    setup = Setup(weights=Weights(taste=1.0, also=1.0), head=HeadSettings(ridge=0.01, mix=1.0))
+    setup = ScorerConfig(weights=Weights(taste=1.0, also=1.0), head=HeadSettings(ridge=0.01, mix=1.0))
     alike, counted_less = fit_setup(setup, events, vectors), fit_setup(setup, weighed, vectors)
     assert not np.allclose(alike.text.directions, counted_less.text.directions)
     assert not np.allclose(alike.also.neighbours.weights, counted_less.also.neighbours.weights)
@@ -434,12 +438,12 @@ def in_fashion(*, share: float, sharpness: float) -> Events:
     return world(share * popular / popular.sum() + (1 - share) * like)
 
 
-def prepared(events: Events) -> _Climber:
+def prepared(events: Events) -> _StepwiseSelection:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
     cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng())
     folds = Folds.dealt([case.user for case in cases], rng())
-    trials = Trials(events=events.part(train), cases=cases, vectors=catalogue(), folds=folds)
-    return _Climber(trials, rng(), lambda done, total: None)
+    trials = TrialEvaluator(events=events.part(train), cases=cases, vectors=catalogue(), folds=folds)
+    return _StepwiseSelection(trials, rng(), lambda done, total: None)
 
 
 def test_the_best_lists_that_show_enough_items_stand_in_for_better_ones_that_do_not() -> None:
@@ -470,7 +474,7 @@ def test_where_no_lists_show_enough_items_nothing_is_tried_anew() -> None:
 def test_popular_items_that_only_luck_can_beat_stay_refused_for_showing_too_little() -> None:
     """Nobody has a taste, and what is served shows nearly every item."""
     choice = choose(
-        in_fashion(share=0.8, sharpness=0.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
+        in_fashion(share=0.8, sharpness=0.0), catalogue(), incumbent=ScorerConfig(shares=Shares(taste=1.0))
     )
     assert choice.gate is not None
     assert (choice.gate.taken, choice.gate.reason) == (False, "coverage")
@@ -482,7 +486,7 @@ def test_what_shows_enough_items_is_served_in_place_of_the_winner(monkeypatch: p
     """What answers shows nearly every item, and the best of all mixtures less than half of them."""
     monkeypatch.setattr(stepwise, "COVERAGE_KEPT", 0.65)
     choice = choose(
-        in_fashion(share=0.5, sharpness=60.0), catalogue(), incumbent=Setup(shares=Shares(taste=1.0))
+        in_fashion(share=0.5, sharpness=60.0), catalogue(), incumbent=ScorerConfig(shares=Shares(taste=1.0))
     )
     assert choice.name == "varied"
     assert choice.gate is not None

@@ -168,7 +168,7 @@ def test_the_method_is_chosen_by_the_size_of_the_catalogue_and_named(
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "ease"
     assert (fitted.indices == ease(interactions, top=7).indices).all()
-    monkeypatch.setattr(neighbours, "MOST_ITEMS_FOR_EASE", 24)
+    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_EASE", 24)
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "item-knn"
     assert (fitted.indices == item_knn(interactions, top=7).indices).all()
@@ -220,7 +220,7 @@ def test_of_too_many_items_only_company_counts(monkeypatch: pytest.MonkeyPatch) 
     matrix, texts = sparse.csr_array(random_interactions(5)), unit_texts(25)
     wanted = NeighbourSettings(likeness=9.0)
     alike, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
-    monkeypatch.setattr(neighbours, "MOST_ITEMS_FOR_LIKENESS", 24)
+    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_LIKENESS", 24)
     company, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
     assert (company.weights == ease(matrix).weights).all()
     assert not (company.indices == alike.indices).all()

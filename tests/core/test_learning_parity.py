@@ -16,7 +16,7 @@ from llmrec_plugin.learning.selection.model_config import (
     KINDS,
     Fitted,
     HeadSettings,
-    Setup,
+    ScorerConfig,
     fit_setup,
     fit_text,
     points,
@@ -101,7 +101,7 @@ def served(
     ),
 )
 def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, also):  # type: ignore[no-untyped-def]
-    setup = Setup(
+    setup = ScorerConfig(
         weights=Weights(taste=0.7, also=0.9, popularity=0.4),
         gamma=gammas[0],
         also_gamma=gammas[1],
@@ -120,8 +120,8 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
         assert sum(item.contributions.values()) == pytest.approx(item.score, abs=1e-9)
         told = personal_points(item)
         assert told is not None
-        by_source = [float(part[0, int(item.key)]) for part in parts]
-        assert np.add(told, common) == pytest.approx(by_source, abs=2e-5)
+        scores_by_history = [float(part[0, int(item.key)]) for part in parts]
+        assert np.add(told, common) == pytest.approx(scores_by_history, abs=2e-5)
 
 
 def test_points_are_told_where_a_taste_is_behind_them() -> None:

@@ -9,7 +9,7 @@ from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.scorers.projection_head import HeadSums, collect, fit_head, identity_head
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup
+from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig
 from llmrec_plugin.learning.selection.transfer import Source, fit_from, head_from, map_of
 from llmrec_plugin.types import Matrix
 
@@ -96,7 +96,7 @@ def test_few_own_events_gain_by_a_source_and_many_do_not_lose_by_a_wrong_one() -
         return error(fit_head(sums, whitening, **settings).directions(vectors), vectors, later)
 
     def helped(users: int, source: Matrix) -> float:
-        setup = Setup(gamma=1.0, head=HeadSettings(ridge=1e-3, mix=0.0))
+        setup = ScorerConfig(gamma=1.0, head=HeadSettings(ridge=1e-3, mix=0.0))
         head = head_from(Source(source, 300), setup, as_events(histories(vectors, users, 3)), vectors)
         return error(head.directions(vectors), vectors, later)
 
@@ -126,6 +126,6 @@ def test_a_source_must_count() -> None:
 def test_a_setup_without_a_head_takes_usual_settings() -> None:
     vectors, _ = site(2)
     source = Source(learned_elsewhere(), weight=500)
-    head = head_from(source, Setup(), as_events([]), vectors)
+    head = head_from(source, ScorerConfig(), as_events([]), vectors)
     assert head.gamma == 1.0
     assert np.isfinite(head.adapted).all()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 DOWNLOADS = Path(__file__).resolve().parents[1] / ".cache" / "servers"
 
-_LEAST_JAVA = {8: 17, 9: 21}
+_MIN_JAVA = {8: 17, 9: 21}
 _ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
 
 
@@ -70,7 +70,7 @@ def _downloaded(version: str) -> Path:
 @cache
 def java_home(version: str) -> Path:
     """The oldest Java on this machine that is new enough for that Elasticsearch."""
-    least = _LEAST_JAVA[int(version.split(".", maxsplit=1)[0])]
+    least = _MIN_JAVA[int(version.split(".", maxsplit=1)[0])]
     found = sorted((version, home) for home, version in _javas().items() if version >= least)
     if not found:
         raise Missing(

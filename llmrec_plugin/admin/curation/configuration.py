@@ -28,7 +28,7 @@ from llmrec_plugin.admin.insight.previews import (
 )
 from llmrec_plugin.models import Configuration, ConfigurationChange
 from llmrec_plugin.models.configuration import LEARNED_IN_SEARCH
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 
 if TYPE_CHECKING:
     ModelForm: TypeAlias = forms.ModelForm[Configuration]
@@ -123,11 +123,15 @@ class ConfigurationAdmin(PreviewedAdmin):
             '{} <a href="{}">{}</a>', told, admin_url("searchchoice", "changelist"), _("How they were found")
         )
 
-    def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[Question]:
+    def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[ListQuery]:
         return _questions(asked)
 
-    def ways(self, candidate: Configuration, question: Question) -> tuple[Way, Way]:
-        return Way(configuration=Configuration.current()), Way(configuration=candidate)
+    def ways(
+        self, candidate: Configuration, question: ListQuery
+    ) -> tuple[ServingOverrides, ServingOverrides]:
+        return ServingOverrides(configuration=Configuration.current()), ServingOverrides(
+            configuration=candidate
+        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -163,7 +167,7 @@ class ConfigurationAdmin(PreviewedAdmin):
         return super().response_change(request, obj)
 
 
-def _questions(asked: dict[str, Any]) -> list[Question]:
+def _questions(asked: dict[str, Any]) -> list[ListQuery]:
     """Some queries and the personal list of one document."""
     label = document_or_first(asked["document"])
     return [*searches(label, asked), *lists(label, [PERSONAL_LIST], asked)]
@@ -211,7 +215,11 @@ class ConfigurationChangeAdmin(RecordAdmin):
         form = PreviewForm(request.GET if is_asked else None, request=request)
         asked = form.cleaned_data if form.is_bound and form.is_valid() else EMPTY
         found: list[Compared] = compared(
-            _questions(asked), lambda question: (Way(configuration=current), Way(configuration=candidate))
+            _questions(asked),
+            lambda question: (
+                ServingOverrides(configuration=current),
+                ServingOverrides(configuration=candidate),
+            ),
         )
         values = {name: getattr(current, name) for name in change.known_values()}
         values = {

@@ -15,7 +15,7 @@ from llmrec_plugin.admin.base import ExplainedAdmin
 from llmrec_plugin.admin.insight.previews import PreviewedAdmin
 
 
-class EditedAdmin(PreviewedAdmin, ExplainedAdmin):
+class VersionedRowAdmin(PreviewedAdmin, ExplainedAdmin):
     """Rows in effect from the next request on; each change is in the history of the row."""
 
     list_per_page = 50

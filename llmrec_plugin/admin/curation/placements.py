@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.utils.translation import gettext_lazy as _
 
-from llmrec_plugin.admin.curation.editable import EditedAdmin
+from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
 from llmrec_plugin.admin.curation.fields import FiltersField, name_fields
 from llmrec_plugin.admin.insight.previews import lists
 from llmrec_plugin.documents import registry
@@ -26,7 +26,7 @@ from llmrec_plugin.services.curation.placements import (
     declared_placements,
     of_row,
 )
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 
 _KINDS = [choice for choice in Interaction.Kind.choices if choice[0] != "dismiss"]
 _TYPES = dict(Placement.Type.choices)
@@ -103,7 +103,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Placement)
-class PlacementAdmin(EditedAdmin):
+class PlacementAdmin(VersionedRowAdmin):
     form = PlacementForm
     about = _(
         "A placement is a list that a page asks for by its name. Built in or set by the developer: "
@@ -121,15 +121,17 @@ class PlacementAdmin(EditedAdmin):
     def get_about(self) -> str:
         return str(self.about) % {"names": ", ".join(declared_placements())}
 
-    def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[Question]:
+    def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[ListQuery]:
         label = candidate.document or asked["document"]
         return lists(label, [candidate.name], asked)
 
-    def ways(self, candidate: Placement, question: Question) -> tuple[Way | None, Way]:
+    def ways(
+        self, candidate: Placement, question: ListQuery
+    ) -> tuple[ServingOverrides | None, ServingOverrides]:
         configuration = Configuration.current()
         known = candidate.name in all_placements(configuration)
-        now = Way(configuration=configuration) if known else None
-        return now, Way(configuration=configuration, slot=of_row(candidate))
+        now = ServingOverrides(configuration=configuration) if known else None
+        return now, ServingOverrides(configuration=configuration, slot=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
         """A new row leaves out what the visitor has, as the built-in personal lists do."""

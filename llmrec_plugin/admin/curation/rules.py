@@ -18,7 +18,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.admin.curation.editable import EditedAdmin, admin_url
+from llmrec_plugin.admin.curation.editable import VersionedRowAdmin, admin_url
 from llmrec_plugin.admin.curation.fields import FiltersField, LinesField, items_of, name_fields, titled
 from llmrec_plugin.admin.insight.explorer import rules_with
 from llmrec_plugin.admin.insight.previews import lists, searches
@@ -27,7 +27,7 @@ from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Rule
 from llmrec_plugin.services.curation import placements
 from llmrec_plugin.services.curation.rule_conflicts import Conflict, conflicts_of
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 from llmrec_plugin.services.items.filter_parsing import read_filters
 
 _SAID = {
@@ -116,7 +116,7 @@ class RuleForm(ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Rule)
-class RuleAdmin(EditedAdmin):
+class RuleAdmin(VersionedRowAdmin):
     form = RuleForm
     about = _(
         "A rule pins items to a place, boosts, buries or hides them: for a query, a category, a placement, "
@@ -146,19 +146,19 @@ class RuleAdmin(EditedAdmin):
     ]
     readonly_fields = ["conflicts"]
 
-    def questions(self, candidate: Rule, asked: dict[str, Any]) -> list[Question]:
+    def questions(self, candidate: Rule, asked: dict[str, Any]) -> list[ListQuery]:
         names = [name for name in candidate.placements if name != SEARCH] if candidate.placements else []
         found = lists(candidate.document, names, asked)
         if not candidate.placements or SEARCH in candidate.placements:
             found = [*searches(candidate.document, asked, phrases=candidate.phrases), *found]
         return found
 
-    def ways(self, candidate: Rule, question: Question) -> tuple[Way, Way]:
+    def ways(self, candidate: Rule, question: ListQuery) -> tuple[ServingOverrides, ServingOverrides]:
         """Against the lists without it, so that its effect is seen after it was saved, too."""
         configuration = Configuration.current()
         others = [rule for rule in rules_with(candidate) if rule is not candidate]
-        now = Way(configuration=configuration, rules=others)
-        return now, Way(configuration=configuration, rules=rules_with(candidate))
+        now = ServingOverrides(configuration=configuration, rules=others)
+        return now, ServingOverrides(configuration=configuration, rules=rules_with(candidate))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """With the number of conflicts of each rule on the page."""

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import RecordAdmin, page, pretty_json
-from llmrec_plugin.admin.curation.editable import EditedAdmin
+from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotFound
@@ -57,7 +57,7 @@ class SynonymForm(ModelForm):
 
 
 @admin.register(Synonym)
-class SynonymAdmin(EditedAdmin):
+class SynonymAdmin(VersionedRowAdmin):
     form = SynonymForm
     about = _(
         "Words that mean the same to visitors: a search for one of them finds the others, too. Searches "

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from llmrec_plugin.experiments.analysis import FEWEST_VISITORS, Comparison, Preference
+from llmrec_plugin.experiments.analysis import MIN_VISITORS, Comparison, Preference
 from llmrec_plugin.models import Experiment
 from llmrec_plugin.plots import interval
 from llmrec_plugin.services.experiments.report import ArmReport, Report
@@ -117,9 +117,9 @@ def summary(experiment: Experiment, report: Report) -> Iterator[str]:
 def _decision(arm: ArmReport, experiment: Experiment) -> str:
     found = arm.comparison
     assert found is not None  # noqa: S101 - asked only of arms that have one
-    words = {"arm": arm.name, "few": FEWEST_VISITORS}
+    words = {"arm": arm.name, "few": MIN_VISITORS}
     if math.isnan(found.difference):
-        if arm.visitors >= FEWEST_VISITORS:
+        if arm.visitors >= MIN_VISITORS:
             return _("“%(arm)s”: too early to say; nobody has done what decides yet.") % words
         return _("“%(arm)s”: too early to say; each arm needs %(few)d visitors to begin with.") % words
     scale = found.control or math.nan

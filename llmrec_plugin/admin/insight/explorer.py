@@ -27,9 +27,9 @@ from llmrec_plugin.models import (
 )
 from llmrec_plugin.services.curation import placements
 from llmrec_plugin.services.explorer import comparison
-from llmrec_plugin.services.explorer.comparison import Look, Question, Way
+from llmrec_plugin.services.explorer.comparison import ListPreview, ListQuery, ServingOverrides
 
-MOST_CHOICES = 20
+MAX_CHOICES = 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Side:
     """One list with what stands above it."""
 
     title: Any
-    look: Look
+    look: ListPreview
 
 
 class ExplorerForm(forms.Form):
@@ -70,9 +70,9 @@ class ExplorerForm(forms.Form):
         user_key = user_key_of(self.data.get("user", "").strip()) if label in labels else None
         self.fields["against"].choices = _choices(label, user_key)  # type: ignore[attr-defined]
 
-    def question(self) -> Question:
+    def question(self) -> ListQuery:
         asked = self.cleaned_data
-        return Question(
+        return ListQuery(
             document=asked["document"],
             list=asked["list"] or "search",
             text=asked["q"],
@@ -84,17 +84,17 @@ class ExplorerForm(forms.Form):
 def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
     """Nothing, and then whatever else could answer for the document; of the user's past each item that he
     might never have turned to."""
-    models = ModelVersion.objects.filter(document=label).order_by("-id")[:MOST_CHOICES]
+    models = ModelVersion.objects.filter(document=label).order_by("-id")[:MAX_CHOICES]
     indexes = IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY).order_by("-id")
-    changes = ConfigurationChange.objects.all()[:MOST_CHOICES]
-    drafts = Rule.objects.filter(document=label, enabled=False)[:MOST_CHOICES]
+    changes = ConfigurationChange.objects.all()[:MAX_CHOICES]
+    drafts = Rule.objects.filter(document=label, enabled=False)[:MAX_CHOICES]
     past = comparison.past_items(label, user_key) if user_key else []
     groups: list[tuple[Any, list[tuple[str, Any]]]] = [
         (_("As if the user had never turned to"), [(f"without:{key}", title) for key, title in past]),
         (_("Configuration of"), [(f"change:{one.pk}", str(one)) for one in changes]),
         (_("With the rule"), [(f"rule:{one.pk}", one.name) for one in drafts]),
         (_("Model version"), [(f"model:{one.pk}", str(one)) for one in models]),
-        (_("Index version"), [(f"index:{one.pk}", one.name) for one in indexes[:MOST_CHOICES]]),
+        (_("Index version"), [(f"index:{one.pk}", one.name) for one in indexes[:MAX_CHOICES]]),
     ]
     plain: list[tuple[str, Any]] = [
         ("", _("nothing")),
@@ -104,23 +104,23 @@ def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
     return [*plain, *(group for group in groups if group[1])]
 
 
-def way_of(against: str, configuration: Configuration) -> Way:
+def way_of(against: str, configuration: Configuration) -> ServingOverrides:
     """What the choice stands for."""
     kind, _sign, pk = against.partition(":")
     if kind == "stranger":
-        return Way(configuration=configuration, as_stranger=True)
+        return ServingOverrides(configuration=configuration, as_stranger=True)
     if kind == "rules":
-        return Way(configuration=configuration, rules=())
+        return ServingOverrides(configuration=configuration, rules=())
     if kind == "without":
-        return Way(configuration=configuration, ignoring=frozenset([pk]))
+        return ServingOverrides(configuration=configuration, ignoring=frozenset([pk]))
     if kind == "model":
-        return Way(configuration=configuration, model_version=int(pk))
+        return ServingOverrides(configuration=configuration, model_version=int(pk))
     if kind == "index":
-        return Way(configuration=configuration, index_version=int(pk))
+        return ServingOverrides(configuration=configuration, index_version=int(pk))
     if kind == "rule":
-        return Way(configuration=configuration, rules=rules_with(Rule.objects.get(pk=pk)))
+        return ServingOverrides(configuration=configuration, rules=rules_with(Rule.objects.get(pk=pk)))
     change = ConfigurationChange.objects.get(pk=pk)
-    return Way(configuration=configuration.with_overrides(change.known_values()))
+    return ServingOverrides(configuration=configuration.with_overrides(change.known_values()))
 
 
 def rules_with(rule: Rule) -> list[Rule]:
@@ -172,9 +172,9 @@ class ExplorationAdmin(ReadOnlyAdmin):
 def _answered(form: ExplorerForm) -> list[Side]:
     question, against = form.question(), form.cleaned_data["against"]
     configuration = Configuration.current()
-    live = Way(configuration=configuration)
+    live = ServingOverrides(configuration=configuration)
     if not against:
-        return [Side(_("As it is live"), comparison.look(question, live))]
+        return [Side(_("As it is live"), comparison.preview(question, live))]
     titles = dict(_flat(form.fields["against"].choices))  # type: ignore[attr-defined]
     looks = comparison.compare(question, live, way_of(against, configuration))
     return [Side(_("As it is live"), looks[0]), Side(titles[against], looks[1])]

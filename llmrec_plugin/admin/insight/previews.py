@@ -17,7 +17,7 @@ from llmrec_plugin.admin.insight.explorer import Side, user_key_of
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import PopularQuery
 from llmrec_plugin.services.explorer import comparison
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 
 PREVIEW = "_preview"
 AS_ANYBODY = "llmrec_plugin.view_exploration"
@@ -66,11 +66,11 @@ class PreviewedAdmin(ModelAdmin):
 
     change_form_template = "admin/llmrec_plugin/previewed/change_form.html"
 
-    def questions(self, candidate: Any, asked: dict[str, Any]) -> list[Question]:
+    def questions(self, candidate: Any, asked: dict[str, Any]) -> list[ListQuery]:
         """What to compare, given the values of the preview form."""
         raise NotImplementedError
 
-    def ways(self, candidate: Any, question: Question) -> tuple[Way | None, Way]:
+    def ways(self, candidate: Any, question: ListQuery) -> tuple[ServingOverrides | None, ServingOverrides]:
         """What answers now, None where nothing does, and what would."""
         raise NotImplementedError
 
@@ -95,7 +95,8 @@ class PreviewedAdmin(ModelAdmin):
 
 
 def compared(
-    questions: Sequence[Question], ways: Callable[[Question], tuple[Way | None, Way]]
+    questions: Sequence[ListQuery],
+    ways: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
 ) -> list[Compared]:
     """Each question with the lists as they are and as they would be."""
     found = []
@@ -103,7 +104,7 @@ def compared(
         title = f"“{question.text}”" if question.list == "search" else question.list
         live, candidate = ways(question)
         if live is None:
-            sides = [Side(THEN, comparison.look(question, candidate, size=ITEMS))]
+            sides = [Side(THEN, comparison.preview(question, candidate, size=ITEMS))]
         else:
             now, then = comparison.compare(question, live, candidate, size=ITEMS)
             sides = [Side(NOW, now), Side(THEN, then)]
@@ -111,17 +112,17 @@ def compared(
     return found
 
 
-def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = ()) -> list[Question]:
+def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = ()) -> list[ListQuery]:
     """A question for each query that was given, else for the phrases, else for what is asked most."""
     texts = list(asked["queries"] or phrases)
     if not texts:
         popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
         texts = list(popular.values_list("text", flat=True)[:QUERIES])
     user_key = user_key_of(asked.get("user", ""))
-    return [Question(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
+    return [ListQuery(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
 
 
-def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[Question]:
+def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[ListQuery]:
     """A question for each placement."""
     user_key, item = user_key_of(asked.get("user", "")), asked["item"] or None
-    return [Question(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]
+    return [ListQuery(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

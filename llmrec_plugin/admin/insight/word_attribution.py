@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.services.explorer import word_attribution
-from llmrec_plugin.services.explorer.comparison import Part
-from llmrec_plugin.services.explorer.word_attribution import Piece
+from llmrec_plugin.services.explorer.comparison import ContributionRow
+from llmrec_plugin.services.explorer.word_attribution import TokenAttribution
 
 IN_TABLE = 12
 NOTABLE = 0.25
@@ -29,7 +29,7 @@ class Words:
     title: Any
     pieces: tuple[tuple[str, float | None], ...]
     """The text in order; a number where the word is to be marked."""
-    strongest: tuple[Part, ...]
+    strongest: tuple[ContributionRow, ...]
 
 
 def words_page(label: str, text: str, key: str) -> dict[str, Any]:
@@ -43,21 +43,23 @@ def words_page(label: str, text: str, key: str) -> dict[str, Any]:
     return {**values, "item": found.title, "cosine": found.cosine, "texts": sides}
 
 
-def _words(title: Any, pieces: Sequence[Piece]) -> Words:
+def _words(title: Any, pieces: Sequence[TokenAttribution]) -> Words:
     strongest = word_attribution.strongest(pieces, IN_TABLE)
     largest = max((abs(piece.value or 0.0) for piece in strongest), default=0.0)
     return Words(
         title,
         tuple((_short(piece), _marked(piece.value, largest)) for piece in pieces),
         tuple(
-            Part(name=piece.text, title="", value=piece.value or 0.0, share=abs(piece.value or 0.0) / largest)
+            ContributionRow(
+                name=piece.text, title="", value=piece.value or 0.0, share=abs(piece.value or 0.0) / largest
+            )
             for piece in strongest
             if piece.value
         ),
     )
 
 
-def _short(piece: Piece) -> str:
+def _short(piece: TokenAttribution) -> str:
     """A word, or the beginning of what follows the words that were looked at."""
     return piece.text if piece.value is not None else Truncator(piece.text).chars(REST)
 

@@ -32,7 +32,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("outcome"), ordering="state")
     def outcome(self, run: TrainingRun) -> str:
-        run = runs.seen(run)
+        run = runs.as_displayed(run)
         words = run.get_state_display()
         return f"{words}: {run.error}" if run.error else words
 

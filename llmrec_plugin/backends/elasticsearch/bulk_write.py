@@ -27,7 +27,7 @@ from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Seen, Vec
 
 logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
 
-MOST_ACTIONS = 1_000
+MAX_ACTIONS = 1_000
 """Of a bulk request, however small they are."""
 
 LONGEST_KEY = 512
@@ -152,7 +152,7 @@ def _chunks(actions: Iterable[Action], most_bytes: int) -> Iterator[list[Action]
     chunk: list[Action] = []
     size = 0
     for action in actions:
-        if chunk and (size + len(action.payload) > most_bytes or len(chunk) == MOST_ACTIONS):
+        if chunk and (size + len(action.payload) > most_bytes or len(chunk) == MAX_ACTIONS):
             yield chunk
             chunk, size = [], 0
         chunk.append(action)

@@ -33,7 +33,7 @@ from llmrec_plugin.types import (
 
 logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
 
-LEAST_SERVER = (8, 19)
+MIN_SERVER = (8, 19)
 
 _ALIAS_SUFFIX = "@Write"
 """Of the alias that writes go through. An index cannot be called so, for its capital, hence a write to an
@@ -185,8 +185,8 @@ class SearchBackend(base.SearchBackend):
 
 def _check_versions(versions: Sequence[str]) -> None:
     for version in versions:
-        if tuple(int(part) for part in version.split(".")[:2]) < LEAST_SERVER:
+        if tuple(int(part) for part in version.split(".")[:2]) < MIN_SERVER:
             raise BackendUnavailable(
                 f"A node of the cluster runs Elasticsearch {version}; this engine needs "
-                f"{'.'.join(map(str, LEAST_SERVER))} or newer on all of them."
+                f"{'.'.join(map(str, MIN_SERVER))} or newer on all of them."
             )

@@ -16,7 +16,7 @@ LAYOUT = 2
 KEY, DIGEST, VECTOR, STARTS, BREADTH = "key", "digest", "vector", "starts", "breadth"
 
 _ANALYSER = "whitespace"
-_MOST_DIMENSIONS = 4096
+_MAX_DIMENSIONS = 4096
 _TYPES: Mapping[FilterKind, str] = {
     "keyword": "keyword",
     "number": "double",
@@ -104,10 +104,10 @@ def _mappings(schema: IndexSchema, options: Options) -> dict[str, Any]:
 
 def check_quantization(schema: IndexSchema, options: Options) -> None:
     dimensions, quantization = schema.dimensions, options.quantization
-    if dimensions > _MOST_DIMENSIONS:
+    if dimensions > _MAX_DIMENSIONS:
         raise ConfigurationError(
             f"The encoder's vectors have {dimensions} dimensions; "
-            f"Elasticsearch takes {_MOST_DIMENSIONS} at most."
+            f"Elasticsearch takes {_MAX_DIMENSIONS} at most."
         )
     if (quantization == "bbq_hnsw" and dimensions < 64) or (quantization == "int4_hnsw" and dimensions % 2):
         raise ConfigurationError(

@@ -23,12 +23,12 @@ from llmrec_plugin.types import EngineQuery, Filter, Phrase, Range, Terms, Vecto
 
 Body: TypeAlias = dict[str, Any]
 
-MOST_HITS = 10_000
+MAX_HITS = 10_000
 """Elasticsearch's own bound on hits and on candidates of the graph search."""
-MOST_FACET_VALUES = 10_000
+MAX_FACET_VALUES = 10_000
 """Of a listing; further values of a field are left out, the rarest first."""
 
-_LEAST_CANDIDATES = 200
+_MIN_CANDIDATES = 200
 _CANDIDATES_PER_HIT = 4
 """Of 20,000 items with hashed vectors, which are hard to tell apart, 1.5 found 0.88 of the true 200 nearest
 in 9 ms and 4 found 0.97 in 12 ms."""
@@ -45,7 +45,7 @@ def text_body(words: Words, weights: Mapping[str, float], query: EngineQuery) ->
     return {
         **_LEAN,
         "query": {"bool": {"must": _matches(words, weights, query), **_selection(query)}},
-        "size": min(query.limit, MOST_HITS),
+        "size": min(query.limit, MAX_HITS),
         "sort": [{"_score": "desc"}, {KEY: "asc"}],
         **_wanted_values(query),
     }
@@ -88,7 +88,7 @@ def listing_body(query: EngineQuery) -> Body:
     return {
         **_LEAN,
         "query": {"bool": {"must": [{"match_all": {}}], **_selection(query)}},
-        "size": min(query.limit, MOST_HITS),
+        "size": min(query.limit, MAX_HITS),
         "sort": [*([by_value] if field else []), {KEY: "asc"}],
         "track_total_hits": True,
         "aggs": {counts_name(place): _counts(name) for place, name in enumerate(query.facets)},
@@ -107,7 +107,7 @@ def suggestions_body(starts: Sequence[str], limit: int, *, fuzzy: bool) -> Body:
     return {
         **_LEAN,
         "query": {"bool": {"filter": [_begun(start, fuzzy=fuzzy) for start in starts]}},
-        "size": min(limit, MOST_HITS),
+        "size": min(limit, MAX_HITS),
         "sort": [{BREADTH: "asc"}, {KEY: "asc"}],
     }
 
@@ -171,7 +171,7 @@ def digest_body() -> Body:
 
 def candidates(k: int) -> int:
     """How many of its neighbours the graph search looks at."""
-    return min(MOST_HITS, max(_LEAST_CANDIDATES, k * _CANDIDATES_PER_HIT))
+    return min(MAX_HITS, max(_MIN_CANDIDATES, k * _CANDIDATES_PER_HIT))
 
 
 def vector_values(vector: Vector) -> list[float]:
@@ -261,4 +261,4 @@ def counts_name(place: int) -> str:
 
 
 def _counts(name: str) -> Body:
-    return {"terms": {"field": filter_path(name), "size": MOST_FACET_VALUES}}
+    return {"terms": {"field": filter_path(name), "size": MAX_FACET_VALUES}}

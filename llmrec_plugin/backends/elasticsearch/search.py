@@ -13,7 +13,7 @@ from llmrec_plugin import monitoring
 from llmrec_plugin.backends.elasticsearch import queries
 from llmrec_plugin.backends.elasticsearch.client import failure, translated
 from llmrec_plugin.backends.elasticsearch.mapping import filter_path, text_path
-from llmrec_plugin.backends.elasticsearch.queries import MOST_HITS, Body
+from llmrec_plugin.backends.elasticsearch.queries import MAX_HITS, Body
 from llmrec_plugin.backends.elasticsearch.terms import (
     SAMPLED,
     Sample,
@@ -25,7 +25,7 @@ from llmrec_plugin.backends.elasticsearch.terms import (
     sample_of,
     worthwhile,
 )
-from llmrec_plugin.backends.embedded.terms import MOST_WORDS
+from llmrec_plugin.backends.embedded.terms import MAX_WORDS
 from llmrec_plugin.backends.spelling import SHORTEST, allowed_edits, near_words
 from llmrec_plugin.types import (
     EngineQuery,
@@ -165,7 +165,7 @@ def _wanted(index: Index, text: TextQuery) -> Wanted | None:
         return None
     if text.every:  # unless there is a word that no item can hold
         return Wanted(words) if len(words) == len(text.words) else None
-    if len(words) > MOST_WORDS:
+    if len(words) > MAX_WORDS:
         tokens = {token for word in words for token in word}
         words = list(rarest(words, _frequencies(index, tokens, text)))
     return worthwhile(words, index.samples.of(index.name, lambda: _sample(index)))
@@ -218,7 +218,7 @@ def _text_leg(index: Index, query: EngineQuery, wanted: Wanted, response: Mappin
 
 
 def first_k(query: EngineQuery) -> int:
-    return min(query.limit + _SPARE, MOST_HITS)
+    return min(query.limit + _SPARE, MAX_HITS)
 
 
 def _vector_body(index: Index, query: EngineQuery, k: int) -> Body:
@@ -234,8 +234,8 @@ def _vector_leg(index: Index, query: EngineQuery, response: Mapping[str, Any]) -
 def nearest(query: EngineQuery, found: list[Found], ask: Callable[[int], list[Found]]) -> list[Found]:
     """The nearest by exact cosine, ties by key; asks again where a tie goes on beyond what was fetched."""
     k = first_k(query)
-    while len(found) == k < MOST_HITS and found[query.limit - 1].score <= found[-1].score:
-        k = min(4 * k, MOST_HITS)
+    while len(found) == k < MAX_HITS and found[query.limit - 1].score <= found[-1].score:
+        k = min(4 * k, MAX_HITS)
         found = ask(k)
     if query.floor is not None:
         found = [one for one in found if one.score >= query.floor]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmrec_plugin.backends.embedded.terms import MOST_WORDS, PRUNED_LEAST, PRUNED_SHARE, is_searchable
+from llmrec_plugin.backends.embedded.terms import MAX_WORDS, PRUNED_LEAST, PRUNED_SHARE, is_searchable
 
 Words = Sequence[tuple[str, ...]]
 """By word its alternative tokens."""
@@ -101,7 +101,7 @@ def worthwhile(words: Words, sample: Sample) -> Wanted:
 def rarest(words: Words, frequencies: Mapping[str, int]) -> Words:
     """The MOST_WORDS rarest of those that the index holds, in the order of the query."""
     counts = {word: sum(frequencies.get(token, 0) for token in word) for word in words}
-    kept = set(sorted(words, key=lambda word: (not counts[word], counts[word]))[:MOST_WORDS])
+    kept = set(sorted(words, key=lambda word: (not counts[word], counts[word]))[:MAX_WORDS])
     return [word for word in words if word in kept]
 
 

@@ -33,7 +33,7 @@ from llmrec_plugin.types import (
 
 _OPTIONS: Mapping[str, Any] = {"dtype": "float32", "busy_timeout": 30.0}
 _LONGEST_WAIT = 3600
-_LEAST_SQLITE = (3, 32, 0)
+_MIN_SQLITE = (3, 32, 0)
 _PAGE = 2_000
 
 
@@ -160,10 +160,10 @@ def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
 
 
 def _check_sqlite() -> None:
-    if sqlite3.sqlite_version_info < _LEAST_SQLITE:
+    if sqlite3.sqlite_version_info < _MIN_SQLITE:
         raise BackendUnavailable(
             f"Python's SQLite is {sqlite3.sqlite_version}; the embedded engine needs "
-            f"{'.'.join(map(str, _LEAST_SQLITE))} or newer. Use another build of Python or another engine."
+            f"{'.'.join(map(str, _MIN_SQLITE))} or newer. Use another build of Python or another engine."
         )
     connection = sqlite3.connect(":memory:")
     try:

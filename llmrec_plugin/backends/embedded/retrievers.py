@@ -18,7 +18,7 @@ from llmrec_plugin.backends.embedded.lookups import Ids, as_json, keys_of
 from llmrec_plugin.backends.embedded.matrix import MatrixView, Positions
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot
 from llmrec_plugin.backends.embedded.terms import (
-    MOST_WORDS,
+    MAX_WORDS,
     PRUNED_LEAST,
     encode_words,
     keep_words,
@@ -62,7 +62,7 @@ def text_leg(snapshot: Snapshot, selection: Selection, text: TextQuery, limit: i
 def _worthwhile(snapshot: Snapshot, words: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Counting costs time as well: small indexes have no word worth dropping."""
     frequencies: dict[str, int] = {}
-    if snapshot.state.live > PRUNED_LEAST or len(words) > MOST_WORDS:
+    if snapshot.state.live > PRUNED_LEAST or len(words) > MAX_WORDS:
         tokens = as_json({token for word in words for token in word})
         frequencies = dict(
             snapshot.connection.execute(

@@ -14,10 +14,10 @@ from llmrec_plugin.backends.embedded.schema import BREADTH
 from llmrec_plugin.backends.embedded.snapshot import Selection, Snapshot, select
 from llmrec_plugin.backends.embedded.terms import encode_term, starts_expression
 from llmrec_plugin.backends.embedded.vocabulary import unknown_words
-from llmrec_plugin.backends.spelling import MOST_NEAR
+from llmrec_plugin.backends.spelling import MAX_NEAR
 from llmrec_plugin.types import EngineQuery, EngineResult, Hit, Scalar, Spelled
 
-_MOST_NEAR = 20
+_MAX_NEAR = 20
 """Words that may be meant by one that is typed wrong."""
 _FEW = 2_000
 """So many keys are sooner sorted than found by going through all in order."""
@@ -61,7 +61,7 @@ def suggestions(snapshot: Snapshot, starts: Sequence[str], limit: int, *, fuzzy:
         return []
     near = snapshot.vocabulary("starts").near if fuzzy else None
     expression = starts_expression(
-        (token, near(token, limit=_MOST_NEAR) if near is not None else ()) for token in tokens
+        (token, near(token, limit=_MAX_NEAR) if near is not None else ()) for token in tokens
     )
     rows = snapshot.connection.execute("SELECT rowid FROM starts WHERE starts MATCH ?", (expression,))
     mask = np.zeros(snapshot.state.next_id, np.bool_)
@@ -84,7 +84,7 @@ def _spelling(snapshot: Snapshot, asked: Sequence[Spelled]) -> dict[str, tuple[s
     if not unknown:
         return {}
     near = snapshot.vocabulary("exact").near
-    return {word.exact: near(word.exact, limit=MOST_NEAR) for word in unknown}
+    return {word.exact: near(word.exact, limit=MAX_NEAR) for word in unknown}
 
 
 def _hits(leg: Leg) -> tuple[Hit, ...]:

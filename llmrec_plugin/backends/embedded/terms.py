@@ -19,7 +19,7 @@ TOKENIZER = "ascii tokenchars ''{}''".format(
 PRUNED_SHARE = 0.3
 PRUNED_LEAST = 1_000
 """A word in more than this share, and this number, of items is dropped while a rarer one is left."""
-MOST_WORDS = 64
+MAX_WORDS = 64
 """Of a longer query the rarest words are used."""
 
 _ESCAPED = re.compile('[A-Z"^\x00-\x1f\x7f\ud800-\udfff]')
@@ -65,8 +65,8 @@ def keep_words(
     if found:
         least = max(least, min(found))
     kept = [word for word in words if counts[word] <= least]
-    if len(kept) > MOST_WORDS:
-        kept = sorted(kept, key=lambda word: (not counts[word], counts[word]))[:MOST_WORDS]
+    if len(kept) > MAX_WORDS:
+        kept = sorted(kept, key=lambda word: (not counts[word], counts[word]))[:MAX_WORDS]
     return kept
 
 

@@ -27,10 +27,10 @@ ALPHA = 0.01
 """Chance that logs without any connection give a single suggestion, for each kind of evidence."""
 SHUFFLES = 99
 """The largest likeness of each: exceeding all of them happens by chance once in a hundred times."""
-LEAST_LIKENESS = 0.5
+MIN_LIKENESS = 0.5
 NEARLY, MOST_ALIKE = 0.8, 3
 """How many other searches may be nearly as alike to one of a pair."""
-MOST_QUERIES = 500
+MAX_QUERIES = 500
 """Those with most clicks, whose items are compared."""
 
 
@@ -154,7 +154,7 @@ def _same_items(
                 taken[row.words][item].add(row.visitor)
     counted = {words: sum(map(len, items.values())) for words, items in taken.items()}
     queries = sorted((words for words in taken if counted[words] >= least), key=lambda words: -counted[words])
-    queries = queries[:MOST_QUERIES]
+    queries = queries[:MAX_QUERIES]
     number = {item: place for place, item in enumerate(sorted({item for q in queries for item in taken[q]}))}
     clicks = [
         (place, number[item])
@@ -167,7 +167,7 @@ def _same_items(
     places, items = np.array(clicks).T
     shape = len(queries), len(number)
     shuffled = max(_likeness(places, rng.permutation(items), shape).max() for _ in range(SHUFFLES))
-    for pair in _specific(_likeness(places, items, shape), above=max(float(shuffled), LEAST_LIKENESS)):
+    for pair in _specific(_likeness(places, items, shape), above=max(float(shuffled), MIN_LIKENESS)):
         one, other = (queries[place] for place in pair)
         sides = _takers(taken[one], taken[other]), _takers(taken[other], taken[one])
         if min(map(len, sides)) >= least:

@@ -18,7 +18,7 @@ from llmrec_plugin.evaluation.protocol import Case
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.types import Matrix
 
-LEAST_PAIRS = 100
+MIN_PAIRS = 100
 PRIOR_WEIGHT = 1e-3
 """Of a pull towards 0, so that points which tell everything do not ask for endless scales."""
 ROUNDS = 25
@@ -45,7 +45,7 @@ def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
     """From the points, shape (n, 3), of items that were taken and of as many drawn at random; logistic
     regression (Platt 1999). None where there are too few."""
     positive, negative = (np.asarray(rows, np.float64).reshape(-1, PARTS) for rows in (taken, others))
-    if min(len(positive), len(negative)) < LEAST_PAIRS:
+    if min(len(positive), len(negative)) < MIN_PAIRS:
         return None
     points = np.concatenate([positive, negative])
     if not np.isfinite(points).all():

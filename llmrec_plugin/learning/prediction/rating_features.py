@@ -24,7 +24,7 @@ LATEST, LATEST_PRIOR = 10, 3.0
 GAMMA, GAMMA_PRIOR = 0.8, 1.0
 NEIGHBOUR_PENALTY = 60.0
 PAIR_PRIOR, NEAR_PRIOR = 30.0, 0.3
-MOST_NEIGHBOURS = 4_000
+MAX_NEIGHBOURS = 4_000
 """Items, the most rated ones, whose ratings are explained by each other."""
 TEXT_PRIOR = 0.2
 
@@ -195,7 +195,7 @@ def _pairs(ratings: Ratings, stop: int, catalogue: int, average: float) -> _Pair
     rest = values - of_item[items]
     size = int(users.max()) + 1 if stop else 0
     of_user = np.bincount(users, rest, size) / (np.bincount(users, minlength=size) + USER_PRIOR)
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_NEIGHBOURS])
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:MAX_NEIGHBOURS])
     shape = (size, catalogue)
     rated = sparse.csr_array((np.ones(stop), (users, items)), shape=shape)[:, chosen]
     surprises = sparse.csr_array((rest - of_user[users], (users, items)), shape=shape)[:, chosen]

@@ -30,8 +30,8 @@ SUM_BOUND = 3.0**0.5
 ITEMS_PER_USER = 20
 CERTAIN = 2.0
 """Standard deviations of noise that a count or a length must exceed to be told from none."""
-LEAST_RIDGE = 1e-2
-LEAST_SIGNAL = 1e-3
+MIN_RIDGE = 1e-2
+MIN_SIGNAL = 1e-3
 
 
 def private_head(
@@ -49,8 +49,8 @@ def private_head(
     """
     sigma = SUM_BOUND / mu
     sums = _noisy(_bounded(histories, whitened, rng), sigma, rng)
-    ridge = max(LEAST_RIDGE, 2 * sigma * whitened.shape[1] ** 0.5 / sums.examples)
-    mix = MIX / max(LEAST_SIGNAL, _signal(sums, ridge, sigma))
+    ridge = max(MIN_RIDGE, 2 * sigma * whitened.shape[1] ** 0.5 / sums.examples)
+    mix = MIX / max(MIN_SIGNAL, _signal(sums, ridge, sigma))
     return fit_head(sums, whitening, gamma=GAMMA, ridge=ridge, mix=mix)
 
 

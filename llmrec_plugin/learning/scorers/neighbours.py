@@ -26,10 +26,10 @@ TOP = 50
 USUAL_RIDGE = 100.0
 USUAL_SHRINK = 50.0
 
-MOST_ITEMS_FOR_EASE = 10_000
+MAX_ITEMS_FOR_EASE = 10_000
 """The inverse of EASE holds items x items numbers (at 10,000: 0.4 GB) and takes time cubic in them."""
 
-MOST_ITEMS_FOR_LIKENESS = 50_000
+MAX_ITEMS_FOR_LIKENESS = 50_000
 """The likeness of all pairs of texts takes time that grows with the square of their number: a minute here."""
 
 WELL_CONDITIONED = 1e4
@@ -141,12 +141,12 @@ def fit_neighbours(
 
 def ease_fits(items: int) -> bool:
     """Whether so many are few enough for EASE."""
-    return items <= MOST_ITEMS_FOR_EASE
+    return items <= MAX_ITEMS_FOR_EASE
 
 
 def texts_fit(items: int) -> bool:
     """Whether so many are few enough for the likeness of all pairs of texts."""
-    return items <= MOST_ITEMS_FOR_LIKENESS
+    return items <= MAX_ITEMS_FOR_LIKENESS
 
 
 def ease(

@@ -13,7 +13,7 @@ from llmrec_plugin.types import Matrix, Vector
 
 EPSILON = 1e-3
 """Of the largest eigenvalue; keeps directions that hold nothing but noise from being blown up."""
-LEAST_ITEMS = 2
+MIN_ITEMS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Whitening:
 
 def fit_whitening(vectors: Matrix, *, epsilon: float = EPSILON) -> Whitening:
     """Whitening of a catalogue, shape (n, d); raises InvalidVector for fewer than two items."""
-    if len(vectors) < LEAST_ITEMS:
-        raise InvalidVector(f"Whitening needs at least {LEAST_ITEMS} items, not {len(vectors)}.")
+    if len(vectors) < MIN_ITEMS:
+        raise InvalidVector(f"Whitening needs at least {MIN_ITEMS} items, not {len(vectors)}.")
     rows = unit_rows(list(vectors)).astype(np.float64)
     mean = rows.mean(axis=0)
     centred = rows - mean

@@ -58,7 +58,7 @@ class HeadSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class ScorerConfig:
     """All that decides an order, apart from what is fitted."""
 
     shares: Shares = field(default_factory=Shares)
@@ -80,7 +80,7 @@ class Setup:
 class Fitted:
     """A setup with all that it learned from some events; ranks a whole catalogue."""
 
-    setup: Setup
+    setup: ScorerConfig
     text: Linear
     also: Collaborative
     prior: NDArray[np.float32]
@@ -99,7 +99,7 @@ def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts =
     return [np.broadcast_to(part, taste.shape) for part in weights.parts(taste, also, fitted.prior)]
 
 
-def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
+def fit_setup(setup: ScorerConfig, events: Events, vectors: Matrix) -> Fitted:
     """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
     whitened = fit_whitening(vectors).apply(vectors) if setup.also.likeness > 0 else None
     neighbours, _ = neighbours_from(events, catalogue=len(vectors), settings=setup.also, whitened=whitened)
@@ -111,7 +111,7 @@ def fit_setup(setup: Setup, events: Events, vectors: Matrix) -> Fitted:
     )
 
 
-def fit_text(setup: Setup, events: Events, vectors: Matrix) -> Head | None:
+def fit_text(setup: ScorerConfig, events: Events, vectors: Matrix) -> Head | None:
     """The head of this setup from all events given, None where it has none; the same events give the same
     head."""
     if setup.head is None:

@@ -16,18 +16,18 @@ from llmrec_plugin.evaluation.significance import PairedDifference, paired_boots
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.learning.scorers.catalogue_scores import constant
 from llmrec_plugin.learning.selection.folds import Folds, Selected, Values
-from llmrec_plugin.learning.selection.model_config import KINDS, Setup, likeness, recent_amounts
+from llmrec_plugin.learning.selection.model_config import KINDS, ScorerConfig, likeness, recent_amounts
 from llmrec_plugin.learning.selection.transfer import Source, head_from
 from llmrec_plugin.learning.selection.trials import (
+    BLENDS,
     FROZEN,
     HEADS,
-    MIXTURES,
     WHITENED,
-    AlsoSettings,
-    Mixture,
+    BlendWeights,
+    NeighbourScoring,
     Scores,
     TextSettings,
-    Trials,
+    TrialEvaluator,
 )
 from llmrec_plugin.types import Matrix, Progress
 
@@ -38,12 +38,12 @@ CLIMB_CONFIDENCE = 0.995
 confirms."""
 GATE_CONFIDENCE = 0.9
 """Of the highest step over what is served now. Only the lower bounds are asked."""
-LEAST_CASES = 200
+MIN_CASES = 200
 """Validation events below which no step but the safest is worth a look."""
 CASES = 6_000
 SCORES = 48_000_000
 """Cases times items that one setting is measured by; a larger catalogue is measured on fewer cases."""
-FEWEST_CASES = 2_000
+MIN_CASES = 2_000
 COLD_KEPT = 0.95
 COVERAGE_KEPT = 0.25
 """Of the items that some list shows now. Much that wins shows less, but not the same few to everybody."""
@@ -51,7 +51,7 @@ RUNGS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class SelectionStep:
     """One rung that was tried."""
 
     name: str
@@ -72,12 +72,12 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class SelectionResult:
     """What is to be served, and why."""
 
-    setup: Setup
-    steps: tuple[Step, ...]
-    gate: Step | None = None
+    setup: ScorerConfig
+    steps: tuple[SelectionStep, ...]
+    gate: SelectionStep | None = None
     """Whether the highest rung beats what is served now; None: too few events to tell."""
     cases: int = 0
     pointwise: Pointwise | None = None
@@ -90,36 +90,36 @@ class Choice:
         return next((step.name for step in reversed(self.steps) if step.taken), "")
 
 
-def climb(
+def select_stepwise(
     events: Events,
     vectors: Matrix,
     *,
-    incumbent: Setup,
+    incumbent: ScorerConfig,
     train: slice,
     valid: slice,
     rng: np.random.Generator,
     source: Source | None = None,
     progress: Progress | None = None,
-) -> Choice:
+) -> SelectionResult:
     """Learn from `train`, choose on `valid`; what comes after is not looked at.
 
     `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
     rung beats it; its head is learned towards the `source`, if it has one. Only events of users with a past
     are measured: whoever has none, and says nothing of himself, gets popular and new items without any setup.
     """
-    most = min(CASES, max(FEWEST_CASES, SCORES // max(1, len(vectors))))
+    most = min(CASES, max(MIN_CASES, SCORES // max(1, len(vectors))))
     drawn = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
     cases = [case for case in drawn if case.history]
-    if len(cases) < LEAST_CASES:
-        return Choice(setup=incumbent, steps=(), cases=len(cases))
-    trials = Trials(
+    if len(cases) < MIN_CASES:
+        return SelectionResult(setup=incumbent, steps=(), cases=len(cases))
+    trials = TrialEvaluator(
         events=events.part(train),
         cases=cases,
         vectors=vectors,
         folds=Folds.dealt([case.user for case in cases], rng),
         past_amounts=recent_amounts(cases, amounts_by_user(events)),
     )
-    climber = _Climber(trials, rng, progress or (lambda done, total: None))
+    climber = _StepwiseSelection(trials, rng, progress or (lambda done, total: None))
     setup = climber.climb()
     fitted = trials.fitted(incumbent)
     if source is not None:
@@ -132,7 +132,7 @@ def climb(
             setup = varied
             gate = climber.gate(trials.fitted(setup), fitted)
     served = setup if gate.taken else incumbent
-    return Choice(
+    return SelectionResult(
         setup=served,
         steps=tuple(climber.steps),
         gate=gate,
@@ -141,36 +141,36 @@ def climb(
     )
 
 
-class _Climber:
+class _StepwiseSelection:
     """Where the ladder stands."""
 
-    def __init__(self, trials: Trials, rng: np.random.Generator, progress: Progress) -> None:
+    def __init__(self, trials: TrialEvaluator, rng: np.random.Generator, progress: Progress) -> None:
         self.trials = trials
         self.rng = rng
         self.progress = progress
-        self.steps: list[Step] = []
+        self.steps: list[SelectionStep] = []
         self.values: Values
         """Per case, of the rung that stands."""
         self.lowest: Values
         self.cold_value = float("nan")
         """Of the frozen vectors among new items; NaN: too few to tell."""
         self.text: Selected[TextSettings]
-        self.also: Selected[AlsoSettings]
+        self.also: Selected[NeighbourScoring]
 
-    def climb(self) -> Setup:
+    def climb(self) -> ScorerConfig:
         """The setup of the highest rung."""
         popular = self.trials.select(KINDS, lambda kind: constant(self.trials.priors[kind]))
         self.values = self.lowest = popular.honest
         self.steps.append(
-            Step(name="popularity", value=float(self.values.mean()), gain=0.0, low=0.0, taken=True)
+            SelectionStep(name="popularity", value=float(self.values.mean()), gain=0.0, low=0.0, taken=True)
         )
-        lowest = Mixture(0.0, 0.0, 1.0, popular.final)
+        lowest = BlendWeights(0.0, 0.0, 1.0, popular.final)
         self.text = self._climb_text()
         self.also = self.trials.select_also()
         mixture = self._mix(lowest)
         return self._setup(mixture if self._confirmed() else lowest)
 
-    def vary(self, *, least: float) -> Setup | None:
+    def vary(self, *, least: float) -> ScorerConfig | None:
         """The best mixture of those whose lists together show at least this share of the catalogue, in place
         of the best of all, which shows less; None: there is none, or it is not proven."""
         allowed = self.trials.covering(self.text.final, self.also.final, least=least)
@@ -196,13 +196,13 @@ class _Climber:
         self.steps[1:] = doubtful
         return False
 
-    def gate(self, rival: Scores, served: Scores) -> Step:
+    def gate(self, rival: Scores, served: Scores) -> SelectionStep:
         """The highest rung against what is served now, learned from the same events."""
         trials = self.trials
         gain = self._gain(self.values, trials.measure(served), confidence=GATE_CONFIDENCE)
         alone = self._gain(self.values, np.zeros_like(self.values), confidence=GATE_CONFIDENCE)
         varied = gain.low <= 0 or trials.coverage(rival) >= COVERAGE_KEPT * trials.coverage(served)
-        return Step(
+        return SelectionStep(
             name="served",
             value=float(self.values.mean()),
             gain=gain.difference,
@@ -228,18 +228,18 @@ class _Climber:
                 best = rival
         return best
 
-    def _mix(self, lowest: Mixture) -> Mixture:
+    def _mix(self, lowest: BlendWeights) -> BlendWeights:
         """The neighbours beside the text, then the better prior beside both."""
-        taste_only = Mixture(1.0, 0.0, 0.0, lowest.kind)
+        taste_only = BlendWeights(1.0, 0.0, 0.0, lowest.kind)
         current = taste_only if any(step.taken for step in self.steps[1:]) else lowest
-        unpopular = [mixture for mixture in MIXTURES if mixture.popularity == 0]
-        for name, allowed in (("neighbours", unpopular), ("prior", MIXTURES)):
+        unpopular = [mixture for mixture in BLENDS if mixture.popularity == 0]
+        for name, allowed in (("neighbours", unpopular), ("prior", BLENDS)):
             rival = self._select(allowed)
             if self.try_step(name, rival.honest):
                 current = rival.final
         return current
 
-    def _select(self, allowed: Sequence[Mixture]) -> Selected[Mixture]:
+    def _select(self, allowed: Sequence[BlendWeights]) -> Selected[BlendWeights]:
         """Each chooser mixes the sources that it chose itself."""
         pairs = zip(self.text.picks, self.also.picks, strict=True)
         values = [self.trials.by_mixture(*pair) for pair in pairs]
@@ -247,9 +247,9 @@ class _Climber:
             allowed, *(np.stack([one[mixture] for mixture in allowed]) for one in values)
         )
 
-    def _setup(self, mixture: Mixture) -> Setup:
+    def _setup(self, mixture: BlendWeights) -> ScorerConfig:
         text, also = self.text.final, self.also.final
-        return Setup(
+        return ScorerConfig(
             weights=self.trials.weights(text, also, mixture),
             gamma=text.gamma,
             head=text.head,
@@ -263,7 +263,7 @@ class _Climber:
         spares_new = not cold < COLD_KEPT * self.cold_value
         taken = gain.low > 0 and spares_new
         self.steps.append(
-            Step(
+            SelectionStep(
                 name=name,
                 value=float(values.mean()),
                 gain=gain.difference,

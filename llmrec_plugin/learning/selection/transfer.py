@@ -13,7 +13,7 @@ from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.scorers.projection_head import Head, HeadSums
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, head_sums
+from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig, head_sums
 from llmrec_plugin.types import Matrix
 
 RIDGE = 1e-3
@@ -64,7 +64,7 @@ def fit_from(
     return Head(whitening=whitening, adapted=adapted.astype(np.float32), gamma=gamma)
 
 
-def head_from(source: Source, setup: Setup, events: Events, vectors: Matrix) -> Head:
+def head_from(source: Source, setup: ScorerConfig, events: Events, vectors: Matrix) -> Head:
     """The head of a setup, from the source and all events given; without any, the source alone answers."""
     whitening = fit_whitening(vectors)
     settings = setup.head or HeadSettings()

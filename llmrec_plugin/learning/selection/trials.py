@@ -26,7 +26,7 @@ from llmrec_plugin.learning.selection.model_config import (
     Fitted,
     HeadSettings,
     Popularity,
-    Setup,
+    ScorerConfig,
     fit_prior,
     head_sums,
     likeness,
@@ -46,7 +46,7 @@ RECENCIES = (0.3, 0.1)
 ORDERS = (0.1, 0.3)
 LIKENESSES = (10.0, 100.0)
 
-LEAST_COLD = 20
+MIN_COLD = 20
 """Cases about new items below which nothing is said of them."""
 SPREAD_CASES = 500
 """How many of the cases say how far the scores of a source usually lie apart."""
@@ -61,14 +61,14 @@ class TextSettings(NamedTuple):
     gamma: float
 
 
-class AlsoSettings(NamedTuple):
+class NeighbourScoring(NamedTuple):
     """How neighbours are learned, and what those of older items count."""
 
     neighbours: NeighbourSettings
     gamma: float
 
 
-class Mixture(NamedTuple):
+class BlendWeights(NamedTuple):
     """What the sources count, taste and neighbours in units of their usual spread."""
 
     taste: float
@@ -83,15 +83,15 @@ HEADS = tuple(
     TextSettings(HeadSettings(ridge=ridge, mix=mix), gamma)
     for gamma, ridge, mix in product(GAMMAS, RIDGES, MIXES)
 )
-MIXTURES = tuple(
-    Mixture(taste, also, popularity, kind)
+BLENDS = tuple(
+    BlendWeights(taste, also, popularity, kind)
     for taste, also in [*product((0.0, 0.25, 0.5, 1.0, 2.0, 4.0), (1.0,)), (1.0, 0.0)]
     for popularity, kind in [(0.0, KINDS[0]), *product((2.0, 4.0, 8.0, 16.0, 32.0, 64.0), KINDS)]
 )
 
 
 @dataclass(eq=False)
-class Trials:
+class TrialEvaluator:
     """Everything is learned from `events` and measured on `cases`, which come after them."""
 
     events: Events
@@ -103,7 +103,9 @@ class Trials:
     """By case, of its history."""
     _sums: dict[float, HeadSums] = field(default_factory=dict)
     _neighbours: dict[NeighbourSettings, Neighbours] = field(default_factory=dict)
-    _mixed: dict[tuple[TextSettings, AlsoSettings], dict[Mixture, Values]] = field(default_factory=dict)
+    _mixed: dict[tuple[TextSettings, NeighbourScoring], dict[BlendWeights, Values]] = field(
+        default_factory=dict
+    )
 
     @cached_property
     def whitening(self) -> Whitening:
@@ -139,7 +141,7 @@ class Trials:
             self._sums[gamma] = head_sums(self.events, self.whitened, gamma=gamma)
         return fit_head(self._sums[gamma], self.whitening, gamma=gamma, ridge=head.ridge, mix=head.mix)
 
-    def also(self, settings: AlsoSettings) -> Collaborative:
+    def also(self, settings: NeighbourScoring) -> Collaborative:
         """Scores by neighbours alone."""
         return Collaborative(self._neighbours_by(settings.neighbours), settings.gamma)
 
@@ -160,12 +162,12 @@ class Trials:
     def _transitions(self) -> UserItem:
         return transitions(self.events, catalogue=len(self.vectors))
 
-    def fitted(self, setup: Setup) -> Fitted:
+    def fitted(self, setup: ScorerConfig) -> Fitted:
         """As `fit_setup`, with what was learned here already."""
         return Fitted(
             setup=setup,
             text=self.text(TextSettings(setup.head, setup.gamma)),
-            also=self.also(AlsoSettings(setup.also, setup.also_gamma)),
+            also=self.also(NeighbourScoring(setup.also, setup.also_gamma)),
             prior=self.priors[setup.popularity],
         )
 
@@ -181,14 +183,14 @@ class Trials:
         """NDCG@10 of new items among themselves; NaN: too few to tell."""
         values = self.measure(score, among=self.new)
         known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) >= LEAST_COLD else float("nan")
+        return float(known.mean()) if len(known) >= MIN_COLD else float("nan")
 
     def coverage(self, score: Scores) -> float:
         """Share of the catalogue that stands in some list of ten."""
         shown = [first_items(score(past, amounts), batch) for batch, past, amounts in self._batches()]
         return coverage(Outcome(ranks=np.empty(0), shown=np.concatenate(shown)), len(self.vectors))
 
-    def pointwise(self, setup: Setup) -> Pointwise | None:
+    def pointwise(self, setup: ScorerConfig) -> Pointwise | None:
         """How scores by this setup are read as probabilities; None where its weights are not learned."""
         if setup.weights is None:
             return None
@@ -203,12 +205,12 @@ class Trials:
         """One at a time: what each needs is as large as the catalogue's vectors."""
         return self.folds.select(settings, np.stack([self.measure(score(one)) for one in settings]))
 
-    def select_also(self) -> Selected[AlsoSettings]:
+    def select_also(self) -> Selected[NeighbourScoring]:
         """By method and strength, then by what the likeness of texts counts, how fast old events fade, and
         what the order counts: each round starts from what the choosers took in the one before, which stays in
         the running."""
         methods = [*(EASE if ease_fits(len(self.vectors)) else ()), *ITEM_KNN]
-        known: dict[AlsoSettings, Values] = {}
+        known: dict[NeighbourScoring, Values] = {}
         selected = self._select_among(known, methods)
         selected = self._select_among(
             known,
@@ -222,29 +224,29 @@ class Trials:
         )
 
     def _select_among(
-        self, known: dict[AlsoSettings, Values], methods: Sequence[NeighbourSettings]
-    ) -> Selected[AlsoSettings]:
+        self, known: dict[NeighbourScoring, Values], methods: Sequence[NeighbourSettings]
+    ) -> Selected[NeighbourScoring]:
         """The best of all that is known by now; what these methods are worth is added to it."""
-        for settings in (AlsoSettings(method, gamma) for method in methods for gamma in ALSO_GAMMAS):
+        for settings in (NeighbourScoring(method, gamma) for method in methods for gamma in ALSO_GAMMAS):
             known[settings] = self.measure(self.also(settings))
         return self.folds.select(list(known), np.stack(list(known.values())))
 
-    def by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
+    def by_mixture(self, text: TextSettings, also: NeighbourScoring) -> dict[BlendWeights, Values]:
         """NDCG@10 per case, for each mixture; a batch of cases is scored once for all of them."""
         if (text, also) not in self._mixed:
             self._mixed[text, also] = self._by_mixture(text, also)
         return self._mixed[text, also]
 
-    def _by_mixture(self, text: TextSettings, also: AlsoSettings) -> dict[Mixture, Values]:
-        found: dict[Mixture, list[Values]] = {mixture: [] for mixture in MIXTURES}
+    def _by_mixture(self, text: TextSettings, also: NeighbourScoring) -> dict[BlendWeights, Values]:
+        found: dict[BlendWeights, list[Values]] = {mixture: [] for mixture in BLENDS}
         for batch, mixtures, score in self._mixing(text, also):
             for mixture in mixtures:
                 found[mixture].append(accuracy(expected_ranks(score(mixture), batch))[METRIC])
         return {mixture: np.concatenate(parts) for mixture, parts in found.items()}
 
-    def covering(self, text: TextSettings, also: AlsoSettings, *, least: float) -> list[Mixture]:
+    def covering(self, text: TextSettings, also: NeighbourScoring, *, least: float) -> list[BlendWeights]:
         """The mixtures whose lists of ten together show at least this share of the catalogue."""
-        shown = {mixture: np.zeros(len(self.vectors), np.bool_) for mixture in MIXTURES}
+        shown = {mixture: np.zeros(len(self.vectors), np.bool_) for mixture in BLENDS}
         for batch, mixtures, score in self._mixing(text, also):
             for mixture in mixtures:
                 if shown[mixture].mean() < least:  # further lists can only show more
@@ -253,24 +255,24 @@ class Trials:
         return [mixture for mixture, seen in shown.items() if seen.mean() >= least]
 
     def _mixing(
-        self, text: TextSettings, also: AlsoSettings
-    ) -> Iterator[tuple[Sequence[Case], Sequence[Mixture], Callable[[Mixture], Matrix]]]:
+        self, text: TextSettings, also: NeighbourScoring
+    ) -> Iterator[tuple[Sequence[Case], Sequence[BlendWeights], Callable[[BlendWeights], Matrix]]]:
         """Batches of cases, mixtures that differ in popularity alone, and the scores by any of these; what
         they share is worked out once. The scores order as by `weights`, whose scale they lack."""
         by_text, by_also = self.text(text), self.also(also)
         spreads = self._spreads(by_text, by_also)
         for batch, past, amounts in self._batches():
             taste, others = by_text(past, amounts), by_also(past, amounts)
-            for _, group in groupby(MIXTURES, key=lambda mixture: (mixture.taste, mixture.also)):
+            for _, group in groupby(BLENDS, key=lambda mixture: (mixture.taste, mixture.also)):
                 mixtures = list(group)
                 personal = weights_of(mixtures[0], spreads).personal(taste, others)
                 yield batch, mixtures, partial(self._fused, spreads, personal)
 
-    def _fused(self, spreads: tuple[float, float], personal: Matrix, mixture: Mixture) -> Matrix:
+    def _fused(self, spreads: tuple[float, float], personal: Matrix, mixture: BlendWeights) -> Matrix:
         scores: Matrix = personal + weights_of(mixture, spreads).common(self.priors[mixture.kind])
         return scores
 
-    def weights(self, text: TextSettings, also: AlsoSettings, mixture: Mixture) -> Weights:
+    def weights(self, text: TextSettings, also: NeighbourScoring, mixture: BlendWeights) -> Weights:
         """Of the mixture, such that best and worst of a list usually lie 1 apart."""
         by_text, by_also = self.text(text), self.also(also)
         weights = weights_of(mixture, self._spreads(by_text, by_also))
@@ -295,12 +297,12 @@ class Trials:
         return recent(self.cases[part]), None if amounts is None else amounts[part]
 
 
-def _methods(selected: Selected[AlsoSettings]) -> list[NeighbourSettings]:
+def _methods(selected: Selected[NeighbourScoring]) -> list[NeighbourSettings]:
     """What the choosers took, each once."""
     return list(dict.fromkeys(pick.neighbours for pick in selected.picks))
 
 
-def weights_of(mixture: Mixture, spreads: tuple[float, float]) -> Weights:
+def weights_of(mixture: BlendWeights, spreads: tuple[float, float]) -> Weights:
     """`spreads`: of taste and neighbours; a source that tells nothing counts nothing."""
     taste, also = spreads
     return Weights(

@@ -14,7 +14,7 @@ from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
 from llmrec_plugin.services.evaluation import from_files, from_site
 from llmrec_plugin.services.evaluation.from_files import Files
-from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import Options as Protocol
 from llmrec_plugin.services.evaluation.tables import learning, tables
 from llmrec_plugin.types import Progress
@@ -137,7 +137,7 @@ def _on_files(options: Options, output: Output) -> dict[str, Any]:
 
 
 @contextmanager
-def _bars(output: Output) -> Iterator[Tell]:
+def _bars(output: Output) -> Iterator[ReportProgress]:
     """One progress bar after the other, each gone when the next begins."""
     with ExitStack() as stack:
         shown: dict[str, Progress] = {}

@@ -69,7 +69,7 @@ def _train(options: Options, output: Output) -> bool:
             reports[label] = _train_one(label, reason, options, output)
         except Exception as error:
             failures.append(error)
-            output.line(f"{label}: failed, what was live stays live ({runs.in_words(error)})")
+            output.line(f"{label}: failed, what was live stays live ({runs.error_message(error)})")
     if failures:
         raise _as_ours(failures[-1])
     output.finish(reports)
@@ -80,7 +80,7 @@ def _as_ours(error: Exception) -> LlmrecError:
     """What it says goes to the log of a worker: an error of anybody else may quote a row there."""
     if isinstance(error, LlmrecError):
         return error
-    failure = TrainingFailed(runs.in_words(error))
+    failure = TrainingFailed(runs.error_message(error))
     failure.__cause__ = error
     return failure
 
@@ -139,7 +139,7 @@ def _weigh_searches(options: Options, output: Output) -> bool:
 def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any]:
     """What was learned is live by now: whatever fails here takes nothing of it back."""
     try:
-        choice = weight_learning.weigh(label, by=options["by"])
+        choice = weight_learning.learn_search_weights(label, by=options["by"])
     except LlmrecError as error:
         output.line(f"{label}, search: failed, what was live stays live ({error})")
         return {"error": str(error)}

@@ -44,10 +44,10 @@ class HeldLease:
     def beat(self) -> None:
         """Sign of life, written a few times per term at most; raises LeaseLost if another holds the lock."""
         now = timezone.now()
-        if now - self._beat_at < term() / BEATS_PER_TERM:
+        if now - self._beat_at < duration() / BEATS_PER_TERM:
             return
         held = Lease.objects.filter(name=self.name, owner=self.owner, fence=self.fence)
-        if not held.update(until=now + term()):
+        if not held.update(until=now + duration()):
             raise LeaseLost(f'The lock "{self.name}" went to another process, which goes on with the work.')
         self._beat_at = now
 
@@ -62,19 +62,19 @@ def hold(name: str, *, heartbeat: bool = False) -> Iterator[HeldLease]:
     fence, now = _acquire(name, owner)
     lease = HeldLease(name=name, owner=owner, fence=fence, now=now)
     try:
-        with beating(lease.beat, name) if heartbeat else nullcontext():
+        with heartbeat_thread(lease.beat, name) if heartbeat else nullcontext():
             yield lease
     finally:
         Lease.objects.filter(name=name, owner=owner).update(owner="", until=None)
 
 
 @contextmanager
-def beating(beat: Callable[[], object], name: str) -> Iterator[None]:
+def heartbeat_thread(beat: Callable[[], object], name: str) -> Iterator[None]:
     """Have a thread give signs of life a few times per term; `beat` raises LeaseLost when that is in vain."""
     over = threading.Event()
 
     def work() -> None:
-        while not over.wait(term().total_seconds() / BEATS_PER_TERM):
+        while not over.wait(duration().total_seconds() / BEATS_PER_TERM):
             try:
                 beat()
             except LeaseLost:  # the work itself finds out when it stores what it came to
@@ -104,12 +104,12 @@ def _acquire(name: str, owner: str) -> tuple[int, datetime]:
     Lease.objects.get_or_create(name=name)
     free = Q(until=None) | Q(until__lt=now)
     taken = Lease.objects.filter(free, name=name).update(
-        owner=owner, until=now + term(), fence=F("fence") + 1
+        owner=owner, until=now + duration(), fence=F("fence") + 1
     )
     if not taken:
         other = Lease.objects.get(name=name)
         taken = is_dead(other.owner) and Lease.objects.filter(name=name, owner=other.owner).update(
-            owner=owner, until=now + term(), fence=F("fence") + 1
+            owner=owner, until=now + duration(), fence=F("fence") + 1
         )
         if not taken:
             raise LeaseLost(
@@ -119,7 +119,7 @@ def _acquire(name: str, owner: str) -> tuple[int, datetime]:
     return Lease.objects.get(name=name).fence, now
 
 
-def term() -> timedelta:
+def duration() -> timedelta:
     return timedelta(seconds=get_settings().LEASE_SECONDS)
 
 

@@ -18,7 +18,7 @@ LOST_AFTER = timedelta(seconds=30)
 """From when on a message that no task has begun with counts as lost: by then the schedule looks, too."""
 
 
-def claim(task: str, *, countdown: float = 0.0) -> bool:
+def reserve(task: str, *, countdown: float = 0.0) -> bool:
     """Whether the caller is to send the message, which begins after `countdown` seconds at the earliest;
     False, after one short query: one is under way."""
     now = timezone.now()
@@ -31,7 +31,7 @@ def claim(task: str, *, countdown: float = 0.0) -> bool:
     return Lease.objects.get_or_create(name=_row(task), defaults={"until": lost_at})[1]
 
 
-def begun(task: str) -> None:
+def started(task: str) -> None:
     """The message has arrived, or could not be sent: the next change sends another."""
     Lease.objects.filter(name=_row(task), until__isnull=False).update(until=None)
 

@@ -14,10 +14,10 @@ from llmrec_plugin.models import Configuration
 V = TypeVar("V")
 
 
-_all: list[Remembered[Any]] = []
+_all: list[VersionedCache[Any]] = []
 
 
-class Remembered(Generic[V]):
+class VersionedCache(Generic[V]):
     """A value read once per edition; shared by the threads of a process.
 
     The edition comes with the configuration, so that knowing takes no query and a change counts from the
@@ -35,12 +35,12 @@ class Remembered(Generic[V]):
         with self._lock:
             self._known = ("", self._empty)
 
-    def latest(self) -> V:
+    def peek(self) -> V:
         """What this process has read last, which may be old; never a query."""
         with self._lock:
             return self._known[1]
 
-    def at(self, configuration: Configuration) -> V:
+    def get(self, configuration: Configuration) -> V:
         """No query while the edition is the same, one otherwise."""
         edition = configuration.edition
         if not edition:  # nobody ever wrote anything

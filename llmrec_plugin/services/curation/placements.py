@@ -13,8 +13,8 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.models import Placement as Row
-from llmrec_plugin.models.placements import MOST_FRESH
-from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.models.placements import MAX_FRESH
+from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.types import KINDS, Filter, Kind
 
@@ -25,7 +25,7 @@ PERSONAL = ("for-you", "because-you-viewed", "basket", "next")
 FALLBACKS = ("for-you", "trending", "popular", "latest")
 TAKEN: tuple[Kind, ...] = ("purchase", "enrol")
 ANCHORS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol")
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 MAX_NAME = 50
 
 
@@ -79,7 +79,7 @@ def get_placement(name: str, configuration: Configuration | None = None) -> Plac
 def all_placements(configuration: Configuration | None = None) -> dict[str, Placement]:
     """By name; a row replaces a setting, a setting what is built in. No query where the configuration is at
     hand and no row has changed. Raises ConfigurationError naming the setting."""
-    return {**declared_placements(), **_rows.at(configuration or Configuration.current())}
+    return {**declared_placements(), **_rows.get(configuration or Configuration.current())}
 
 
 def declared_placements() -> dict[str, Placement]:
@@ -128,7 +128,7 @@ def _read() -> Mapping[str, Placement]:
     return {row.name: of_row(row) for row in Row.objects.filter(enabled=True)}
 
 
-_rows = Remembered[Mapping[str, Placement]](_read, empty={})
+_rows = VersionedCache[Mapping[str, Placement]](_read, empty={})
 
 
 def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
@@ -147,8 +147,8 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
     if kind not in TYPES:
         raise ConfigurationError(f'{where}["type"] is {kind!r}; it must be one of {", ".join(TYPES)}.')
     size = declared.get("size", 12)
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST_ITEMS:
-        raise ConfigurationError(f'{where}["size"] is {size!r}; it must be a number from 1 to {MOST_ITEMS}.')
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_ITEMS:
+        raise ConfigurationError(f'{where}["size"] is {size!r}; it must be a number from 1 to {MAX_ITEMS}.')
     document = declared.get("document", "")
     if not isinstance(document, str):
         raise ConfigurationError(f'{where}["document"] must be the label of a document.')
@@ -164,7 +164,7 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
         anchor=_kinds(declared.get("anchor", ANCHORS), f'{where}["anchor"]'),
         filters=_filters(declared.get("filters", {}), f'{where}["filters"]'),
         diversity=_number(declared.get("diversity"), f'{where}["diversity"]', most=1.0),
-        fresh=_number(declared.get("fresh", 0.0), f'{where}["fresh"]', most=MOST_FRESH) or 0.0,
+        fresh=_number(declared.get("fresh", 0.0), f'{where}["fresh"]', most=MAX_FRESH) or 0.0,
         fallback=tuple(fallback),
     )
 

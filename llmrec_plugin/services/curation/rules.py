@@ -15,7 +15,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Rule
 from llmrec_plugin.ranking.rules import Action
-from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.types import Filter
 
@@ -47,7 +47,7 @@ class KnownRule:
 
 
 @contextmanager
-def trying(rows: Iterable[Rule]) -> Iterator[None]:
+def preview_rules(rows: Iterable[Rule]) -> Iterator[None]:
     """Within it these are the rules in effect, for this thread alone: to look before others see it."""
     token = _tried.set(_by_document(rows))
     try:
@@ -65,17 +65,17 @@ def _by_document(rows: Iterable[Rule]) -> Mapping[str, tuple[KnownRule, ...]]:
     rules: dict[str, list[KnownRule]] = {}
     for row in rows:
         try:
-            rules.setdefault(row.document, []).append(known(row))
+            rules.setdefault(row.document, []).append(parse_rule(row))
         except LlmrecError as error:  # the declaration has changed since; the admin says so, too
             logger.warning("rule left out rule=%s error=%s", row.pk, error)
     return {label: tuple(found) for label, found in rules.items()}
 
 
 _tried: ContextVar[Mapping[str, tuple[KnownRule, ...]] | None] = ContextVar("tried rules", default=None)
-_rules = Remembered[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
+_rules = VersionedCache[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
 
 
-def known(row: Rule) -> KnownRule:
+def parse_rule(row: Rule) -> KnownRule:
     """Raises NotFound for an unknown document, and InvalidRequest, naming it, for a filter it lacks."""
     kinds = registry.get(row.document).filter_kinds()
     return KnownRule(

@@ -11,7 +11,7 @@ from llmrec_plugin.analysis.tokens import index_terms, query_words
 from llmrec_plugin.analysis.words import spellings
 from llmrec_plugin.models import Configuration, Synonym
 from llmrec_plugin.models.synonyms import lines_of
-from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 
 Words = tuple[tuple[str, ...], ...]
 
@@ -69,7 +69,7 @@ def expand(
     an editor wrote something since the last one."""
     held = [
         synonym
-        for synonym in (*_synonyms.at(configuration), *proposed)
+        for synonym in (*_synonyms.get(configuration), *proposed)
         if synonym.document in ("", document) and synonym.language in ("", language)
     ]
     if not held or not words:
@@ -133,4 +133,4 @@ def _read() -> tuple[KnownSynonym, ...]:
     return tuple(one for row in rows for one in known(row))
 
 
-_synonyms: Remembered[tuple[KnownSynonym, ...]] = Remembered(_read, empty=())
+_synonyms: VersionedCache[tuple[KnownSynonym, ...]] = VersionedCache(_read, empty=())

@@ -26,8 +26,8 @@ from llmrec_plugin.evaluation.protocol import (
     temporal_cases,
 )
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.selection.model_config import Setup, fit_setup, recent, recent_amounts
-from llmrec_plugin.learning.selection.stepwise import climb
+from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_setup, recent, recent_amounts
+from llmrec_plugin.learning.selection.stepwise import select_stepwise
 from llmrec_plugin.models import Judgment
 from llmrec_plugin.services.indexing.similarity_floor import as_typed
 from llmrec_plugin.types import Matrix
@@ -35,16 +35,16 @@ from llmrec_plugin.types import Matrix
 METRIC = "NDCG@10"
 CONFIDENCE = 0.9
 """Of the interval whose lower bound must lie above zero."""
-LEAST_CASES = 100
+MIN_CASES = 100
 """Events to be foreseen below which nothing is proven."""
-LEAST_GUARDED = 20
+MIN_GUARDED = 20
 COLD_KEPT, SEARCH_KEPT, COVERAGE_KEPT = 0.95, 0.98, 0.9
 SEARCHES = 500
 SEED = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Arena:
+class ComparisonData:
     """What two encoders are compared on."""
 
     keys: Sequence[str]
@@ -57,7 +57,7 @@ class Arena:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class GateDecision:
     """The outcome, for people and for the record."""
 
     accepted: bool
@@ -70,7 +70,7 @@ class Verdict:
 class _Measured:
     """One encoder with the best that the ladder makes of it."""
 
-    setup: Setup
+    setup: ScorerConfig
     values: NDArray[np.float64]
     cold: NDArray[np.float64]
     """The same among new items; NaN where the target is none."""
@@ -78,22 +78,22 @@ class _Measured:
     search: dict[str, NDArray[np.float64]]
 
 
-def judge(
-    arena: Arena,
+def compare_encoders(
+    arena: ComparisonData,
     *,
     before: tuple[Encoder, Matrix],
     after: tuple[Encoder, Matrix],
-    incumbent: Setup,
+    incumbent: ScorerConfig,
     label: str,
     beat: Callable[[], None],
-) -> Verdict:
+) -> GateDecision:
     """Compare the encoder that answers with another one, each given with its vectors of all items.
 
     `incumbent`: the setup that is served now; what the ladder finds takes its place only where it wins.
     """
     cases = temporal_cases(arena.events, arena.split.test, rng=np.random.default_rng(SEED))
-    if len(cases) < LEAST_CASES:
-        return Verdict(accepted=False, reasons=("few-events",), figures={"cases": len(cases)})
+    if len(cases) < MIN_CASES:
+        return GateDecision(accepted=False, reasons=("few-events",), figures={"cases": len(cases)})
     judged = _judgements(label)
 
     def measure(rival: tuple[Encoder, Matrix]) -> _Measured:
@@ -105,16 +105,16 @@ def judge(
 
 
 def _measure(
-    arena: Arena,
+    arena: ComparisonData,
     cases: Sequence[Case],
     encoder: Encoder,
     vectors: Matrix,
     *,
-    incumbent: Setup,
+    incumbent: ScorerConfig,
     judged: Mapping[str, Mapping[str, int]],
 ) -> _Measured:
     split = arena.split
-    choice = climb(
+    choice = select_stepwise(
         arena.events.part(slice(0, split.valid.stop)),
         vectors,
         incumbent=incumbent,
@@ -142,7 +142,7 @@ def _measure(
 
 
 def _search(
-    arena: Arena, encoder: Encoder, vectors: Matrix, judged: Mapping[str, Mapping[str, int]]
+    arena: ComparisonData, encoder: Encoder, vectors: Matrix, judged: Mapping[str, Mapping[str, int]]
 ) -> dict[str, NDArray[np.float64]]:
     """NDCG@10 by meaning alone, per search: the beginnings of titles, what people clicked, and judgements."""
     place = {key: row for row, key in enumerate(arena.keys)}
@@ -185,7 +185,7 @@ def _judgements(label: str) -> dict[str, dict[str, int]]:
     return {query: grades for query, grades in found.items() if max(grades.values()) > 0}
 
 
-def _verdict(before: _Measured, after: _Measured, cases: Sequence[Case]) -> Verdict:
+def _verdict(before: _Measured, after: _Measured, cases: Sequence[Case]) -> GateDecision:
     gain = paired_bootstrap(
         after.values,
         before.values,
@@ -219,13 +219,13 @@ def _verdict(before: _Measured, after: _Measured, cases: Sequence[Case]) -> Verd
         "confidence": CONFIDENCE,
         "guard_rails": rails,
     }
-    return Verdict(accepted=not reasons, reasons=reasons, figures=figures)
+    return GateDecision(accepted=not reasons, reasons=reasons, figures=figures)
 
 
 def _rail(before: NDArray[np.float64], after: NDArray[np.float64], kept: float) -> dict[str, Any]:
     """Held where there is too little to tell."""
     there = ~np.isnan(before)
-    if there.sum() < LEAST_GUARDED:
+    if there.sum() < MIN_GUARDED:
         return {"before": None, "after": None, "held": True}
     one, other = _mean(before), _mean(after)
     return {"before": one, "after": other, "held": bool(other >= kept * one)}

@@ -13,7 +13,7 @@ from llmrec_plugin.services.import_export.imports import objects
 from llmrec_plugin.services.items.preparation import prepared_items
 
 CHUNK = 500
-MOST_TEXTS = 20_000
+MAX_TEXTS = 20_000
 """Of the source; as many are drawn as there are pairs."""
 
 
@@ -34,14 +34,14 @@ def source_texts(source: str, *, own: str) -> tuple[str, ...]:
             f'"{source}" is neither a file of items nor one of the other documents ({known or "none"}).',
             parameter="source",
         )
-    texts = tuple(islice(found, MOST_TEXTS))
+    texts = tuple(islice(found, MAX_TEXTS))
     if not texts:
         raise InvalidRequest(f'"{source}" has no texts.', parameter="source")
     return texts
 
 
 def _of_document(document: SearchDocument[Any]) -> Iterator[str]:
-    pks = document.get_queryset().order_by("pk").values_list("pk", flat=True).distinct()[:MOST_TEXTS]
+    pks = document.get_queryset().order_by("pk").values_list("pk", flat=True).distinct()[:MAX_TEXTS]
     keys = [str(pk) for pk in pks]
     for start in range(0, len(keys), CHUNK):
         items = prepared_items(document, keys[start : start + CHUNK])

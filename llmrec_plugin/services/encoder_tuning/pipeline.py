@@ -24,7 +24,7 @@ from llmrec_plugin.encoders.base import load_encoder
 from llmrec_plugin.encoders.sources import TUNED, tuned_folder
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.learning.selection.model_config import Setup
+from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.models import (
     Configuration,
     Embedding,
@@ -36,7 +36,7 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.encoder_tuning import child_process
-from llmrec_plugin.services.encoder_tuning.acceptance import Arena, Verdict, judge
+from llmrec_plugin.services.encoder_tuning.acceptance import ComparisonData, GateDecision, compare_encoders
 from llmrec_plugin.services.encoder_tuning.domain_texts import source_texts
 from llmrec_plugin.services.encoder_tuning.jobs import Order, prepare
 from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, behaviour_of, judged_from, on_rows
@@ -54,7 +54,7 @@ from llmrec_plugin.types import Matrix, Progress
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
-MOST_ITEMS = 20_000
+MAX_ITEMS = 20_000
 """Items that two encoders are compared on: those with the most events first."""
 
 
@@ -64,7 +64,7 @@ class TuningReport:
 
     encoder: TunedEncoder
     training: TrainingReport
-    verdict: Verdict
+    verdict: GateDecision
     index_version: IndexVersion | None = None
     model_version: ModelVersion | None = None
 
@@ -95,7 +95,7 @@ def tune(
     now = now or timezone.now()
     pair = live_pair(label)
     texts = _source(label, source, options)
-    recorded = runs.on_record(label, by=by, reason=reason, seconds=seconds, kind=TrainingRun.Kind.TUNING)
+    recorded = runs.recorded_run(label, by=by, reason=reason, seconds=seconds, kind=TrainingRun.Kind.TUNING)
     with recorded as run, locks.hold(f"tune:{label}", heartbeat=True) as lease:
         base = registry.get(label).encoder_spec()
         behaviour = behaviour_of(label, now=now)
@@ -201,7 +201,7 @@ def _compare(
     pair: LivePair,
     behaviour: Behaviour,
     beat: Callable[[], None],
-) -> Verdict:
+) -> GateDecision:
     """The tuned encoder against what answers, both on the items that have a vector by both."""
     live = pair.index_version
     encoder = load_encoder(tuned_spec(tuned.name, document.encoder_spec()))
@@ -216,15 +216,15 @@ def _compare(
     titles = _encode_catalogue(document, candidate, beat)
     keys, events = _on_items(behaviour, _stored_keys(live) & _stored_keys(candidate))
     if not len(events):
-        return Verdict(accepted=False, reasons=("few-events",), figures={"cases": 0})
-    arena = Arena(
+        return GateDecision(accepted=False, reasons=("few-events",), figures={"cases": 0})
+    arena = ComparisonData(
         keys=keys,
         titles=titles,
         events=events,
         split=behaviour.split,
         clicks=_late_clicks(behaviour),
     )
-    return judge(
+    return compare_encoders(
         arena,
         before=(encoder_of(live), _vectors(live, keys)),
         after=(encoder, _vectors(candidate, keys)),
@@ -234,10 +234,10 @@ def _compare(
     )
 
 
-def _incumbent(pair: LivePair) -> Setup:
+def _incumbent(pair: LivePair) -> ScorerConfig:
     """What is served now, as far as it does not belong to the vectors of one encoder."""
     adaptation = learned_by(pair.model_version).adaptation
-    return adaptation.setup if adaptation else Setup(shares=Configuration.current().shares())
+    return adaptation.setup if adaptation else ScorerConfig(shares=Configuration.current().shares())
 
 
 def _encode_catalogue(
@@ -294,7 +294,7 @@ def _late_clicks(behaviour: Behaviour) -> list[tuple[str, str]]:
     ]
 
 
-def _decide(encoder: TunedEncoder, verdict: Verdict) -> None:
+def _decide(encoder: TunedEncoder, verdict: GateDecision) -> None:
     """Keep the outcome; of an encoder that was refused nothing but the record stays."""
     logger.info(
         "encoder tuned document=%s accepted=%s reasons=%s",

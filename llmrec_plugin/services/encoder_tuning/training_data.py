@@ -39,7 +39,7 @@ from llmrec_plugin.types import Matrix
 CHUNK = 500
 LEAST_TRAIN, LEAST_VALID = 50, 20
 """Pairs without which nothing is tuned."""
-MOST_VALID = 1_000
+MAX_VALID = 1_000
 """They are measured again and again."""
 OUTSIDE = 200
 """Of so many ratings one, at either end, may lie outside of the scale."""
@@ -198,7 +198,7 @@ def make_training_data(
     if options.loss == "distillation":
         neighbours = _neighbours(events.part(split.train), items)
     train, valid = _pairs(behaviour, queries, neighbours, options, rng)
-    valid = _drawn(valid, MOST_VALID, rng)
+    valid = _drawn(valid, MAX_VALID, rng)
     if len(train) < LEAST_TRAIN or len(valid) < LEAST_VALID:
         raise TrainingFailed(
             f"{len(events)} interactions make {len(train)} pairs to learn from and {len(valid)} to stop by; "
@@ -267,7 +267,7 @@ def _pairs(
         )
         for window, most in (
             (split.train, 4 * max(options.most_pairs, LEAST_TRAIN)),
-            (split.valid, MOST_VALID),
+            (split.valid, MAX_VALID),
         )
     )
     if neighbours is not None:

@@ -17,7 +17,7 @@ from llmrec_plugin import exceptions
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import EvaluationFailed, InvalidRequest, LlmrecError
-from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.progress import ReportProgress
 
 TAIL = 2_000
 """Last characters that a child said before it broke off."""
@@ -26,7 +26,7 @@ TAKEN_OVER = ("LANGUAGES", "DICTIONARY")
 """Settings of the site that decide how its texts are read."""
 
 
-def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: Tell) -> dict[str, Any]:
+def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: ReportProgress) -> dict[str, Any]:
     """The answer to `request` with this encoder, worked out in `folder`.
 
     Raises what the child raised, or EvaluationFailed where it broke off.
@@ -71,7 +71,7 @@ def _share_models(folder: Path) -> None:
         return
 
 
-def _wait(folder: Path, secret: str, tell: Tell) -> str:
+def _wait(folder: Path, secret: str, tell: ReportProgress) -> str:
     """What the child said on its error output."""
     environment = {
         **os.environ,

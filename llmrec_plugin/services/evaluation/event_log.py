@@ -24,7 +24,7 @@ from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.privacy import consent
 
 CHUNK = 2_000
-LEAST_USERS = 2
+MIN_USERS = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,7 +90,7 @@ def read_log(label: str, keys: Sequence[str]) -> Log:
             found.append((pk, user_row.setdefault(user, len(user_row)), item_row[key], at))
     if not found:
         raise InvalidRequest(_nothing(left_out), parameter="interactions")
-    if len(user_row) < LEAST_USERS:
+    if len(user_row) < MIN_USERS:
         raise InvalidRequest(
             "All events are of one user: what some do cannot tell anything of what others do.",
             parameter="interactions",

@@ -16,7 +16,7 @@ from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.services.evaluation import child_process
 from llmrec_plugin.services.evaluation.encoder_choice import compare
-from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import Options
 
 LABEL = "item"
@@ -51,7 +51,7 @@ class Request:
     """Folder to work in and to keep, so that a second run need not encode again; None: a temporary one."""
 
 
-def evaluate(request: Request, tell: Tell) -> dict[str, Any]:
+def evaluate(request: Request, tell: ReportProgress) -> dict[str, Any]:
     """The report; raises InvalidRequest for files that cannot be measured, naming which and why."""
     files = _checked(request.files)
     label, documents = _documents(request, files.items)
@@ -160,5 +160,5 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _named(tell: Tell, encoder: str) -> Tell:
+def _named(tell: ReportProgress, encoder: str) -> ReportProgress:
     return lambda what, done, total: tell(f"{encoder}: {what}" if encoder else what, done, total)

@@ -20,7 +20,7 @@ from llmrec_plugin.models import Configuration, Embedding, Evaluation, Interacti
 from llmrec_plugin.services.deployment.live import find_live_pair
 from llmrec_plugin.services.evaluation import child_process
 from llmrec_plugin.services.evaluation.encoder_choice import compare
-from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import Options
 from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.privacy import consent
@@ -31,7 +31,7 @@ CHANGED = ("id", "updated_at")
 
 
 def evaluate_site(
-    label: str, options: Options, tell: Tell, *, encoders: Sequence[str] = (), by: str
+    label: str, options: Options, tell: ReportProgress, *, encoders: Sequence[str] = (), by: str
 ) -> Evaluation:
     """Measure a document on what the site holds now, as its editors have configured it.
 
@@ -59,7 +59,7 @@ def evaluate_site(
     return Evaluation.objects.create(document=label, report=compare(answers), by=by)
 
 
-def _copy(document: SearchDocument[Any], folder: Path, tell: Tell) -> dict[str, Path]:
+def _copy(document: SearchDocument[Any], folder: Path, tell: ReportProgress) -> dict[str, Path]:
     """Files of what there is to measure by; raises InvalidRequest where that is nothing."""
     files = {"items": folder / "items.jsonl"}
     if not _write(files["items"], _items(document, tell)):
@@ -100,7 +100,7 @@ def _weights(document: SearchDocument[Any]) -> dict[str, float]:
     return {f"text{place}": weight for place, weight in enumerate(document.weights().values())}
 
 
-def _items(document: SearchDocument[Any], tell: Tell) -> Iterator[dict[str, Any]]:
+def _items(document: SearchDocument[Any], tell: ReportProgress) -> Iterator[dict[str, Any]]:
     rows = document.get_queryset().order_by("pk")
     total = rows.count()
     for number, row in enumerate(rows.iterator(CHUNK), start=1):

@@ -23,9 +23,9 @@ from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.types import Progress
 
-LEAST_RATINGS = 500
+MIN_RATINGS = 500
 """Below, a tenth of them tells nothing."""
-LEAST_CASES = 50
+MIN_CASES = 50
 STAGES = (3 / 9, 4 / 9, 5 / 9, 6 / 9, 7 / 9, 8 / 9)
 """Of the ratings before the test: where neighbours are learned anew; weights are learned from there on."""
 
@@ -44,7 +44,7 @@ def measure_ratings(
     to be told apart, and whoever says so always would be called perfect: those measures are NaN then, the
     squared error stays. `rows`: item key -> row of the catalogue."""
     ratings = _ratings(label, rows)
-    if len(ratings) < LEAST_RATINGS:
+    if len(ratings) < MIN_RATINGS:
         return None
     events = Events(ratings.users, ratings.items, ratings.times)
     stop = temporal_split(events, valid=valid, test=test).test.start
@@ -104,7 +104,7 @@ def measure_sampled(
     chosen: Plan, fitted: Mapping[str, Fitted], *, items: int, seed: int
 ) -> dict[str, Any] | None:
     """What was taken against one drawn item each; None where there are too few cases to learn from."""
-    if min(len(chosen.valid), len(chosen.test)) < LEAST_CASES:
+    if min(len(chosen.valid), len(chosen.test)) < MIN_CASES:
         return None
     counts = np.bincount(chosen.known.items, minlength=items)
     before = {name: method.before for name, method in fitted.items()}

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from llmrec_plugin.types import Progress
 
-Tell: TypeAlias = Callable[[str, int, int], None]
+ReportProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what is done, done, total)."""
 
 
-def part(tell: Tell, name: str) -> Progress:
+def part(tell: ReportProgress, name: str) -> Progress:
     """The progress of one part of that name."""
     return lambda done, total: tell(name, done, total)

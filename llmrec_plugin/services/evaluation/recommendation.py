@@ -18,7 +18,7 @@ from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catal
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.evaluation.event_log import Log, read_catalogue, read_log
 from llmrec_plugin.services.evaluation.pointwise import measure_ratings, measure_sampled
-from llmrec_plugin.services.evaluation.progress import Tell, part
+from llmrec_plugin.services.evaluation.progress import ReportProgress, part
 from llmrec_plugin.services.evaluation.replay import Served, serve
 
 SERVED = "served"
@@ -53,7 +53,7 @@ class Measured:
     each."""
 
 
-def measure(label: str, options: Options, tell: Tell) -> Measured:
+def measure(label: str, options: Options, tell: ReportProgress) -> Measured:
     """The recommendation part of the report; for a throwaway database, see `served.serve`.
 
     Raises InvalidRequest where there is nothing to foresee.
@@ -89,7 +89,7 @@ def measure(label: str, options: Options, tell: Tell) -> Measured:
     return replace(measured, report=measured.report | ({"pointwise": parts} if parts else {}))
 
 
-def _fit_all(chosen: Plan, catalogue: Catalogue, tell: Tell) -> dict[str, Fitted]:
+def _fit_all(chosen: Plan, catalogue: Catalogue, tell: ReportProgress) -> dict[str, Fitted]:
     """A method that this catalogue does not allow, as a head where all vectors are alike, is left out."""
     found: dict[str, Fitted] = {}
     for name, method in METHODS.items():

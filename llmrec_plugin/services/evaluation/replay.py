@@ -119,6 +119,6 @@ def _rank_among(
 ) -> float:
     """The target's rank on a shelf of nothing but new items, ties at the expected rank."""
     scores = np.full((1, len(log.keys)), -np.inf, np.float32)
-    for item in pipeline.order(label, keys, user_key=log.users[case.user], now=moment):
+    for item in pipeline.rank_items(label, keys, user_key=log.users[case.user], now=moment):
         scores[0, log.row_of[item.key]] = item.score
     return float(expected_ranks(scores, [case], among=new)[0])

@@ -28,7 +28,7 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.evaluation import recommendation, search
 from llmrec_plugin.services.evaluation.event_log import read_log
-from llmrec_plugin.services.evaluation.progress import Tell, part
+from llmrec_plugin.services.evaluation.progress import ReportProgress, part
 from llmrec_plugin.services.evaluation.recommendation import Measured, Options
 from llmrec_plugin.services.import_export import imports
 from llmrec_plugin.services.import_export.imports import ImportReport
@@ -40,7 +40,7 @@ SHOWN_ERRORS = 20
 SAMPLE = 64
 
 
-def answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
     """{"report": as interface files it, "by_case": what encoders are compared by, "encoder": its costs}.
 
     The folder may be that of an earlier run: what was encoded then is not encoded again.
@@ -82,7 +82,7 @@ def _forget_earlier() -> None:
         model._default_manager.all().delete()
 
 
-def _imported(request: Mapping[str, Any], name: str, tell: Tell) -> ImportReport:
+def _imported(request: Mapping[str, Any], name: str, tell: ReportProgress) -> ImportReport:
     read = imports.import_items if name == "items" else imports.import_interactions
     path = Path(request["files"][name])
     report = read(
@@ -91,7 +91,7 @@ def _imported(request: Mapping[str, Any], name: str, tell: Tell) -> ImportReport
     return _usable(report, path, parameter=name)
 
 
-def _judgments(request: Mapping[str, Any], tell: Tell) -> tuple[dict[str, str], ImportReport]:
+def _judgments(request: Mapping[str, Any], tell: ReportProgress) -> tuple[dict[str, str], ImportReport]:
     path, queries = Path(request["files"]["qrels"]), Path(request["files"]["queries"])
     report = imports.import_judgments(
         path,
@@ -128,7 +128,7 @@ def _take_over(label: str, path: Path) -> None:
     Embedding.objects.bulk_create(rows, batch_size=500, ignore_conflicts=True)
 
 
-def _build(label: str, tell: Tell) -> dict[str, Any]:
+def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
     """Raises InvalidRequest where an item could not be indexed at all."""
     report = build(label, progress=part(tell, "build the index"), by="evaluate")
     if not report.written and not Embedding.objects.filter(document=label).exists():

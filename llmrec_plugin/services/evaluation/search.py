@@ -16,7 +16,7 @@ from llmrec_plugin.evaluation import comparison, metrics
 from llmrec_plugin.evaluation.comparison import contrast
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Configuration, Judgment
-from llmrec_plugin.services.evaluation.progress import Tell
+from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import SERVED, Measured
 from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.search.pipeline import search
@@ -45,7 +45,7 @@ REFERENCE_LANGUAGES = {"en": "english", "": "english"}
 """By code the name that its stemmer goes by; where the items speak another one there is no reference."""
 
 
-def measure(label: str, users: Mapping[str, str], tell: Tell) -> Measured:
+def measure(label: str, users: Mapping[str, str], tell: ReportProgress) -> Measured:
     """The search part of the report, from the stored judgements; `users`: query id -> who asks.
 
     Queries without a relevant item cannot be measured and are left out. For a throwaway database: the

@@ -13,7 +13,7 @@ from django.db import router
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.experiments.assignment import assign
 from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, Impression
-from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.privacy import consent
 
 
@@ -33,10 +33,10 @@ class RunningExperiment:
 
 def experiments(configuration: Configuration) -> tuple[RunningExperiment, ...]:
     """All that are going on; read once per edition of the configuration."""
-    return _running.at(configuration) if get_settings().ENABLED else ()
+    return _running.get(configuration) if get_settings().ENABLED else ()
 
 
-def on_list(document: str, placement: str, configuration: Configuration) -> RunningExperiment | None:
+def experiment_for(document: str, placement: str, configuration: Configuration) -> RunningExperiment | None:
     """The one that is about this list."""
     for one in experiments(configuration):
         if (one.document, one.placement) == (document, placement):
@@ -49,15 +49,15 @@ def needs_keys() -> bool:
 
     By what this process has read last: a request that comes right after a start may be answered without.
     """
-    return get_settings().ENABLED and any(not one.interleaving for one in _running.latest())
+    return get_settings().ENABLED and any(not one.interleaving for one in _running.peek())
 
 
-def changed() -> None:
+def invalidate() -> None:
     """To be called with whatever starts, stops or changes who sees what: every process reads anew."""
     Configuration.begin_edition(using=router.db_for_write(Configuration))
 
 
-def takes_part(experiment: RunningExperiment, user_key: str | None) -> bool:
+def is_eligible(experiment: RunningExperiment, user_key: str | None) -> bool:
     """Whether the user's clicks could be counted, for only then is something learned; one query at most.
 
     Lists of nobody in particular can be interleaved, since one list is compared with itself; a split needs
@@ -68,7 +68,7 @@ def takes_part(experiment: RunningExperiment, user_key: str | None) -> bool:
     return experiment.interleaving and get_settings().CONSENT == "opt-out"
 
 
-def arm_of(experiment: RunningExperiment, user_key: str) -> Arm:
+def assigned_arm(experiment: RunningExperiment, user_key: str) -> Arm:
     """Always the same for one user, as long as the experiment runs; one query if any users are enrolled."""
     if experiment.has_enrolments:
         kept = Enrolment.objects.filter(experiment=experiment.pk, user_key=user_key)
@@ -79,7 +79,7 @@ def arm_of(experiment: RunningExperiment, user_key: str) -> Arm:
     return _drawn(experiment, user_key)
 
 
-def keep_arms(visitor_key: str, user_key: str) -> None:
+def carry_over_assignments(visitor_key: str, user_key: str) -> None:
     """Let the user, who was this visitor until he logged in, go on with the arms that he saw.
 
     Whoever has been in an experiment under his own key already stays in that arm. To be called before the
@@ -91,13 +91,13 @@ def keep_arms(visitor_key: str, user_key: str) -> None:
         seen = Impression.objects.filter(arm__in=arms)
         if not seen.filter(user_key=visitor_key).exists() or seen.filter(user_key=user_key).exists():
             continue
-        arm = arm_of(experiment, visitor_key)
-        if arm != arm_of(experiment, user_key):
+        arm = assigned_arm(experiment, visitor_key)
+        if arm != assigned_arm(experiment, user_key):
             Enrolment.objects.get_or_create(
                 experiment_id=experiment.pk, user_key=user_key, defaults={"arm_id": arm.pk}
             )
             if not experiment.has_enrolments:
-                changed()
+                invalidate()
     if split:
         Enrolment.objects.filter(user_key=visitor_key).delete()
 
@@ -127,4 +127,4 @@ def _read() -> tuple[RunningExperiment, ...]:
     )
 
 
-_running: Remembered[tuple[RunningExperiment, ...]] = Remembered(_read, empty=())
+_running: VersionedCache[tuple[RunningExperiment, ...]] = VersionedCache(_read, empty=())

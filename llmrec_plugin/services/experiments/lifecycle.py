@@ -23,7 +23,7 @@ from llmrec_plugin.services.experiments import assignment, report
 logger = logging.getLogger(__name__)
 
 SEARCH = "search"
-MOST_VISITORS = 2**31 - 1
+MAX_VISITORS = 2**31 - 1
 """That the column of the plan holds: as good as never."""
 
 
@@ -128,7 +128,7 @@ def _planned(experiment: Experiment, found: report.Expected, arms: Sequence[Arm]
             lift=experiment.lift,
             confidence=report.confidence(len(arms)),
         )
-    return min(needed, MOST_VISITORS)
+    return min(needed, MAX_VISITORS)
 
 
 def start(experiment: Experiment, *, by: str) -> Experiment:
@@ -148,7 +148,7 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
                 expected_rate=expected.rate,
                 planned_visitors=_planned(experiment, expected, arms),
             )
-            assignment.changed()
+            assignment.invalidate()
     except IntegrityError:
         raise ConfigurationError(
             f'Another experiment is running on "{experiment.placement}" of "{experiment.document}": '
@@ -168,7 +168,7 @@ def stop(experiment: Experiment, *, by: str) -> Experiment:
             state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
         )
         Enrolment.objects.filter(experiment=experiment).delete()  # has served its purpose
-        assignment.changed()
+        assignment.invalidate()
     if not stopped:
         raise ConfigurationError(f'"{experiment}" is not running.')
     experiment.refresh_from_db()

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from llmrec_plugin.experiments.analysis import (
     CONFIDENCE,
-    FEWEST_VISITORS,
+    MIN_VISITORS,
     Comparison,
     Preference,
     Sample,
@@ -116,7 +116,7 @@ def expected(experiment: Experiment, *, now: datetime | None = None) -> Expected
     ).exclude(user_key="")
     shown = consent.consented(shown)
     sample = _sample(_visitors(shown, experiment, since=now - BEFORE, until=now), experiment)
-    if sample.visitors < FEWEST_VISITORS or not sample.rate > 0:
+    if sample.visitors < MIN_VISITORS or not sample.rate > 0:
         usual = USUAL_RATE * (1 - USUAL_RATE)
         return Expected(rate=USUAL_RATE, variance=usual, visitors=sample.visitors, measured=False)
     return Expected(

@@ -14,7 +14,7 @@ from llmrec_plugin.services.curation import rules
 from llmrec_plugin.services.curation.placements import Placement, get_placement
 from llmrec_plugin.services.profiles import taste
 from llmrec_plugin.services.recommendations import pipeline as recommendations
-from llmrec_plugin.services.recommendations.pipeline import Asked
+from llmrec_plugin.services.recommendations.pipeline import RecommendationRequest
 from llmrec_plugin.services.search import pipeline as search
 from llmrec_plugin.services.serving import result_pages
 from llmrec_plugin.services.serving.ranked_list import RankedList
@@ -30,7 +30,7 @@ REACH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class ListQuery:
     """A query or a placement, and who asks."""
 
     document: str
@@ -42,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class ServingOverrides:
     """What answers: as it is live, but for what is said here."""
 
     configuration: Configuration
@@ -59,7 +59,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ContributionRow:
     """One contribution."""
 
     name: str
@@ -72,7 +72,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RankedPosition:
     """One item of a list."""
 
     item: ResultItem
@@ -80,8 +80,8 @@ class Place:
     """From 1."""
     other: int | None = None
     """Its place in the other list; None: it is not among the first ones there."""
-    parts: tuple[Part, ...] = ()
-    history: tuple[Part, ...] = ()
+    parts: tuple[ContributionRow, ...] = ()
+    history: tuple[ContributionRow, ...] = ()
     """What of the user's past moved the item, most first: a part for each past item, called by its key, and
     one without a name for the others; none where no single one is named."""
 
@@ -92,10 +92,10 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ListPreview:
     """One list."""
 
-    places: tuple[Place, ...] = ()
+    places: tuple[RankedPosition, ...] = ()
     total: int = 0
     degraded: tuple[str, ...] = ()
     error: str = ""
@@ -104,19 +104,19 @@ class Look:
     """Of the items that the list goes on with, too."""
 
 
-def look(question: Question, way: Way, *, size: int = SHOWN) -> Look:
+def preview(question: ListQuery, way: ServingOverrides, *, size: int = SHOWN) -> ListPreview:
     """The list as `way` answers; what cannot be answered is said in `error`."""
     try:
         with _rules_of(way):
             ranked = _ranked(question, way)
             items = result_pages.glance(ranked, size=size)
     except LlmrecError as error:
-        return Look(error=str(error))
+        return ListPreview(error=str(error))
     largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
     parts = _parts(question.document, items, way.rules or (), largest)
-    return Look(
+    return ListPreview(
         places=tuple(
-            Place(item=item, number=number, parts=parts[item.id], history=_history(item, largest))
+            RankedPosition(item=item, number=number, parts=parts[item.id], history=_history(item, largest))
             for number, item in enumerate(items, start=1)
         ),
         total=len(ranked.items) if ranked.total is None else ranked.total,
@@ -125,22 +125,24 @@ def look(question: Question, way: Way, *, size: int = SHOWN) -> Look:
     )
 
 
-def compare(question: Question, before: Way, after: Way, *, size: int = SHOWN) -> tuple[Look, Look]:
+def compare(
+    question: ListQuery, before: ServingOverrides, after: ServingOverrides, *, size: int = SHOWN
+) -> tuple[ListPreview, ListPreview]:
     """Both lists, each item with its place in the other one."""
-    old, new = look(question, before, size=size), look(question, after, size=size)
+    old, new = preview(question, before, size=size), preview(question, after, size=size)
     return _against(old, new), _against(new, old)
 
 
 def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
     """Key and title of what the user turned to, latest first, as far as it counts and still exists."""
-    user = taste.know(user_key, document=label, history=Configuration.current().history_length)
+    user = taste.load_user(user_key, document=label, history=Configuration.current().history_length)
     keys = list(dict.fromkeys(event.key for event in user.events))
     document = registry.get(label)
     objects = document.in_bulk(keys) if keys else {}
     return [(key, document.get_title(objects[key])) for key in keys if key in objects]
 
 
-def _against(one: Look, other: Look) -> Look:
+def _against(one: ListPreview, other: ListPreview) -> ListPreview:
     numbers = {key: number for number, key in enumerate(other.keys, start=1)}
     numbers |= {place.item.id: place.number for place in other.places}
     return replace(
@@ -148,11 +150,11 @@ def _against(one: Look, other: Look) -> Look:
     )
 
 
-def _rules_of(way: Way) -> AbstractContextManager[None]:
-    return nullcontext() if way.rules is None else rules.trying(way.rules)
+def _rules_of(way: ServingOverrides) -> AbstractContextManager[None]:
+    return nullcontext() if way.rules is None else rules.preview_rules(way.rules)
 
 
-def _ranked(question: Question, way: Way) -> RankedList:
+def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
     variant = Variant(
         configuration=way.configuration, index_version=way.index_version, model_version=way.model_version
     )
@@ -168,22 +170,26 @@ def _ranked(question: Question, way: Way) -> RankedList:
         return search.listed(request, variant)
     slot = way.slot or get_placement(question.list, way.configuration)
     label = recommendations.label_of(slot, question.document)
-    asked = Asked(user_key=user_key, item=question.item or "", explain=True, ignoring=way.ignoring)
+    asked = RecommendationRequest(
+        user_key=user_key, item=question.item or "", explain=True, ignoring=way.ignoring
+    )
     return recommendations.listed(slot, label, asked, variant)
 
 
-def _history(item: ResultItem, largest: float) -> tuple[Part, ...]:
+def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
     if not any(past.id for past in item.history):
         return ()
     return tuple(
-        Part(name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest))
+        ContributionRow(
+            name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest)
+        )
         for past in shortened(item.history, PAST_ITEMS)
     )
 
 
 def _parts(
     label: str, items: Sequence[ResultItem], tried: Sequence[Rule], largest: float
-) -> dict[str, tuple[Part, ...]]:
+) -> dict[str, tuple[ContributionRow, ...]]:
     """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
     contributions = {
         item.id: folded(RankedItem(item.id, item.score, item.contributions)).contributions for item in items
@@ -193,7 +199,9 @@ def _parts(
     titles |= _titles_of_rules({name for name in names if name.startswith(RULE)}, tried)
     return {
         key: tuple(
-            Part(name=name, title=titles.get(name, ""), value=value, share=min(1.0, abs(value) / largest))
+            ContributionRow(
+                name=name, title=titles.get(name, ""), value=value, share=min(1.0, abs(value) / largest)
+            )
             for name, value in sorted(parts.items(), key=lambda pair: -abs(pair[1]))
         )
         for key, parts in contributions.items()

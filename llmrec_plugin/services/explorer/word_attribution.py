@@ -22,12 +22,12 @@ from llmrec_plugin.services.search.query_analysis import MAX_LENGTH
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
 from llmrec_plugin.types import Matrix, Vector
 
-MOST_QUERY_WORDS = 32
-MOST_ITEM_WORDS = 64
+MAX_QUERY_WORDS = 32
+MAX_ITEM_WORDS = 64
 """Words that are left out in turn, the first of each text; those after them are only read along."""
 
 
-class Piece(NamedTuple):
+class TokenAttribution(NamedTuple):
     """A word, or what stands between two."""
 
     text: str
@@ -37,17 +37,17 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
+class Attribution:
     """How near a query and an item are, and what each word has in it."""
 
     title: str
     cosine: float
-    query: tuple[Piece, ...]
-    item: tuple[Piece, ...]
+    query: tuple[TokenAttribution, ...]
+    item: tuple[TokenAttribution, ...]
     """Both in the order of the text, which the pieces make up."""
 
 
-def explain_words(label: str, text: str, key: str) -> Meaning:
+def explain_words(label: str, text: str, key: str) -> Attribution:
     """Two calls of the encoder, with 33 and 65 texts at most.
 
     Raises NotFound for an item that cannot be seen, InvalidRequest for a query without words, and what
@@ -62,9 +62,9 @@ def explain_words(label: str, text: str, key: str) -> Meaning:
     if obj is None or prepared is None:
         raise NotFound(f'"{label}" has no item "{key}".')
     encoder = encoder_of(serving_pair(label).index_version)
-    query_vectors, query_words = _encoded(encoder.encode_query, query, MOST_QUERY_WORDS)
-    item_vectors, item_words = _encoded(encoder.encode_document, prepared.passage, MOST_ITEM_WORDS)
-    return Meaning(
+    query_vectors, query_words = _encoded(encoder.encode_query, query, MAX_QUERY_WORDS)
+    item_vectors, item_words = _encoded(encoder.encode_document, prepared.passage, MAX_ITEM_WORDS)
+    return Attribution(
         title=document.get_title(obj),
         cosine=float(query_vectors[0] @ item_vectors[0]),
         query=_pieces(query, query_words, _losses(query_vectors, item_vectors[0])),
@@ -72,7 +72,7 @@ def explain_words(label: str, text: str, key: str) -> Meaning:
     )
 
 
-def strongest(pieces: Sequence[Piece], count: int) -> list[Piece]:
+def strongest(pieces: Sequence[TokenAttribution], count: int) -> list[TokenAttribution]:
     """The words that matter most, up or down."""
     known = [piece for piece in pieces if piece.value is not None]
     return sorted(known, key=lambda piece: -abs(piece.value or 0.0))[:count]
@@ -91,14 +91,14 @@ def _losses(vectors: Matrix, other: Vector) -> list[float]:
     return losses
 
 
-def _pieces(text: str, found: Sequence[Part], values: Sequence[float]) -> tuple[Piece, ...]:
-    pieces: list[Piece] = []
+def _pieces(text: str, found: Sequence[Part], values: Sequence[float]) -> tuple[TokenAttribution, ...]:
+    pieces: list[TokenAttribution] = []
     place = 0
     for word, value in zip(found, values, strict=True):
         if place < word.start:
-            pieces.append(Piece(text[place : word.start], None))
-        pieces.append(Piece(word.text, value))
+            pieces.append(TokenAttribution(text[place : word.start], None))
+        pieces.append(TokenAttribution(word.text, value))
         place = word.end
     if place < len(text):
-        pieces.append(Piece(text[place:], None))
+        pieces.append(TokenAttribution(text[place:], None))
     return tuple(pieces)

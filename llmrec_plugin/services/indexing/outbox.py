@@ -26,7 +26,7 @@ marked = Signal()
 """Sent once per commit that appended entries, so that receivers can have them drained."""
 
 CHUNK = 1000
-MOST_REPEATS = 1000
+MAX_REPEATS = 1000
 """Further entries of the claimed items that one claim takes along."""
 BACK_OFF_FIRST = timedelta(seconds=10)
 BACK_OFF_MOST = timedelta(hours=1)
@@ -185,7 +185,7 @@ def _lease(rows: list[OutboxEntry], now: datetime) -> list[OutboxEntry]:
         return []
     owner = locks.new_owner()
     free = OutboxEntry.objects.filter(_free(now), pk__in=[row.pk for row in rows])
-    leased = free.update(lease_owner=owner, lease_until=now + locks.term())
+    leased = free.update(lease_owner=owner, lease_until=now + locks.duration())
     if leased < len(rows):  # another process was faster
         rows = list(OutboxEntry.objects.filter(lease_owner=owner))
     for row in rows:
@@ -199,7 +199,7 @@ def renew(entries: Sequence[OutboxEntry]) -> set[int]:
     pks = {entry.pk for entry in entries}
     owners = {entry.lease_owner for entry in entries}
     ours = OutboxEntry.objects.filter(pk__in=pks, lease_owner__in=owners)
-    if ours.update(lease_until=timezone.now() + locks.term()) == len(pks):
+    if ours.update(lease_until=timezone.now() + locks.duration()) == len(pks):
         return pks
     return set(ours.values_list("pk", flat=True))
 
@@ -232,12 +232,12 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
         return []
     items = reduce(or_, (Q(document=label, object_id__in=ids) for label, ids in keys.items()))
     taken = [row.pk for row in rows]
-    return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MOST_REPEATS])
+    return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MAX_REPEATS])
 
 
 def prolong(owner: str) -> None:
     """Hold what the claim of that owner has not settled yet for another term."""
-    OutboxEntry.objects.filter(lease_owner=owner).update(lease_until=timezone.now() + locks.term())
+    OutboxEntry.objects.filter(lease_owner=owner).update(lease_until=timezone.now() + locks.duration())
 
 
 def release(owner: str) -> None:

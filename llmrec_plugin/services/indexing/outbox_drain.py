@@ -101,7 +101,9 @@ def drain_batch(size: int, *, version: IndexVersion | None = None) -> DrainRepor
         return None
     owner = claimed[0].lease_owner
     try:
-        with locks.beating(lambda: outbox.prolong(owner), "claim"):  # an encoder may take longer than a lease
+        with locks.heartbeat_thread(
+            lambda: outbox.prolong(owner), "claim"
+        ):  # an encoder may take longer than a lease
             return _process_claimed(claimed)
     except BaseException:  # an interrupt, too: others need not wait for the lease to end
         with suppress(DatabaseError):

@@ -13,7 +13,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.models import Embedding, IndexVersion
-from llmrec_plugin.ranking.calibration import LEAST_SAMPLES, similarity_floor
+from llmrec_plugin.ranking.calibration import MIN_SAMPLES, similarity_floor
 from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.items.preparation import sample
 from llmrec_plugin.types import EngineQuery
@@ -62,7 +62,7 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
         return Measured()
     typed = encoder.encode_query([as_typed(items[key]) for key in own])
     matches = np.einsum("ij,ij->i", typed, np.stack(list(own.values())))
-    if len(matches) < LEAST_SAMPLES:
+    if len(matches) < MIN_SAMPLES:
         return Measured(matches=matches.tolist())
     queries = nonsense(np.random.default_rng(SEED), NONSENSE_QUERIES, languages=get_settings().LANGUAGES)
     best = [

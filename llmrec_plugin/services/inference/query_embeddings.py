@@ -71,7 +71,7 @@ def _ill_key(version: IndexVersion) -> str:
     return caches.cache_key("encoder-ill", version.encoder_id)
 
 
-def known_ills(versions: Iterable[IndexVersion]) -> dict[str, str]:
+def recent_encoder_errors(versions: Iterable[IndexVersion]) -> dict[str, str]:
     """Encoder id -> type of its latest error, of those that failed of late in any process."""
     keys = {_ill_key(version): version.encoder_id for version in versions}
     return {keys[key]: error for key, error in caches.read(list(keys)).items() if error}

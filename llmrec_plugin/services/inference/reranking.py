@@ -23,7 +23,7 @@ BATCH = 4
 """Passages that are read between two looks at the clock."""
 
 
-class Reading:
+class RerankStage:
     """The first results of one search, read beside its query, all or none of them."""
 
     def __init__(self, document: SearchDocument[Any], text: str, settings: Reranking) -> None:
@@ -55,12 +55,12 @@ class Reading:
         return scores
 
 
-def reading(document: SearchDocument[Any], text: str) -> Reading | None:
+def rerank_stage_for(document: SearchDocument[Any], text: str) -> RerankStage | None:
     """None where the site reranks nothing, or nothing was typed that means anything."""
     settings = get_settings()
     if settings.reranking is None or not settings.ENABLED or not text:
         return None
-    return Reading(document, text, settings.reranking)
+    return RerankStage(document, text, settings.reranking)
 
 
 def warm_up() -> None:

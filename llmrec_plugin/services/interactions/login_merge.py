@@ -36,7 +36,7 @@ def merge(anonymous_key: str, user_key: str) -> int:
             impressions.delete()
             privacy.drop_derived(anonymous_key)
             return 0
-        assignment.keep_arms(anonymous_key, user_key)
+        assignment.carry_over_assignments(anonymous_key, user_key)
         impressions.update(user_key=user_key)
         moved = interactions.update(user_key=user_key)
         if moved:

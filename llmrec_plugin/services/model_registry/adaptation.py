@@ -19,7 +19,7 @@ from llmrec_plugin.learning.scorers.neighbours import (
 )
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import Whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup
+from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig
 from llmrec_plugin.learning.selection.transfer import Source
 
 
@@ -28,7 +28,7 @@ class Adaptation:
     """What won, fitted on all events; it belongs to the vectors of one encoder."""
 
     encoder_id: str
-    setup: Setup
+    setup: ScorerConfig
     head: Head | None
     """None: the frozen vectors stand."""
     pointwise: Pointwise | None = None
@@ -80,9 +80,9 @@ class Adaptation:
         return cls(encoder_id=plain["encoder_id"], setup=setup, head=head, pointwise=pointwise, source=source)
 
 
-def _setup(plain: Mapping[str, Any]) -> Setup:
+def _setup(plain: Mapping[str, Any]) -> ScorerConfig:
     head, weights = plain["head"], plain["weights"]
-    return Setup(
+    return ScorerConfig(
         **{
             **plain,
             "shares": Shares(**plain["shares"]),

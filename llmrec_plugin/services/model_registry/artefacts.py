@@ -19,7 +19,7 @@ from llmrec_plugin.services.model_registry.adaptation import Adaptation
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class LearnedModel:
     """What was learned from the behaviour of all users with one document type."""
 
     keys: tuple[str, ...]
@@ -38,7 +38,7 @@ class Learned:
     """How the user's history leads to texts; None: too few events to tell."""
 
     @property
-    def counts_lately(self) -> bool:
+    def uses_recent_popularity(self) -> bool:
         """Whether popularity is that of the latest events alone, which then told more than that of all."""
         return self.adaptation is not None and self.adaptation.setup.popularity != "all-time"
 
@@ -67,7 +67,7 @@ class Learned:
         """The popularity that an item without events counts with."""
         return float(self.prior.mean()) if len(self.prior) else 0.0
 
-    def goes_with(self, key: str) -> list[tuple[str, float]]:
+    def neighbours_of(self, key: str) -> list[tuple[str, float]]:
         """What leads on from this item and how strongly, strongest first: what people took as well, and what
         is like that; empty for an item that was not there yet."""
         row = self._rows.get(key)
@@ -86,14 +86,14 @@ class Learned:
     def also(self, key: str) -> list[tuple[str, float]]:
         """Of what goes with this item that which people took as well, strongest first."""
         alike = self.alike(key)
-        return [(other, weight) for other, weight in self.goes_with(key) if other not in alike]
+        return [(other, weight) for other, weight in self.neighbours_of(key) if other not in alike]
 
-    def by_source(
+    def scores_by_history(
         self, sources: Mapping[str, float], *, together: bool = False
     ) -> dict[str, dict[str, float]]:
         """candidate -> past item -> weight, for past items that count as given; with `together` only what
         people took together."""
-        find = self.also if together else self.goes_with
+        find = self.also if together else self.neighbours_of
         found: dict[str, dict[str, float]] = {}
         for source, amount in sources.items():
             for candidate, weight in find(source):
@@ -106,7 +106,7 @@ class Learned:
         return {key: float(self.prior[self.positions[key]]) for key in keys if key in self.positions}
 
 
-NOTHING_LEARNED = Learned(
+NOTHING_LEARNED = LearnedModel(
     keys=(),
     neighbours=Neighbours(indices=np.empty((0, TOP), np.int32), weights=np.empty((0, TOP), np.float32)),
     together=np.empty((0, TOP), np.bool_),
@@ -114,10 +114,10 @@ NOTHING_LEARNED = Learned(
     kind="",
 )
 
-loaded: caches.LatestUsed[str, Learned] = caches.LatestUsed(8)
+loaded: caches.LatestUsed[str, LearnedModel] = caches.LatestUsed(8)
 
 
-def learned_by(model_version: ModelVersion | None) -> Learned:
+def learned_by(model_version: ModelVersion | None) -> LearnedModel:
     """What that version learned, kept in the process; one query when it is first used here."""
     if model_version is None or model_version.artefact_id is None:
         return NOTHING_LEARNED
@@ -139,7 +139,7 @@ def adaptation_of(pair: LivePair, configuration: Configuration) -> Adaptation | 
     return learned
 
 
-def to_bytes(learned: Learned) -> bytes:
+def to_bytes(learned: LearnedModel) -> bytes:
     """safetensors; texts are UTF-8 JSON in an array of bytes."""
     from safetensors.numpy import save
 
@@ -160,11 +160,11 @@ def to_bytes(learned: Learned) -> bytes:
     )
 
 
-def from_bytes(content: bytes) -> Learned:
+def from_bytes(content: bytes) -> LearnedModel:
     from safetensors.numpy import load
 
     arrays = load(content)
-    return Learned(
+    return LearnedModel(
         keys=tuple(json.loads(arrays["keys"].tobytes())),
         neighbours=Neighbours(indices=arrays["neighbours.indices"], weights=arrays["neighbours.weights"]),
         together=arrays["neighbours.together"],

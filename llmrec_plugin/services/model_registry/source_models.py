@@ -27,9 +27,9 @@ from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.types import Matrix
 
 MODEL, MAP, ENCODER = "model.json", "map.safetensors", "encoder"
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 """Of the file of plain values, which has some hundred."""
-MOST_DIMENSIONS = 8_192
+MAX_DIMENSIONS = 8_192
 """Of the map: a larger one belongs to no encoder, and is not even read."""
 
 
@@ -124,8 +124,8 @@ def _of_folder(folder: Path) -> SourceModel:
 
 def _plain(path: Path) -> Mapping[str, Any]:
     """The values of an export; raises ValueError for what cannot be one."""
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path.name} has more than {MOST_BYTES:,} bytes")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_BYTES:,} bytes")
     plain = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(plain, dict):
         raise ValueError(f"{path.name} holds no object")
@@ -142,7 +142,7 @@ def _map(path: Path) -> Matrix:
         if "map" not in names:
             raise ValueError(f"there is no map in {path.name}")
         shape = tuple(file.get_slice("map").get_shape())
-        if len(shape) != 2 or shape[0] != shape[1] or not 0 < shape[0] <= MOST_DIMENSIONS:
+        if len(shape) != 2 or shape[0] != shape[1] or not 0 < shape[0] <= MAX_DIMENSIONS:
             raise ValueError(
                 f"the map in {path.name} has the shape {shape}, which is no square of an encoder"
             )

@@ -36,7 +36,7 @@ PROBE = "llmrec:health"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Component:
     """One thing that searching or indexing needs."""
 
     name: str
@@ -51,7 +51,7 @@ class Part:
         return self.needed and self.code != OK
 
 
-def parts() -> tuple[Part, ...]:
+def components() -> tuple[Component, ...]:
     """All parts, the ill ones with their code; where the database is away, that is all there is to say."""
     found = [_database()]
     if found[0].code == OK:
@@ -63,7 +63,7 @@ def parts() -> tuple[Part, ...]:
     return tuple(found)
 
 
-def services() -> Iterator[Part]:
+def services() -> Iterator[Component]:
     """The cache, and the broker where tasks go to one; asks no database."""
     yield _asked("cache", _ask_cache)
     if uses_celery():
@@ -94,59 +94,59 @@ def workers() -> tuple[str, ...]:
     return tuple(sorted(answer)) if isinstance(answer, list) else ()
 
 
-def _database() -> Part:
+def _database() -> Component:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        return Part(name="database", code="unavailable", detail=_described(error), needed=True)
-    return Part(name="database", needed=True)
+        return Component(name="database", code="unavailable", detail=_described(error), needed=True)
+    return Component(name="database", needed=True)
 
 
-def _engine() -> Part:
+def _engine() -> Component:
     """One that is away leaves popular lists; one that is set up wrongly leaves nothing."""
     answer = _within("engine", lambda: get_backend().check())
     if answer is None:
-        return Part(name="engine")
+        return Component(name="engine")
     is_away = isinstance(answer, BackendUnavailable | TimeoutError)
-    return Part(name="engine", code=_code(answer), detail=_described(answer), needed=not is_away)
+    return Component(name="engine", code=_code(answer), detail=_described(answer), needed=not is_away)
 
 
-def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Part]:
+def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Component]:
     for label in registry.labels():
         name = f"index {label}"
         try:
             versions[label] = live_pair(label).index_version
         except NotBuilt as error:
-            yield Part(name=name, code=error.code, detail=str(error), needed=True)
+            yield Component(name=name, code=error.code, detail=str(error), needed=True)
         else:
-            yield Part(name=name, needed=True)
+            yield Component(name=name, needed=True)
 
 
-def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Part]:
+def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Component]:
     """As the latest queries of any process found them; none is loaded for the question."""
-    known = _within("encoders", lambda: query_embeddings.known_ills(versions.values()))
+    known = _within("encoders", lambda: query_embeddings.recent_encoder_errors(versions.values()))
     ills: dict[str, str] = known if isinstance(known, dict) else {}
     for label, version in versions.items():
         error = ills.get(version.encoder_id)
         if error is None:
-            yield Part(name=f"encoder {label}")
+            yield Component(name=f"encoder {label}")
         else:
             detail = _("%(encoder)s failed with %(error)s; searches look for words alone.")
-            yield Part(
+            yield Component(
                 name=f"encoder {label}",
                 code="encoder_unavailable",
                 detail=detail % {"encoder": version.encoder_name, "error": error},
             )
 
 
-def _backlogs() -> Iterator[Part]:
+def _backlogs() -> Iterator[Component]:
     found = backlog.waiting()
     late = [label for label in registry.labels() if found.get(label, Backlog()).is_late]
     if uses_celery():
         working = not late or IndexBatch.objects.filter(at__gt=timezone.now() - backlog.LATE).exists()
         detail = "" if working else _("Changes wait, and no worker has indexed anything of late.")
-        yield Part(name="workers", code=OK if working else "silent", detail=detail)
+        yield Component(name="workers", code=OK if working else "silent", detail=detail)
     for label in registry.labels():
         waits = found.get(label, Backlog())
         code = "late" if waits.is_late else "failing" if waits.failing else OK
@@ -155,10 +155,10 @@ def _backlogs() -> Iterator[Part]:
             "failing": waits.failing,
             "seconds": waits.age_seconds,
         }
-        yield Part(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+        yield Component(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
 
 
-def _models() -> Iterator[Part]:
+def _models() -> Iterator[Component]:
     """Whether learning works, and whether what was learned still holds; without either, lists go on."""
     trainings, drifts = runs.latest(), drift.latest()
     for label in registry.labels():
@@ -173,14 +173,14 @@ def _models() -> Iterator[Part]:
             code, detail = "tuning_failed", outcomes.failed_tuning.error
         if outcomes.failed_training is not None:
             code, detail = "training_failed", outcomes.failed_training.error
-        yield Part(name=f"model {label}", code=code, detail=detail)
+        yield Component(name=f"model {label}", code=code, detail=detail)
 
 
-def _asked(name: str, ask: Callable[[], object]) -> Part:
+def _asked(name: str, ask: Callable[[], object]) -> Component:
     answer = _within(name, ask)
     if isinstance(answer, Exception):
-        return Part(name=name, code=_code(answer), detail=_described(answer))
-    return Part(name=name)
+        return Component(name=name, code=_code(answer), detail=_described(answer))
+    return Component(name=name)
 
 
 def _code(answer: object) -> str:

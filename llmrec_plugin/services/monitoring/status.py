@@ -110,7 +110,7 @@ class Status:
     backend_error: str
     """Why the engine cannot be used; empty: it can."""
     documents: tuple[DocumentStatus, ...]
-    services: tuple[health.Part, ...] = ()
+    services: tuple[health.Component, ...] = ()
     """The cache, and the broker where there is one."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""

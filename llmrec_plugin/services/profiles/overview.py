@@ -18,7 +18,7 @@ from llmrec_plugin.types import Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taste:
+class DocumentOverview:
     """What he did with the items of one document, and what of it counts in his favour."""
 
     document: str
@@ -39,7 +39,7 @@ class Taste:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portrait:
+class UserOverview:
     """One user."""
 
     user_key: str
@@ -49,19 +49,19 @@ class Portrait:
     """What he did may be used; otherwise there is nothing more here."""
     states_interests: bool = False
     """What he says about himself has been encoded."""
-    tastes: tuple[Taste, ...] = ()
+    tastes: tuple[DocumentOverview, ...] = ()
     """Of documents with events of his."""
 
 
-def of(user_key: str, *, now: datetime | None = None) -> Portrait:
+def user_overview(user_key: str, *, now: datetime | None = None) -> UserOverview:
     """Some queries for each document that he did something with; a refusal leaves his consent alone."""
     now = now or timezone.now()
     choice = consent.consent_of(user_key)
     if not consent.may_personalise(user_key):
-        return Portrait(user_key=user_key, choice=choice, consented=False)
+        return UserOverview(user_key=user_key, choice=choice, consented=False)
     configuration = Configuration.current()
     tastes = (_taste(user_key, label, configuration, now) for label in registry.labels())
-    return Portrait(
+    return UserOverview(
         user_key=user_key,
         choice=choice,
         consented=True,
@@ -70,12 +70,12 @@ def of(user_key: str, *, now: datetime | None = None) -> Portrait:
     )
 
 
-def _taste(user_key: str, label: str, configuration: Configuration, now: datetime) -> Taste:
-    user = profiles.know(user_key, document=label, history=configuration.history_length)
+def _taste(user_key: str, label: str, configuration: Configuration, now: datetime) -> DocumentOverview:
+    user = profiles.load_user(user_key, document=label, history=configuration.history_length)
     if not user.events:
-        return Taste(document=label, events=(), weights={}, titles={})
+        return DocumentOverview(document=label, events=(), weights={}, titles={})
     pair = find_live_pair(label)
-    weights = profiles.liked(
+    weights = profiles.history_weights(
         user,
         configuration=configuration,
         now=now,
@@ -83,7 +83,7 @@ def _taste(user_key: str, label: str, configuration: Configuration, now: datetim
     )
     document = registry.get(label)
     objects = document.in_bulk(list(dict.fromkeys(event.key for event in user.events)))
-    return Taste(
+    return DocumentOverview(
         document=label,
         events=user.events,
         weights=dict(sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))),

@@ -13,8 +13,8 @@ from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Configuration, Interaction, UserChange
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry.artefacts import adaptation_of
-from llmrec_plugin.services.profiles import stated_interests
-from llmrec_plugin.services.profiles.taste import cached_taste, know
+from llmrec_plugin.services.profiles import declared_interests
+from llmrec_plugin.services.profiles.taste import cached_taste, load_user
 
 BATCH = 200
 
@@ -42,7 +42,7 @@ def refresh(*, seconds: float = math.inf) -> RefreshReport:
         UserChange.objects.filter(pk__in=marks).delete()
         if time.monotonic() > end:
             break
-    if keys := stated_interests.outdated(BATCH):
+    if keys := declared_interests.outdated(BATCH):
         report = _refresh(keys, report)
     return report
 
@@ -52,11 +52,11 @@ def _marks() -> dict[int, str]:
 
 
 def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:
-    encoded = stated_interests.refresh(user_keys)
+    encoded = declared_interests.refresh(user_keys)
     configuration = Configuration.current()
     rows = Interaction.objects.filter(user_key__in=user_keys).order_by()
     for key, label in rows.values_list("user_key", "document").distinct():
-        user = know(key, document=label, history=configuration.history_length)
+        user = load_user(key, document=label, history=configuration.history_length)
         if not user.events:
             continue
         with suppress(NotFound):  # no longer declared, or not built

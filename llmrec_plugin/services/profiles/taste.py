@@ -26,7 +26,7 @@ TASTE_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownUser:
+class UserContext:
     """The one who asks."""
 
     key: str = ""
@@ -51,23 +51,23 @@ class KnownUser:
         return {key: kind for key, kind in kinds.items() if weights.get(kind, 0.0) > 0}
 
 
-def know(
+def load_user(
     user_key: str | None, *, document: str, history: int, ignoring: frozenset[str] = frozenset()
-) -> KnownUser:
+) -> UserContext:
     """The user with up to `history` events; at most two queries, none for an anonymous request."""
     settings = get_settings()
     if not user_key:
-        return KnownUser(remembered=settings.ENABLED and settings.CONSENT == "opt-out")
+        return UserContext(remembered=settings.ENABLED and settings.CONSENT == "opt-out")
     if not settings.ENABLED or not consent.may_personalise(user_key):
-        return KnownUser(key=user_key)
+        return UserContext(key=user_key)
     events: Sequence[Event] = ()
     if history:
         events = interactions.history(user_key, document=document, limit=history, ignoring=ignoring)
-    return KnownUser(key=user_key, remembered=True, consented=True, events=tuple(events), ignoring=ignoring)
+    return UserContext(key=user_key, remembered=True, consented=True, events=tuple(events), ignoring=ignoring)
 
 
-def taste_of(
-    user: KnownUser,
+def build_user_profile(
+    user: UserContext,
     vectors: Mapping[str, Vector],
     *,
     configuration: Configuration,
@@ -88,8 +88,8 @@ def taste_of(
     )
 
 
-def liked(
-    user: KnownUser, *, configuration: Configuration, now: datetime, adaptation: Adaptation | None = None
+def history_weights(
+    user: UserContext, *, configuration: Configuration, now: datetime, adaptation: Adaptation | None = None
 ) -> dict[str, float]:
     """Past item -> how much its neighbours count; items that he does not want are left out.
 
@@ -107,7 +107,7 @@ def liked(
 
 
 def cached_taste(
-    user: KnownUser,
+    user: UserContext,
     version: IndexVersion,
     *,
     configuration: Configuration,
@@ -121,20 +121,20 @@ def cached_taste(
     """
     if user.ignoring:
         vectors = vectors_of(version, (event.key for event in user.events))
-        return taste_of(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
+        return build_user_profile(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
     key = derived_data.taste_key(user.key, document=version.document, encoder_id=version.encoder_id)
     state = _state(user, configuration, adaptation)
     known = caches.read([key]).get(key)
     if known is not None and known["state"] == state:
         return _unpacked(known)
     vectors = vectors_of(version, (event.key for event in user.events))
-    profile = taste_of(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
+    profile = build_user_profile(user, vectors, configuration=configuration, now=now, adaptation=adaptation)
     if profile is not None:
         caches.write(key, {"state": state, **_packed(profile)}, seconds=TASTE_SECONDS)
     return profile
 
 
-def _state(user: KnownUser, configuration: Configuration, adaptation: Adaptation | None) -> str:
+def _state(user: UserContext, configuration: Configuration, adaptation: Adaptation | None) -> str:
     """Changes with whatever the taste is made from, the vectors of the items excepted."""
     events = [(event.key, event.kind, event.at.isoformat(), event.value) for event in user.events]
     weights = sorted(configuration.kind_weights.items())

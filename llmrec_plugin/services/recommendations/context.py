@@ -18,11 +18,11 @@ from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.inference.item_vectors import vectors_of
 from llmrec_plugin.services.items import filter_matching
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.model_registry.artefacts import Learned, adaptation_of, learned_by
-from llmrec_plugin.services.profiles.taste import KnownUser
-from llmrec_plugin.services.recommendations.prerequisites import Standing
+from llmrec_plugin.services.model_registry.artefacts import LearnedModel, adaptation_of, learned_by
+from llmrec_plugin.services.profiles.taste import UserContext
+from llmrec_plugin.services.recommendations.prerequisites import LearnerProgress
 from llmrec_plugin.services.serving import popular_items
-from llmrec_plugin.services.serving.rule_application import Ruling
+from llmrec_plugin.services.serving.rule_application import ActiveRules
 from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
 
 CONFINED = 5
@@ -33,7 +33,7 @@ FURTHEST = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
+class RecommendationContext:
     """All that a list is made from."""
 
     slot: Placement
@@ -41,20 +41,20 @@ class Scene:
     pair: LivePair | None
     """None: no index is live."""
     configuration: Configuration
-    user: KnownUser
+    user: UserContext
     hidden: frozenset[str]
     """Items that the user does not see here."""
-    ruling: Ruling
+    ruling: ActiveRules
     now: datetime
     basket: tuple[str, ...] = ()
     """What the user is about to buy."""
-    standing: Standing | None = None
+    standing: LearnerProgress | None = None
     """How far the user has come; for lists of next steps."""
     explain: bool = False
     """Name every past item that moved one of the list."""
 
     @cached_property
-    def learned(self) -> Learned:
+    def learned(self) -> LearnedModel:
         return learned_by(self.pair.model_version if self.pair else None)
 
     @cached_property

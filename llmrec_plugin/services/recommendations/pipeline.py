@@ -27,14 +27,14 @@ from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.interactions import history as interactions
 from llmrec_plugin.services.items.filters import checked
 from llmrec_plugin.services.profiles import taste
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.recommendations import strategies
-from llmrec_plugin.services.recommendations.context import Scene
-from llmrec_plugin.services.recommendations.prerequisites import Standing, standing
+from llmrec_plugin.services.recommendations.context import RecommendationContext
+from llmrec_plugin.services.recommendations.prerequisites import LearnerProgress, learner_progress
 from llmrec_plugin.services.serving import result_pages, rule_application, variants
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
 from llmrec_plugin.services.serving.ranked_list import RankedList
-from llmrec_plugin.services.serving.rule_application import Occasion
+from llmrec_plugin.services.serving.rule_application import RuleContext
 from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.types import Filter, RankedItem, ResultPage
 
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RecommendationRequest:
     """What a page asks of a placement."""
 
     user_key: str | None = None
@@ -86,11 +86,13 @@ def recommend(
     if slot.type in ABOUT_AN_ITEM and item is None:
         raise InvalidRequest(f'The placement "{placement}" needs the item it is about.', parameter="item")
     keys = None if basket is None else tuple(dict.fromkeys(map(str, basket)))
-    asked = Asked(user_key=user_key, item=item, filters=filters, basket=keys, now=now, explain=explain)
+    asked = RecommendationRequest(
+        user_key=user_key, item=item, filters=filters, basket=keys, now=now, explain=explain
+    )
     return _page(slot, label, asked, configuration, size=size)
 
 
-def order(
+def rank_items(
     label: str, keys: Sequence[str], *, user_key: str | None, now: datetime | None = None
 ) -> list[RankedItem]:
     """These items in the order that for-you would put them in, such as a shelf of new arrivals.
@@ -99,9 +101,9 @@ def order(
     """
     configuration = Configuration.current()
     slot = get_placement("for-you", configuration)
-    asked = Asked(user_key=user_key, needs_index=True, now=now)
+    asked = RecommendationRequest(user_key=user_key, needs_index=True, now=now)
     scene = _scene(slot, slot.name, label, asked, serving_pair(label), configuration)
-    return strategies.in_order(scene, keys)
+    return strategies.rank_items(scene, keys)
 
 
 def similar(
@@ -124,7 +126,7 @@ def _about(kind: str, label: str, object_id: object, *, user_key: str | None, si
     slot = get_placement(kind, configuration)
     if slot.type != kind:
         slot = Placement(name=kind, type=kind)
-    asked = Asked(user_key=user_key, item=str(object_id), needs_index=True)
+    asked = RecommendationRequest(user_key=user_key, item=str(object_id), needs_index=True)
     return _page(slot, label, asked, configuration, size=size)
 
 
@@ -143,7 +145,12 @@ def label_of(slot: Placement, document: str | None) -> str:
 
 
 def _page(
-    slot: Placement, label: str, asked: Asked, configuration: Configuration, *, size: int | None
+    slot: Placement,
+    label: str,
+    asked: RecommendationRequest,
+    configuration: Configuration,
+    *,
+    size: int | None,
 ) -> ResultPage:
     started = time.perf_counter()
     registry.get(label)  # before the database is asked for something that no column can hold
@@ -159,7 +166,7 @@ def _page(
     return result_pages.first_page(ranked, page_size=size, started=started)
 
 
-def listed(slot: Placement, label: str, asked: Asked, variant: Variant) -> RankedList:
+def listed(slot: Placement, label: str, asked: RecommendationRequest, variant: Variant) -> RankedList:
     """The whole list that the variant answers with, under the name of the slot that was asked for."""
     name = slot.name
     if variant.placement:
@@ -167,7 +174,7 @@ def listed(slot: Placement, label: str, asked: Asked, variant: Variant) -> Ranke
     live = _pair(label, needed=asked.needs_index)
     pair = variant.pair_of(live) if live else None
     scene = _scene(slot, name, label, asked, pair, variant.configuration)
-    shelf = strategies.fill(scene, item=asked.item)
+    shelf = strategies.recommend_items(scene, item=asked.item)
     return RankedList(
         document=scene.document,
         placement=name,
@@ -176,7 +183,7 @@ def listed(slot: Placement, label: str, asked: Asked, variant: Variant) -> Ranke
         user=scene.user,
         degraded=shelf.degraded,
         pair=pair,
-        more=partial(strategies.more, scene, shelf),
+        more=partial(strategies.backfill, scene, shelf),
         explain=asked.explain,
     )
 
@@ -185,19 +192,19 @@ def _scene(
     slot: Placement,
     name: str,
     label: str,
-    asked: Asked,
+    asked: RecommendationRequest,
     pair: LivePair | None,
     configuration: Configuration,
-) -> Scene:
+) -> RecommendationContext:
     document = registry.get(label)
     history = configuration.history_length if slot.type in PERSONAL else 0
-    user = taste.know(asked.user_key, document=label, history=history, ignoring=asked.ignoring)
+    user = taste.load_user(asked.user_key, document=label, history=history, ignoring=asked.ignoring)
     basket = _basket(user) if asked.basket is None else asked.basket
     hidden: frozenset[str] = frozenset()
     if user.consented:
         hidden = interactions.taken_keys(user.key, document=label, kinds=(*slot.hide, "dismiss"))
     stand = _standing(document, user) if slot.type == "next" else None
-    occasion = Occasion(
+    occasion = RuleContext(
         document=document,
         version=pair.index_version if pair else None,
         placement=name,
@@ -207,8 +214,8 @@ def _scene(
         allowed=stand.allowed if stand else None,
         now=asked.now or timezone.now(),
     )
-    ruling = rule_application.ruling(occasion, configuration)
-    return Scene(
+    ruling = rule_application.active_rules(occasion, configuration)
+    return RecommendationContext(
         slot=slot,
         document=document,
         pair=pair,
@@ -223,7 +230,7 @@ def _scene(
     )
 
 
-def _basket(user: KnownUser) -> tuple[str, ...]:
+def _basket(user: UserContext) -> tuple[str, ...]:
     """What he put there last and has neither bought nor dismissed since."""
     latest: dict[str, str] = {}
     for event in user.events:  # newest first
@@ -232,11 +239,11 @@ def _basket(user: KnownUser) -> tuple[str, ...]:
     return tuple(key for key, kind in latest.items() if kind == "cart")
 
 
-def _standing(document: SearchDocument[Any], user: KnownUser) -> Standing:
+def _standing(document: SearchDocument[Any], user: UserContext) -> LearnerProgress:
     taken: frozenset[str] = frozenset()
     if user.consented:
         taken = interactions.taken_keys(user.key, document=document.label, kinds=TAKEN)
-    return standing(document, user_key=user.key if user.consented else "", taken=taken)
+    return learner_progress(document, user_key=user.key if user.consented else "", taken=taken)
 
 
 def _filters(

@@ -17,7 +17,7 @@ STEP = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class LearnerProgress:
     """How far a user has come."""
 
     document: SearchDocument[Any]
@@ -66,7 +66,9 @@ class Standing:
         return {key: sorted(required) for key, required in found.items() if key not in self.taken}
 
 
-def standing(document: SearchDocument[Any], *, user_key: str, taken: Iterable[str]) -> Standing:
+def learner_progress(
+    document: SearchDocument[Any], *, user_key: str, taken: Iterable[str]
+) -> LearnerProgress:
     """Three queries at most. Raises InvalidRequest where the document declares no progression."""
     progression = document.progression
     if progression is None:
@@ -83,7 +85,7 @@ def standing(document: SearchDocument[Any], *, user_key: str, taken: Iterable[st
             if level is not None:
                 reached[subject] = max(level, reached.get(subject, level))
         lowest = _lowest(document, progression)
-    return Standing(
+    return LearnerProgress(
         document=document,
         progression=progression,
         taken=known,

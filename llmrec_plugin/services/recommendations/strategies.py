@@ -18,9 +18,9 @@ from llmrec_plugin.ranking.stages import NAMED_PARTS, Diversity
 from llmrec_plugin.services.curation.placements import ABOUT_AN_ITEM
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.inference import query_embeddings
-from llmrec_plugin.services.profiles import stated_interests, taste
+from llmrec_plugin.services.profiles import declared_interests, taste
 from llmrec_plugin.services.recommendations import weights as weighing
-from llmrec_plugin.services.recommendations.context import Scene
+from llmrec_plugin.services.recommendations.context import RecommendationContext
 from llmrec_plugin.services.serving import popular_items, reasons
 from llmrec_plugin.types import Hit, RankedItem, Vector
 
@@ -37,7 +37,7 @@ NEWEST_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class CandidateList:
     """A list as it was made."""
 
     items: Sequence[RankedItem]
@@ -47,7 +47,7 @@ class Shelf:
     """Items that the list is about, or in the basket: never in it."""
 
 
-def fill(scene: Scene, *, item: str | None = None) -> Shelf:
+def recommend_items(scene: RecommendationContext, *, item: str | None = None) -> CandidateList:
     """The list of the scene's placement; raises NotFound for an item that does not exist."""
     if scene.slot.type in ABOUT_AN_ITEM:
         anchor, obj = _existing(scene, item or "")
@@ -63,32 +63,36 @@ def fill(scene: Scene, *, item: str | None = None) -> Shelf:
     return replace(shelf, items=items, context=_with_counts(scene, items, shelf.context))
 
 
-def _with_counts(scene: Scene, items: Sequence[RankedItem], context: reasons.Context) -> reasons.Context:
+def _with_counts(
+    scene: RecommendationContext, items: Sequence[RankedItem], context: reasons.Context
+) -> reasons.Context:
     """The context, with what popularity counts, and how often what is of the trend was chosen this week."""
     trend = [item.key for item in items if "trending" in item.contributions]
     times = scene.counted() if trend else {}
     return replace(
         context,
         times={key: times[key] for key in trend if key in times},
-        lately=scene.learned.counts_lately,
+        lately=scene.learned.uses_recent_popularity,
     )
 
 
-def _new(scene: Scene) -> list[RankedItem]:
+def _new(scene: RecommendationContext) -> list[RankedItem]:
     """The latest items that nobody has chosen yet."""
     chosen = {item.key for item in scene.popular()}
     return [item for item in scene.latest() if item.key not in chosen][:NEW_ITEMS]
 
 
-def more(scene: Scene, shelf: Shelf, items: Sequence[RankedItem], count: int) -> list[RankedItem]:
+def backfill(
+    scene: RecommendationContext, shelf: CandidateList, items: Sequence[RankedItem], count: int
+) -> list[RankedItem]:
     """Whatever else the list may show, for one that has turned out too short."""
     score = min(0.0, items[-1].score) if items else 0.0
     keys = scene.further({*shelf.beside, *(item.key for item in items)}, count)
     return [RankedItem(key=key, score=score, contributions={"tail": score} if score else {}) for key in keys]
 
 
-def _lengthened(
-    scene: Scene,
+def _with_fallbacks(
+    scene: RecommendationContext,
     items: Sequence[RankedItem],
     *others: Callable[[], Sequence[RankedItem]],
     hidden: Collection[str] | None = None,
@@ -107,40 +111,40 @@ def _lengthened(
     names = dict.fromkeys((*(scene.slot.fallback or ("popular",)), "latest"))
     if personal:
         names.pop("for-you", None)
-    return popular_items.chain(items, *others, *(lists[name] for name in names), limit=scene.limit)
+    return popular_items.concat_unique(items, *others, *(lists[name] for name in names), limit=scene.limit)
 
 
-def in_order(scene: Scene, keys: Sequence[str]) -> list[RankedItem]:
+def rank_items(scene: RecommendationContext, keys: Sequence[str]) -> list[RankedItem]:
     """These items as for-you would rank them, best first."""
     profile, _ = _profile(scene)
-    also = scene.learned.by_source(_liked(scene))
+    also = scene.learned.scores_by_history(_liked(scene))
     ranked, _ = _ranked_for_user(scene, keys, profile, also, scene.popular())
     return ranked
 
 
-def _existing(scene: Scene, key: str) -> tuple[str, Any]:
+def _existing(scene: RecommendationContext, key: str) -> tuple[str, Any]:
     found = scene.document.in_bulk([key])
     if not found:
         raise NotFound(f'"{scene.document.label}" has no item "{key}".')
     return next(iter(found.items()))
 
 
-def _popular(scene: Scene) -> Shelf:
-    items = _lengthened(scene, scene.popular())
-    return Shelf(items=items, context=reasons.context_of(items))
+def _popular(scene: RecommendationContext) -> CandidateList:
+    items = _with_fallbacks(scene, scene.popular())
+    return CandidateList(items=items, context=reasons.context_of(items))
 
 
-def _trending(scene: Scene) -> Shelf:
-    items = _lengthened(scene, scene.trending())
-    return Shelf(items=items, context=reasons.context_of(items))
+def _trending(scene: RecommendationContext) -> CandidateList:
+    items = _with_fallbacks(scene, scene.trending())
+    return CandidateList(items=items, context=reasons.context_of(items))
 
 
-def _latest(scene: Scene) -> Shelf:
+def _latest(scene: RecommendationContext) -> CandidateList:
     items = scene.latest()
-    return Shelf(items=items, context=reasons.context_of(items))
+    return CandidateList(items=items, context=reasons.context_of(items))
 
 
-def _for_you(scene: Scene) -> Shelf:
+def _for_you(scene: RecommendationContext) -> CandidateList:
     """Candidates by taste, by other people and by popularity, ranked together and spread out."""
     profile, degraded = _profile(scene)
     liked = _liked(scene)
@@ -152,14 +156,14 @@ def _for_you(scene: Scene) -> Shelf:
     if scene.pair is not None and profile is not None and profile.seed is not None:
         near, missing = scene.nearest(scene.pair, profile.seed, exclude=hidden)
         degraded += missing
-    also = scene.learned.by_source(liked)
+    also = scene.learned.scores_by_history(liked)
     popular = scene.popular(hidden)
     candidates = [hit.key for hit in near] + _strongest(also, hidden, limit=scene.limit)
     passing = scene.passing_keys(candidates)
     candidates = [key for key in candidates if key in passing]
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
     ranked, pointwise = _ranked_for_user(scene, candidates, profile, also, popular)
-    items = _lengthened(scene, ranked, lambda: popular, personal=True)
+    items = _with_fallbacks(scene, ranked, lambda: popular, personal=True)
     context = reasons.context_of(
         items,
         sources=scene.user.kinds(scene.configuration),
@@ -167,16 +171,16 @@ def _for_you(scene: Scene) -> Shelf:
         also_kind=scene.learned.kind,
         pointwise=pointwise,
     )
-    return Shelf(items=items, context=context, degraded=tuple(dict.fromkeys(degraded)))
+    return CandidateList(items=items, context=context, degraded=tuple(dict.fromkeys(degraded)))
 
 
-def _liked(scene: Scene) -> dict[str, float]:
-    return taste.liked(
+def _liked(scene: RecommendationContext) -> dict[str, float]:
+    return taste.history_weights(
         scene.user, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
     )
 
 
-def _profile(scene: Scene) -> tuple[Profile | None, tuple[str, ...]]:
+def _profile(scene: RecommendationContext) -> tuple[Profile | None, tuple[str, ...]]:
     """The taste of his events; before there are any, of what he says about himself."""
     user = scene.user
     if not user.consented or scene.pair is None:
@@ -187,7 +191,7 @@ def _profile(scene: Scene) -> tuple[Profile | None, tuple[str, ...]]:
             user, version, configuration=scene.configuration, now=scene.now, adaptation=scene.adaptation
         )
         return profile, ()
-    vector, degraded = stated_interests.vector_of(user.key, version=version)
+    vector, degraded = declared_interests.vector_of(user.key, version=version)
     return (None if vector is None else stated_profile(vector)), degraded
 
 
@@ -197,7 +201,7 @@ def _strongest(also: Mapping[str, Mapping[str, float]], hidden: Collection[str],
 
 
 def _ranked_for_user(
-    scene: Scene,
+    scene: RecommendationContext,
     candidates: Sequence[str],
     profile: Profile | None,
     also: Mapping[str, Mapping[str, float]],
@@ -233,7 +237,7 @@ def _without_events(item: RankedItem) -> RankedItem:
     return item._replace(contributions=contributions)
 
 
-def _for_nobody(scene: Scene) -> Shelf:
+def _for_nobody(scene: RecommendationContext) -> CandidateList:
     """Popular and new items mixed, for one of whom nothing is known."""
     contributions: dict[str, dict[str, float]] = {}
     for item in scene.popular():
@@ -244,10 +248,10 @@ def _for_nobody(scene: Scene) -> Shelf:
         RankedItem(key=key, score=sum(parts.values()), contributions=parts)
         for key, parts in contributions.items()
     )[: scene.limit]
-    return Shelf(items=items, context=reasons.context_of(items))
+    return CandidateList(items=items, context=reasons.context_of(items))
 
 
-def _because_you_viewed(scene: Scene) -> Shelf:
+def _because_you_viewed(scene: RecommendationContext) -> CandidateList:
     """What goes with the item that the user turned to last; without one, as for-you."""
     kinds: dict[str, str] = {}
     for event in scene.user.events:
@@ -271,10 +275,10 @@ def _because_you_viewed(scene: Scene) -> Shelf:
     return _about(scene, anchor, items, degraded, anchor_kind=kinds[anchor])
 
 
-def _basket(scene: Scene) -> Shelf:
+def _basket(scene: RecommendationContext) -> CandidateList:
     """What people took along with what is in the basket; without a basket, as for-you."""
     hidden = scene.hidden | set(scene.basket)
-    also = scene.learned.by_source(dict.fromkeys(scene.basket, 1.0), together=True)
+    also = scene.learned.scores_by_history(dict.fromkeys(scene.basket, 1.0), together=True)
     passing = scene.passing_keys(_strongest(also, hidden, limit=scene.limit))
     items = rank_for_user(
         [key for key in also if key in passing],
@@ -288,14 +292,16 @@ def _basket(scene: Scene) -> Shelf:
     if not items and not scene.basket:
         return personal
     rest = [item for item in personal.items if item.key not in hidden]
-    items = _lengthened(scene, items, lambda: rest, hidden=hidden)
+    items = _with_fallbacks(scene, items, lambda: rest, hidden=hidden)
     context = reasons.context_of(
         items, sources=scene.user.kinds(scene.configuration), also_kind=scene.learned.kind
     )
-    return Shelf(items=items, context=context, degraded=personal.degraded, beside=frozenset(scene.basket))
+    return CandidateList(
+        items=items, context=context, degraded=personal.degraded, beside=frozenset(scene.basket)
+    )
 
 
-def _next(scene: Scene) -> Shelf:
+def _next(scene: RecommendationContext) -> CandidateList:
     """As for-you among what the user may take next; what leads on from what he has taken comes first."""
     standing = scene.standing
     assert standing is not None  # noqa: S101  (recommendations asks for it)
@@ -310,34 +316,34 @@ def _next(scene: Scene) -> Shelf:
     return replace(shelf, items=best_first(items.values()))
 
 
-def _similar(scene: Scene, anchor: str, obj: Any) -> Shelf:
+def _similar(scene: RecommendationContext, anchor: str, obj: Any) -> CandidateList:
     near, degraded = _near_item(scene, anchor, obj)
     return _about(scene, anchor, near, degraded)
 
 
-def _also(scene: Scene, anchor: str, obj: Any) -> Shelf:
+def _also(scene: RecommendationContext, anchor: str, obj: Any) -> CandidateList:
     near, degraded = _near_item(scene, anchor, obj)
-    items = popular_items.chain(_neighbours(scene, anchor), lambda: near, limit=scene.limit)
+    items = popular_items.concat_unique(_neighbours(scene, anchor), lambda: near, limit=scene.limit)
     return _about(scene, anchor, items, degraded)
 
 
 def _about(
-    scene: Scene,
+    scene: RecommendationContext,
     anchor: str,
     items: Sequence[RankedItem],
     degraded: tuple[str, ...],
     *,
     anchor_kind: str = "",
-) -> Shelf:
+) -> CandidateList:
     hidden = scene.hidden | {anchor}
-    chained = _lengthened(scene, items, hidden=hidden)
+    chained = _with_fallbacks(scene, items, hidden=hidden)
     context = reasons.context_of(
         chained, anchor=anchor, anchor_kind=anchor_kind, also_kind=scene.learned.kind
     )
-    return Shelf(items=chained, context=context, degraded=degraded, beside=frozenset({anchor}))
+    return CandidateList(items=chained, context=context, degraded=degraded, beside=frozenset({anchor}))
 
 
-def _neighbours(scene: Scene, anchor: str) -> list[RankedItem]:
+def _neighbours(scene: RecommendationContext, anchor: str) -> list[RankedItem]:
     """What people with the anchor took as well; the strongest counts 1."""
     rows = [row for row in scene.learned.also(anchor) if row[0] not in scene.hidden and row[0] != anchor]
     passing = scene.passing_keys([key for key, _ in rows])
@@ -349,7 +355,9 @@ def _neighbours(scene: Scene, anchor: str) -> list[RankedItem]:
     ]
 
 
-def _near_item(scene: Scene, anchor: str, obj: Any) -> tuple[list[RankedItem], tuple[str, ...]]:
+def _near_item(
+    scene: RecommendationContext, anchor: str, obj: Any
+) -> tuple[list[RankedItem], tuple[str, ...]]:
     """Items whose text means something alike, the nearest first, by cosine."""
     if not get_settings().ENABLED:
         return [], ()
@@ -369,7 +377,7 @@ def _near_item(scene: Scene, anchor: str, obj: Any) -> tuple[list[RankedItem], t
     return items, degraded
 
 
-def _encoded(scene: Scene, pair: LivePair, obj: Any) -> Vector | None:
+def _encoded(scene: RecommendationContext, pair: LivePair, obj: Any) -> Vector | None:
     """The vector of an item that is too new to be in the index."""
     prepared = scene.document.prepare(obj)
     if prepared is None:
@@ -377,7 +385,7 @@ def _encoded(scene: Scene, pair: LivePair, obj: Any) -> Vector | None:
     return query_embeddings.encode_document(prepared.passage, version=pair.index_version)
 
 
-_FOR_SLOT: Mapping[str, Callable[[Scene], Shelf]] = {
+_FOR_SLOT: Mapping[str, Callable[[RecommendationContext], CandidateList]] = {
     "for-you": _for_you,
     "because-you-viewed": _because_you_viewed,
     "basket": _basket,

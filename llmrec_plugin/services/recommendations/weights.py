@@ -11,12 +11,12 @@ from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.personal import PersonalWeights, common_points
 from llmrec_plugin.ranking.profile import Profile
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.model_registry.artefacts import Learned
+from llmrec_plugin.services.model_registry.artefacts import LearnedModel
 from llmrec_plugin.types import RankedItem, Vector
 
 
 def weights_of(
-    adaptation: Adaptation | None, learned: Learned, configuration: Configuration
+    adaptation: Adaptation | None, learned: LearnedModel, configuration: Configuration
 ) -> PersonalWeights:
     """The learned weights, or without them the configured ones."""
     weights = adaptation.setup.weights if adaptation else None

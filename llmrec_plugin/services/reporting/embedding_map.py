@@ -19,8 +19,8 @@ from llmrec_plugin.types import Matrix
 
 MOST_TAKEN, MOST_NEW = 450, 150
 """Items that people took, the most popular first, and items that nobody took yet."""
-LEAST_ITEMS = 3
-MOST_COLOURS = 7
+MIN_ITEMS = 3
+MAX_COLOURS = 7
 
 
 def draw(label: str, *, colour: str = "") -> Picture | None:
@@ -39,7 +39,7 @@ def draw(label: str, *, colour: str = "") -> Picture | None:
         )
     taken = dict(learned_by(pair.model_version).popular)
     vectors, items = _chosen(pair, taken)
-    if len(items) < LEAST_ITEMS:
+    if len(items) < MIN_ITEMS:
         return None
     groups = _groups(registry.get(label), items, taken, colour)
     places = dict(zip(items, plane(np.stack([vectors[key] for key in items])).tolist(), strict=True))
@@ -99,7 +99,7 @@ def _groups(
     if not colour:
         return {key: _("people took it") if key in taken else _("nobody took it yet") for key in items}
     values = {key: _value(document, item, colour) for key, item in items.items()}
-    common = {value for value, _count in Counter(values.values()).most_common(MOST_COLOURS)}
+    common = {value for value, _count in Counter(values.values()).most_common(MAX_COLOURS)}
     return {key: value if value in common else _("other") for key, value in values.items()}
 
 

@@ -17,8 +17,8 @@ from llmrec_plugin.services.deployment.live import find_live_pair
 from llmrec_plugin.services.reporting import embedding_map, transfer_charts, tuning_charts
 from llmrec_plugin.services.training import drift
 
-MOST_VERSIONS = 30
-MOST_REPORTS = 52
+MAX_VERSIONS = 30
+MAX_REPORTS = 52
 BESIDE = 0.08
 """By how much the second mark of a version stands beside the first."""
 STEPS = {
@@ -49,7 +49,7 @@ def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
 
 def versions(label: str) -> Picture | None:
     """NDCG@10 of each model version on the events held back from it, beside what was live before."""
-    newest = ModelVersion.objects.filter(document=label).order_by("-id")[:MOST_VERSIONS]
+    newest = ModelVersion.objects.filter(document=label).order_by("-id")[:MAX_VERSIONS]
     measured = [version for version in reversed(newest) if version.report.get("gate")]
     if not measured:
         return None
@@ -176,7 +176,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 def drift_over_time(label: str) -> Picture | None:
     """How well new can be told from old, measurement by measurement."""
-    reports = list(reversed(DriftReport.objects.filter(document=label).order_by("-id")[:MOST_REPORTS]))
+    reports = list(reversed(DriftReport.objects.filter(document=label).order_by("-id")[:MAX_REPORTS]))
     if not reports:
         return None
     parts = (

@@ -17,11 +17,11 @@ from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.items import filter_matching
 from llmrec_plugin.services.model_registry.artefacts import learned_by
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.search import popular_queries
 from llmrec_plugin.services.serving import popular_items, rule_application
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
-from llmrec_plugin.services.serving.rule_application import Occasion
+from llmrec_plugin.services.serving.rule_application import RuleContext
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ CANDIDATES = 50
 FEW = 3
 """With fewer items than these, words that are nearly spelt so count, too."""
 MOST = 20
-MOST_STARTS = 8
+MAX_STARTS = 8
 """Words of what was typed; who types more knows what he wants."""
 
 
@@ -67,19 +67,19 @@ def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
     declared = registry.get(document)
     configuration = Configuration.current()
     searches = popular_queries.suggested(document, text, configuration, limit=size)
-    starts = typed_starts(text)[:MOST_STARTS]
+    starts = typed_starts(text)[:MAX_STARTS]
     if not starts:
         return Suggestions(queries=tuple(searches))
     pair = serving_pair(document)
-    occasion = Occasion(
+    occasion = RuleContext(
         document=declared,
         version=pair.index_version,
         placement=PLACEMENT,
-        user=KnownUser(),
+        user=UserContext(),
         now=timezone.now(),
         text=text,
     )
-    ruling = rule_application.ruling(occasion, configuration)
+    ruling = rule_application.active_rules(occasion, configuration)
     try:
         keys = [key for key in _begun(pair, starts) if key not in ruling.hidden]
     except (BackendUnavailable, NotFound) as error:

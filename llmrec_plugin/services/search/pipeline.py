@@ -23,11 +23,11 @@ from llmrec_plugin.services.curation.synonyms import KnownSynonym
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.inference import reranking
 from llmrec_plugin.services.inference.item_vectors import vectors_of
-from llmrec_plugin.services.inference.reranking import Reading
+from llmrec_plugin.services.inference.reranking import RerankStage
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.profiles import taste
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.search import query_analysis, ranking_signals, retrieval, spelling
 from llmrec_plugin.services.search.query_analysis import AnalysedQuery
 from llmrec_plugin.services.search.retrieval import Retrieved
@@ -41,8 +41,8 @@ from llmrec_plugin.services.serving import (
 )
 from llmrec_plugin.services.serving.encoder_loading import answering, has_encoded, serving_pair
 from llmrec_plugin.services.serving.ranked_list import RankedList
-from llmrec_plugin.services.serving.request_snapshot import present
-from llmrec_plugin.services.serving.rule_application import Occasion, Ruling
+from llmrec_plugin.services.serving.request_snapshot import current_snapshot
+from llmrec_plugin.services.serving.rule_application import ActiveRules, RuleContext
 from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.types import (
     EngineResult,
@@ -68,7 +68,7 @@ def search(request: SearchRequest) -> ResultPage:
     """
     started = time.perf_counter()
     registry.get(request.document)  # before the database is asked for something that no column can hold
-    configuration, live = present(request.document)
+    configuration, live = current_snapshot(request.document)
     ranked = variants.answer(
         partial(_listed, request, answering(live)),
         configuration=configuration,
@@ -101,7 +101,7 @@ def _listed(
     filters.check_sort(request.sort, pair.index_version)
     configuration = variant.configuration.for_search(document.label, pair.index_version.encoder_id)
     strength *= configuration.taste_weight
-    user = taste.know(
+    user = taste.load_user(
         request.user_key,
         document=document.label,
         history=configuration.history_length if strength and request.text.strip() else 0,
@@ -110,7 +110,7 @@ def _listed(
     query = _analysed(request.text, pair, configuration, proposed)
     if query.vector is not None and pair.index_version == live.index_version:
         has_encoded(pair)
-    occasion = Occasion(
+    occasion = RuleContext(
         document=document,
         version=pair.index_version,
         placement=PLACEMENT,
@@ -122,7 +122,7 @@ def _listed(
         without=query.without,
         ordered=bool(request.sort),
     )
-    ruling = rule_application.ruling(occasion, configuration)
+    ruling = rule_application.active_rules(occasion, configuration)
     try:
         answer = _answer(request, query, ruling, pair, configuration)
         meant = spelling.did_you_mean(query, answer.retrieved.result.spelling, document, pair)
@@ -141,7 +141,7 @@ class _Answer:
     """A query and what the engine found for it."""
 
     query: AnalysedQuery
-    ruling: Ruling
+    ruling: ActiveRules
     retrieved: Retrieved
 
 
@@ -160,7 +160,7 @@ def _analysed(
 def _answer(
     request: SearchRequest,
     query: AnalysedQuery,
-    ruling: Ruling,
+    ruling: ActiveRules,
     pair: LivePair,
     configuration: Configuration,
 ) -> _Answer:
@@ -174,12 +174,12 @@ def _answer(
 def _as_meant(
     request: SearchRequest,
     query: AnalysedQuery,
-    ruling: Ruling,
+    ruling: ActiveRules,
     pair: LivePair,
     configuration: Configuration,
 ) -> _Answer | None:
     """What the query in its better spelling finds, by the rules for that; None where words find nothing."""
-    ruling = rule_application.ruling(replace(ruling.occasion, text=query.text), configuration)
+    ruling = rule_application.active_rules(replace(ruling.occasion, text=query.text), configuration)
     answer = _answer(request, query, ruling, pair, configuration)
     if not answer.retrieved.result.text:
         return None
@@ -221,7 +221,7 @@ def _found_list(
     found, document = retrieved.result, ruling.occasion.document
     user = ruling.occasion.user
     named = None if request.explain else NAMED_PARTS
-    reading = None if request.sort or found.listing else reranking.reading(document, query.text)
+    reading = None if request.sort or found.listing else reranking.rerank_stage_for(document, query.text)
     items = _ranked(
         found, query, ruling.occasion, pair, configuration, strength=strength, named=named, reading=reading
     )
@@ -253,13 +253,13 @@ def _found_list(
 def _ranked(
     found: EngineResult,
     query: AnalysedQuery,
-    occasion: Occasion,
+    occasion: RuleContext,
     pair: LivePair,
     configuration: Configuration,
     *,
     strength: float,
     named: int | None,
-    reading: Reading | None,
+    reading: RerankStage | None,
 ) -> list[RankedItem]:
     if found.listing:
         return [RankedItem(key=hit.key, score=0.0, contributions={}) for hit in found.listing]
@@ -272,7 +272,9 @@ def _ranked(
         cosines = {**cosines_to(query.vector, unlike, vectors), **found.cosines}
         legs = fusion.complete(legs, cosines)
     stages: tuple[Stage, ...] = () if reading is None else (reading.stage(),)
-    profile = taste.taste_of(user, vectors, configuration=configuration, now=now) if personal else None
+    profile = (
+        taste.build_user_profile(user, vectors, configuration=configuration, now=now) if personal else None
+    )
     if profile is not None:
         stages += (Taste(profile, vectors, strength, named=named),)
     stages += ranking_signals.stages(
@@ -281,7 +283,7 @@ def _ranked(
     return Ranker(_fuse(configuration, legs), stages).rank(legs)
 
 
-def _keys_of_all(legs: Mapping[str, Sequence[Hit]], user: KnownUser) -> list[str]:
+def _keys_of_all(legs: Mapping[str, Sequence[Hit]], user: UserContext) -> list[str]:
     """All candidates and the user's past: his taste needs their vectors."""
     return [*(hit.key for hits in legs.values() for hit in hits), *(event.key for event in user.events)]
 
@@ -305,12 +307,12 @@ def _last_resort(
     pair: LivePair,
     configuration: Configuration,
     query: AnalysedQuery,
-    ruling: Ruling,
+    ruling: ActiveRules,
 ) -> RankedList:
     """Popular, then new items, while the engine does not answer; filters hold all the same."""
     document = ruling.occasion.document
     learned = learned_by(pair.model_version)
-    items: Sequence[RankedItem] = popular_items.chain(
+    items: Sequence[RankedItem] = popular_items.concat_unique(
         popular_items.popular(
             document.label, learned, configuration, limit=FALLBACK_ITEMS, hidden=ruling.hidden
         ),
@@ -327,7 +329,7 @@ def _last_resort(
         document=document,
         placement=PLACEMENT,
         items=items,
-        context=replace(reasons.context_of(items), lately=learned.counts_lately),
+        context=replace(reasons.context_of(items), lately=learned.uses_recent_popularity),
         user=ruling.occasion.user,
         text=query.typed,
         words=query.words,

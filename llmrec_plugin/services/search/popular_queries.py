@@ -19,21 +19,21 @@ from llmrec_plugin.backends.spelling import allowed_edits
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Configuration, Impression, PopularQuery
-from llmrec_plugin.services.coordination.versioned_cache import Remembered
+from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.privacy import consent
 
 logger = logging.getLogger(__name__)
 
 WINDOW = timedelta(days=90)
-MOST_QUERIES = 2_000
+MAX_QUERIES = 2_000
 """Per document."""
 LONGEST = 60
 """Characters: longer texts are pasted, not typed."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A popular search, ready to be compared with what somebody types."""
+class Completion:
+    """A popular search that is ready to be compared with what somebody types."""
 
     text: str
     keys: tuple[str, ...]
@@ -70,7 +70,7 @@ def _count(label: str) -> int:
     )
     popular = [
         PopularQuery(document=label, text=row["asked"], visitors=row["visitors"])
-        for row in rows[:MOST_QUERIES]
+        for row in rows[:MAX_QUERIES]
         if len(row["asked"]) <= LONGEST
     ]
     with transaction.atomic(using=router.db_for_write(PopularQuery)):
@@ -82,7 +82,7 @@ def _count(label: str) -> int:
 def suggested(label: str, typed: str, configuration: Configuration, *, limit: int) -> list[str]:
     """Popular searches that go on as it was typed, or nearly so where none does, most popular first; all of
     them where nothing is typed yet. No query while nothing was counted anew."""
-    known = _asked.at(configuration).get(label, ())
+    known = _asked.get(configuration).get(label, ())
     typed = fold(" ".join(typed.split()))
     begun = [asked for asked in known if any(key.startswith(typed) for key in asked.keys)]
     if not begun and allowed_edits(typed):
@@ -90,7 +90,7 @@ def suggested(label: str, typed: str, configuration: Configuration, *, limit: in
     return [asked.text for asked in begun if fold(asked.text) != typed][:limit]
 
 
-def _nearly(typed: str, known: tuple[Asked, ...]) -> list[Asked]:
+def _nearly(typed: str, known: tuple[Completion, ...]) -> list[Completion]:
     from rapidfuzz.distance import OSA
 
     edits = allowed_edits(typed)
@@ -102,10 +102,10 @@ def _nearly(typed: str, known: tuple[Asked, ...]) -> list[Asked]:
     ]
 
 
-def _read() -> Mapping[str, tuple[Asked, ...]]:
-    found: dict[str, list[Asked]] = {}
+def _read() -> Mapping[str, tuple[Completion, ...]]:
+    found: dict[str, list[Completion]] = {}
     for row in PopularQuery.objects.all():
-        found.setdefault(row.document, []).append(Asked(row.text, _keys(row.text)))
+        found.setdefault(row.document, []).append(Completion(row.text, _keys(row.text)))
     return {label: tuple(asked) for label, asked in found.items()}
 
 
@@ -115,4 +115,4 @@ def _keys(text: str) -> tuple[str, ...]:
     return (folded, *(() if folded.isascii() else pinyin.spellings(joined)))
 
 
-_asked: Remembered[Mapping[str, Any]] = Remembered(_read, empty={})
+_asked: VersionedCache[Mapping[str, Any]] = VersionedCache(_read, empty={})

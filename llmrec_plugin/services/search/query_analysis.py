@@ -21,7 +21,7 @@ from llmrec_plugin.types import Phrase, Vector
 
 MAX_LENGTH = 500
 """Characters of a query that are read."""
-MOST_SPELLED = 8
+MAX_SPELLED = 8
 """Words of a query whose spelling is looked up; of a longer text none."""
 
 
@@ -114,7 +114,7 @@ def _spelled(text: str, parts: Operators) -> tuple[TypedWord, ...]:
     if parts.phrases or parts.without:
         return ()
     found = [word for word in typed_words(text) if _is_worth_a_look(word.exact)]
-    return tuple(found) if len(found) <= MOST_SPELLED else ()
+    return tuple(found) if len(found) <= MAX_SPELLED else ()
 
 
 def _is_worth_a_look(word: str) -> bool:

@@ -19,7 +19,7 @@ from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.search import ranking_signals
 from llmrec_plugin.services.search.query_analysis import AnalysedQuery
-from llmrec_plugin.services.serving.rule_application import Ruling
+from llmrec_plugin.services.serving.rule_application import ActiveRules
 from llmrec_plugin.types import EngineQuery, EngineResult, Spelled, TextQuery
 
 LISTED_ITEMS = 1000
@@ -47,7 +47,7 @@ class Retrieved:
 
 def engine_query(
     query: AnalysedQuery,
-    ruling: Ruling,
+    ruling: ActiveRules,
     pair: LivePair,
     configuration: Configuration,
     *,

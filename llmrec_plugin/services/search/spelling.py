@@ -21,7 +21,7 @@ TITLES = 5
 """Titles that are read for the characters of a pinyin."""
 SOUNDED_WORDS = 2
 """Words of one query that are looked for by their sound, each with a round trip of its own."""
-LEAST_LETTERS = 4
+MIN_LETTERS = 4
 """Of a pinyin; shorter ones stand for too much."""
 
 
@@ -62,7 +62,7 @@ def _replaced(text: str, better: Mapping[TypedWord, str]) -> str:
 def _has_sound(word: str) -> bool:
     if not pinyin.is_available():
         return False
-    return bool(HAN.match(word)) or (word.isascii() and word.isalpha() and len(word) >= LEAST_LETTERS)
+    return bool(HAN.match(word)) or (word.isascii() and word.isalpha() and len(word) >= MIN_LETTERS)
 
 
 def _by_sound(word: str, document: SearchDocument[Any], pair: LivePair) -> str:

@@ -25,14 +25,14 @@ from llmrec_plugin.services.inference.item_vectors import vectors_of
 from llmrec_plugin.services.interactions import history
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.profiles import taste
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.search import pipeline
 from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.types import SearchRequest
 
 WINDOW = timedelta(days=90)
-MOST_LISTS = 20_000
-MOST_PLACES = 50
+MAX_LISTS = 20_000
+MAX_PLACES = 50
 """Of a list that are looked at."""
 BATCH = 500
 BOTH = 0.5
@@ -73,7 +73,7 @@ def candidates(label: str, text: str, configuration: Configuration) -> Candidate
     Raises Degraded.
     """
     variant = Variant(configuration=configuration.with_overrides(PROBE))
-    with rules.trying(()):
+    with rules.preview_rules(()):
         ranked = pipeline.listed(SearchRequest(document=label, text=text), variant)
     if ranked.degraded:
         raise Degraded
@@ -101,9 +101,9 @@ def tastes(
         events = history.history(
             click.user, document=label, limit=configuration.history_length, before=click.at
         )
-        user = KnownUser(key=click.user, remembered=True, consented=True, events=tuple(events))
+        user = UserContext(key=click.user, remembered=True, consented=True, events=tuple(events))
         vectors = {**known, **vectors_of(pair.index_version, {event.key for event in events} - known.keys())}
-        profile = taste.taste_of(user, vectors, configuration=configuration, now=click.at)
+        profile = taste.build_user_profile(user, vectors, configuration=configuration, now=click.at)
         if profile is not None:
             given = Taste(profile, known, 1.0).contributions(found.keys)
             yield click, np.array([sum(parts.values()) for parts in given])
@@ -127,7 +127,7 @@ def read_clicks(label: str, pair: LivePair, configuration: Configuration) -> Cli
             continue  # in the order of a field nothing was ranked
         seen.add((row["user_key"], name))
         query = typed.setdefault(name, row["query"])
-        for position, (key, _) in enumerate(ranking[: min(row["shown"], MOST_PLACES)], start=1):
+        for position, (key, _) in enumerate(ranking[: min(row["shown"], MAX_PLACES)], start=1):
             shown[0].append(pairs.setdefault((name, key), len(pairs)))
             shown[1].append(position)
             shown[2].append(key in taken)
@@ -155,7 +155,7 @@ def _lists(
     )
     named = found.exclude(user_key="").exclude(query="").exclude(extra__has_key="rescued")
     rows = named.order_by("-at").values("request_id", "user_key", "query", "ranking", "shown", "at")
-    latest = rows[:MOST_LISTS].iterator(chunk_size=BATCH)
+    latest = rows[:MAX_LISTS].iterator(chunk_size=BATCH)
     while batch := list(islice(latest, BATCH)):
         clicked = clicked_in([row["request_id"] for row in batch])
         for row in batch:

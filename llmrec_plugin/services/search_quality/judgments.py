@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 20
 CUT = 10
-MOST_QUERIES = 500
+MAX_QUERIES = 500
 """The ones judged last; each is encoded and searched."""
 EXCERPT = 160
 GRADES = (0, 1, 2, 3)
@@ -151,7 +151,7 @@ def graded_queries(document: str) -> dict[str, dict[str, int]]:
     for text, key, grade in rows.values_list("query", "object_id", "grade").iterator():
         grades.setdefault(text, {})[key] = grade
     relevant = [text for text, judged in grades.items() if max(judged.values()) > 0]
-    return {text: grades[text] for text in relevant[:MOST_QUERIES]}
+    return {text: grades[text] for text in relevant[:MAX_QUERIES]}
 
 
 def rankings(

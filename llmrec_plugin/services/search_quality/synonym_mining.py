@@ -37,11 +37,11 @@ from llmrec_plugin.types import SearchRequest
 logger = logging.getLogger(__name__)
 
 WINDOW = timedelta(days=90)
-MOST_LISTS = 50_000
+MAX_LISTS = 50_000
 BATCH = 500
-MOST_SUGGESTIONS = 30
+MAX_SUGGESTIONS = 30
 """Per document: nobody decides on more at a time."""
-MOST_EXAMPLES = 5
+MAX_EXAMPLES = 5
 SHOWN = 10
 SEED = 0
 OPEN = SynonymSuggestion.State.OPEN
@@ -86,7 +86,7 @@ def _suggest(label: str) -> int:
         typed, meant = _text(one.typed), _text(one.found)
         if _is_worth_asking(one) and not any({fold(typed), fold(meant)} <= group for group in known):
             rows.append(_row(label, one, typed, meant))
-    rows = rows[:MOST_SUGGESTIONS]
+    rows = rows[:MAX_SUGGESTIONS]
     for row in rows:
         row.evidence["preview"] = _preview(row)
     with transaction.atomic():
@@ -101,7 +101,7 @@ def _searches(label: str) -> Iterator[Search]:
         document=label, placement=pipeline.PLACEMENT, at__gt=timezone.now() - WINDOW
     )
     rows = consent.consented(lists).exclude(user_key="").exclude(query="").order_by("-at")
-    latest = rows.values_list("request_id", "user_key", "query", "at")[:MOST_LISTS].iterator(chunk_size=BATCH)
+    latest = rows.values_list("request_id", "user_key", "query", "at")[:MAX_LISTS].iterator(chunk_size=BATCH)
     while batch := list(islice(latest, BATCH)):
         clicked = clicked_in([request_id for request_id, *_ in batch])
         for request_id, visitor, query, at in batch:
@@ -158,7 +158,7 @@ def _is_same_word(one: str, other: str) -> bool:
 
 
 def _row(label: str, one: Suggestion, typed: str, meant: str) -> SynonymSuggestion:
-    examples = [[_text(first), _text(second), count] for first, second, count in one.examples[:MOST_EXAMPLES]]
+    examples = [[_text(first), _text(second), count] for first, second, count in one.examples[:MAX_EXAMPLES]]
     return SynonymSuggestion(
         document=label,
         kind=Synonym.Kind.TWO_WAY if one.two_way else Synonym.Kind.ONE_WAY,

@@ -38,19 +38,19 @@ from llmrec_plugin.services.search_quality.click_evidence import Click, ClickLog
 
 logger = logging.getLogger(__name__)
 
-LEAST_JUDGED = 50
+MIN_JUDGED = 50
 """Judged queries below which clicks are asked."""
-LEAST_CLICKS = 200
-LEAST_HALF = 20
+MIN_CLICKS = 200
+MIN_HALF = 20
 """Different queries, or visitors, in each half."""
-LEAST_TELLING = 100
+MIN_TELLING = 100
 """Clicks on results that stood at several positions."""
-MOST_ERROR = 0.3
+MAX_ERROR = 0.3
 """Of the exponent of the position bias."""
 ERRORS = 1.64
 """A gain by clicks must hold with a position bias so many standard errors weaker or stronger."""
-MOST_QUERIES = 500
-MOST_CLICKS = 3_000
+MAX_QUERIES = 500
+MAX_CLICKS = 3_000
 SEED = 0
 
 Find: TypeAlias = Callable[[str], Candidates]
@@ -68,7 +68,7 @@ class _Cases:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def weigh(label: str, *, by: str) -> SearchChoice:
+def learn_search_weights(label: str, *, by: str) -> SearchChoice:
     """Look for better weights of the document's searches; on record either way, with the reason.
 
     What is proven counts from the next request on. Raises NotFound and NotBuilt.
@@ -98,7 +98,7 @@ def is_due(label: str) -> bool:
     latest = SearchChoice.objects.filter(document=label).first()
     if not newest or (latest is not None and latest.report.get("newest_judgment") == newest):
         return False
-    return Configuration.current().search_learned and len(judgments.graded_queries(label)) >= LEAST_JUDGED
+    return Configuration.current().search_learned and len(judgments.graded_queries(label)) >= MIN_JUDGED
 
 
 def _newest_judgment(label: str) -> int:
@@ -111,7 +111,7 @@ def _why_not(label: str, configuration: Configuration) -> str:
         return "off"
     if not configuration.search_learned:
         return "own"
-    if assignment.on_list(label, pipeline.PLACEMENT, configuration) is not None:
+    if assignment.experiment_for(label, pipeline.PLACEMENT, configuration) is not None:
         return "experiment"
     return ""
 
@@ -131,7 +131,7 @@ def _chosen(
     find = cache(partial(click_evidence.candidates, label, configuration=now))
     weights = sorted({*TEXT_WEIGHTS, now.text_weight})
     settings = [Setting(text_weight=weight) for weight in weights]
-    if len(grades) >= LEAST_JUDGED:
+    if len(grades) >= MIN_JUDGED:
         cases: _Cases | str = _by_grades(grades, settings, find)
     else:
         cases = _by_clicks(log, settings, find)
@@ -171,7 +171,7 @@ def _by_clicks(log: ClickLog, settings: Sequence[Setting], find: Find) -> _Cases
         places = [found.places[click.key] for click in known]
         columns.append(click_values(found.scores(settings), places))
         counted += known
-    if len(counted) < LEAST_CLICKS:
+    if len(counted) < MIN_CLICKS:
         return "few"
     return _weighed(np.concatenate(columns, axis=1), counted, log, [click.query for click in counted])
 
@@ -190,23 +190,23 @@ def _by_tastes(
         for click, taste in click_evidence.tastes(pair, found, known, configuration):
             columns.append(click_values(found.scores(settings, taste), [found.places[click.key]]))
             counted.append(click)
-    if len(counted) < LEAST_CLICKS:
+    if len(counted) < MIN_CLICKS:
         return "few-personal"
     return _weighed(np.concatenate(columns, axis=1), counted, log, [click.user for click in counted])
 
 
 def _too_little(log: ClickLog) -> str:
-    if len(log.clicks) < LEAST_CLICKS:
+    if len(log.clicks) < MIN_CLICKS:
         return "few"
-    if log.bias.clicks < LEAST_TELLING or log.bias.error > MOST_ERROR:
+    if log.bias.clicks < MIN_TELLING or log.bias.error > MAX_ERROR:
         return "bias"
     return ""
 
 
 def _by_query(clicks: Sequence[Click]) -> dict[str, list[Click]]:
     """The latest clicks, on the queries that have most of them."""
-    latest = clicks[:MOST_CLICKS]
-    most = Counter(click.query for click in latest).most_common(MOST_QUERIES)
+    latest = clicks[:MAX_CLICKS]
+    most = Counter(click.query for click in latest).most_common(MAX_QUERIES)
     found: dict[str, list[Click]] = defaultdict(list)
     wanted = {query for query, _ in most}
     for click in latest:
@@ -237,7 +237,7 @@ def _proven(
         len({name for name, one in zip(cases.names, chooses.tolist(), strict=True) if one is half})
         for half in (True, False)
     ]
-    if min(halves) < LEAST_HALF:
+    if min(halves) < MIN_HALF:
         return None, {**step, **cases.facts, "kept": False, "reason": "few"}
     place = list(weights).index(current)
     proof = prove(
@@ -319,7 +319,7 @@ def _why(reason: str) -> str:
 
 def _told(name: str, step: Mapping[str, Any]) -> Iterator[str]:
     what = _("Words") if name == "text_weight" else _("Personal taste")
-    values = {"what": what, "least_judged": LEAST_JUDGED, "least_clicks": LEAST_CLICKS, **step}
+    values = {"what": what, "least_judged": MIN_JUDGED, "least_clicks": MIN_CLICKS, **step}
     if step["kept"]:
         yield (
             _(

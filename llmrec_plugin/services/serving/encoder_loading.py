@@ -22,7 +22,7 @@ from llmrec_plugin.services.deployment import dictionaries
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.inference import reranking
 from llmrec_plugin.services.inference.encoders import encoder_of
-from llmrec_plugin.services.serving.request_snapshot import present
+from llmrec_plugin.services.serving.request_snapshot import current_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def serving_pair(label: str) -> LivePair:
 
     Raises what `live_pair` raises.
     """
-    return answering(present(label).pair)
+    return answering(current_snapshot(label).pair)
 
 
 def answering(newest: LivePair) -> LivePair:

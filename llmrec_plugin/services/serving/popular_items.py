@@ -15,7 +15,7 @@ from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Configuration, Interaction
 from llmrec_plugin.ranking.items import add, best_first
 from llmrec_plugin.services.coordination import caches
-from llmrec_plugin.services.model_registry.artefacts import Learned
+from llmrec_plugin.services.model_registry.artefacts import LearnedModel
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.types import RankedItem
 
@@ -32,7 +32,7 @@ FRESH_PLACES = 24
 
 def popular(
     label: str,
-    learned: Learned,
+    learned: LearnedModel,
     configuration: Configuration,
     *,
     limit: int,
@@ -188,7 +188,7 @@ def newest_keys(document: SearchDocument[Any], *, start: int, count: int) -> lis
     return list(dict.fromkeys(map(str, pks)))
 
 
-def chain(
+def concat_unique(
     first: Sequence[RankedItem], *others: Callable[[], Sequence[RankedItem]], limit: int
 ) -> list[RankedItem]:
     """The first list, made longer by the others, asked for in turn, as long as it is too short.

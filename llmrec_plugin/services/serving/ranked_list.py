@@ -8,7 +8,7 @@ from typing import Any
 
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.services.deployment.live import LivePair
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.types import RankedItem, Scalar
 
@@ -24,7 +24,7 @@ class RankedList:
     placement: str
     items: Sequence[RankedItem]
     context: reasons.Context
-    user: KnownUser
+    user: UserContext
     total: int | None = None
     """Candidates there are; None: as many as `items`."""
     text: str = ""

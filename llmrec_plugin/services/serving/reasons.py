@@ -51,7 +51,7 @@ _TIMES = {
     ),
     "view": ngettext_lazy("Viewed %(count)d time this week", "Viewed %(count)d times this week", "count"),
 }
-LEAST_TOLD = 5
+MIN_TOLD = 5
 """Times; fewer do not impress."""
 _SIMILAR = _("Similar to “%(title)s”")
 _OTHER = _("People who chose “%(title)s” also chose this")
@@ -166,7 +166,7 @@ def causes(item: RankedItem, context: Context) -> list[Reason]:
 
 def _is_told(item: RankedItem, context: Context) -> bool:
     """Whether it is worth saying how often it was chosen of late."""
-    return context.times.get(item.key, ("", 0))[1] >= LEAST_TOLD
+    return context.times.get(item.key, ("", 0))[1] >= MIN_TOLD
 
 
 def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:

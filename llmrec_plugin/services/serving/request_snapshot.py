@@ -28,17 +28,17 @@ _MARK = (
 """Written out, as composing it from objects takes longer than answering it."""
 
 
-class Present(NamedTuple):
+class RequestSnapshot(NamedTuple):
     """Shared by the threads of a process: not to be changed."""
 
     configuration: Configuration
     pair: LivePair
 
 
-_known: dict[str, tuple[Mark, Present]] = {}
+_known: dict[str, tuple[Mark, RequestSnapshot]] = {}
 
 
-def present(label: str) -> Present:
+def current_snapshot(label: str) -> RequestSnapshot:
     """As `Configuration.current` and `live_pair`; one query, three after a change. Raises what `live_pair`
     raises."""
     mark = _mark(label)
@@ -46,7 +46,7 @@ def present(label: str) -> Present:
     if mark is not None and known is not None and known[0] == mark:
         return known[1]
     # Read after the mark: whatever changes in between makes another mark, which the next request sees.
-    found = Present(Configuration.current(), live_pair(label))
+    found = RequestSnapshot(Configuration.current(), live_pair(label))
     if mark is not None:
         _known[label] = mark, found
     return found

@@ -28,7 +28,7 @@ from llmrec_plugin.types import Document, PastItem, RankedItem, ResultItem, Resu
 
 logger = logging.getLogger(__name__)
 SALT = "llmrec_plugin.cursor"
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 DECIMALS = 6
 
 
@@ -41,9 +41,9 @@ class _Row:
 
 
 def check_page_size(size: int, *, parameter: str = "page_size") -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST_ITEMS:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_ITEMS:
         raise InvalidRequest(
-            f"A page has 1 to {MOST_ITEMS} items, {size!r} were asked for.", parameter=parameter
+            f"A page has 1 to {MAX_ITEMS} items, {size!r} were asked for.", parameter=parameter
         )
 
 

@@ -16,7 +16,7 @@ from llmrec_plugin.services.curation.rules import KnownRule, _rules, _tried
 from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
-from llmrec_plugin.services.profiles.taste import KnownUser
+from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.types import Document, Filter, Phrase, RankedItem, Scalar, Terms
 
 SLACK = 10
@@ -24,14 +24,14 @@ SLACK = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Occasion:
+class RuleContext:
     """A list that is about to be made."""
 
     document: SearchDocument[Any]
     version: IndexVersion | None
     """None: no index is live."""
     placement: str
-    user: KnownUser
+    user: UserContext
     now: datetime
     text: str = ""
     filters: tuple[Filter, ...] = ()
@@ -49,10 +49,10 @@ class Occasion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ruling:
+class ActiveRules:
     """The rules that hold for one list, in the order of their priority."""
 
-    occasion: Occasion
+    occasion: RuleContext
     rules: tuple[KnownRule, ...] = ()
 
     @property
@@ -65,11 +65,11 @@ class Ruling:
         """As `EngineQuery.unless`: what all items have that must not be found."""
         return tuple(rule.item_filters for rule in self.rules if rule.action == "hide" and rule.item_filters)
 
-    def apply(self, items: Sequence[RankedItem]) -> Ruled:
+    def apply(self, items: Sequence[RankedItem]) -> RuleResult:
         """The list as the rules want it; no query unless one of them pins, or names no single items."""
         active = [rule for rule in self.rules if rule.action != "hide"]
         if not active:
-            return Ruled(items=items)
+            return RuleResult(items=items)
         keys = [item.key for item in items]
         pins = [key for rule in active if rule.action == "pin" for key in rule.items]
         gone: frozenset[str] = frozenset()
@@ -88,7 +88,9 @@ class Ruling:
             for rule in active
         ]
         kept = [item for item in items if item.key not in gone]
-        return Ruled(items=arrange(kept, decisions), added=tuple(added.values()), gone=len(items) - len(kept))
+        return RuleResult(
+            items=arrange(kept, decisions), added=tuple(added.values()), gone=len(items) - len(kept)
+        )
 
     def _keys_of(self, rule: KnownRule, keys: Sequence[str]) -> Collection[str]:
         if not rule.item_filters:
@@ -133,7 +135,7 @@ class Ruling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ruled:
+class RuleResult:
     """A list after the rules."""
 
     items: Sequence[RankedItem]
@@ -154,24 +156,24 @@ class Ruled:
         return result
 
 
-def ruling(occasion: Occasion, configuration: Configuration) -> Ruling:
+def active_rules(occasion: RuleContext, configuration: Configuration) -> ActiveRules:
     """The rules that hold now for this list; one query at most, and that only after a change.
 
     A rule for those of whom nothing is known takes a second one where the user's events were not read.
     """
     tried = _tried.get()
-    by_document = _rules.at(configuration) if tried is None else tried
+    by_document = _rules.get(configuration) if tried is None else tried
     candidates = by_document.get(occasion.document.label, ())
     if not candidates:
-        return Ruling(occasion=occasion)
+        return ActiveRules(occasion=occasion)
     text = fold(occasion.text)
     holding = [rule for rule in candidates if _holds(rule, occasion, text)]
     if any(rule.audience == Rule.Audience.NEW for rule in holding) and not _is_new(occasion):
         holding = [rule for rule in holding if rule.audience != Rule.Audience.NEW]
-    return Ruling(occasion=occasion, rules=tuple(holding))
+    return ActiveRules(occasion=occasion, rules=tuple(holding))
 
 
-def _holds(rule: KnownRule, occasion: Occasion, text: str) -> bool:
+def _holds(rule: KnownRule, occasion: RuleContext, text: str) -> bool:
     """All that can be told without asking the database."""
     return (
         (not occasion.ordered or rule.action == "hide")
@@ -185,7 +187,7 @@ def _holds(rule: KnownRule, occasion: Occasion, text: str) -> bool:
     )
 
 
-def _is_of_audience(audience: str, user: KnownUser) -> bool:
+def _is_of_audience(audience: str, user: UserContext) -> bool:
     """NEW is looked at later: it may take a query."""
     logged_in = bool(user.key) and not user.key.startswith(ANONYMOUS)
     if audience == Rule.Audience.ANONYMOUS:
@@ -193,7 +195,7 @@ def _is_of_audience(audience: str, user: KnownUser) -> bool:
     return audience != Rule.Audience.KNOWN or logged_in
 
 
-def _is_new(occasion: Occasion) -> bool:
+def _is_new(occasion: RuleContext) -> bool:
     """Without consent nothing may be known of him."""
     user = occasion.user
     if not user.consented or user.events:

@@ -68,12 +68,12 @@ def answer(
     take part, since nobody else's clicks could be counted.
     """
     control = Variant(configuration=configuration)
-    experiment = assignment.on_list(document, placement, configuration)
-    if experiment is None or not assignment.takes_part(experiment, user_key):
+    experiment = assignment.experiment_for(document, placement, configuration)
+    if experiment is None or not assignment.is_eligible(experiment, user_key):
         return make(control)
     if experiment.interleaving:
         return _interleaved(make, control, experiment.arms[1])
-    arm = assignment.arm_of(experiment, user_key or "")
+    arm = assignment.assigned_arm(experiment, user_key or "")
     if arm.is_control:
         return replace(make(control), arm=arm.pk)
     ranked, error = _tried(make, control, arm)

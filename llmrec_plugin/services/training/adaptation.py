@@ -16,21 +16,21 @@ from llmrec_plugin.evaluation.protocol import Events, validation_split
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
 from llmrec_plugin.learning.scorers.neighbours import (
-    MOST_ITEMS_FOR_EASE,
+    MAX_ITEMS_FOR_EASE,
     NeighbourSettings,
     ease_fits,
     texts_fit,
 )
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
-from llmrec_plugin.learning.selection.model_config import Setup, fit_text
-from llmrec_plugin.learning.selection.stepwise import Choice, Step, climb
+from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_text
+from llmrec_plugin.learning.selection.stepwise import SelectionResult, SelectionStep, select_stepwise
 from llmrec_plugin.learning.selection.transfer import head_from
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.types import Matrix, Progress
 
 logger = logging.getLogger(__name__)
-MOST_ITEMS = 20_000
+MAX_ITEMS = 20_000
 """Items that are ranked while settings are compared: those with the most events first."""
 SEED = 0
 
@@ -58,10 +58,10 @@ def adapt(
     if not len(events):
         return (incumbent if incumbent and incumbent.source else None), {}
     split = validation_split(events)
-    choice = climb(
+    choice = select_stepwise(
         events,
         vectors,
-        incumbent=incumbent.setup if incumbent else Setup(shares=configured),
+        incumbent=incumbent.setup if incumbent else ScorerConfig(shares=configured),
         source=incumbent.source if incumbent else None,
         train=split.train,
         valid=split.valid,
@@ -85,7 +85,7 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     embedded = rows.order_by("object_id").values_list("object_id", flat=True)
-    known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MOST_ITEMS]
+    known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MAX_ITEMS]
     place = {key: row for row, key in enumerate(known)}
     vectors = vectors_by_row(version, known)
     row_of = np.array([place.get(key, -1) for key in keys], np.int64)
@@ -103,7 +103,7 @@ def whitened_rows(
     or vectors tell nothing."""
     if settings.likeness <= 0 or not texts_fit(len(keys)):
         return (), None
-    room = MOST_ITEMS_FOR_EASE if ease_fits(len(keys)) else MOST_ITEMS
+    room = MAX_ITEMS_FOR_EASE if ease_fits(len(keys)) else MAX_ITEMS
     others = others_embedded(version, keys, most=max(0, room - len(keys)))
     vectors = vectors_by_row(version, (*keys, *others))
     known = vectors.any(axis=1)
@@ -133,7 +133,7 @@ def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
     return vectors
 
 
-def report_of(choice: Choice, *, seconds: float) -> dict[str, Any]:
+def report_of(choice: SelectionResult, *, seconds: float) -> dict[str, Any]:
     """For the model version: each step with its proof."""
     gate = choice.gate
     logger.info("ladder step=%s cases=%d seconds=%.1f", choice.name, choice.cases, seconds)
@@ -148,7 +148,7 @@ def report_of(choice: Choice, *, seconds: float) -> dict[str, Any]:
     }
 
 
-def _as_json(step: Step) -> dict[str, Any]:
+def _as_json(step: SelectionStep) -> dict[str, Any]:
     """JSON has no NaN."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value

@@ -24,13 +24,13 @@ from llmrec_plugin.learning.mining.drift import LEAST, MOST, separability
 from llmrec_plugin.learning.prediction.calibration import pairs
 from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Histories
 from llmrec_plugin.learning.scorers.neighbours import Neighbours
-from llmrec_plugin.learning.selection.model_config import Fitted, Setup, likeness, points, recent
+from llmrec_plugin.learning.selection.model_config import Fitted, ScorerConfig, likeness, points, recent
 from llmrec_plugin.models import Configuration, DriftReport, Impression, Interaction
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.inference.encoders import encoder_of
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.model_registry.artefacts import Learned, adaptation_of, learned_by
+from llmrec_plugin.services.model_registry.artefacts import LearnedModel, adaptation_of, learned_by
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.training.adaptation import others_embedded, vectors_by_row
 from llmrec_plugin.types import Matrix
@@ -41,9 +41,9 @@ WARN, RERUN = 0.65, 0.75
 """Areas under the curve; between two periods of a steady shop .54 to .60 were measured, .5 is chance."""
 LATEST = 1_000
 """Events since the training by which the live model and the frozen vectors are compared."""
-LEAST_CASES = 20
-MOST_QUERIES = 500
-MOST_ITEMS = 20_000
+MIN_CASES = 20
+MAX_QUERIES = 500
+MAX_ITEMS = 20_000
 """Items that are ranked, beside those that the model knows."""
 METRIC = "NDCG@10"
 SEED = 0
@@ -164,7 +164,7 @@ def _queries(pair: LivePair, until: datetime, now: datetime) -> Separation:
     lists = Impression.objects.filter(document=pair.index_version.document, placement="search", at__lte=now)
     asked = consent.consented(lists.exclude(query="")).order_by("-at")
     texts = [
-        list(part.values_list("query", flat=True)[:MOST_QUERIES])
+        list(part.values_list("query", flat=True)[:MAX_QUERIES])
         for part in (asked.filter(at__lte=until), asked.filter(at__gt=until))
     ]
     if min(map(len, texts)) < LEAST:
@@ -185,7 +185,7 @@ class _Catalogue:
     """What the live model knows, in its order, and after that the other items that have a vector."""
 
     pair: LivePair
-    learned: Learned
+    learned: LearnedModel
     place: Mapping[str, int]
     vectors: Matrix
     """Zero where an item has none."""
@@ -195,7 +195,7 @@ class _Catalogue:
         learned = learned_by(pair.model_version)
         version = pair.index_version
         known = (*learned.keys, *learned.others)
-        keys = (*known, *others_embedded(version, known, most=MOST_ITEMS))
+        keys = (*known, *others_embedded(version, known, most=MAX_ITEMS))
         place = {key: row for row, key in enumerate(keys)}
         vectors = vectors_by_row(version, keys)
         return cls(pair, learned, place, vectors)
@@ -216,11 +216,11 @@ class _Catalogue:
     def ranking(self, fresh: list[Row], events: QuerySet[Interaction]) -> Ranking | None:
         """On events that nothing was learned from; None where there are too few of them."""
         cases = self._cases(fresh, events) if len(fresh) >= LEAST else []
-        if len(cases) < LEAST_CASES:
+        if len(cases) < MIN_CASES:
             return None
         configuration = Configuration.current()
         adaptation = adaptation_of(self.pair, configuration)
-        setup = adaptation.setup if adaptation else Setup(shares=configuration.shares())
+        setup = adaptation.setup if adaptation else ScorerConfig(shares=configuration.shares())
         live = Fitted(
             setup,
             likeness(adaptation.head if adaptation else None, self.vectors, gamma=setup.gamma),

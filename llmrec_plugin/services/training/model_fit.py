@@ -18,21 +18,21 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.scorers.neighbours import TOP, Neighbours, taken, taken_together
 from llmrec_plugin.learning.scorers.sequential import neighbours_from
-from llmrec_plugin.learning.selection.model_config import Setup, fit_prior
+from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_prior
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.ranking.profile import liking
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.model_registry.artefacts import Learned, learned_by, to_bytes
+from llmrec_plugin.services.model_registry.artefacts import LearnedModel, learned_by, to_bytes
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.training import private
 from llmrec_plugin.services.training.adaptation import adapt, whitened_rows
 from llmrec_plugin.services.training.private import Budget
 from llmrec_plugin.types import Progress
 
-LEAST_EVENTS = 20
+MIN_EVENTS = 20
 """Below, what people took together is chance: popularity alone is learned."""
 STEPS = 3
 
@@ -129,7 +129,7 @@ def _adopt_private(
         allowed,
         configured=Configuration.current().shares(),
     )
-    learned = Learned(
+    learned = LearnedModel(
         keys=found.keys,
         **_no_neighbours(len(found.keys)),
         prior=found.prior,
@@ -144,7 +144,7 @@ def _adopt_private(
 def _adopt(
     pair: LivePair,
     data: TrainingData,
-    learned: Learned,
+    learned: LearnedModel,
     method: str,
     report: Mapping[str, Any],
     *,
@@ -253,17 +253,19 @@ def training_data(label: str, *, now: datetime) -> TrainingData:
     )
 
 
-def _learn(data: TrainingData, adaptation: Adaptation | None, index: IndexVersion) -> tuple[Learned, str]:
+def _learn(
+    data: TrainingData, adaptation: Adaptation | None, index: IndexVersion
+) -> tuple[LearnedModel, str]:
     """In the way that was found to tell most; and by what method neighbours were learned."""
-    setup = adaptation.setup if adaptation else Setup()
+    setup = adaptation.setup if adaptation else ScorerConfig()
     parts, method = _no_neighbours(len(data.keys)), "popularity"
-    if data.events >= LEAST_EVENTS:
+    if data.events >= MIN_EVENTS:
         others, whitened = whitened_rows(index, data.keys, settings=setup.also)
         size = len(data.keys) + len(others)
         neighbours, method = neighbours_from(data.log, catalogue=size, settings=setup.also, whitened=whitened)
         together = taken_together(taken(data.log.users, data.log.items, catalogue=size), neighbours)
         parts = {"neighbours": neighbours, "together": together, "others": others}
-    learned = Learned(
+    learned = LearnedModel(
         keys=data.keys,
         **parts,
         prior=fit_prior(data.log, setup.popularity, len(data.keys)),

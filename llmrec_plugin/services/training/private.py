@@ -25,7 +25,7 @@ from llmrec_plugin.learning.privacy.gaussian import epsilon_of, mu_of, together
 from llmrec_plugin.learning.privacy.noisy_sums import (
     GAMMA,
     HEAD_SHARE,
-    LEAST_RIDGE,
+    MIN_RIDGE,
     MIX,
     private_counts,
     private_head,
@@ -35,19 +35,24 @@ from llmrec_plugin.learning.scorers.popularity import popularity_prior
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
 from llmrec_plugin.learning.selection.folds import Folds
-from llmrec_plugin.learning.selection.model_config import HeadSettings, Setup, likeness
-from llmrec_plugin.learning.selection.stepwise import GATE_CONFIDENCE, LEAST_CASES, Choice, Step
-from llmrec_plugin.learning.selection.trials import Trials
+from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig, likeness
+from llmrec_plugin.learning.selection.stepwise import (
+    GATE_CONFIDENCE,
+    MIN_CASES,
+    SelectionResult,
+    SelectionStep,
+)
+from llmrec_plugin.learning.selection.trials import TrialEvaluator
 from llmrec_plugin.models import Embedding, IndexVersion, ModelVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.training.adaptation import MOST_ITEMS, report_of
+from llmrec_plugin.services.training.adaptation import MAX_ITEMS, report_of
 from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
 
 FEW_USERS = 5_000
 """Below, noise usually outweighs what users tell."""
-LEAST_ITEMS = 2
+MIN_ITEMS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,21 +178,21 @@ def _head(
     allowed: Budget,
     configured: Shares,
     rng: np.random.Generator,
-) -> tuple[Choice, Adaptation | None]:
+) -> tuple[SelectionResult, Adaptation | None]:
     """From all events, if one from the earlier events beats the frozen vectors on the later ones."""
-    setup = Setup(shares=configured, gamma=GAMMA, head=HeadSettings(ridge=LEAST_RIDGE, mix=MIX))
+    setup = ScorerConfig(shares=configured, gamma=GAMMA, head=HeadSettings(ridge=MIN_RIDGE, mix=MIX))
     known, vectors = _vectors(version, visible)
     events = _moved(everywhere, visible, known)
     split = validation_split(events)
     cases = [case for case in temporal_cases(events, split.valid, rng=rng) if case.history]
-    if len(known) < LEAST_ITEMS or len(cases) < LEAST_CASES:
-        return Choice(setup=Setup(shares=configured), steps=(), cases=len(cases)), None
+    if len(known) < MIN_ITEMS or len(cases) < MIN_CASES:
+        return SelectionResult(setup=ScorerConfig(shares=configured), steps=(), cases=len(cases)), None
     whitening = fit_whitening(vectors)
     mu = allowed.mu * HEAD_SHARE**0.5
     trial = _fitted(events.part(split.train), vectors, whitening, mu, rng)
     gate, steps = _compared(events.part(split.train), cases, vectors, trial, rng)
-    served = setup if gate.taken else Setup(shares=configured)
-    choice = Choice(setup=served, steps=steps, gate=gate, cases=len(cases))
+    served = setup if gate.taken else ScorerConfig(shares=configured)
+    choice = SelectionResult(setup=served, steps=steps, gate=gate, cases=len(cases))
     if not gate.taken:
         return choice, None
     head = _fitted(events, vectors, whitening, mu, rng)
@@ -202,14 +207,14 @@ def _fitted(
 
 def _compared(
     events: Events, cases: Sequence[Case], vectors: Matrix, head: Head, rng: np.random.Generator
-) -> tuple[Step, tuple[Step, ...]]:
+) -> tuple[SelectionStep, tuple[SelectionStep, ...]]:
     users = [case.user for case in cases]
-    trials = Trials(events=events, cases=cases, vectors=vectors, folds=Folds.dealt(users, rng))
+    trials = TrialEvaluator(events=events, cases=cases, vectors=vectors, folds=Folds.dealt(users, rng))
     frozen = trials.measure(likeness(None, vectors, gamma=GAMMA))
     learned = trials.measure(likeness(head, vectors, gamma=GAMMA))
     gain = paired_bootstrap(learned, frozen, rng=rng, groups=users, confidence=GATE_CONFIDENCE)
-    lowest = Step(name="frozen", value=float(frozen.mean()), gain=0.0, low=0.0, taken=True)
-    head_step = Step(
+    lowest = SelectionStep(name="frozen", value=float(frozen.mean()), gain=0.0, low=0.0, taken=True)
+    head_step = SelectionStep(
         name="head",
         value=float(learned.mean()),
         gain=gain.difference,
@@ -224,7 +229,7 @@ def _vectors(version: IndexVersion, visible: Sequence[str]) -> tuple[list[str], 
     """Of the visible items that are encoded; of too many the first by key, as events must not choose."""
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     encoded = set(rows.values_list("object_id", flat=True))
-    known = [key for key in visible if key in encoded][:MOST_ITEMS]
+    known = [key for key in visible if key in encoded][:MAX_ITEMS]
     place = {key: row for row, key in enumerate(known)}
     vectors = np.zeros((len(known), version.dimensions), np.float32)
     for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):

@@ -42,9 +42,9 @@ from llmrec_plugin.types import Progress
 logger = logging.getLogger(__name__)
 
 LOST = gettext_noop("The process ended without a word: it was killed, or had no memory left.")
-LAST_WORDS = 60
+SHUTDOWN_GRACE = 60
 """Seconds that a process has to end in once its time budget is over, before it is killed."""
-MOST_WORDS = 500
+MAX_WORDS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +131,13 @@ def train(
 
     Raises LeaseLost while another training of the document runs, and TrainingStopped.
     """
-    with on_record(label, by=by, reason=reason, seconds=seconds) as run:
+    with recorded_run(label, by=by, reason=reason, seconds=seconds) as run:
         run.model_version = model_fit.fit(label, by=by, now=now, progress=progress)
     return run.model_version
 
 
 @contextmanager
-def on_record(
+def recorded_run(
     label: str,
     *,
     by: str,
@@ -160,7 +160,7 @@ def on_record(
 
 
 def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
-    settle()
+    fail_lost_runs()
     registry.get(label)
     try:
         with transaction.atomic():
@@ -188,14 +188,14 @@ def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
 
 def _fail(run: TrainingRun, error: BaseException) -> None:
     try:
-        _close(TrainingRun.objects.filter(pk=run.pk), in_words(error))
+        _close(TrainingRun.objects.filter(pk=run.pk), error_message(error))
     except DatabaseError:  # a full disk, perhaps; `settle` finds the run without its process
         logger.exception("the outcome of a %s cannot be stored document=%s", run.kind, run.document)
     told = (run.kind, run.document, type(error).__name__, origin(error))
     logger.error("%s failed document=%s error=%s at=%s", *told)
 
 
-def in_words(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """What went wrong, for the record and for staff."""
     if isinstance(error, LlmrecError):
         return str(error)
@@ -211,12 +211,12 @@ def _close(runs: Any, error: str) -> int:
     """Those of the runs that still count as running have failed."""
     return int(
         runs.filter(state=TrainingRun.State.RUNNING).update(
-            state=TrainingRun.State.FAILED, error=error[:MOST_WORDS], finished_at=timezone.now()
+            state=TrainingRun.State.FAILED, error=error[:MAX_WORDS], finished_at=timezone.now()
         )
     )
 
 
-def settle() -> int:
+def fail_lost_runs() -> int:
     """Put on record that runs have failed whose process is gone; returns how many."""
     running = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING)
     lost = [run.pk for run in running if is_lost(run)]
@@ -230,7 +230,7 @@ def is_lost(run: TrainingRun) -> bool:
     if locks.is_dead(run.owner):
         return True
     names = (model_fit.lease_name(run.document), f"tune:{run.document}")
-    return timezone.now() - run.started_at > locks.term() and not any(map(locks.is_held, names))
+    return timezone.now() - run.started_at > locks.duration() and not any(map(locks.is_held, names))
 
 
 def latest() -> dict[str, Outcomes]:
@@ -238,11 +238,11 @@ def latest() -> dict[str, Outcomes]:
     newest = TrainingRun.objects.order_by().values("document", "kind").annotate(newest=Max("pk"))
     found: dict[str, dict[str, TrainingRun]] = {}
     for run in TrainingRun.objects.filter(pk__in=newest.values("newest")):
-        found.setdefault(run.document, {})[run.kind] = seen(run)
+        found.setdefault(run.document, {})[run.kind] = as_displayed(run)
     return {label: Outcomes(**kinds) for label, kinds in found.items()}
 
 
-def seen(run: TrainingRun) -> TrainingRun:
+def as_displayed(run: TrainingRun) -> TrainingRun:
     """The row as it will be once `settle` has been there."""
     if is_lost(run):
         run.state, run.error = TrainingRun.State.FAILED, _(LOST)
@@ -280,7 +280,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
     A worker's message must end soon (Redis hands out again what takes an hour), and what a training needs
     of memory goes back with its process. Documents that are being trained are left out.
     """
-    settle()
+    fail_lost_runs()
     running = set(
         TrainingRun.objects.filter(document__in=labels, state=TrainingRun.State.RUNNING).values_list(
             "document", flat=True
@@ -300,7 +300,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
-    patience = (seconds + LAST_WORDS) * len(wanted)
+    patience = (seconds + SHUTDOWN_GRACE) * len(wanted)
     watched = (process, wanted, by, since, patience)
     threading.Thread(target=_watch, args=watched, daemon=True).start()
     logger.info("training started pid=%d documents=%s", process.pid, ",".join(wanted))
@@ -336,14 +336,14 @@ def _watch(
         status = process.wait()
     try:
         if status not in (0, locks.IN_USE):
-            _bury(process.pid, labels, by, status, since=since)
+            _record_death(process.pid, labels, by, status, since=since)
     except DatabaseError:
         logger.exception("the end of a training cannot be stored pid=%d", process.pid)
     finally:
         connections.close_all()
 
 
-def _bury(pid: int, labels: Sequence[str], by: str, status: int, *, since: datetime) -> None:
+def _record_death(pid: int, labels: Sequence[str], by: str, status: int, *, since: datetime) -> None:
     own = TrainingRun.objects.filter(owner=locks.prefix_of(pid), started_at__gte=since)
     killed = _("The process was killed by signal %(number)d. The system sends 9 when no memory is left.")
     if _close(own, killed % {"number": -status} if status < 0 else _(LOST)) or own.exists():

@@ -23,7 +23,7 @@ from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.selection.folds import Folds
 from llmrec_plugin.learning.selection.model_config import (
     HeadSettings,
-    Setup,
+    ScorerConfig,
     fit_setup,
     fit_text,
     likeness,
@@ -31,7 +31,7 @@ from llmrec_plugin.learning.selection.model_config import (
 )
 from llmrec_plugin.learning.selection.stepwise import COLD_KEPT, COVERAGE_KEPT
 from llmrec_plugin.learning.selection.transfer import RIDGE, Source, head_from
-from llmrec_plugin.learning.selection.trials import Scores, Trials
+from llmrec_plugin.learning.selection.trials import Scores, TrialEvaluator
 from llmrec_plugin.models import Configuration, ModelVersion
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
@@ -46,10 +46,10 @@ CURVE = (0, 100, 1_000, 10_000)
 WEIGHT = 1_000.0
 """Own events that a source counts as much as; learning curves say whether that suits."""
 CASES = 1_000
-LEAST_CASES = 100
+MIN_CASES = 100
 """Latest events below which nothing is proven."""
 CONFIDENCE = 0.9
-LEAST_ITEMS = 2
+MIN_ITEMS = 2
 SEED = 0
 
 
@@ -104,15 +104,13 @@ def transfer(
     pair = live_pair(label)
     model = read_source(where)
     _check_space(pair, model)
-    recorded = runs.on_record(label, by=by, reason=reason or f"source {model.name}", seconds=seconds)
+    recorded = runs.recorded_run(label, by=by, reason=reason or f"source {model.name}", seconds=seconds)
     with recorded as run, locks.hold(model_fit.lease_name(label), heartbeat=True):
         started = time.perf_counter()
         data = model_fit.training_data(label, now=now or timezone.now())
         vectors, events = item_vectors(pair.index_version, data.keys, data.log)
-        if len(vectors) < LEAST_ITEMS:
-            raise ConfigurationError(
-                f'"{label}" has {len(vectors)} items; at least {LEAST_ITEMS} are needed.'
-            )
+        if len(vectors) < MIN_ITEMS:
+            raise ConfigurationError(f'"{label}" has {len(vectors)} items; at least {MIN_ITEMS} are needed.')
         measured = _Measured.of(events, vectors, pair, model, Source(model.map, WEIGHT))
         report = _measure(measured, model, curve)
         if _is_taken(report, trust=trust):
@@ -159,7 +157,7 @@ def _measure(measured: _Measured, model: SourceModel, curve: Sequence[int]) -> T
         gain=None,
         low=None,
     )
-    if cases < LEAST_CASES:
+    if cases < MIN_CASES:
         return report
     gain, broken = measured.gain()
     return replace(report, gain=gain.difference, low=gain.low, broken=broken)
@@ -170,13 +168,13 @@ class _Measured:
     """The latest events, and what is learned from those before them."""
 
     known: Events
-    trials: Trials
+    trials: TrialEvaluator
     """Measures on the latest events."""
     vectors: Matrix
-    served: Setup
+    served: ScorerConfig
     """What answers now."""
     served_source: Source | None
-    setup: Setup
+    setup: ScorerConfig
     """The same with the settings of the source's head."""
     source: Source
 
@@ -189,12 +187,12 @@ class _Measured:
         served = learned_by(pair.model_version).adaptation
         if served is not None and served.encoder_id != pair.index_version.encoder_id:
             served = None
-        now = served.setup if served else Setup(shares=Configuration.current().shares())
+        now = served.setup if served else ScorerConfig(shares=Configuration.current().shares())
         drawn = temporal_cases(events, split.test, rng=np.random.default_rng(SEED), most=CASES)
         cases = [case for case in drawn if case.history]
         return cls(
             known=known,
-            trials=Trials(
+            trials=TrialEvaluator(
                 events=known,
                 cases=cases,
                 vectors=vectors,
@@ -239,7 +237,7 @@ class _Measured:
             broken.append("coverage")
         return gain, tuple(broken)
 
-    def _fitted(self, setup: Setup, source: Source | None) -> Scores:
+    def _fitted(self, setup: ScorerConfig, source: Source | None) -> Scores:
         fitted = fit_setup(setup, self.known, self.vectors)
         if source is None:
             return fitted

@@ -12,7 +12,7 @@ from llmrec_plugin.exceptions import InvalidRequest, NotBuilt, NotFound
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.explorer import word_attribution
-from llmrec_plugin.services.explorer.word_attribution import MOST_ITEM_WORDS, Meaning, Piece
+from llmrec_plugin.services.explorer.word_attribution import MAX_ITEM_WORDS, Attribution, TokenAttribution
 from llmrec_plugin.services.inference.encoders import encoder_of
 from tests.hostapp.models import Course, Product
 from tests.support.serving import open_shop
@@ -25,12 +25,12 @@ def hose() -> Product:
     return open_shop()["steel garden hose"]
 
 
-def explained(text: str, item: Product | Course) -> Meaning:
+def explained(text: str, item: Product | Course) -> Attribution:
     label = "course" if isinstance(item, Course) else "product"
     return word_attribution.explain_words(label, text, str(item.pk))
 
 
-def by_word(pieces: tuple[Piece, ...]) -> dict[str, float]:
+def by_word(pieces: tuple[TokenAttribution, ...]) -> dict[str, float]:
     return {piece.text: piece.value for piece in pieces if piece.value is not None}
 
 
@@ -65,8 +65,8 @@ def test_of_a_long_text_only_the_first_words_are_tried(hose: Product) -> None:
     hose.description = " ".join(f"word{number}" for number in range(500))
     hose.save()
     found = explained(" ".join(f"q{number}" for number in range(99)), hose)
-    assert len(by_word(found.item)) == MOST_ITEM_WORDS
-    assert len(by_word(found.query)) == word_attribution.MOST_QUERY_WORDS
+    assert len(by_word(found.item)) == MAX_ITEM_WORDS
+    assert len(by_word(found.query)) == word_attribution.MAX_QUERY_WORDS
     assert found.item[-1].text.endswith("word499\nAcme")
 
 

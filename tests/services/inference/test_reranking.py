@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from llmrec_plugin.encoders.reranking import forget_rerankers
 from llmrec_plugin.models import Configuration, Impression
 from llmrec_plugin.services.explorer import comparison
-from llmrec_plugin.services.explorer.comparison import Question, Way
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 from llmrec_plugin.services.inference import reranking
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
@@ -138,8 +138,8 @@ def test_it_takes_the_rows_and_their_prefetches(shop: dict[str, Product]) -> Non
 
 def test_the_explorer_tells_it_in_words(shop: dict[str, Product]) -> None:
     with reranked():
-        look = comparison.look(
-            Question(document="product", text=QUERY), Way(configuration=Configuration.current())
+        look = comparison.preview(
+            ListQuery(document="product", text=QUERY), ServingOverrides(configuration=Configuration.current())
         )
     assert "rerank" in {part.name for part in look.places[0].parts}
 

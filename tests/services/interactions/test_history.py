@@ -9,7 +9,7 @@ from llmrec_plugin.services import privacy, recommendations
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.explorer import comparison
-from llmrec_plugin.services.explorer.comparison import Look, Question, Way
+from llmrec_plugin.services.explorer.comparison import ListPreview, ListQuery, ServingOverrides
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.services.training import model_fit
@@ -46,11 +46,11 @@ def personal(item: ResultItem) -> float:
     return sum(value for name, value in item.contributions.items() if name.partition(":")[0] in codes)
 
 
-def look(*, without: str = "", text: str = "") -> Look:
+def look(*, without: str = "", text: str = "") -> ListPreview:
     configuration = Configuration.current().with_overrides({"taste_weight": 1.0})
-    way = Way(configuration=configuration, ignoring=frozenset([without] if without else []))
+    way = ServingOverrides(configuration=configuration, ignoring=frozenset([without] if without else []))
     slot = "search" if text else "for-you"
-    return comparison.look(Question(document="product", list=slot, text=text, user_key="7"), way, size=40)
+    return comparison.preview(ListQuery(document="product", list=slot, text=text, user_key="7"), way, size=40)
 
 
 def test_every_past_item_is_named_and_all_sum_to_what_is_personal(shop: Products) -> None:

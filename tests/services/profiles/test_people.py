@@ -14,7 +14,7 @@ from llmrec_plugin.receivers import dispatch
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.privacy import derived_data
-from llmrec_plugin.services.profiles import refresh, stated_interests
+from llmrec_plugin.services.profiles import declared_interests, refresh
 from llmrec_plugin.services.recommendations import recommend
 from tests.hostapp.models import Learner
 from tests.services.interactions.test_receivers import broker, messages, tasks_in
@@ -51,7 +51,7 @@ def test_a_request_does_not_encode_what_was_refreshed(monkeypatch: pytest.Monkey
     gardener = learner("garden hose")
     refresh.refresh()
     monkeypatch.setattr("llmrec_plugin.services.inference.query_embeddings.encode_query", never)
-    vector, degraded = stated_interests.vector_of(
+    vector, degraded = declared_interests.vector_of(
         key_of(gardener), version=live_pair("product").index_version
     )
     assert vector is not None

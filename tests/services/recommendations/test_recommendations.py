@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotBuilt, NotFound
-from llmrec_plugin.learning.selection.model_config import Setup
+from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.models import (
     Configuration,
     Deployment,
@@ -121,11 +121,11 @@ def test_given_items_are_put_in_the_order_of_for_you_and_none_is_added_or_left_o
     did("7", "purchase", [trained["steel garden hose"]])
     names = ["steel desk lamp", "steel garden hose", "steel lawn mower"]
     keys = [str(trained[name].pk) for name in names]
-    ordered = pipeline.order("product", keys, user_key="7")
+    ordered = pipeline.rank_items("product", keys, user_key="7")
     assert {item.key for item in ordered} == set(keys)
     of_others = [item.key for item in ordered if item.key != keys[1]]
     assert of_others == [keys[2], keys[0]]
-    assert pipeline.order("product", [], user_key="7") == []
+    assert pipeline.rank_items("product", [], user_key="7") == []
 
 
 def test_what_is_trending_depends_on_the_moment_asked_for(shop: Products) -> None:
@@ -449,7 +449,7 @@ def test_what_is_popular_by_the_latest_events_alone_is_not_told_as_lasting_fame(
     assert "Popular with everybody" in told
     version = ModelVersion.objects.get()
     learned = learned_by(version)
-    lately = Adaptation(encoder_id="another", setup=Setup(popularity="latest"), head=None)
+    lately = Adaptation(encoder_id="another", setup=ScorerConfig(popularity="latest"), head=None)
     loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
     told = {reason for found in recommend(size=4).results for reason in found.reasons}
     assert "Popular lately" in told

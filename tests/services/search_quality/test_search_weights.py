@@ -82,7 +82,7 @@ def test_judgements_find_the_leg_that_is_right_and_searches_follow(
 ) -> None:
     judge_by(lambda query: by_leg(query, text_weight=right))
     before = judgments.measure("product")
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     after = judgments.measure("product")
     assert choice.kept
     weight = learned()
@@ -100,7 +100,7 @@ def test_judgements_find_the_leg_that_is_right_and_searches_follow(
 
 def test_the_history_leads_back(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
-    weight_learning.weigh("product", by="ada")
+    weight_learning.learn_search_weights("product", by="ada")
     former = ConfigurationChange.objects.all()[1]
     Configuration.current().with_overrides(former.known_values()).save()
     assert learned() is None
@@ -110,7 +110,7 @@ def test_judgements_without_sense_change_nothing(shop: dict[str, Product]) -> No
     rng = random.Random(3)
     keys = [str(product.pk) for product in shop.values()]
     judge_by(lambda query: rng.sample(keys, 5))
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept
     assert learned() is None
     assert "0.50 stays" in told(choice)
@@ -119,7 +119,7 @@ def test_judgements_without_sense_change_nothing(shop: dict[str, Product]) -> No
 
 def test_few_judgements_and_clicks_change_nothing_and_say_so(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0), QUERIES[:49])
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept
     assert "49 of 50 judged queries and 0 of 200 clicks" in told(choice)
 
@@ -127,7 +127,7 @@ def test_few_judgements_and_clicks_change_nothing_and_say_so(shop: dict[str, Pro
 def test_editors_own_weights_are_left_alone(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     Configuration(text_weight=0.4, search_learned=False).save()
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept
     assert "Editors want their own weights" in told(choice)
     assert (Configuration.current().text_weight, learned()) == (0.4, None)
@@ -155,7 +155,7 @@ def test_what_was_learned_counts_for_its_encoder_alone_and_an_arm_turns_it_itsel
 def test_while_searches_are_compared_they_stay_as_they_are(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     running(overrides={"text_weight": 0.1})
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept
     assert "An experiment on searches is running" in told(choice)
 
@@ -216,7 +216,7 @@ def test_clicks_find_the_leg_that_is_right_though_people_click_what_is_on_top(
 ) -> None:
     configured_long_ago(text_weight=0.8)
     visits(lambda query: by_leg(query, text_weight=0.0)[1:7])
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert choice.kept, told(choice)
     weight = learned()
     assert weight is not None
@@ -227,14 +227,14 @@ def test_clicks_find_the_leg_that_is_right_though_people_click_what_is_on_top(
 
 def test_clicks_without_sense_change_nothing(shop: dict[str, Product]) -> None:
     visits(lambda query: random.Random(query).sample([str(p.pk) for p in shop.values()], 20), lists=600)
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept, told(choice)
 
 
 def test_clicks_on_lists_of_other_weights_do_not_count(shop: dict[str, Product]) -> None:
     visits(lambda query: by_leg(query, text_weight=0.0)[:6], lists=250)
     Configuration(text_weight=0.6).save()
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert "0 of 200 clicks" in told(choice)
 
 
@@ -243,7 +243,7 @@ def test_clicks_tell_nothing_where_every_result_always_stood_at_one_place(shop: 
         query = QUERIES[number % len(QUERIES)]
         items = found(query)[:10]
         visit(query, f"visitor-{number}", items, [items[0].key])
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.kept
     assert "hardly ever stood at several positions" in told(choice)
 
@@ -252,7 +252,7 @@ def test_clicks_must_not_cost_the_judged_queries(shop: dict[str, Product]) -> No
     configured_long_ago(text_weight=0.8)
     visits(lambda query: by_leg(query, text_weight=0.0)[1:7])
     judge_by(lambda query: by_leg(query, text_weight=0.8), QUERIES[:30])
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.report["text_weight"]["kept"]
     assert "judged queries would be answered worse" in told(choice)
     assert learned() is None
@@ -286,7 +286,7 @@ def shoppers(shop: dict[str, Product], *, faithful: bool) -> None:
 def test_clicks_of_people_true_to_their_taste_make_it_count_more(shop: dict[str, Product]) -> None:
     configured_long_ago(taste_weight=0.0)
     shoppers(shop, faithful=True)
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert choice.report["taste_weight"]["kept"], told(choice)
     strength = learned("taste_weight")
     assert strength is not None
@@ -300,7 +300,7 @@ def test_clicks_that_have_nothing_to_do_with_the_past_leave_taste_where_it_is(
 ) -> None:
     configured_long_ago(taste_weight=0.0)
     shoppers(shop, faithful=False)
-    choice = weight_learning.weigh("product", by="ada")
+    choice = weight_learning.learn_search_weights("product", by="ada")
     assert not choice.report["taste_weight"]["kept"], told(choice)
     assert learned("taste_weight") is None
 
@@ -312,7 +312,7 @@ def command(*arguments: str) -> str:
 
 
 def test_new_judgements_make_a_training_due_and_it_weighs_search_too(shop: dict[str, Product]) -> None:
-    weight_learning.weigh("product", by="ada")
+    weight_learning.learn_search_weights("product", by="ada")
     assert runs.why_due("product") == ""
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     assert "new judgements" in runs.why_due("product")
@@ -333,10 +333,10 @@ def test_the_command_weighs_search_alone_and_says_why_nothing_changed(shop: dict
 def test_with_an_encoder_that_does_not_answer_nothing_is_weighed(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     with silent():
-        choice = weight_learning.weigh("product", by="ada")
+        choice = weight_learning.learn_search_weights("product", by="ada")
     assert "did not answer" in told(choice)
     with override_settings(LLMREC={**settings.LLMREC, "ENABLED": False}):
-        choice = weight_learning.weigh("product", by="ada")
+        choice = weight_learning.learn_search_weights("product", by="ada")
     assert "switched off" in told(choice)
     assert learned() is None
 
@@ -344,7 +344,7 @@ def test_with_an_encoder_that_does_not_answer_nothing_is_weighed(shop: dict[str,
 def test_each_query_is_run_once_whatever_the_number_of_weights(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     with CaptureQueriesContext(connection) as asked:
-        weight_learning.weigh("product", by="ada")
+        weight_learning.learn_search_weights("product", by="ada")
     # once to weigh, and of the real searches that confirm it once before and once after
     assert len(asked) < 60 * 3 * 4 + 40
 

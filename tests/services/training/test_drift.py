@@ -88,7 +88,7 @@ def test_a_planted_drift_is_found_told_and_starts_a_training(admin_client: Clien
     shown = next(one for one in status.collect().documents if one.label == "product")
     assert "what people take can be told from before" in shown.drift[0]
     assert "Drift: " in "\n".join(status.collect().lines())
-    assert {part.name: part.code for part in health.parts()}["model product"] == "drifting"
+    assert {part.name: part.code for part in health.components()}["model product"] == "drifting"
     page = admin_client.get(reverse("admin:llmrec_plugin_driftreport_changelist")).text
     assert "100%" in page
 

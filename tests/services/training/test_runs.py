@@ -121,7 +121,7 @@ def test_a_later_success_clears_the_alarm() -> None:
 
 
 def code_shown() -> str:
-    return next(part.code for part in health.parts() if part.name == "model product")
+    return next(part.code for part in health.components() if part.name == "model product")
 
 
 def test_a_failed_tuning_is_called_so_and_hides_no_failed_training() -> None:
@@ -187,7 +187,7 @@ def test_a_run_on_another_machine_is_lost_once_its_lease_is_over() -> None:
     open_shop(copies=1)
     run = TrainingRun.objects.create(document="product", by="task", owner="elsewhere:4026531836:77:")
     assert not runs.is_lost(run)
-    TrainingRun.objects.update(started_at=timezone.now() - locks.term() * 2)
+    TrainingRun.objects.update(started_at=timezone.now() - locks.duration() * 2)
     run.refresh_from_db()
     assert runs.is_lost(run)
     with locks.hold("train:product"):

@@ -51,16 +51,16 @@ def test_an_item_that_nobody_took_goes_with_what_is_like_it() -> None:
     couples(products)
     learned = learned_by(model_fit.fit("product"))
     hose, wooden = str(products["steel garden hose"].pk), str(products["wooden garden hose"].pk)
-    assert wooden in dict(learned.goes_with(hose))
-    assert learned.goes_with(wooden)[0][0] == hose
+    assert wooden in dict(learned.neighbours_of(hose))
+    assert learned.neighbours_of(wooden)[0][0] == hose
     assert wooden in learned.alike(hose)
     assert wooden not in dict(learned.also(hose))
-    assert dict(learned.also(hose)).items() <= dict(learned.goes_with(hose)).items()
+    assert dict(learned.also(hose)).items() <= dict(learned.neighbours_of(hose)).items()
     # it is no more popular, and no less new, for that
     assert wooden not in learned.keys
     assert wooden not in dict(learned.popular)
     assert learned.popularity_of([wooden]) == {}
-    assert learned.goes_with("not there yet") == []
+    assert learned.neighbours_of("not there yet") == []
     assert learned.alike("not there yet") == frozenset()
 
 
@@ -74,7 +74,7 @@ def test_without_vectors_that_tell_items_apart_only_company_counts(vectors: str)
         Embedding.objects.update(vector=Embedding.objects.values_list("vector", flat=True)[0])
     learned = learned_by(model_fit.fit("product"))
     hose, mower = str(products["steel garden hose"].pk), str(products["steel lawn mower"].pk)
-    assert learned.goes_with(hose)[0][0] == mower
+    assert learned.neighbours_of(hose)[0][0] == mower
     assert learned.others == ()
 
 

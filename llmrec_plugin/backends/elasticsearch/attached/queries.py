@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmrec_plugin.backends.elasticsearch.queries import (
-    MOST_FACET_VALUES,
-    MOST_HITS,
+    MAX_FACET_VALUES,
+    MAX_HITS,
     Body,
     bounds_of,
     candidates,
@@ -65,7 +65,7 @@ def text_body(fields: Fields, text: TextQuery, query: EngineQuery) -> Body:
     return {
         **_LEAN,
         "query": {"bool": {"must": [words], **_selection(fields, query)}},
-        "size": min(query.limit, MOST_HITS),
+        "size": min(query.limit, MAX_HITS),
         "sort": [{"_score": "desc"}, _by_key(fields)],
         **_wanted_values(fields, query),
     }
@@ -102,11 +102,11 @@ def listing_body(fields: Fields, query: EngineQuery) -> Body:
     return {
         **_LEAN,
         "query": {"bool": {"must": [{"match_all": {}}], **_selection(fields, query)}},
-        "size": min(query.limit, MOST_HITS),
+        "size": min(query.limit, MAX_HITS),
         "sort": [*([by_value] if name else []), _by_key(fields)],
         "track_total_hits": True,
         "aggs": {
-            counts_name(place): {"terms": {"field": fields.filter(facet), "size": MOST_FACET_VALUES}}
+            counts_name(place): {"terms": {"field": fields.filter(facet), "size": MAX_FACET_VALUES}}
             for place, facet in enumerate(query.facets)
         },
     }
@@ -124,7 +124,7 @@ def suggestions_body(fields: Fields, starts: Sequence[str], limit: int, *, fuzzy
     return {
         **_LEAN,
         "query": {"bool": {"must": [{"multi_match": begun}]}},
-        "size": min(limit, MOST_HITS),
+        "size": min(limit, MAX_HITS),
         "sort": [{"_score": "desc"}, _by_key(fields)],
     }
 

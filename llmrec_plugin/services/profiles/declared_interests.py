@@ -27,7 +27,7 @@ def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, t
 
     Where no worker has encoded the text as it is now, it is encoded here, once, and kept.
     """
-    words = words_about(user_key)
+    words = declared_text(user_key)
     if not words:
         return None, ()
     mark = _fingerprint(words)
@@ -41,7 +41,7 @@ def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, t
     return vector, ()
 
 
-def words_about(user_key: str) -> str:
+def declared_text(user_key: str) -> str:
     """What all UserDocuments say of him; empty for a visitor."""
     if user_key.startswith(ANONYMOUS):
         return ""
@@ -59,7 +59,7 @@ def refresh(user_keys: Sequence[str]) -> int:
     Of users without words, or without consent, nothing is kept. Raises what loading an encoder raises.
     """
     allowed = consent.consenting(user_keys) if get_settings().ENABLED else set()
-    words = {key: text for key in user_keys if key in allowed and (text := words_about(key))}
+    words = {key: text for key in user_keys if key in allowed and (text := declared_text(key))}
     derived_data.forget([key for key in user_keys if key not in allowed])
     UserEmbedding.objects.filter(user_key__in=[key for key in user_keys if key not in words]).delete()
     return sum(_encode(version, words) for version in live_spaces().values())
