@@ -5,7 +5,6 @@ They read declarations and models only: no network, no database, no engine, no e
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from collections import Counter
@@ -24,6 +23,7 @@ from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError, DocumentError
 from llmrec_plugin.services.placements import check_filters, declared_placements
+from llmrec_plugin.suggest import nearest
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -31,6 +31,8 @@ _PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "c
 """Of the search endpoint; a filter field of the same name could not be asked for."""
 _WEIGHTED = re.compile(r"[^\s^]+(\^[0-9]+(\.[0-9]+)?)?")
 _NOT_ATTACHING = {"llmrec_plugin.backends.embedded", "llmrec_plugin.backends.memory"}
+_NEARLY_OURS = 0.85
+"""Likeness from which a name of the site's own is rather a misspelt one of ours."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 
 
@@ -156,10 +158,10 @@ def _misspelt(
     (base,) = (one for one in (SearchDocument, UserDocument, InteractionSource) if isinstance(declared, one))
     known = {name for one in base.__mro__ for name in vars(one)} | base.__annotations__.keys()
     for name in vars(owner).keys() - known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if near and not name.startswith("_"):
-            message = f'"{name}" means nothing here; did you mean "{near[0]}"?'
-            hint = f"Write {near[0]}, or give it a name that is less like it."
+        near = nearest(name, known, likeness=_NEARLY_OURS)
+        if near is not None and not name.startswith("_"):
+            message = f'"{name}" means nothing here. Did you mean "{near}"?'
+            hint = f"Write {near}, or give it a name that is less like it."
             yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W003")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.suggest import hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,18 +165,12 @@ def get_settings() -> Settings:
     known = {f.name for f in fields(Settings)}
     for key in given:
         if key not in known:
-            raise ConfigurationError(_unknown_key(str(key), known))
+            raise ConfigurationError(
+                f'settings.LLMREC has an unknown key "{key}". {hint(key, sorted(known))}'
+            )
     settings = Settings(**given)
     _validate(settings)
     return settings
-
-
-def _unknown_key(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)
-    return (
-        f'settings.LLMREC has an unknown key "{key}". Did you mean "{near[0]}"? '
-        f"Known: {', '.join(sorted(known))}."
-    )
 
 
 def _validate(settings: Settings) -> None:
@@ -236,11 +230,7 @@ def _validate_rerank(given: Mapping[str, Any]) -> None:
     known = [f.name for f in fields(Reranking)]
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            raise ConfigurationError(
-                f'LLMREC["RERANK"] has an unknown key "{key}". Did you mean "{near[0]}"? '
-                f"Known: {', '.join(known)}."
-            )
+            raise ConfigurationError(f'LLMREC["RERANK"] has an unknown key "{key}". {hint(key, known)}')
     expected = {
         "model": (isinstance(given.get("model"), str) and bool(given["model"]), "a model id, path or module"),
         "items": (_is_number(given.get("items", 1), int) and 1 <= given.get("items", 1) <= 200, "1 to 200"),
@@ -260,10 +250,8 @@ def _is_number(value: object, kind: Any) -> bool:
 def _validate_schedule(task: str, when: object) -> None:
     """What Celery has to say about a crontab is asked where the schedule is made: llmrec_plugin.schedule."""
     if task not in DEFAULT_SCHEDULE:
-        near = difflib.get_close_matches(str(task), DEFAULT_SCHEDULE, n=1, cutoff=0.0)
         raise ConfigurationError(
-            f'LLMREC["SCHEDULE"] names an unknown task "{task}". Did you mean "{near[0]}"? '
-            f"Known: {', '.join(DEFAULT_SCHEDULE)}."
+            f'LLMREC["SCHEDULE"] names an unknown task "{task}". {hint(task, DEFAULT_SCHEDULE)}'
         )
     if isinstance(when, bool) or (isinstance(when, int | float) and when <= 0):
         raise ConfigurationError(f'LLMREC["SCHEDULE"]["{task}"] is {when!r}; seconds are a number above 0.')

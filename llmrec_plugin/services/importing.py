@@ -22,6 +22,7 @@ from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Judgment
 from llmrec_plugin.services import interactions, outbox, privacy
 from llmrec_plugin.services.interactions import NewInteraction
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Progress
 
 BATCH = 500
@@ -330,7 +331,9 @@ def _label(document: object) -> str:
         return labels[0]
     known = ", ".join(labels) or "none is registered"
     raise InvalidRequest(
-        f'There is no document "{document}". Known: {known}.' if document else f"Name the document: {known}.",
+        f'There is no document "{document}". {hint(document, labels)}'
+        if document
+        else f"Name the document: {known}.",
         parameter="document",
     )
 

@@ -17,6 +17,7 @@ from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction
 from llmrec_plugin.services import people, privacy, running
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import KINDS, Event, Kind, Progress
 
 ANONYMOUS = "anon:"
@@ -241,7 +242,7 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
     privacy.check_user_key(event.user_key)
     if event.document not in registry.labels():
         raise InvalidRequest(
-            f'There is no document "{event.document}". Known: {", ".join(registry.labels())}.',
+            f'There is no document "{event.document}". {hint(event.document, registry.labels())}',
             parameter="document",
         )
     if not event.object_id or len(event.object_id) > MAX_OBJECT_ID:
