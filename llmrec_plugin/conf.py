@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.suggest import hint
 
@@ -63,7 +64,7 @@ class Settings:
     PLACEMENTS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named slots beside the built-in ones: {"name": {"type", "document", "size", "hide", "anchor",
     "filters", "diversity", "fresh", "fallback"}}; a row of the admin replaces the one of its name."""
-    USER_RESOLVER: str = "llmrec_plugin.api.visitors.resolve_user_key"
+    USER_RESOLVER: str = "llmrec_plugin.visitors.resolve_user_key"
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
     CONSENT: str = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
@@ -84,8 +85,8 @@ class Settings:
     """Newest model versions of a document that are kept beside the live one, and what was live within the
     grace time; of others only the report stays."""
     TASKS: str = "auto"
-    """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
-    and beat drain."""
+    """"auto": Celery where it is installed (extra `celery`) and a broker is set, else in the process;
+    "celery"; "process"; "off": only commands and beat drain."""
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
@@ -105,6 +106,18 @@ class Settings:
     @property
     def reranking(self) -> Reranking | None:
         return Reranking(**self.RERANK) if self.RERANK else None
+
+    @property
+    def tasks_run_in(self) -> str:
+        """Where TASKS has them done: "celery", "process" or "off". A site that demands Celery and lacks it
+        is told so by a system check; its saves wait in the backlog."""
+        if self.TASKS in ("process", "off"):
+            return self.TASKS
+        if not extras.is_installed("celery"):
+            return "process" if self.TASKS == "auto" else "off"
+        from celery import current_app
+
+        return "celery" if self.TASKS == "celery" or current_app.conf.broker_url else "process"
 
     @property
     def data_dir(self) -> Path:

@@ -233,43 +233,33 @@ class PeopleFollower:
 
 def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
     """Where workers cache tastes ahead; without them the next request does it for itself."""
-    if _place() == "celery":
+    if get_settings().tasks_run_in == "celery":
         people.mark(user_keys)
 
 
 def dispatch_people(**kwargs: object) -> None:
     """Have users refreshed, where LLMREC["TASKS"] says."""
-    place = _place()
+    place = get_settings().tasks_run_in
     if place == "process":
         try:
             profiles.refresh()
         except Exception as error:  # the mark waits, and a request can do without
             logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
     elif place == "celery":
-        from llmrec_plugin.tasks import refresh_profiles
+        from llmrec_plugin.celery_tasks import refresh_profiles
 
         _send(refresh_profiles)
 
 
 def dispatch(**kwargs: object) -> None:
     """Have the backlog drained, where LLMREC["TASKS"] says."""
-    place = _place()
+    place = get_settings().tasks_run_in
     if place == "process":
         _drain_here()
     elif place == "celery":
-        from llmrec_plugin.tasks import drain_outbox
+        from llmrec_plugin.celery_tasks import drain_outbox
 
         _send(drain_outbox)
-
-
-def _place() -> str:
-    """ "process", "celery" or "off"; "auto" is Celery as soon as the site names a broker."""
-    chosen = get_settings().TASKS
-    if chosen != "auto":
-        return chosen
-    from celery import current_app
-
-    return "celery" if current_app.conf.broker_url else "process"
 
 
 _here = threading.local()

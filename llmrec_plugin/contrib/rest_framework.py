@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from llmrec_plugin.api.problems import told
 from llmrec_plugin.exceptions import InvalidRequest, LlmrecError
+from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 
 
@@ -44,7 +44,7 @@ class RelevanceFilter(BaseFilterBackend):
         except InvalidRequest as error:
             raise ValidationError({api_settings.SEARCH_PARAM: [str(error)]}) from error
         except LlmrecError as error:
-            raise SearchUnavailable(told(error)) from error
+            raise SearchUnavailable(public_message(error)) from error
         return found
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from llmrec_plugin.api.problems import told
 from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 from llmrec_plugin.types import Filter
 
@@ -55,7 +55,7 @@ class SearchMixin:
             found.page  # noqa: B018  (asks now, where the error can be told)
         except LlmrecError as error:
             logger.warning("search failed view=%s error=%s", type(self).__name__, error.code)
-            self.search_error = told(error)
+            self.search_error = public_message(error)
             return queryset.none()
         return found
 

@@ -12,7 +12,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from llmrec_plugin import tasks
+from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.models import Configuration, DriftReport, Impression, Interaction
 from llmrec_plugin.services import drift, health, runs, status
 from llmrec_plugin.services.live import live_pair

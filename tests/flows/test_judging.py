@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from llmrec_plugin.celery_tasks import measure_search
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
 from llmrec_plugin.models import Impression, Judgment, SearchQuality
 from llmrec_plugin.services import judging
-from llmrec_plugin.tasks import measure_search
 from tests.flows.serving import open_shop
 from tests.flows.trials import running
 from tests.hostapp.models import Product

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
-from llmrec_plugin import receivers, tasks
+from llmrec_plugin import celery_tasks as tasks
+from llmrec_plugin import receivers
 from llmrec_plugin.models import UserChange, UserEmbedding
 from llmrec_plugin.services import interactions, people, privacy, profiles, stated
 from llmrec_plugin.services.live import live_pair

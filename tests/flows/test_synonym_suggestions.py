@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
+from llmrec_plugin.celery_tasks import suggest_synonyms
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Consent, Impression, IndexVersion, Interaction, Synonym, SynonymSuggestion
 from llmrec_plugin.services import synonym_suggestions
 from llmrec_plugin.services.build import build
-from llmrec_plugin.tasks import suggest_synonyms
 from tests.flows.serving import THEMES, open_shop
 from tests.hostapp.models import Course, Product
 
