@@ -13,7 +13,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets mutation lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ test-client9: .client9/newest/.installed .client9/dsl/.installed ## What speaks 
 test-presets: .presets/oscar/.installed .presets/wagtail/.installed ## docs/presets.md against django-oscar and Wagtail (1 minute)
 	PYTHONPATH=.presets/oscar $(BIN)/python -m pytest -q tests/presets/presets.py -k oscar
 	PYTHONPATH=.presets/wagtail $(BIN)/python -m pytest -q tests/presets/presets.py -k wagtail
+
+mutation: $(VENV)/.development ## Which faults in the pure core no test notices (an hour; not part of CI)
+	$(BIN)/python -m tests.mutation llmrec_plugin/ranking llmrec_plugin/evaluation llmrec_plugin/experiments
 
 lint: $(VENV)/.development ## Format, lint, layers and spelling
 	$(BIN)/ruff format --check $(CODE)

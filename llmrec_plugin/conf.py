@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -14,7 +13,9 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.suggest import hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Settings:
     PLACEMENTS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named slots beside the built-in ones: {"name": {"type", "document", "size", "hide", "anchor",
     "filters", "diversity", "fresh", "fallback"}}; a row of the admin replaces the one of its name."""
-    USER_RESOLVER: str = "llmrec_plugin.api.visitors.resolve_user_key"
+    USER_RESOLVER: str = "llmrec_plugin.visitors.resolve_user_key"
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
     CONSENT: str = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
@@ -84,8 +85,8 @@ class Settings:
     """Newest model versions of a document that are kept beside the live one, and what was live within the
     grace time; of others only the report stays."""
     TASKS: str = "auto"
-    """"auto": Celery where a broker is set, else in the process; "celery"; "process"; "off": only commands
-    and beat drain."""
+    """"auto": Celery where it is installed (extra `celery`) and a broker is set, else in the process;
+    "celery"; "process"; "off": only commands and beat drain."""
     SCHEDULE: Mapping[str, Any] = field(default_factory=dict)
     """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
     a celery schedule, or None for never}. Tasks: drain_outbox, refill_lost, refresh_profiles,
@@ -105,6 +106,18 @@ class Settings:
     @property
     def reranking(self) -> Reranking | None:
         return Reranking(**self.RERANK) if self.RERANK else None
+
+    @property
+    def tasks_run_in(self) -> str:
+        """Where TASKS has them done: "celery", "process" or "off". A site that demands Celery and lacks it
+        is told so by a system check; its saves wait in the backlog."""
+        if self.TASKS in ("process", "off"):
+            return self.TASKS
+        if not extras.is_installed("celery"):
+            return "process" if self.TASKS == "auto" else "off"
+        from celery import current_app
+
+        return "celery" if self.TASKS == "celery" or current_app.conf.broker_url else "process"
 
     @property
     def data_dir(self) -> Path:
@@ -165,18 +178,12 @@ def get_settings() -> Settings:
     known = {f.name for f in fields(Settings)}
     for key in given:
         if key not in known:
-            raise ConfigurationError(_unknown_key(str(key), known))
+            raise ConfigurationError(
+                f'settings.LLMREC has an unknown key "{key}". {hint(key, sorted(known))}'
+            )
     settings = Settings(**given)
     _validate(settings)
     return settings
-
-
-def _unknown_key(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)
-    return (
-        f'settings.LLMREC has an unknown key "{key}". Did you mean "{near[0]}"? '
-        f"Known: {', '.join(sorted(known))}."
-    )
 
 
 def _validate(settings: Settings) -> None:
@@ -236,11 +243,7 @@ def _validate_rerank(given: Mapping[str, Any]) -> None:
     known = [f.name for f in fields(Reranking)]
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            raise ConfigurationError(
-                f'LLMREC["RERANK"] has an unknown key "{key}". Did you mean "{near[0]}"? '
-                f"Known: {', '.join(known)}."
-            )
+            raise ConfigurationError(f'LLMREC["RERANK"] has an unknown key "{key}". {hint(key, known)}')
     expected = {
         "model": (isinstance(given.get("model"), str) and bool(given["model"]), "a model id, path or module"),
         "items": (_is_number(given.get("items", 1), int) and 1 <= given.get("items", 1) <= 200, "1 to 200"),
@@ -260,10 +263,8 @@ def _is_number(value: object, kind: Any) -> bool:
 def _validate_schedule(task: str, when: object) -> None:
     """What Celery has to say about a crontab is asked where the schedule is made: llmrec_plugin.schedule."""
     if task not in DEFAULT_SCHEDULE:
-        near = difflib.get_close_matches(str(task), DEFAULT_SCHEDULE, n=1, cutoff=0.0)
         raise ConfigurationError(
-            f'LLMREC["SCHEDULE"] names an unknown task "{task}". Did you mean "{near[0]}"? '
-            f"Known: {', '.join(DEFAULT_SCHEDULE)}."
+            f'LLMREC["SCHEDULE"] names an unknown task "{task}". {hint(task, DEFAULT_SCHEDULE)}'
         )
     if isinstance(when, bool) or (isinstance(when, int | float) and when <= 0):
         raise ConfigurationError(f'LLMREC["SCHEDULE"]["{task}"] is {when!r}; seconds are a number above 0.')

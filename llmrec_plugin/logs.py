@@ -1,4 +1,4 @@
-"""Lines of the log as JSON objects, with the `key=value` parts of messages as fields of their own."""
+"""What the log is told, as JSON objects where a site wants them, and what of an error visitors may read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ import re
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+
+from llmrec_plugin.exceptions import (
+    BackendUnavailable,
+    EncoderMismatch,
+    EncoderUnavailable,
+    InvalidRequest,
+    LlmrecError,
+    NotFound,
+)
+
+logger = logging.getLogger(__name__)
 
 
 def origin(error: BaseException) -> str:
@@ -20,12 +31,28 @@ def origin(error: BaseException) -> str:
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown"
 
 
+def public_message(error: LlmrecError) -> str:
+    """Return what a visitor is told of the error. Hosts, paths and settings are for the log, where they go
+    here."""
+    if isinstance(error, InvalidRequest | NotFound):
+        return str(error)
+    logger.error("%s: %s", error.code, error)
+    if isinstance(error, BackendUnavailable):
+        return "The search engine does not answer."
+    if isinstance(error, EncoderUnavailable | EncoderMismatch):
+        return "The text encoder of the live index is not at hand."
+    return "The search does not answer at present."
+
+
 _PACKAGE = Path(__file__).parent
 _FIELD = re.compile(r"(?<!\S)([a-z_]\w*)=(\S+)")
 
 
 class JsonFormatter(logging.Formatter):
-    """For LOGGING["formatters"]: {"json": {"()": "llmrec_plugin.logs.JsonFormatter"}}."""
+    """Lines as JSON objects, with the `key=value` parts of messages as fields of their own.
+
+    For LOGGING["formatters"]: {"json": {"()": "llmrec_plugin.logs.JsonFormatter"}}.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 
 
 class VisitorMiddleware:

@@ -14,11 +14,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from celery.schedules import BaseSchedule, ParseException, crontab, schedule
 from django.conf import settings as django_settings
 
+from llmrec_plugin import extras
 from llmrec_plugin.conf import DEFAULT_SCHEDULE, get_settings
 from llmrec_plugin.exceptions import ConfigurationError
+
+try:
+    from celery.schedules import BaseSchedule, ParseException, crontab, schedule
+except ImportError as error:
+    raise ConfigurationError(extras.missing("celery", "A schedule", error=error)) from error
 
 PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {

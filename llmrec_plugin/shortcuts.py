@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, overload
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.services import recommendations

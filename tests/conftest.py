@@ -15,6 +15,15 @@ from tests.support import servers
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("tests", parent=hypothesis.settings(), deadline=None)
+# The same few examples each time, once per mutant: `make mutation`.
+hypothesis.settings.register_profile(
+    "mutation",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("tests")
 
 

@@ -9,16 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from llmrec_plugin.exceptions import ConfigurationError
-
 HAN_RANGES = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 """For a character class."""
 HAN = re.compile(f"[{HAN_RANGES}]")
 _CODE_POINTS = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0x323B0))
-_MISSING = (
-    'Chinese text needs jieba and opencc: pip install "llmrec-plugin[zh]". Or leave "zh" out of '
-    'LLMREC["LANGUAGES"]; Chinese is then found by pairs of characters.'
-)
 _PIECE = 200
 _loading = threading.Lock()
 
@@ -94,10 +88,8 @@ def segmenter(words: str) -> Segmenter:
 
 @lru_cache(maxsize=2)  # that of the live index, and while it changes that of the next or former one
 def _load(words: str) -> Segmenter:
-    try:
-        import jieba
-    except ImportError as error:
-        raise ConfigurationError(_MISSING) from error
+    import jieba
+
     tokenizer = jieba.Tokenizer()
     # What `initialize` does, without its log lines and its cache file in the shared temporary folder,
     # which anybody on the machine could replace.
@@ -111,10 +103,8 @@ def _load(words: str) -> Segmenter:
 @lru_cache(maxsize=1)
 def simplifications() -> Mapping[int, str]:
     """Traditional to simplified for str.translate, one character for one."""
-    try:
-        from opencc import OpenCC
-    except ImportError as error:
-        raise ConfigurationError(_MISSING) from error
+    from opencc import OpenCC
+
     characters = [chr(code) for bounds in _CODE_POINTS for code in range(*bounds)]
     converted = OpenCC("t2s").convert("\n".join(characters)).split("\n")
     table = {

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from llmrec_plugin import extras
 from llmrec_plugin.conf import get_settings
 
 _WITHOUT_SPACES = frozenset(["zh", "ja", "ko", "th", "lo", "km", "my"])
@@ -53,6 +54,7 @@ class Languages:
     default: str
     """Whose stems serve where a text's language is unknown; empty: nothing is stemmed."""
     chinese: bool
+    """Chinese is cut by a dictionary: configured, and the extra for it is there."""
 
     def stemming(self, language: str) -> str:
         """The language whose stems a text of the given language gets."""
@@ -67,7 +69,7 @@ def configured() -> Languages:
         codes.setdefault(_base(code), code)
     spoken = tuple(code for code in codes if code not in _WITHOUT_SPACES)
     default = "en" if "en" in spoken else next(iter(spoken), "")
-    return Languages(codes, spoken, default, "zh" in codes)
+    return Languages(codes, spoken, default, "zh" in codes and extras.is_installed("zh"))
 
 
 @receiver(setting_changed)
@@ -90,6 +92,11 @@ def detect_language(text: str) -> str:
         return ""
     code = candidates[0] if len(candidates) == 1 else _classify(sample, candidates)
     return configured().codes.get(code, "")
+
+
+def are_told_apart_by_a_model() -> bool:
+    """Return whether two configured languages share a script, so that the extra `languages` is needed."""
+    return any(len(_candidates(Counter({script: 1}))) > 1 for script in ("LATIN", *_SCRIPTS))
 
 
 def _candidates(scripts: Counter[str]) -> tuple[str, ...]:
@@ -125,7 +132,9 @@ def _classify(sample: str, candidates: tuple[str, ...]) -> str:
 @lru_cache(maxsize=8)
 def _identifier(candidates: tuple[str, ...]) -> Any:
     """A py3langid model of its own, so that the host's use of the library stays untouched; None where
-    it knows fewer than two of the languages."""
+    it knows fewer than two of the languages, or is not installed."""
+    if not extras.is_installed("languages"):
+        return None
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from importlib.util import find_spec
 
+from llmrec_plugin import extras
 from llmrec_plugin.analysis.han import HAN
 from llmrec_plugin.analysis.languages import configured
 
@@ -55,4 +55,4 @@ def _syllables(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _is_installed() -> bool:
-    return find_spec("pypinyin") is not None
+    return extras.is_installed("pinyin")

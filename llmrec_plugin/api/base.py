@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
-from drf_spectacular.openapi import AutoSchema
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -16,7 +15,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from llmrec_plugin.api import problems, visitors
+from llmrec_plugin import visitors
+from llmrec_plugin.api import descriptions, problems
 from llmrec_plugin.api.parsers import BoundedJSONParser
 from llmrec_plugin.api.throttling import ReadThrottle, WriteThrottle
 
@@ -39,7 +39,7 @@ class ApiView(APIView):
     permission_classes = (AllowAny,)
     content_negotiation_class: type[BaseContentNegotiation] = OneFormat
     versioning_class = None
-    schema = AutoSchema()
+    schema = descriptions.view_schema()
 
     def get_throttles(self) -> list[BaseThrottle]:
         return [ReadThrottle() if self.request.method in SAFE_METHODS else WriteThrottle()]

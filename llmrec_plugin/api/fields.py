@@ -7,9 +7,9 @@ import unicodedata
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from llmrec_plugin.api.descriptions import typed
 from llmrec_plugin.types import KINDS
 
 
@@ -48,6 +48,6 @@ class NamesField(serializers.CharField):
         return list(dict.fromkeys(name for name in names if name))
 
 
-@extend_schema_field({"type": "string", "enum": list(KINDS)})
+@typed({"type": "string", "enum": list(KINDS)})
 class KindField(serializers.ChoiceField):
     """Described in place: a component named after it could clash with one of the site's."""

@@ -13,7 +13,7 @@ from rest_framework.throttling import BaseThrottle
 
 from llmrec_plugin.api import problems
 from llmrec_plugin.api.base import ApiView
-from llmrec_plugin.api.openapi import documented
+from llmrec_plugin.api.descriptions import documented
 from llmrec_plugin.api.serializers import HealthSerializer
 from llmrec_plugin.services.monitoring import health
 

@@ -7,9 +7,9 @@ import uuid
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.api.base import ApiView
-from llmrec_plugin.api.openapi import documented
+from llmrec_plugin.api.descriptions import documented
 from llmrec_plugin.api.parameters import one_or_many
 from llmrec_plugin.api.serializers import NotedSerializer, SeenSerializer
 from llmrec_plugin.services.interactions import impressions

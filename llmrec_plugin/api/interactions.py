@@ -6,15 +6,15 @@ import hashlib
 from typing import Any
 
 from django.http import JsonResponse
-from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from llmrec_plugin import visitors
 from llmrec_plugin.analysis.text import encodable, shown
-from llmrec_plugin.api import problems, visitors
+from llmrec_plugin.api import problems
 from llmrec_plugin.api.base import ApiView
-from llmrec_plugin.api.openapi import documented
+from llmrec_plugin.api.descriptions import documented, object_or_list
 from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import MAX_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
@@ -37,12 +37,7 @@ class InteractionsView(ApiView):
         "record_interactions",
         responses={202: RecordedSerializer},
         errors=(400, 403, 413, 415, 429),
-        request=PolymorphicProxySerializer(
-            component_name="LlmrecInteractions",
-            serializers=[InteractionSerializer, InteractionSerializer(many=True)],
-            resource_type_field_name=None,
-            many=False,
-        ),
+        request=object_or_list("LlmrecInteractions", InteractionSerializer),
         tags=["interactions"],
         summary=f"Record what the visitor did, one event or up to {MAX_EVENTS}",
     )

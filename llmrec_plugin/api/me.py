@@ -8,9 +8,9 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.api.base import ApiView
-from llmrec_plugin.api.openapi import documented
+from llmrec_plugin.api.descriptions import documented
 from llmrec_plugin.api.serializers import ConsentSerializer, ErasedSerializer, ExportSerializer, MeSerializer
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression, Interaction

@@ -6,21 +6,19 @@ import secrets
 from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from llmrec_plugin import monitoring
-from llmrec_plugin.api import problems
+from llmrec_plugin import extras, monitoring
+from llmrec_plugin.api import descriptions, problems
 from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.services.monitoring import prometheus
 
 
-@extend_schema(exclude=True)
+@descriptions.hidden
 class MetricsView(ApiView):
     """No part of what a site's visitors use, hence not in the schema."""
 
@@ -36,7 +34,7 @@ class MetricsView(ApiView):
 
     def get(self, request: Request) -> HttpResponse | JsonResponse:
         if not monitoring.is_installed():
-            detail = _("There are no metrics: install prometheus_client (llmrec-plugin[prometheus]).")
+            detail = extras.missing("prometheus", "This page")
             return problems.problem(404, code="not_installed", detail=detail)
         page, content_type = prometheus.exposition(request.headers.get("Accept", ""))
         return HttpResponse(page, content_type=content_type)

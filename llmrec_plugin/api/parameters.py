@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from django.http import QueryDict
 from rest_framework.serializers import Serializer
 
-from llmrec_plugin.analysis.text import SHOWN, shown
+from llmrec_plugin.analysis.text import shown
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.suggest import hint
 
 
 def given(query: QueryDict) -> dict[str, list[str]]:
@@ -35,9 +35,9 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
     known = sorted(known)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name[:SHOWN], known, n=1)
-            advice = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(known)}."
-            raise InvalidRequest(f'There is no parameter "{shown(name)}". {advice}', parameter=shown(name))
+            raise InvalidRequest(
+                f'There is no parameter "{shown(name)}". {hint(name, known)}', parameter=shown(name)
+            )
 
 
 def single_document(label: str) -> str:

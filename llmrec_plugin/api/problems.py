@@ -16,7 +16,6 @@ What is none of these is a fault in the code or the settings, and is left to Dja
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -37,8 +36,7 @@ from llmrec_plugin.exceptions import (
     NotBuilt,
     NotFound,
 )
-
-logger = logging.getLogger(__name__)
+from llmrec_plugin.logs import public_message
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -96,18 +94,6 @@ def _own(error: LlmrecError) -> JsonResponse | None:
     if isinstance(error, BackendUnavailable | EncoderUnavailable | EncoderMismatch):
         return problem(503, code=error.code, detail=public_message(error))
     return None
-
-
-def public_message(error: LlmrecError) -> str:
-    """What a visitor is told of the error. Hosts, paths and settings are for the log, where they go here."""
-    if isinstance(error, InvalidRequest | NotFound):
-        return str(error)
-    logger.error("%s: %s", error.code, error)
-    if isinstance(error, BackendUnavailable):
-        return "The search engine does not answer."
-    if isinstance(error, EncoderUnavailable | EncoderMismatch):
-        return "The text encoder of the live index is not at hand."
-    return "The search does not answer at present."
 
 
 def invalid(errors: Sequence[tuple[str, str]], *, code: str = "invalid_request") -> JsonResponse:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from llmrec_plugin.api.descriptions import component
 from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
 from llmrec_plugin.services.search import autocomplete
 from llmrec_plugin.types import KINDS
@@ -131,14 +131,14 @@ class PlacementParameters(SizeParameters):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecProblemError")
+@component("LlmrecProblemError")
 class ProblemErrorSerializer(serializers.Serializer[Any]):
     parameter = serializers.CharField(allow_blank=True, help_text="Empty: the request as a whole.")
     detail = serializers.CharField()
     index = serializers.IntegerField(required=False, help_text="Place in the list that was sent, from 0.")
 
 
-@extend_schema_serializer(component_name="LlmrecProblem")
+@component("LlmrecProblem")
 class ProblemSerializer(serializers.Serializer[Any]):
     """RFC 9457."""
 
@@ -151,7 +151,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = ProblemErrorSerializer(many=True, required=False)  # type: ignore[assignment]
 
 
-@extend_schema_serializer(component_name="LlmrecPastItem")
+@component("LlmrecPastItem")
 class PastItemSerializer(serializers.Serializer[Any]):
     id = serializers.CharField(
         allow_blank=True, help_text="Of what the visitor turned to; empty: what is laid to no single item."
@@ -160,7 +160,7 @@ class PastItemSerializer(serializers.Serializer[Any]):
     value = serializers.FloatField(help_text="How much it moved the item, up or down.")
 
 
-@extend_schema_serializer(component_name="LlmrecItem")
+@component("LlmrecItem")
 class ItemSerializer(serializers.Serializer[Any]):
     document = serializers.CharField()
     id = serializers.CharField(help_text="The primary key as text.")
@@ -191,13 +191,13 @@ class ItemSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecFacet")
+@component("LlmrecFacet")
 class FacetSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField(help_text="Text, number or boolean, as the filter takes it.")
     count = serializers.IntegerField()
 
 
-@extend_schema_serializer(component_name="LlmrecList")
+@component("LlmrecList")
 class ListSerializer(serializers.Serializer[Any]):
     results = ItemSerializer(many=True)
     total = serializers.IntegerField(
@@ -229,7 +229,7 @@ class ListSerializer(serializers.Serializer[Any]):
     language = serializers.CharField(required=False, help_text="Of `q`, ISO 639-1, where it can be told.")
 
 
-@extend_schema_serializer(component_name="LlmrecSuggestedItem")
+@component("LlmrecSuggestedItem")
 class SuggestedItemSerializer(serializers.Serializer[Any]):
     document = serializers.CharField()
     id = serializers.CharField(help_text="The primary key as text.")
@@ -237,7 +237,7 @@ class SuggestedItemSerializer(serializers.Serializer[Any]):
     url = serializers.CharField(allow_blank=True, help_text="Of the item's page; empty: it has none.")
 
 
-@extend_schema_serializer(component_name="LlmrecSuggestions")
+@component("LlmrecSuggestions")
 class SuggestionsSerializer(serializers.Serializer[Any]):
     queries = serializers.ListField(
         child=serializers.CharField(),
@@ -249,7 +249,7 @@ class SuggestionsSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecInteraction")
+@component("LlmrecInteraction")
 class InteractionSerializer(serializers.Serializer[Any]):
     """Something that the caller did with one item; whose it is, the session or the visitor's key says."""
 
@@ -283,7 +283,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecSeen")
+@component("LlmrecSeen")
 class SeenSerializer(serializers.Serializer[Any]):
     """How far down one list the caller looked."""
 
@@ -293,12 +293,12 @@ class SeenSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecNoted")
+@component("LlmrecNoted")
 class NotedSerializer(serializers.Serializer[Any]):
     noted = serializers.IntegerField(help_text="Lists of the caller that were found.")
 
 
-@extend_schema_serializer(component_name="LlmrecRecorded")
+@component("LlmrecRecorded")
 class RecordedSerializer(serializers.Serializer[Any]):
     stored = serializers.IntegerField()
     duplicates = serializers.IntegerField()
@@ -308,7 +308,7 @@ class RecordedSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(component_name="LlmrecMe")
+@component("LlmrecMe")
 class MeSerializer(serializers.Serializer[Any]):
     user = serializers.CharField(allow_null=True, help_text="The key of what is kept; null: nothing is.")
     consent = serializers.BooleanField(
@@ -319,19 +319,19 @@ class MeSerializer(serializers.Serializer[Any]):
     impressions = serializers.IntegerField(help_text="Lists that were shown.")
 
 
-@extend_schema_serializer(component_name="LlmrecConsent")
+@component("LlmrecConsent")
 class ConsentSerializer(serializers.Serializer[Any]):
     granted = serializers.BooleanField()
 
 
-@extend_schema_serializer(component_name="LlmrecErased")
+@component("LlmrecErased")
 class ErasedSerializer(serializers.Serializer[Any]):
     interactions = serializers.IntegerField()
     impressions = serializers.IntegerField()
     consent = serializers.BooleanField(help_text="Whether a recorded choice was erased, too.")
 
 
-@extend_schema_serializer(component_name="LlmrecExport")
+@component("LlmrecExport")
 class ExportSerializer(serializers.Serializer[Any]):
     user = serializers.CharField(allow_null=True)
     consent = serializers.DictField(allow_null=True)
@@ -343,7 +343,7 @@ class ExportSerializer(serializers.Serializer[Any]):
     embeddings = serializers.ListField(child=serializers.DictField())
 
 
-@extend_schema_serializer(component_name="LlmrecHealth")
+@component("LlmrecHealth")
 class HealthSerializer(serializers.Serializer[Any]):
     status = serializers.CharField(
         help_text='"ok", or "degraded" where a part is ill and searches are answered without it; '

@@ -1,10 +1,16 @@
-"""`path("api/", include("llmrec_plugin.api.urls"))`, under any prefix."""
+"""`path("api/", include("llmrec_plugin.api.urls"))`, under any prefix; needs the extra `rest`."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from llmrec_plugin.api import health, impressions, interactions, me, metrics, openapi, views
+from llmrec_plugin import extras
+from llmrec_plugin.exceptions import ConfigurationError
+
+if not extras.is_installed("rest"):
+    raise ConfigurationError(extras.missing("rest", "llmrec_plugin.api.urls"))
+
+from llmrec_plugin.api import descriptions, health, impressions, interactions, me, metrics, undescribed, views
 
 app_name = "llmrec"
 
@@ -23,6 +29,17 @@ urlpatterns = [
     path("health/live/", health.LiveView.as_view(), name="health-live"),
     path("health/ready/", health.ReadyView.as_view(), name="health-ready"),
     path("metrics/", metrics.MetricsView.as_view(), name="metrics"),
-    path("schema/", openapi.SchemaView.as_view(), name="schema"),
-    path("docs/", openapi.DocsView.as_view(), name="docs"),
 ]
+
+if descriptions.is_available():
+    from llmrec_plugin.api import openapi
+
+    urlpatterns += [
+        path("schema/", openapi.SchemaView.as_view(), name="schema"),
+        path("docs/", openapi.DocsView.as_view(), name="docs"),
+    ]
+else:
+    urlpatterns += [
+        path("schema/", undescribed.NoDocumentView.as_view(), name="schema"),
+        path("docs/", undescribed.NoDocumentView.as_view(), name="docs"),
+    ]

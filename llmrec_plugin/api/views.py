@@ -10,9 +10,9 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.api.base import ApiView
-from llmrec_plugin.api.openapi import FilterSchema, documented
+from llmrec_plugin.api.descriptions import documented
 from llmrec_plugin.api.parameters import given, names_of, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import (
     ListSerializer,
@@ -98,7 +98,7 @@ class SearchView(ListView):
         "search",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
-        schema=FilterSchema,
+        filters=True,
         parameters=[SearchParameters],
         tags=["search"],
         summary="Search, or list by filters",
@@ -168,7 +168,7 @@ class RecommendationsView(ListView):
         "recommendations",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
-        schema=FilterSchema,
+        filters=True,
         parameters=[PlacementParameters],
         tags=["recommendations"],
         summary="A placement: for-you, because-you-viewed, basket, next, trending, latest or the site's own",

@@ -5,7 +5,6 @@ One home, so that all engines accept and refuse the same things with the same wo
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -15,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, InvalidVector
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import (
     EngineQuery,
     Filter,
@@ -41,10 +41,9 @@ def check_options(given: Iterable[object], known: Iterable[str], *, engine: str)
     names = list(known)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)[0]
             raise ConfigurationError(
-                f'LLMREC["BACKEND_OPTIONS"] has an unknown key {name!r}. Did you mean {near!r}? '
-                f"The {engine} engine knows: {', '.join(names)}."
+                f'LLMREC["BACKEND_OPTIONS"] has a key "{name}" that the {engine} engine does not know. '
+                f"{hint(name, names)}"
             )
 
 

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from llmrec_plugin.api.problems import public_message
 from llmrec_plugin.exceptions import InvalidRequest, LlmrecError
+from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 
 

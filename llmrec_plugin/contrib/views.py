@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from llmrec_plugin.api.problems import public_message
 from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 from llmrec_plugin.types import Filter
 

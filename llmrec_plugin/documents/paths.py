@@ -5,7 +5,6 @@ A path is checked once against the model, then walked over many items.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from django.db.models.manager import BaseManager
 from django.utils import timezone
 
 from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import FilterKind, Scalar
 
 
@@ -160,10 +160,8 @@ def _field_of(model: type[models.Model], name: str) -> Any | None:
 
 def _unknown(model: type[models.Model], part: str, path: str) -> str:
     names = sorted({field.name for field in model._meta.get_fields()})
-    near = difflib.get_close_matches(part, names, n=1, cutoff=0.5)
-    advice = f'did you mean "{near[0]}"?' if near else f"it has {', '.join(names)}."
     within = f' (in "{path}")' if part != path else ""
-    return f'{model.__name__} has no field, attribute or method "{part}"{within}; {advice}'
+    return f'{model.__name__} has no field, attribute or method "{part}"{within}. {hint(part, names)}'
 
 
 def values_at(item: object, accessors: Iterable[str]) -> list[Any]:

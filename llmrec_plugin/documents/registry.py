@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from django.db.models import Model
 from llmrec_plugin.documents.people import InteractionSource, UserDocument
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.exceptions import DocumentError, NotFound
+from llmrec_plugin.suggest import hint
 
 Declared = TypeVar("Declared", bound="type[SearchDocument[Any] | UserDocument[Any] | InteractionSource[Any]]")
 
@@ -62,9 +62,7 @@ class Registry:
                 f'There is no document "{label}": no SearchDocument is registered. Declare one in the '
                 "search_documents.py of an installed app."
             )
-        near = difflib.get_close_matches(label, known, n=1)
-        advice = f' Did you mean "{near[0]}"?' if near else ""
-        raise NotFound(f'There is no document "{label}".{advice} Known: {", ".join(known)}.')
+        raise NotFound(f'There is no document "{label}". {hint(label, known)}')
 
     def for_model(self, model: type[Model]) -> list[SearchDocument[Any]]:
         """The documents whose items the rows of `model` are; proxies and child models count."""

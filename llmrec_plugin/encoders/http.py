@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 
+from llmrec_plugin import extras
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.identity import encoder_id
 from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.types import Matrix
+
+try:
+    import httpx
+except ImportError as error:
+    raise ConfigurationError(extras.missing("http", "An encoder on a server", error=error)) from error
 
 logger = logging.getLogger(__name__)
 

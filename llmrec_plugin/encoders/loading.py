@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
 from llmrec_plugin.types import Matrix
 
@@ -39,8 +40,7 @@ def require_libraries() -> None:
         import sentence_transformers  # noqa: F401
     except ImportError as error:
         raise EncoderUnavailable(
-            f"Encoders that run here need sentence-transformers and torch: {error}. "
-            "`pip install 'llmrec-plugin[torch]'`."
+            extras.missing("torch", "An encoder that runs in this process", error=error)
         ) from error
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.suggest import hint
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,11 +23,7 @@ def read_options(spec: EncoderSpec, kind: type[T]) -> T:
     known = [f.name for f in fields(kind)]
     for name, value in spec.options.items():
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)[0]
-            raise ConfigurationError(
-                f'The encoder "{spec.name}" has no option "{name}". Did you mean "{near}"? '
-                f"Known: {', '.join(known)}."
-            )
+            raise ConfigurationError(f'The encoder "{spec.name}" has no option "{name}". {hint(name, known)}')
         if not _fits(value, hints[name]):
             raise ConfigurationError(
                 f'The option "{name}" of the encoder "{spec.name}" is {value!r}; '

@@ -22,23 +22,13 @@ BROKER_PAUSE = 30.0
 
 def dispatch(**kwargs: object) -> None:
     """Have the backlog drained, where LLMREC["TASKS"] says."""
-    place = _place()
+    place = get_settings().tasks_run_in
     if place == "process":
         _drain_here()
     elif place == "celery":
-        from llmrec_plugin.tasks import drain_outbox
+        from llmrec_plugin.celery_tasks import drain_outbox
 
         _send(drain_outbox)
-
-
-def _place() -> str:
-    """ "process", "celery" or "off"; "auto" is Celery as soon as the site names a broker."""
-    chosen = get_settings().TASKS
-    if chosen != "auto":
-        return chosen
-    from celery import current_app
-
-    return "celery" if current_app.conf.broker_url else "process"
 
 
 _here = threading.local()

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db.models import Model
 
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import UserDocument
 from llmrec_plugin.logs import origin
-from llmrec_plugin.receivers.dispatch import _place, _send
+from llmrec_plugin.receivers.dispatch import _send
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.profiles import refresh
 
@@ -34,19 +35,19 @@ class PeopleFollower:
 
 def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
     """Where workers cache tastes ahead; without them the next request does it for itself."""
-    if _place() == "celery":
+    if get_settings().tasks_run_in == "celery":
         derived_data.mark(user_keys)
 
 
 def dispatch_people(**kwargs: object) -> None:
     """Have users refreshed, where LLMREC["TASKS"] says."""
-    place = _place()
+    place = get_settings().tasks_run_in
     if place == "process":
         try:
             refresh.refresh()
         except Exception as error:  # the mark waits, and a request can do without
             logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
     elif place == "celery":
-        from llmrec_plugin.tasks import refresh_profiles
+        from llmrec_plugin.celery_tasks import refresh_profiles
 
         _send(refresh_profiles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.mining.text_pairs import Known, Pairs
 from llmrec_plugin.learning.scorers.neighbours import Neighbours
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Matrix, Progress
 
 Loss: TypeAlias = Literal["ranking", "distillation", "bce", "mse"]
@@ -104,10 +104,7 @@ class TrainingOptions:
         values: dict[str, Any] = {}
         for name, value in given.items():
             if name not in kinds:
-                near = difflib.get_close_matches(name, kinds, n=1, cutoff=0.0)[0]
-                raise ConfigurationError(
-                    f'There is no training option "{name}". Did you mean "{near}"? Known: {", ".join(kinds)}.'
-                )
+                raise ConfigurationError(f'There is no training option "{name}". {hint(name, kinds)}')
             values[name] = _read(name, value, kinds[name])
         return cls(**values)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError
 
 NAMES = ("query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "Wqkv")
@@ -16,8 +17,7 @@ def add_low_rank(model: Any, *, rank: int, layers: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise ConfigurationError(
-            f'The training option method is "lora", which needs peft: {error}. '
-            "`pip install 'llmrec-plugin[train]'`, or choose \"full\"."
+            extras.missing("train", 'The training option method = "lora"', error=error) + ' Or choose "full".'
         ) from error
     transformer = model.transformers_model
     config = LoraConfig(

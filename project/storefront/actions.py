@@ -16,11 +16,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
-from llmrec_plugin.api.visitors import current_user_key, ensure_user_key, give_key, take_key
 from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services import privacy
 from llmrec_plugin.services.privacy import consent as privacy_consent
+from llmrec_plugin.visitors import current_user_key, ensure_user_key, give_key, take_key
 from project.school.models import Course, Enrolment
 from project.storefront.forms import ViewAsForm
 from project.storefront.middleware import SESSION_KEY

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from llmrec_plugin.api.visitors import current_user_key
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.services import privacy
+from llmrec_plugin.visitors import current_user_key
 from project.storefront.middleware import SESSION_KEY
 from project.storefront.people import proposed_people
 

@@ -16,11 +16,11 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from llmrec_plugin.analysis.text import html_to_text
-from llmrec_plugin.api.visitors import give_key, list_user_key
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidCursor, NotBuilt
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as searching
 from llmrec_plugin.types import ResultPage, SearchRequest
+from llmrec_plugin.visitors import give_key, list_user_key
 from project.school.models import Course, Enrolment
 from project.shop.models import Department, InvoiceLine, Product
 from project.storefront.forms import ORDERS, SCHOOL, SHOP, SearchForm

@@ -7,7 +7,7 @@ import uuid
 
 from django.http import HttpRequest
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.services import interactions
 
 

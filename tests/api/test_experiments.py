@@ -9,9 +9,9 @@ from django.conf import settings
 from django.test import override_settings
 from rest_framework.test import APIClient
 
-from llmrec_plugin.api.visitors import COOKIE
 from llmrec_plugin.models import Experiment, Impression
 from llmrec_plugin.services.experiments import report as experiment_report
+from llmrec_plugin.visitors import COOKIE
 from tests.api.conftest import Site
 from tests.support.trials import running
 

@@ -16,8 +16,8 @@ from django.test import override_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
-from llmrec_plugin import checks
 from llmrec_plugin.api.serializers import SearchParameters
+from llmrec_plugin.checks.documents import SEARCH_PARAMETERS
 
 JSON = {"Accept": "application/vnd.oai.openapi+json"}
 OPERATIONS = {
@@ -66,7 +66,7 @@ def test_every_parameter_and_answer_is_described(schema: dict[str, Any]) -> None
 
 
 def test_the_system_check_knows_every_parameter_that_a_filter_could_hide_behind() -> None:
-    assert set(SearchParameters().fields) == checks._PARAMETERS
+    assert set(SearchParameters().fields) == SEARCH_PARAMETERS
 
 
 def test_filters_of_the_registered_documents_are_parameters(schema: dict[str, Any]) -> None:

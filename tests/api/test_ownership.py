@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from llmrec_plugin.api.visitors import HEADER
 from llmrec_plugin.models import Impression, Interaction
+from llmrec_plugin.visitors import HEADER
 from tests.api.conftest import Site, assert_problem
 
 OWNERS = ("customer", "visitor")

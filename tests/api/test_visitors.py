@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from rest_framework.test import APIClient
 
-from llmrec_plugin.api import visitors
+from llmrec_plugin import visitors
 from llmrec_plugin.models import Consent, Impression, Interaction
 from llmrec_plugin.services import privacy
 from tests.api.conftest import Site

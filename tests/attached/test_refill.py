@@ -10,12 +10,12 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from llmrec_plugin.backends import get_backend
+from llmrec_plugin.celery_tasks import refill_lost as refill_task
 from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.indexing import RefillReport, refill_lost
 from llmrec_plugin.services.indexing.index_audit import audit
 from llmrec_plugin.services.indexing.index_build import build
-from llmrec_plugin.tasks import refill_lost as refill_task
 from tests.attached.site import Site
 from tests.attached.test_attached import TITLES, filled, find, keys, stocked, titles
 from tests.hostapp.models import Product

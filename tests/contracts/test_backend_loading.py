@@ -71,7 +71,7 @@ def test_a_setting_that_names_no_engine_is_explained(path: str, reason: str) -> 
 @pytest.mark.parametrize(
     ("backend", "options", "reason"),
     [
-        ("embedded", {"dtyp": "float16"}, "Did you mean 'dtype'"),
+        ("embedded", {"dtyp": "float16"}, 'Did you mean "dtype"'),
         ("embedded", {"dtype": "float64"}, "'float16'"),
         ("embedded", {"busy_timeout": "long"}, "busy_timeout"),
         ("embedded", {"busy_timeout": -1}, "busy_timeout"),

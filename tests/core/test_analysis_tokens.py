@@ -19,7 +19,8 @@ from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from llmrec_plugin.analysis import han, text
+from llmrec_plugin.analysis import han, languages, text
+from llmrec_plugin.analysis.languages import detect_language
 from llmrec_plugin.analysis.text import fold
 from llmrec_plugin.analysis.tokens import analysis_id, index_terms, query_words, tokenize
 from llmrec_plugin.exceptions import ConfigurationError
@@ -324,8 +325,8 @@ def test_the_id_follows_dictionary_and_languages(dictionary: Path) -> None:
     dictionary.write_text("另一个词\n", encoding="utf-8")
     with configured(DICTIONARY=dictionary):
         ids.append(analysis_id())
-    for languages in (["en"], ["zh", "en"], ["en", "de", "zh"]):
-        with configured(LANGUAGES=languages):
+    for codes in (["en"], ["zh", "en"], ["en", "de", "zh"]):
+        with configured(LANGUAGES=codes):
             ids.append(analysis_id())
     assert len(set(ids)) == len(ids)
     assert all(len(identity) <= 64 for identity in ids)
@@ -347,15 +348,27 @@ def test_the_id_is_the_same_in_another_process() -> None:
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize("library", ["jieba", "opencc"])
-def test_without_the_extra_chinese_says_what_to_install(
+def test_without_the_extra_chinese_is_found_by_pairs_of_characters_and_named_so(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with_a_dictionary = analysis_id()
     monkeypatch.setitem(sys.modules, library, None)
-    assert index_terms("Café CAFE") == ["cafe", "cafe"]
-    with pytest.raises(ConfigurationError, match=r'pip install "llmrec-plugin\[zh\]"'):
-        index_terms("清华")
-    with configured(LANGUAGES=["en"]):
+    with configured(LANGUAGES=["en", "zh"]):
+        assert index_terms("Café CAFE") == ["cafe", "cafe"]
+        assert query_words("清华大学") == (("清华",), ("华大",), ("大学",))
         assert finds("清华", "清华大学")
+        assert analysis_id() != with_a_dictionary
+
+
+def test_languages_of_one_script_are_told_apart_only_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = "Der schnelle braune Fuchs springt über den faulen Hund und läuft davon."
+    with configured(LANGUAGES=["en", "de"]):
+        assert detect_language(german) == "de"
+        monkeypatch.setitem(sys.modules, "py3langid", None)
+        languages._identifier.cache_clear()
+        assert detect_language(german) == ""
+        assert detect_language("") == ""
+    languages._identifier.cache_clear()
 
 
 @pytest.mark.usefixtures("unloaded")

@@ -113,7 +113,7 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
 )
 def test_a_name_that_is_nearly_ours_is_told(written: str, meant: str) -> None:
     message = found(document(**{written: ["title"]}))["W003"]
-    assert f'did you mean "{meant}"?' in message.msg
+    assert f'Did you mean "{meant}"?' in message.msg
 
 
 def test_names_of_the_sites_own_are_its_own_business() -> None:
@@ -128,11 +128,11 @@ def test_names_of_the_sites_own_are_its_own_business() -> None:
         ({"label": "Two Words"}, "E011", "Two Words"),
         ({"text_fields": []}, "E012", "names no field"),
         ({"text_fields": "title"}, "E012", "names no field"),
-        ({"text_fields": ["titles"]}, "E013", 'did you mean "title"?'),
+        ({"text_fields": ["titles"]}, "E013", 'Did you mean "title"?'),
         ({"text_fields": ["title__upper"]}, "E013", "plain field"),
         ({"text_fields": {"title": 0}}, "E014", "weight 0"),
         ({"text_fields": {"title": "much"}}, "E014", "'much'"),
-        ({"filter_fields": ["prize"]}, "E015", 'did you mean "price"?'),
+        ({"filter_fields": ["prize"]}, "E015", 'Did you mean "price"?'),
         ({"filter_fields": "price"}, "E015", "one string"),
         ({"filter_fields": ["__str__"]}, "E016", "has no kind"),
         ({"filter_fields": ["price"], "kinds": {"price": "money"}}, "E016", '"money" is no kind'),
@@ -141,13 +141,13 @@ def test_names_of_the_sites_own_are_its_own_business() -> None:
         ({"related": {Brand: "maker"}}, "E017", '"maker"'),
         ({"related": {Brand: "categories"}}, "E017", "to Category, not to Brand"),
         ({"related": {Brand: "title"}}, "E017", "does not lead"),
-        ({"date_field": "creation"}, "E018", 'did you mean "created"?'),
+        ({"date_field": "creation"}, "E018", 'Did you mean "created"?'),
         ({"date_field": "title"}, "E018", "no date or datetime"),
         ({"filter_fields": {"sort": "price"}}, "E028", "named like a parameter"),
         ({"language": "English please"}, "E019", "neither a code nor a field"),
         ({"encoder": 7}, "E026", "neither a name"),
         ({"progression": Progression(requires="brand")}, "E035", "to Brand, not to Product"),
-        ({"progression": Progression(level="prize")}, "E035", 'did you mean "price"?'),
+        ({"progression": Progression(level="prize")}, "E035", 'Did you mean "price"?'),
         ({"progression": Progression(within="__str__")}, "E035", "no field of a model"),
     ],
 )
@@ -211,14 +211,14 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
     ("declaration", "number", "said"),
     [
         (user_document(text_fields=[]), "E020", "names no field"),
-        (user_document(text_fields=["firstname"]), "E020", 'did you mean "first_name"?'),
+        (user_document(text_fields=["firstname"]), "E020", 'Did you mean "first_name"?'),
         (user_document(user_field="key"), "E021", '"key"'),
         (user_document(get_user_key=lambda self, obj: "x"), "W002", "the way back"),
         (user_document(level_field="step"), "E036", '"step"'),
         (source(document="products"), "E022", '"products" is not registered'),
         (source(kind="steal"), "E023", '"steal" is unknown'),
         (source(item_field=""), "E024", "item_field is empty"),
-        (source(user_field="order__custom"), "E024", 'did you mean "customer"?'),
+        (source(user_field="order__custom"), "E024", 'Did you mean "customer"?'),
         (source(label="hostapp.orderline"), "E025", "2 interaction sources"),
     ],
 )

@@ -181,7 +181,7 @@ def test_an_unknown_path_names_the_nearest_field() -> None:
     with (
         declared(Typo),
         pytest.raises(
-            DocumentError, match=r'Brand has no .* "nme" \(in "brand__nme"\); did you mean "name"\?'
+            DocumentError, match=r'Brand has no .* "nme" \(in "brand__nme"\)\. Did you mean "name"\?'
         ),
     ):
         registry.get("typo").get_queryset()

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from llmrec_plugin import tasks
+from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.checks import check_settings
 from llmrec_plugin.conf import DEFAULT_SCHEDULE, get_settings
 from llmrec_plugin.exceptions import ConfigurationError

@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 
-from llmrec_plugin.api.visitors import COOKIE
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.middleware import VisitorMiddleware
 from llmrec_plugin.models import Impression, Placement
 from llmrec_plugin.services import indexing, interactions
 from llmrec_plugin.shortcuts import search
+from llmrec_plugin.visitors import COOKIE
 from tests.hostapp.models import Product
 from tests.support.serving import open_shop
 from tests.support.trials import running

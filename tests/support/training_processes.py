@@ -97,9 +97,9 @@ def killed() -> dict[str, Any]:
     """The first kill leaves the worker alive, which says so at once; the second takes the worker along."""
     from django.db import transaction
 
+    from llmrec_plugin.celery_tasks import fit_model
     from llmrec_plugin.services.search import search
     from llmrec_plugin.services.training import runs
-    from llmrec_plugin.tasks import fit_model
     from llmrec_plugin.types import SearchRequest
     from tests.services.training.test_adaptation import live, next_family, shop
 

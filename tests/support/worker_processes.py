@@ -60,9 +60,9 @@ def draining(children: set[int]) -> int | None:
 
 def emptied() -> bool:
     """As beat does: send a drain now and then, until nothing waits."""
+    from llmrec_plugin.celery_tasks import drain_outbox
     from llmrec_plugin.models import OutboxEntry
     from llmrec_plugin.services import indexing
-    from llmrec_plugin.tasks import drain_outbox
 
     indexing.retry(OutboxEntry.objects.filter(attempts__gt=0))
     drain_outbox.delay()
@@ -165,7 +165,7 @@ def shop(*, seconds: float) -> dict[str, Any]:
 
 def begun(celery: Celery) -> int:
     """Change all items; the child that drains them once it has claimed some."""
-    from llmrec_plugin.tasks import drain_outbox
+    from llmrec_plugin.celery_tasks import drain_outbox
     from tests.hostapp.models import Product
 
     for product in Product.objects.all():
@@ -216,8 +216,8 @@ def ended(redis: servers.Server) -> dict[str, Any]:
 
 
 def late(redis: servers.Server) -> dict[str, Any]:
+    from llmrec_plugin.celery_tasks import TIDY_UP, drain_outbox
     from llmrec_plugin.models import OutboxEntry
-    from llmrec_plugin.tasks import TIDY_UP, drain_outbox
     from tests.hostapp.models import Product
 
     stock()
@@ -277,7 +277,7 @@ def beat(redis: servers.Server) -> dict[str, Any]:
 
 def queues(redis: servers.Server) -> dict[str, Any]:
     """Which tasks the worker of each queue was given."""
-    from llmrec_plugin import tasks
+    from llmrec_plugin import celery_tasks as tasks
 
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     starts = [line for line in lines if line.startswith("celery -A workers worker -Q")]

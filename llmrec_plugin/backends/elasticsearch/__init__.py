@@ -4,13 +4,14 @@ Nothing here needs a paid licence, a server plugin or a script. Texts are analys
 white space there, so results are those of the other engines, in every language.
 """
 
+from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError
 
 try:
     import elasticsearch
 except ImportError as error:
     raise ConfigurationError(
-        f"The Elasticsearch engine needs its client ({error}): pip install 'llmrec-plugin[elasticsearch]'"
+        extras.missing("elasticsearch", "The Elasticsearch engine", error=error)
     ) from error
 
 if not (8, 19) <= elasticsearch.__version__[:2] < (10, 0):

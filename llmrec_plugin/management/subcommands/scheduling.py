@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from llmrec_plugin import schedule
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand
@@ -19,6 +18,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _schedule(options: Options, output: Output) -> bool:
+    from llmrec_plugin import schedule
+
     entries = schedule.entries()
     for name, entry in entries.items():
         output.line(f"{name}: {entry['schedule']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from llmrec_plugin.models import Placement as Row
 from llmrec_plugin.models.placements import MAX_FRESH
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import KINDS, Filter, Kind
 
 TYPES = tuple(Row.Type.values)
@@ -71,9 +71,7 @@ def get_placement(name: str, configuration: Configuration | None = None) -> Plac
     known = all_placements(configuration)
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f' Did you mean "{near[0]}"?' if near else ""
-    raise NotFound(f'There is no placement "{name}".{advice} Known: {", ".join(sorted(known))}.')
+    raise NotFound(f'There is no placement "{name}". {hint(name, sorted(known))}')
 
 
 def all_placements(configuration: Configuration | None = None) -> dict[str, Placement]:
@@ -139,10 +137,7 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
         raise ConfigurationError(f"{where} must be a dict.")
     for key in declared:
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1, cutoff=0.0)
-            raise ConfigurationError(
-                f'{where} has an unknown key "{key}". Did you mean "{near[0]}"? Known: {", ".join(KEYS)}.'
-            )
+            raise ConfigurationError(f'{where} has an unknown key "{key}". {hint(key, KEYS)}')
     kind = declared.get("type", name)
     if kind not in TYPES:
         raise ConfigurationError(f'{where}["type"] is {kind!r}; it must be one of {", ".join(TYPES)}.')

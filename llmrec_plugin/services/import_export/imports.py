@@ -24,6 +24,7 @@ from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.interactions import recording
 from llmrec_plugin.services.interactions.recording import NewInteraction
 from llmrec_plugin.services.privacy import consent
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Progress
 
 BATCH = 500
@@ -332,7 +333,9 @@ def _label(document: object) -> str:
         return labels[0]
     known = ", ".join(labels) or "none is registered"
     raise InvalidRequest(
-        f'There is no document "{document}". Known: {known}.' if document else f"Name the document: {known}.",
+        f'There is no document "{document}". {hint(document, labels)}'
+        if document
+        else f"Name the document: {known}.",
         parameter="document",
     )
 

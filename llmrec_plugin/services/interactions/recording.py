@@ -17,6 +17,7 @@ from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.interactions.history import existing_keys
 from llmrec_plugin.services.privacy import consent as privacy
 from llmrec_plugin.services.privacy import derived_data
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import KINDS
 
 ANONYMOUS = "anon:"
@@ -137,7 +138,7 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
     privacy.check_user_key(event.user_key)
     if event.document not in registry.labels():
         raise InvalidRequest(
-            f'There is no document "{event.document}". Known: {", ".join(registry.labels())}.',
+            f'There is no document "{event.document}". {hint(event.document, registry.labels())}',
             parameter="document",
         )
     if not event.object_id or len(event.object_id) > MAX_OBJECT_ID:

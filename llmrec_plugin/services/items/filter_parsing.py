@@ -6,7 +6,6 @@ in_stock=true           true, false, 1, 0        starts=2026-09-01            th
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from llmrec_plugin.analysis.text import shown
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Filter, FilterKind, Range, Scalar, Terms
 
 RANGES = ("gte", "gt", "lte", "lt")
@@ -42,9 +42,10 @@ def read_filters(values: Mapping[str, Sequence[str]], kinds: Mapping[str, Filter
     names = parameter_names(kinds)
     for name in values:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            advice = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(sorted(kinds)) or 'none'}."
-            raise InvalidRequest(f'There is no filter "{shown(name)}". {advice}', parameter=name)
+            raise InvalidRequest(
+                f'There is no filter "{shown(name)}". {hint(name, names, listed=sorted(kinds))}',
+                parameter=name,
+            )
     return parse_filters(values, kinds)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Filter, FilterKind, FilterValue, Range, Scalar, Terms
 
 
@@ -59,11 +59,8 @@ def kind_of(
 ) -> FilterKind:
     if name in kinds:
         return kinds[name]
-    near = difflib.get_close_matches(name, kinds, n=1)
-    advice = f' Did you mean "{near[0]}"?' if near else ""
-    known = ", ".join(sorted(kinds)) or "none"
     raise InvalidRequest(
-        f'"{version.document}" cannot be filtered by "{name}".{advice} Filters of its index: {known}.',
+        f'"{version.document}" cannot be filtered by "{name}". {hint(name, sorted(kinds))}',
         parameter=parameter or name,
     )
 

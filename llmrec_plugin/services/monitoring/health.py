@@ -72,12 +72,7 @@ def services() -> Iterator[Component]:
 
 def uses_celery() -> bool:
     """Tasks go to workers rather than running in the process, or nowhere."""
-    chosen = get_settings().TASKS
-    if chosen != "auto":
-        return chosen == "celery"
-    from celery import current_app
-
-    return bool(current_app.conf.broker_url)
+    return get_settings().tasks_run_in == "celery"
 
 
 def workers() -> tuple[str, ...]:

@@ -257,8 +257,8 @@ class TestOthers:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"host": "http://a"}, "Did you mean 'hosts'"),
-        ({"quantisation": "flat"}, "Did you mean 'quantization'"),
+        ({"host": "http://a"}, 'Did you mean "hosts"'),
+        ({"quantisation": "flat"}, 'Did you mean "quantization"'),
         ({"hosts": "localhost:9200"}, "a URL such as"),
         ({"hosts": []}, "a URL such as"),
         ({"quantization": "int16"}, "int8_hnsw"),

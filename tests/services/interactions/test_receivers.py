@@ -19,7 +19,7 @@ from django.db.models import Model
 from django.test import override_settings
 from kombu.exceptions import OperationalError
 
-from llmrec_plugin import tasks
+from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.models import Interaction, OutboxEntry
 from llmrec_plugin.receivers import dispatch, wiring

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
-from llmrec_plugin import tasks
+from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.models import UserChange, UserEmbedding
 from llmrec_plugin.receivers import dispatch
 from llmrec_plugin.services import interactions, privacy

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from llmrec_plugin.celery_tasks import measure_search
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
 from llmrec_plugin.models import Impression, Judgment, SearchQuality
 from llmrec_plugin.services.search_quality import judgments
-from llmrec_plugin.tasks import measure_search
 from tests.hostapp.models import Product
 from tests.support.serving import open_shop
 from tests.support.trials import running

@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
+from llmrec_plugin.celery_tasks import suggest_synonyms
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Consent, Impression, IndexVersion, Interaction, Synonym, SynonymSuggestion
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search_quality import synonym_mining
-from llmrec_plugin.tasks import suggest_synonyms
 from tests.hostapp.models import Course, Product
 from tests.support.serving import THEMES, open_shop
 

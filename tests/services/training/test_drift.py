@@ -12,7 +12,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from llmrec_plugin import tasks
+from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.models import Configuration, DriftReport, Impression, Interaction
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.monitoring import health, status

@@ -1,12 +1,7 @@
-"""System checks of the settings and of every declaration: what is wrong, where, and how to mend it.
-
-They read declarations and models only: no network, no database, no engine, no encoder.
-"""
+"""What stands in search_documents.py: names, paths, kinds and what documents say of each other."""
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,54 +10,25 @@ from typing import Any, get_args
 from django.core import checks
 from django.core.checks import CheckMessage, register
 from django.db.models import DateField
-from django.utils.module_loading import import_string
 
+from llmrec_plugin.checks.messages import error
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
 from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.encoders.base import EncoderSpec
-from llmrec_plugin.exceptions import ConfigurationError, DocumentError
-from llmrec_plugin.services.curation.placements import check_filters, declared_placements
+from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.suggest import nearest
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-_PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "cursor", "explain"}
+SEARCH_PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "cursor", "explain"}
 """Of the search endpoint; a filter field of the same name could not be asked for."""
 _WEIGHTED = re.compile(r"[^\s^]+(\^[0-9]+(\.[0-9]+)?)?")
 _NOT_ATTACHING = {"llmrec_plugin.backends.embedded", "llmrec_plugin.backends.memory"}
+_NEARLY_OURS = 0.85
+"""Likeness from which a name of the site's own is rather a misspelt one of ours."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
-
-
-@register("llmrec")
-def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E005."""
-    try:
-        settings = get_settings()
-    except ConfigurationError as error:
-        return [_error(1, str(error), "Mend settings.LLMREC.")]
-    found: list[CheckMessage] = []
-    if not _importable(settings.BACKEND):
-        found.append(
-            _error(
-                2,
-                f'LLMREC["BACKEND"] is "{settings.BACKEND}", and there is no such module.',
-                'The engine that needs no server is "llmrec_plugin.backends.embedded".',
-            )
-        )
-    try:
-        import_string(settings.USER_RESOLVER)
-    except ImportError as error:
-        hint = "Name a function (request) -> str | None by its dotted path."
-        found.append(_error(3, f'LLMREC["USER_RESOLVER"] cannot be imported: {error}', hint))
-    try:
-        for placement in declared_placements().values():
-            check_filters(placement)
-    except ConfigurationError as error:
-        found.append(_error(4, str(error), 'Mend LLMREC["PLACEMENTS"].'))
-    if settings.SCHEDULE:
-        found.extend(_schedule())
-    return found
 
 
 @register("llmrec")
@@ -78,7 +44,7 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
             rivals = [document for document in documents if document.label == label]
             names = " and ".join(type(document).__name__ for document in rivals)
             hint = f'Give one of them another label: label = "{label}-2".'
-            found.append(_error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
+            found.append(error(10, f'{names} have the same label "{label}".', hint, type(rivals[-1])))
     for document in documents:
         for check in (
             _misspelt,
@@ -107,45 +73,8 @@ def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     for label, count in Counter(source.label for source in registry.interaction_sources).items():
         if count > 1:
             hint = "Give each a label of its own: their events would overwrite each other."
-            found.append(_error(25, f'{count} interaction sources have the label "{label}".', hint))
+            found.append(error(25, f'{count} interaction sources have the label "{label}".', hint))
     return found
-
-
-@register("llmrec", deploy=True)
-def check_throttles(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """W004, of `check --deploy`."""
-    from rest_framework.settings import api_settings
-
-    if api_settings.NUM_PROXIES is not None:
-        return []
-    message = (
-        'REST_FRAMEWORK["NUM_PROXIES"] is not set: whoever writes another X-Forwarded-For into each request '
-        "is another visitor to the throttles of the REST endpoints."
-    )
-    hint = "Set it to the number of proxies in front of the site; 0: there is none."
-    return [checks.Warning(message, hint=hint, id="llmrec_plugin.W004")]
-
-
-def _schedule() -> Iterator[CheckMessage]:
-    """Only asked where there is something to check: it imports Celery."""
-    from llmrec_plugin import schedule
-
-    try:
-        schedule.entries()
-    except ConfigurationError as error:
-        yield _error(5, str(error), 'Mend LLMREC["SCHEDULE"].')
-
-
-def _error(number: int, message: str, hint: str, obj: object = None) -> CheckMessage:
-    return checks.Error(message, hint=hint, obj=obj, id=f"llmrec_plugin.E{number:03}")
-
-
-def _importable(path: str) -> bool:
-    """Without running the module, which may need an extra that is not installed."""
-    try:
-        return importlib.util.find_spec(path) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _misspelt(
@@ -156,58 +85,58 @@ def _misspelt(
     (base,) = (one for one in (SearchDocument, UserDocument, InteractionSource) if isinstance(declared, one))
     known = {name for one in base.__mro__ for name in vars(one)} | base.__annotations__.keys()
     for name in vars(owner).keys() - known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if near and not name.startswith("_"):
-            message = f'"{name}" means nothing here; did you mean "{near[0]}"?'
-            hint = f"Write {near[0]}, or give it a name that is less like it."
+        near = nearest(name, known, likeness=_NEARLY_OURS)
+        if near is not None and not name.startswith("_"):
+            message = f'"{name}" means nothing here. Did you mean "{near}"?'
+            hint = f"Write {near}, or give it a name that is less like it."
             yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W003")
 
 
 def _label(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
     if not _LABEL.fullmatch(document.label):
         hint = "It stands in URLs: lower-case letters, digits, hyphens and underscores, at most 100."
-        yield _error(11, f'The label "{document.label}" cannot be used.', hint, type(document))
+        yield error(11, f'The label "{document.label}" cannot be used.', hint, type(document))
 
 
 def _text_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
     owner = type(document)
     if isinstance(document.text_fields, str) or not document.text_fields:
         hint = 'Name at least one: text_fields = {"title": 3, "description": 1}.'
-        yield _error(12, "text_fields names no field.", hint, owner)
+        yield error(12, "text_fields names no field.", hint, owner)
         return
     yield from _paths(document, document.text_fields, 13, "text_fields", paths=document.text_paths())
     weights = document.text_fields.values() if hasattr(document.text_fields, "values") else ()
     for weight in weights:
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-            yield _error(14, f"The weight {weight!r} in text_fields is no number above 0.", "Use 1.", owner)
+            yield error(14, f"The weight {weight!r} in text_fields is no number above 0.", "Use 1.", owner)
 
 
 def _filter_fields(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
     owner = type(document)
     if isinstance(document.filter_fields, str):
         hint = f'Write a list: filter_fields = ["{document.filter_fields}"].'
-        yield _error(15, "filter_fields is one string.", hint, owner)
+        yield error(15, "filter_fields is one string.", hint, owner)
         return
     paths = document.filter_paths()
     named = [name for name in paths if name != LANGUAGE or not document.filters_language]
     yield from _paths(document, named, 15, "filter_fields", paths=paths)
     if "filter_kinds" in vars(owner) and not callable(vars(owner)["filter_kinds"]):
         hint = 'Name the kinds in `kinds = {"rating": "number"}`.'
-        yield _error(16, "filter_kinds is a method and must not be replaced.", hint, owner)
+        yield error(16, "filter_kinds is a method and must not be replaced.", hint, owner)
         return
-    for name in sorted(_PARAMETERS.intersection(paths)):
+    for name in sorted(SEARCH_PARAMETERS.intersection(paths)):
         hint = f'Give it another name: filter_fields = {{"{name}_": "{paths[name]}"}}.'
-        yield _error(28, f'The filter field "{name}" is named like a parameter of the search.', hint, owner)
+        yield error(28, f'The filter field "{name}" is named like a parameter of the search.', hint, owner)
     for name, kind in document.kinds.items():
         if kind not in get_args(FilterKind):
-            yield _error(16, f'"{kind}" is no kind.', f"Use one of {', '.join(get_args(FilterKind))}.", owner)
+            yield error(16, f'"{kind}" is no kind.', f"Use one of {', '.join(get_args(FilterKind))}.", owner)
         if name not in paths:
-            yield _error(16, f'kinds names "{name}", which is no filter field.', "Remove it.", owner)
+            yield error(16, f'kinds names "{name}", which is no filter field.', "Remove it.", owner)
     for name, path in paths.items():
         unknown = name not in document.kinds and _kind_of(document, path) is None
         if unknown and (_resolves(document, path) or document.method_for(name) is not None):
             hint = f'Add kinds = {{"{name}": "keyword"}} (or "number", "boolean", "date").'
-            yield _error(16, f'The filter field "{name}" has no kind that its model tells.', hint, owner)
+            yield error(16, f'The filter field "{name}" has no kind that its model tells.', hint, owner)
 
 
 def _kind_of(document: SearchDocument[Any], path: str) -> FilterKind | None:
@@ -235,9 +164,9 @@ def _paths(
             continue
         try:
             resolve(owner.model, (paths or {}).get(name, name))
-        except DocumentError as error:
+        except DocumentError as problem:
             hint = f"Mend {attribute}, or write a method prepare_{name}(self, obj)."
-            yield _error(number, f"{attribute}: {error}", hint, type(owner))
+            yield error(number, f"{attribute}: {problem}", hint, type(owner))
 
 
 def _related(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
@@ -245,9 +174,9 @@ def _related(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         for path in [paths] if isinstance(paths, str) else paths:
             try:
                 resolve_relation(document.model, path, target)
-            except DocumentError as error:
+            except DocumentError as problem:
                 hint = f"Name the lookup from {document.model.__name__} to {target.__name__}."
-                yield _error(17, f"related: {error}", hint, type(document))
+                yield error(17, f"related: {problem}", hint, type(document))
 
 
 def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
@@ -255,19 +184,19 @@ def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]
     if document.date_field:
         try:
             path = resolve(document.model, document.date_field)
-        except DocumentError as error:
-            yield _error(18, f"date_field: {error}", "Name a date or datetime field.", owner)
+        except DocumentError as problem:
+            yield error(18, f"date_field: {problem}", "Name a date or datetime field.", owner)
         else:
             if path.hops or not isinstance(path.field, DateField):
                 message = f'date_field "{document.date_field}" is no date or datetime of the model itself.'
-                yield _error(18, message, "Name such a field, or leave it empty.", owner)
+                yield error(18, message, "Name such a field, or leave it empty.", owner)
     language = document.language
     if language and not _LANGUAGE.fullmatch(language) and not _resolves(document, language):
         hint = 'Use an ISO 639-1 code such as "en", or the name of a field; empty: it is detected.'
-        yield _error(19, f'language "{language}" is neither a code nor a field.', hint, owner)
+        yield error(19, f'language "{language}" is neither a code nor a field.', hint, owner)
     encoder: object = document.encoder
     if not isinstance(encoder, str | EncoderSpec | None):
-        yield _error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
+        yield error(26, "encoder is neither a name nor an EncoderSpec.", "Name a model.", owner)
 
 
 def _signals(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
@@ -279,7 +208,7 @@ def _signals(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         if kinds.get(name) != wanted:
             found = f"is a {kinds[name]}" if name in kinds else "is none of filter_fields"
             hint = f"Name a filter field of kind {wanted}, or leave it empty."
-            yield _error(37, f'signals: {attribute} "{name}" {found}.', hint, type(document))
+            yield error(37, f'signals: {attribute} "{name}" {found}.', hint, type(document))
 
 
 def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
@@ -288,26 +217,26 @@ def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         return
     if not isinstance(attached, AttachedIndex) or not isinstance(attached.index, str) or not attached.index:
         hint = 'Write attached = AttachedIndex("products", text_fields=["title^3", "description"]).'
-        yield _error(30, "attached names no index.", hint, owner)
+        yield error(30, "attached names no index.", hint, owner)
         return
     if any(character in attached.index for character in "*,?"):
-        yield _error(30, f'attached names "{attached.index}", a pattern.', "Name one index or alias.", owner)
+        yield error(30, f'attached names "{attached.index}", a pattern.', "Name one index or alias.", owner)
     if get_settings().BACKEND in _NOT_ATTACHING:
         hint = 'Set LLMREC["BACKEND"] = "llmrec_plugin.backends.elasticsearch", or remove `attached`.'
         message = f'"{attached.index}" is an index of Elasticsearch, and LLMREC["BACKEND"] is another engine.'
-        yield _error(31, message, hint, owner)
+        yield error(31, message, hint, owner)
     if isinstance(attached.text_fields, str):
         hint = f'Write a list: text_fields=["{attached.text_fields}"].'
-        yield _error(32, "AttachedIndex.text_fields is one string.", hint, owner)
+        yield error(32, "AttachedIndex.text_fields is one string.", hint, owner)
         return
     for text in attached.text_fields:
         if not isinstance(text, str) or not _WEIGHTED.fullmatch(text):
             hint = 'Name a field of the index, with its weight as in "title^3".'
-            yield _error(32, f"AttachedIndex.text_fields names {text!r}.", hint, owner)
+            yield error(32, f"AttachedIndex.text_fields names {text!r}.", hint, owner)
     for name in attached.filters:
         if not isinstance(document.filter_fields, str) and name not in document.filter_paths():
             hint = "Its keys are names in filter_fields, its values fields of the index."
-            yield _error(33, f'AttachedIndex.filters names "{name}", which is no filter field.', hint, owner)
+            yield error(33, f'AttachedIndex.filters names "{name}", which is no filter field.', hint, owner)
 
 
 def _progression(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
@@ -318,17 +247,17 @@ def _progression(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
     if progression.requires:
         try:
             resolve_relation(document.model, progression.requires, document.model)
-        except DocumentError as error:
+        except DocumentError as problem:
             hint = f"Name the relation from {document.model.__name__} to those that come before it."
-            yield _error(35, f"progression: {error}", hint, owner)
+            yield error(35, f"progression: {problem}", hint, owner)
     for name in filter(None, (progression.level, progression.within)):
         try:
             path = resolve(document.model, name)
-        except DocumentError as error:
-            yield _error(35, f"progression: {error}", "Mend progression.", owner)
+        except DocumentError as problem:
+            yield error(35, f"progression: {problem}", "Mend progression.", owner)
         else:
             if path.field is None:
-                yield _error(
+                yield error(
                     35,
                     f'progression: "{name}" is no field of a model.',
                     "It is asked of the database.",
@@ -347,20 +276,20 @@ def _shared_indexes(documents: Iterable[SearchDocument[Any]]) -> Iterator[CheckM
         if not document.covers(other.model):
             names = f"{type(other).__name__} and {type(document).__name__}"
             hint = "Give AttachedIndex a key= that returns None for an `_id` of the other, and an id=."
-            yield _error(34, f'{names} are attached to one index, "{attached.index}".', hint, type(document))
+            yield error(34, f'{names} are attached to one index, "{attached.index}".', hint, type(document))
 
 
 def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
     owner = type(document)
     if isinstance(document.text_fields, str) or not document.text_fields:
-        yield _error(20, "text_fields names no field.", 'Write a list: text_fields = ["interests"].', owner)
+        yield error(20, "text_fields names no field.", 'Write a list: text_fields = ["interests"].', owner)
     else:
         yield from _paths(document, document.text_fields, 20, "text_fields")
     try:
         resolve(document.model, document.user_field)
-    except DocumentError as error:
+    except DocumentError as problem:
         hint = 'Name the lookup from the model to the user\'s key, such as "user_id".'
-        yield _error(21, f"user_field: {error}", hint, owner)
+        yield error(21, f"user_field: {problem}", hint, owner)
     if document.level_field:
         yield from _paths(document, [document.level_field], 36, "level_field")
     own_key = owner.get_user_key is not UserDocument.get_user_key
@@ -375,15 +304,15 @@ def _interaction_source(source: InteractionSource[Any]) -> Iterator[CheckMessage
     if source.document not in registry.labels():
         known = ", ".join(registry.labels()) or "none"
         hint = f"Registered documents: {known}."
-        yield _error(22, f'document "{source.document}" is not registered.', hint, owner)
+        yield error(22, f'document "{source.document}" is not registered.', hint, owner)
     if source.kind not in KINDS:
-        yield _error(23, f'kind "{source.kind}" is unknown.', f"Use one of {', '.join(KINDS)}.", owner)
+        yield error(23, f'kind "{source.kind}" is unknown.', f"Use one of {', '.join(KINDS)}.", owner)
     for name in source.PATHS:
         path = getattr(source, name)
         if not path and name != "value_field":
-            yield _error(24, f"{name} is empty.", f'Name a path: {name} = "…".', owner)
+            yield error(24, f"{name} is empty.", f'Name a path: {name} = "…".', owner)
         elif path:
             try:
                 resolve(source.model, path)
-            except DocumentError as error:
-                yield _error(24, f"{name}: {error}", f"Mend {name}.", owner)
+            except DocumentError as problem:
+                yield error(24, f"{name}: {problem}", f"Mend {name}.", owner)

@@ -1,0 +1,9 @@
+"""System checks of the settings and of every declaration: what is wrong, where, and how to mend it.
+
+They read declarations and models only: no network, no database, no engine, no encoder.
+"""
+
+from llmrec_plugin.checks.documents import check_documents, check_people
+from llmrec_plugin.checks.settings import check_extras, check_settings, check_throttles
+
+__all__ = ["check_documents", "check_extras", "check_people", "check_settings", "check_throttles"]
