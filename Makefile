@@ -115,11 +115,11 @@ messages: $(VENV)/.development ## Collect and compile the translations
 	cd llmrec_plugin && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
 	cd project && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
 
-package: $(VENV)/.development ## Build the wheel and import it in an environment without extras
-	$(BIN)/python -m build --wheel --outdir build/dist . > /dev/null
+package: $(VENV)/.development ## Build sdist and wheel, and a site on the wheel in an environment without extras
+	$(BIN)/python -m build --outdir build/dist . > /dev/null
 	$(PYTHON) -m venv --clear build/bare
 	build/bare/bin/python -m pip install --quiet build/dist/*.whl
-	cd build && bare/bin/python -c "import django; from django.conf import settings; settings.configure(INSTALLED_APPS=['django.contrib.auth', 'django.contrib.contenttypes', 'llmrec_plugin'], BASE_DIR='.'); django.setup(); from django.core.management import call_command; call_command('check')"
+	cd build && bare/bin/python ../tests/bare_site.py --bare
 	rm -rf build
 
 bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder of the data sets

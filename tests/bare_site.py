@@ -1,8 +1,7 @@
-"""`python -m tests.bare_site`: a site with what `pip install llmrec-plugin` brings and nothing else checks,
-migrates, indexes and searches.
+"""A site on what `pip install llmrec-plugin` brings and nothing else: it checks, migrates, indexes, searches.
 
 `--hide name …`: modules that it does as if they were not installed. Run by the tests with everything hidden
-that an extra brings, and by `make package` in an environment where there is nothing to hide.
+that an extra brings, and by `make package` in an environment where nothing is there to be hidden (`--bare`).
 """
 
 from __future__ import annotations
@@ -13,16 +12,34 @@ import sys
 import tempfile
 import types
 from io import StringIO
+from typing import Any
+
+BREAD, TSINGHUA = "Bread bakers", "清华大学 readers"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hide", nargs="*", default=[])
-    for name in parser.parse_args().hide:
+    parser.add_argument("--bare", action="store_true", help="fail where the package of an extra is installed")
+    options = parser.parse_args()
+    for name in options.hide:
         sys.modules[name] = None  # type: ignore[assignment]  # the way to have an import fail
+    from llmrec_plugin import extras
+
+    if options.bare and (there := [extra for extra in extras.PACKAGES if extras.is_installed(extra)]):
+        sys.exit(f"This environment is not bare: {', '.join(there)}.")
     with tempfile.TemporaryDirectory() as folder:
         _configure(folder)
-        print(json.dumps(_tour()))
+        told = _tour()
+    print(json.dumps(told, ensure_ascii=False, indent=1))
+    if not _is_well(told):
+        sys.exit("A site without extras does not work.")
+
+
+def _is_well(told: dict[str, Any]) -> bool:
+    found = [next(iter(told[language]), "") for language in ("english", "chinese")]
+    mistakes = [message for message in told["checks"] if message.startswith("llmrec_plugin.E")]
+    return found == [BREAD, TSINGHUA] and not mistakes
 
 
 def _configure(folder: str) -> None:
@@ -52,7 +69,7 @@ def _app() -> str:
     return "bare"
 
 
-def _tour() -> dict[str, object]:
+def _tour() -> dict[str, Any]:
     """What a developer sees on their first day."""
     from django.contrib.auth.models import Group
     from django.core.checks import run_checks
@@ -70,9 +87,9 @@ def _tour() -> dict[str, object]:
     receivers.connect()
     told = [f"{message.id}: {message.msg} {message.hint}" for message in run_checks()]
     call_command("migrate", verbosity=0)
-    Group.objects.create(name="Bread bakers")
+    Group.objects.create(name=BREAD)
     call_command("llmrec", "build", stdout=StringIO())
-    Group.objects.create(name="清华大学 readers")  # indexed by the save
+    Group.objects.create(name=TSINGHUA)  # indexed by the save
     return {
         "checks": told,
         "english": _found("baker"),
