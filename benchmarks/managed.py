@@ -173,9 +173,9 @@ def _same_results(queries: Sequence[str], folder: Path) -> dict[str, float]:
     from llmrec_plugin.types import SearchRequest
 
     def top(query: str) -> list[str]:
-        page = search(SearchRequest(document="item", text=query, page_size=TOP))
+        page = search(SearchRequest(document="item", text=query, limit=TOP))
         assert not page.degraded
-        return [item.id for item in page.results]
+        return [item.item_id for item in page.results]
 
     _forget_saved()
     grades = data.chorus(folder).grades

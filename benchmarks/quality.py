@@ -22,7 +22,7 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     host.load(shop.items)
     build("item")
     Judgment.objects.bulk_create(
-        Judgment(query_id=query, query=query, document="item", object_id=key, grade=grade)
+        Judgment(query_id=query, query=query, document="item", item_id=key, grade=grade)
         for query, judged in shop.grades.items()
         for key, grade in judged.items()
     )

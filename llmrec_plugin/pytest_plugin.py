@@ -68,7 +68,7 @@ class Llmrec:
         from llmrec_plugin.shortcuts import document_of
 
         label = document or document_of(type(item)).label
-        interactions.record(user_key=str(_key(user)), document=label, object_id=item.pk, kind=kind)
+        interactions.record(user_key=str(_key(user)), document=label, item_id=item.pk, kind=kind)
 
     def train(self, label: str) -> ModelVersion:
         """Learn from the events so far."""

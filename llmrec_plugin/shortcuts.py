@@ -52,7 +52,7 @@ class Results(Sequence[M], Generic[M]):
         self._ask = ask
         self._document = document
         self._queryset = queryset
-        self._size = FIRST
+        self._limit = FIRST
         self._found: dict[str, M] = {}
 
     def within(self, queryset: QuerySet[M]) -> Results[M]:
@@ -69,10 +69,10 @@ class Results(Sequence[M], Generic[M]):
     @cached_property
     def page(self) -> ResultPage:
         """The first page as the service gave it: facets, total, degraded, did_you_mean."""
-        page = self._ask(self._size)
+        page = self._ask(self._limit)
         if self._queryset is None:
             for item in page.results:
-                self._keep(item.id, item)
+                self._keep(item.item_id, item)
         return page
 
     @property
@@ -114,7 +114,7 @@ class Results(Sequence[M], Generic[M]):
                 raise IndexError(f"The item at {place} has vanished since the list was ranked.")
             return self._found[key]
         if place.stop is not None and "page" not in self.__dict__:
-            self._size = min(max(place.stop, 1), result_pages.MAX_ITEMS)
+            self._limit = min(max(place.stop, 1), result_pages.MAX_ITEMS)
         keys = self._keys[place]
         self._fetch(keys)
         return [self._found[key] for key in keys if key in self._found]
@@ -166,7 +166,7 @@ def search(
     """
     document = document_of(model)
 
-    def ask(size: int) -> ResultPage:
+    def ask(limit: int) -> ResultPage:
         return searching.search(
             SearchRequest(
                 document=document.label,
@@ -174,7 +174,7 @@ def search(
                 user_key=_key(request, user_key),
                 filters=tuple(filters),
                 facets=tuple(facets),
-                page_size=size,
+                limit=limit,
                 personalize=personalize,
             )
         )
@@ -189,32 +189,32 @@ def recommend(
     request: HttpRequest | None = None,
     user_key: str | None = None,
     item: Model | str | None = None,
-    size: int | None = None,
+    limit: int | None = None,
 ) -> ResultPage:
     """What the placement shows this visitor; errors as of `services.recommendations.recommend`."""
     return recommendations.recommend(
         placement,
         user_key=_key(request, user_key),
         document=None if model is None else document_of(model).label,
-        item=str(item.pk) if isinstance(item, Model) else item,
-        size=size,
+        item_id=str(item.pk) if isinstance(item, Model) else item,
+        limit=limit,
     )
 
 
 def similar(
-    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int | None = None
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
-    """Items of like content; as many as the placement "similar" says unless `size` does."""
+    """Items of like content; as many as the placement "similar" says unless `limit` does."""
     document = document_of(type(item))
-    return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), size=size)
+    return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
 
 def also(
-    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, size: int | None = None
+    item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
-    """What people who took the item took as well; as many as the placement "also" says unless `size` does."""
+    """What people who took the item took as well; as many as the placement "also" says unless `limit` does."""
     document = document_of(type(item))
-    return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), size=size)
+    return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
 
 def document_of(model: type[M] | str) -> SearchDocument[M]:

@@ -101,17 +101,17 @@ def _event(user_key: str, data: dict[str, Any]) -> NewInteraction:
     return NewInteraction(
         user_key=user_key,
         document=data["document"],
-        object_id=data["item"],
+        item_id=data["item_id"],
         kind=data["kind"],
         value=data["value"],
-        at=data["time"],
+        at=data["at"],
         request_id=data["request_id"],
         position=data["position"],
-        external_id=None if data["id"] is None else _external_id(user_key, data["id"]),
+        event_id=None if data["event_id"] is None else _event_id(user_key, data["event_id"]),
     )
 
 
-def _external_id(user_key: str, sent: str) -> str:
+def _event_id(user_key: str, sent: str) -> str:
     """Each visitor's ids are his own: they can pass for nobody else's, nor for those of the site's orders."""
     return "api:" + hashlib.sha256(f"{user_key}\n{sent}".encode()).hexdigest()
 

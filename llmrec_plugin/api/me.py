@@ -79,7 +79,7 @@ class ExportView(ApiView):
     )
     def get(self, request: Request) -> Response:
         key = visitors.current_user_key(request)
-        data = {"user": None, **NOTHING} if key is None else privacy.export_user(key)
+        data = {"user_key": None, **NOTHING} if key is None else privacy.export_user(key)
         return Response(data, headers={"Content-Disposition": 'attachment; filename="my-data.json"'})
 
 
@@ -113,9 +113,9 @@ def worth_a_key(*, granted: bool) -> bool:
 
 def summary_of(user_key: str | None) -> dict[str, Any]:
     if user_key is None:
-        return {"user": None, "consent": None, "personal": False, "interactions": 0, "impressions": 0}
+        return {"user_key": None, "consent": None, "personal": False, "interactions": 0, "impressions": 0}
     return {
-        "user": user_key,
+        "user_key": user_key,
         "consent": privacy.consent_of(user_key),
         "personal": get_settings().ENABLED and consent.may_personalise(user_key),
         "interactions": Interaction.objects.filter(user_key=user_key).count(),

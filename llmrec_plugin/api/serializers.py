@@ -11,9 +11,9 @@ from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, Qu
 from llmrec_plugin.services.search import autocomplete
 from llmrec_plugin.types import KINDS
 
-LONGEST_QUERY = 10_000
-LARGEST_PAGE = 100
-LONGEST_BASKET = 5_000
+MAX_QUERY_LENGTH = 10_000
+MAX_LIMIT = 100
+MAX_BASKET_LENGTH = 5_000
 MAX_EVENTS = 500
 
 
@@ -48,7 +48,7 @@ class SearchParameters(PageParameters):
         required=False,
         default="",
         allow_blank=True,
-        max_length=LONGEST_QUERY,
+        max_length=MAX_QUERY_LENGTH,
         help_text='What to look for; empty lists what passes the filters. "desk lamp" in quotes must occur '
         "as it stands, and what has a minus in front must not: -red.",
     )
@@ -68,8 +68,8 @@ class SearchParameters(PageParameters):
         help_text="A number or date field, `-` in front for descending, instead of relevance. With `q`, only "
         "items with every word of it are listed, the best of them as far as `total` counts.",
     )
-    page_size = serializers.IntegerField(
-        required=False, default=20, min_value=1, max_value=LARGEST_PAGE, help_text="Items per page."
+    limit = serializers.IntegerField(
+        required=False, default=20, min_value=1, max_value=MAX_LIMIT, help_text="Items per page."
     )
     personalize = FiniteFloatField(
         required=False,
@@ -86,11 +86,11 @@ class SuggestParameters(serializers.Serializer[Any]):
         required=False,
         default="",
         allow_blank=True,
-        max_length=LONGEST_QUERY,
+        max_length=MAX_QUERY_LENGTH,
         help_text="What has been typed so far; empty: popular searches alone.",
     )
     document = document_field()
-    size = serializers.IntegerField(
+    limit = serializers.IntegerField(
         required=False,
         default=8,
         min_value=1,
@@ -99,22 +99,22 @@ class SuggestParameters(serializers.Serializer[Any]):
     )
 
 
-class SizeParameters(PageParameters):
-    size = serializers.IntegerField(
+class LimitParameters(PageParameters):
+    limit = serializers.IntegerField(
         required=False,
         allow_null=True,
         default=None,
         min_value=1,
-        max_value=LARGEST_PAGE,
+        max_value=MAX_LIMIT,
         help_text="Items in the list.",
     )
 
 
-class PlacementParameters(SizeParameters):
+class PlacementParameters(LimitParameters):
     document = document_field(
         "Kind of item; needed where the site has several and the placement does not say."
     )
-    item = serializers.CharField(
+    item_id = serializers.CharField(
         required=False,
         default="",
         allow_blank=True,
@@ -126,7 +126,7 @@ class PlacementParameters(SizeParameters):
         allow_null=True,
         default=None,
         allow_blank=True,
-        max_length=LONGEST_BASKET,
+        max_length=MAX_BASKET_LENGTH,
         help_text="Ids of the items in the basket, joined by commas; without it the cart events count.",
     )
 
@@ -153,7 +153,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 @component("LlmrecPastItem")
 class PastItemSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField(
+    item_id = serializers.CharField(
         allow_blank=True, help_text="Of what the visitor turned to; empty: what is laid to no single item."
     )
     title = serializers.CharField(allow_blank=True)
@@ -163,7 +163,7 @@ class PastItemSerializer(serializers.Serializer[Any]):
 @component("LlmrecItem")
 class ItemSerializer(serializers.Serializer[Any]):
     document = serializers.CharField()
-    id = serializers.CharField(help_text="The primary key as text.")
+    item_id = serializers.CharField(help_text="The primary key as text.")
     title = serializers.CharField()
     score = serializers.FloatField(help_text="Higher is better; comparable within one list only.")
     reasons = serializers.ListField(
@@ -232,7 +232,7 @@ class ListSerializer(serializers.Serializer[Any]):
 @component("LlmrecSuggestedItem")
 class SuggestedItemSerializer(serializers.Serializer[Any]):
     document = serializers.CharField()
-    id = serializers.CharField(help_text="The primary key as text.")
+    item_id = serializers.CharField(help_text="The primary key as text.")
     title = serializers.CharField()
     url = serializers.CharField(allow_blank=True, help_text="Of the item's page; empty: it has none.")
 
@@ -253,14 +253,14 @@ class SuggestionsSerializer(serializers.Serializer[Any]):
 class InteractionSerializer(serializers.Serializer[Any]):
     """Something that the caller did with one item; whose it is, the session or the visitor's key says."""
 
-    item = serializers.CharField(max_length=255, help_text="The item's id.")
+    item_id = serializers.CharField(max_length=255, help_text="The primary key as text.")
     document = document_field("Needed where the site has several.")
     kind = KindField(choices=[(kind, kind) for kind in KINDS])
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
-    time = serializers.DateTimeField(
+    at = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."
     )
-    id = serializers.CharField(
+    event_id = serializers.CharField(
         required=False,
         allow_null=True,
         default=None,
@@ -310,7 +310,7 @@ class RecordedSerializer(serializers.Serializer[Any]):
 
 @component("LlmrecMe")
 class MeSerializer(serializers.Serializer[Any]):
-    user = serializers.CharField(allow_null=True, help_text="The key of what is kept; null: nothing is.")
+    user_key = serializers.CharField(allow_null=True, help_text="The key of what is kept; null: nothing is.")
     consent = serializers.BooleanField(
         allow_null=True, help_text="The choice that was made; null: none yet, and the site's default holds."
     )
@@ -333,7 +333,7 @@ class ErasedSerializer(serializers.Serializer[Any]):
 
 @component("LlmrecExport")
 class ExportSerializer(serializers.Serializer[Any]):
-    user = serializers.CharField(allow_null=True)
+    user_key = serializers.CharField(allow_null=True)
     consent = serializers.DictField(allow_null=True)
     interactions = serializers.ListField(child=serializers.DictField())
     impressions = serializers.ListField(child=serializers.DictField())

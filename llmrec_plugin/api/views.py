@@ -15,11 +15,11 @@ from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.api.descriptions import documented
 from llmrec_plugin.api.parameters import given, names_of, refuse_unknown, single_document
 from llmrec_plugin.api.serializers import (
+    LimitParameters,
     ListSerializer,
     PageParameters,
     PlacementParameters,
     SearchParameters,
-    SizeParameters,
     SuggestionsSerializer,
     SuggestParameters,
 )
@@ -131,7 +131,7 @@ class SearchView(ListView):
             user_key=self.user_key(),
             filters=filter_parsing.parse_filters(wanted, kinds),
             facets=tuple(parameters["facets"]),
-            page_size=parameters["page_size"],
+            limit=parameters["limit"],
             personalize=parameters["personalize"],
             sort=parameters["sort"],
             explain=parameters["explain"],
@@ -156,7 +156,7 @@ class SuggestView(ApiView):
         serializer.is_valid(raise_exception=True)
         parameters = serializer.validated_data
         found = autocomplete.suggest(
-            parameters["q"], document=single_document(parameters["document"]), size=parameters["size"]
+            parameters["q"], document=single_document(parameters["document"]), limit=parameters["limit"]
         )
         return Response(SuggestionsSerializer(found).data)
 
@@ -183,8 +183,8 @@ class RecommendationsView(ListView):
                 placement,
                 user_key=self.user_key(),
                 document=parameters["document"] or None,
-                item=parameters["item"] or None,
-                size=parameters["size"],
+                item_id=parameters["item_id"] or None,
+                limit=parameters["limit"],
                 filters=_placement_filters(placement, parameters, values),
                 basket=parameters["basket"],
                 explain=parameters["explain"],
@@ -198,13 +198,13 @@ class ItemListView(ListView):
     find: Callable[..., ResultPage]
 
     def list_of(self, document: str, item: str) -> Response:
-        parameters = self.read_all(SizeParameters)
+        parameters = self.read_all(LimitParameters)
         if parameters["cursor"]:
             page = self.next_page(parameters)
         else:
             if "\x00" in item:
                 raise NotFound(f'"{document}" has no such item.')
-            page = type(self).find(document, item, user_key=self.user_key(), size=parameters["size"])
+            page = type(self).find(document, item, user_key=self.user_key(), limit=parameters["limit"])
         return self.answer(page, explain=parameters["explain"])
 
 
@@ -217,12 +217,12 @@ class SimilarView(ItemListView):
         "similar",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
-        parameters=[SizeParameters],
+        parameters=[LimitParameters],
         tags=["recommendations"],
         summary="Items like this one, by content",
     )
-    def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
-        return self.list_of(document, id)
+    def get(self, request: Request, document: str, item_id: str) -> Response:
+        return self.list_of(document, item_id)
 
 
 class AlsoView(ItemListView):
@@ -234,19 +234,19 @@ class AlsoView(ItemListView):
         "also",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
-        parameters=[SizeParameters],
+        parameters=[LimitParameters],
         tags=["recommendations"],
         summary="What people who chose this item chose, too",
     )
-    def get(self, request: Request, document: str, id: str) -> Response:  # noqa: A002
-        return self.list_of(document, id)
+    def get(self, request: Request, document: str, item_id: str) -> Response:
+        return self.list_of(document, item_id)
 
 
 def _shown(item: ResultItem, *, explain: bool) -> dict[str, Any]:
     """As ItemSerializer describes it, which itself takes a fifth of a millisecond per page to do so."""
     shown: dict[str, Any] = {
         "document": item.document,
-        "id": item.id,
+        "item_id": item.item_id,
         "title": item.title,
         "score": item.score,
         "reasons": item.reasons,

@@ -22,7 +22,7 @@ from llmrec_plugin.suggest import nearest
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-SEARCH_PARAMETERS = {"q", "document", "facets", "sort", "page_size", "personalize", "cursor", "explain"}
+SEARCH_PARAMETERS = {"q", "document", "facets", "sort", "limit", "personalize", "cursor", "explain"}
 """Of the search endpoint; a filter field of the same name could not be asked for."""
 _WEIGHTED = re.compile(r"[^\s^]+(\^[0-9]+(\.[0-9]+)?)?")
 _NOT_ATTACHING = {"llmrec_plugin.backends.embedded", "llmrec_plugin.backends.memory"}

@@ -98,11 +98,11 @@ class SourceEvent:
 
     user_key: str
     document: str
-    object_id: str
+    item_id: str
     kind: Kind
     at: datetime
     value: float | None
-    external_id: str
+    event_id: str
 
 
 class InteractionSource(Generic[M]):
@@ -146,7 +146,7 @@ class InteractionSource(Generic[M]):
         """The rows that count; leave out cancelled orders here."""
         return with_relations(self.model._default_manager.all(), self._paths.values())
 
-    def external_id(self, pk: object) -> str:
+    def event_id(self, pk: object) -> str:
         """The same for one row at any time, so that no row is counted twice."""
         return f"source:{self.label}:{pk}"
 
@@ -160,11 +160,11 @@ class InteractionSource(Generic[M]):
         return SourceEvent(
             user_key=str(user),
             document=self.document,
-            object_id=str(item),
+            item_id=str(item),
             kind=self.kind,
             at=_moment(at),
             value=number if number is not None and math.isfinite(number) else None,
-            external_id=self.external_id(obj.pk),
+            event_id=self.event_id(obj.pk),
         )
 
     def _value(self, obj: M, name: str) -> Any:

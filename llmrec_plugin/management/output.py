@@ -64,7 +64,7 @@ class Output:
     def page(self, page: ResultPage, *, explain: bool = False) -> None:
         """A ranked list with its reasons."""
         for rank, item in enumerate(page.results, start=1):
-            self.line(f"{rank:>3}. {item.title}  [{item.document} {item.id}]  {item.score:.3f}")
+            self.line(f"{rank:>3}. {item.title}  [{item.document} {item.item_id}]  {item.score:.3f}")
             for reason in item.reasons:
                 self.line(f"     {reason}")
             if explain:
@@ -85,7 +85,7 @@ class Output:
         self.line(f"     {parts}")
         if item.history:
             shown = shortened(item.history, PAST_ITEMS)
-            moved = (f"{past.title or past.id or 'others'} {past.value:+.3f}" for past in shown)
+            moved = (f"{past.title or past.item_id or 'others'} {past.value:+.3f}" for past in shown)
             self.line(f"     because of: {', '.join(moved)}")
         if item.probability is not None:
             self.line(f"     probability {item.probability:.3f}")
@@ -96,7 +96,7 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
     results = [
         {
             "document": item.document,
-            "id": item.id,
+            "id": item.item_id,
             "title": item.title,
             "score": item.score,
             "reasons": list(item.reasons),

@@ -34,20 +34,20 @@ class Embedding(StoredVector):
     """The vector of one item."""
 
     document = models.CharField(_("document"), max_length=100)
-    object_id = models.CharField(_("object"), max_length=255)
+    item_id = models.CharField(_("object"), max_length=255)
 
     class Meta:
         verbose_name = _("embedding")
         verbose_name_plural = _("embeddings")
         constraints = [
             models.UniqueConstraint(
-                fields=["document", "encoder_id", "object_id"], name="llmrec_embedding_unique"
+                fields=["document", "encoder_id", "item_id"], name="llmrec_embedding_unique"
             )
         ]
         indexes = [models.Index(fields=["encoder_id", "fingerprint"], name="llmrec_embedding_text")]
 
     def __str__(self) -> str:
-        return f"{self.document} {self.object_id}"
+        return f"{self.document} {self.item_id}"
 
 
 class UserEmbedding(StoredVector):

@@ -21,13 +21,13 @@ class Interaction(models.Model):
 
     user_key = models.CharField(_("user"), max_length=100)
     document = models.CharField(_("document"), max_length=100)
-    object_id = models.CharField(_("object"), max_length=255)
+    item_id = models.CharField(_("object"), max_length=255)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     value = models.FloatField(_("value"), null=True, blank=True)
     at = models.DateTimeField(_("at"))
     request_id = models.UUIDField(_("request"), null=True, blank=True)
     position = models.PositiveIntegerField(_("position"), null=True, blank=True)
-    external_id = models.CharField(
+    event_id = models.CharField(
         _("external id"),
         max_length=100,
         null=True,
@@ -52,4 +52,4 @@ class Interaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.document} {self.object_id}"
+        return f"{self.kind} {self.document} {self.item_id}"

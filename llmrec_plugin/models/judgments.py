@@ -13,7 +13,7 @@ class Judgment(models.Model):
     query_id = models.CharField(_("query id"), max_length=100)
     query = models.CharField(_("query"), max_length=500)
     document = models.CharField(_("document"), max_length=100)
-    object_id = models.CharField(_("object"), max_length=255)
+    item_id = models.CharField(_("object"), max_length=255)
     grade = models.PositiveSmallIntegerField(
         _("grade"), validators=[MinValueValidator(0), MaxValueValidator(3)]
     )
@@ -22,13 +22,11 @@ class Judgment(models.Model):
         verbose_name = _("judgement")
         verbose_name_plural = _("judgements")
         constraints = [
-            models.UniqueConstraint(
-                fields=["document", "query_id", "object_id"], name="llmrec_judgment_unique"
-            )
+            models.UniqueConstraint(fields=["document", "query_id", "item_id"], name="llmrec_judgment_unique")
         ]
 
     def __str__(self) -> str:
-        return f"{self.query} → {self.object_id}: {self.grade}"
+        return f"{self.query} → {self.item_id}: {self.grade}"
 
 
 class SearchQuality(models.Model):

@@ -11,7 +11,7 @@ class OutboxEntry(models.Model):
     """One item to look at again; several may wait for one item, and doing one twice does no harm."""
 
     document = models.CharField(_("document"), max_length=100)
-    object_id = models.CharField(
+    item_id = models.CharField(
         _("object"), max_length=255, help_text=_("Primary key of the item, or of the related object.")
     )
     via = models.CharField(
@@ -44,7 +44,7 @@ class OutboxEntry(models.Model):
         verbose_name_plural = _("backlog")
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["document", "object_id"], name="llmrec_outbox_object"),
+            models.Index(fields=["document", "item_id"], name="llmrec_outbox_object"),
             models.Index(fields=["lease_until", "not_before"], name="llmrec_outbox_claim"),
             models.Index(
                 fields=["index_version"],
@@ -54,7 +54,7 @@ class OutboxEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.document} {self.object_id}"
+        return f"{self.document} {self.item_id}"
 
 
 class IndexBatch(models.Model):

@@ -37,7 +37,7 @@ class Placement(VersionedRow):
     document = models.CharField(
         _("document"), max_length=100, blank=True, default="", help_text=_("Empty: as the page asks.")
     )
-    size = models.PositiveSmallIntegerField(
+    limit = models.PositiveSmallIntegerField(
         _("items"), default=12, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )
     filters = models.JSONField(_("only"), default=dict, blank=True)

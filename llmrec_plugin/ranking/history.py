@@ -33,9 +33,9 @@ def by_past_item(contributions: Mapping[str, float]) -> dict[str, float]:
 def shortened(history: Sequence[PastItem], count: int) -> list[PastItem]:
     """The `count` past items that moved an item most, and last what is left as one without an id; for people
     to read."""
-    named = [past for past in history if past.id][:count]
+    named = [past for past in history if past.item_id][:count]
     rest = [past.value for past in history if past not in named]
-    return [*named, PastItem(id="", title="", value=math.fsum(rest))] if rest else named
+    return [*named, PastItem(item_id="", title="", value=math.fsum(rest))] if rest else named
 
 
 def folded(item: RankedItem) -> RankedItem:

@@ -70,31 +70,31 @@ def recommend(
     document: str | None = None,
     *,
     item: Any = None,
-    size: int | None = None,
+    limit: int | None = None,
     title: str = "",
     template: str = LIST_TEMPLATE,
 ) -> RenderedList:
     """What a placement shows the visitor; nothing at all where it cannot be had."""
     request = context.get("request")
-    ask = partial(shortcuts.recommend, placement, document, request=request, item=item, size=size)
+    ask = partial(shortcuts.recommend, placement, document, request=request, item=item, limit=limit)
     return _rendered(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def similar(
-    context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
+    context: Context, item: Model, *, limit: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> RenderedList:
     """Items like this one."""
-    ask = partial(shortcuts.similar, item, request=context.get("request"), size=size)
+    ask = partial(shortcuts.similar, item, request=context.get("request"), limit=limit)
     return _rendered(ask, title=title, template=template)
 
 
 @register.simple_tag(takes_context=True)
 def also(
-    context: Context, item: Model, *, size: int | None = None, title: str = "", template: str = LIST_TEMPLATE
+    context: Context, item: Model, *, limit: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> RenderedList:
     """What people who took this item took as well."""
-    ask = partial(shortcuts.also, item, request=context.get("request"), size=size)
+    ask = partial(shortcuts.also, item, request=context.get("request"), limit=limit)
     return _rendered(ask, title=title, template=template)
 
 
@@ -158,7 +158,7 @@ def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
         'data-llmrec-list="{}" data-llmrec-document="{}" data-llmrec-item="{}" data-llmrec-position="{}"',
         page.request_id,
         known.document,
-        known.id,
+        known.item_id,
         position,
     )
 

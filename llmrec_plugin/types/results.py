@@ -49,7 +49,7 @@ class SearchRequest:
     user_key: str | None = None
     filters: tuple[Filter, ...] = ()
     facets: tuple[str, ...] = ()
-    page_size: int = 20
+    limit: int = 20
     personalize: float | None = None
     """0..1, factor on the configured strength; None: 1."""
     sort: str = ""
@@ -64,7 +64,7 @@ class SearchRequest:
 class PastItem(NamedTuple):
     """What one item of the user's past put into a score."""
 
-    id: str
+    item_id: str
     """Empty: what is laid to no single item."""
     title: str
     value: float
@@ -76,7 +76,7 @@ class ResultItem:
 
     document: str
     """Label of its SearchDocument."""
-    id: str
+    item_id: str
     """The primary key as text."""
     title: str
     score: float

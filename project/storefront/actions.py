@@ -136,11 +136,11 @@ def _told(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     verbs = dict(Interaction.Kind.choices)
     items: dict[tuple[str, str], Any] = {}
     for document in registry:
-        keys = {event["object_id"] for event in events if event["document"] == document.label}
+        keys = {event["item_id"] for event in events if event["document"] == document.label}
         for key, obj in document.in_bulk(sorted(keys)).items():
             items[document.label, key] = obj
     told = []
     for event in events:
-        obj = items.get((event["document"], event["object_id"]))
+        obj = items.get((event["document"], event["item_id"]))
         told.append({**event, "verb": verbs[event["kind"]], "item": obj})
     return told

@@ -57,7 +57,7 @@ def _home_sections(document: str, user_key: str | None) -> Sections:
     }
     sections = Sections()
     for placement, title in titles.items():
-        ask = partial(recommendations.recommend, placement, user_key=user_key, document=document, size=ROW)
+        ask = partial(recommendations.recommend, placement, user_key=user_key, document=document, limit=ROW)
         sections.add(f"{document}-{placement}", title, ask)
     return sections
 
@@ -123,7 +123,7 @@ def _instead(request: HttpRequest, document: str) -> Sections:
     """What to look at where nothing was found."""
     sections = Sections()
     ask = partial(
-        recommendations.recommend, "for-you", user_key=list_user_key(request), document=document, size=ROW
+        recommendations.recommend, "for-you", user_key=list_user_key(request), document=document, limit=ROW
     )
     sections.add("instead", personal_title, ask)
     return sections
@@ -213,7 +213,7 @@ def _item_page(
     user_key, key = list_user_key(request), str(item.pk)
     sections = Sections()
     sections.add(
-        "similar", _("Similar"), partial(recommendations.similar, document, key, user_key=user_key, size=ROW)
+        "similar", _("Similar"), partial(recommendations.similar, document, key, user_key=user_key, limit=ROW)
     )
     sections.add("also", extra["also_title"], partial(_also, document, key, user_key))
     context = {
@@ -230,6 +230,6 @@ def _item_page(
 
 def _also(document: str, key: str, user_key: str | None) -> ResultPage:
     """Nothing where no one has taken the item yet: the list then holds what is similar, shown already."""
-    page = recommendations.also(document, key, user_key=user_key, size=ROW)
+    page = recommendations.also(document, key, user_key=user_key, limit=ROW)
     known = [item for item in page.results if any(name.startswith("also:") for name in item.contributions)]
     return replace(page, results=tuple(known))

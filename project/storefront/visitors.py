@@ -11,7 +11,7 @@ from llmrec_plugin import visitors
 from llmrec_plugin.services import interactions
 
 
-def note(request: HttpRequest, document: str, object_id: object, kind: str) -> bool:
+def note(request: HttpRequest, document: str, item_id: object, kind: str) -> bool:
     """Record what the visitor did with an item; where he came from a list of ours, tied to that list.
 
     Staff and crawlers are left out, and so is whoever gave no consent.
@@ -26,12 +26,12 @@ def note(request: HttpRequest, document: str, object_id: object, kind: str) -> b
     return interactions.record(
         user_key=key,
         document=document,
-        object_id=object_id,
+        item_id=item_id,
         kind=kind,
         request_id=list_id,
         position=int(position) if list_id and re.fullmatch(r"\d{1,4}", position, re.ASCII) else None,
         # Loading the page again is not a second event of this visitor.
-        external_id=f"{list_id}:{object_id}:{key[-12:]}" if list_id else None,
+        event_id=f"{list_id}:{item_id}:{key[-12:]}" if list_id else None,
     )
 
 

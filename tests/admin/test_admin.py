@@ -59,13 +59,13 @@ def form_data(configuration: Configuration) -> dict[str, object]:
 @pytest.mark.parametrize("model", READ_ONLY)
 def test_results_can_be_read_but_not_added(editor: Client, shop: list[Product], model: str) -> None:
     search(SearchRequest(document="product", text="kettle"))
-    interactions.record(user_key="7", document="product", object_id=str(shop[0].pk), kind="view")
+    interactions.record(user_key="7", document="product", item_id=str(shop[0].pk), kind="view")
     assert editor.get(url(model)).status_code == 200
     assert editor.get(url(model, "add")).status_code == 403
 
 
 def test_every_row_of_a_result_has_a_page(editor: Client, shop: list[Product]) -> None:
-    interactions.record(user_key="7", document="product", object_id=str(shop[0].pk), kind="view")
+    interactions.record(user_key="7", document="product", item_id=str(shop[0].pk), kind="view")
     version, event = IndexVersion.objects.get(), Interaction.objects.get()
     assert version.encoder_id in editor.get(url("indexversion", "change", version.pk)).text
     assert editor.get(url("interaction", "change", event.pk)).status_code == 200

@@ -42,7 +42,7 @@ def test_the_dashboard_tells_what_happened(editor: Client) -> None:
     experiment = running("latest")
     react(shown(None, users("u", 8), query="red kettle", took_ms=31, shown=4)[:4], position=1)
     shown(None, users("v", 8), query="unicorn", total=0, took_ms=31)
-    OutboxEntry.objects.create(document="product", object_id="1", attempts=2, last_error="no")
+    OutboxEntry.objects.create(document="product", item_id="1", attempts=2, last_error="no")
     SearchQuality.objects.create(document="product", queries=12, ndcg=0.876, condensed_ndcg=0.9, judged=0.5)
     page = words(editor.get(reverse(DASHBOARD), {"document": "product", "days": "28"}))
     for said in ("Searches 16", "Without a result 50.0 %", "led to a click 25.0 %", "31 ms", "1 item fails"):

@@ -61,7 +61,7 @@ def test_a_look_is_what_visitors_see_and_leaves_no_trace(shop: dict[str, Product
     assert titles(comparison.preview(HOSE, live())) == seen
     latest = comparison.preview(ListQuery(document="product", list="latest"), live())
     assert titles(latest) == [
-        item.title for item in recommendations.recommend("latest", document="product", size=10).results
+        item.title for item in recommendations.recommend("latest", document="product", limit=10).results
     ]
     assert Impression.objects.count() == 1  # of the recommendation just asked for
 

@@ -82,7 +82,7 @@ def test_the_pages_of_the_admin_show_them_as_texts(editor: Client, mug: Product)
 def test_lists_and_answers_show_them_as_texts(client: Client, mug: Product) -> None:
     asked = {"document": "product", "q": "mug"}
     (found,) = [
-        item for item in client.get("/api/search/", asked).json()["results"] if item["id"] == str(mug.pk)
+        item for item in client.get("/api/search/", asked).json()["results"] if item["item_id"] == str(mug.pk)
     ]
     assert found["title"] == EVIL
     assert not any(MARKUP.search(html) for html in found["highlights"].values())

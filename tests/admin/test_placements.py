@@ -38,7 +38,7 @@ def test_a_placement_answers_as_soon_as_it_is_saved(editor: Client) -> None:
     row = Placement.objects.get()
     assert row.filters == {"category": ["garden", "desk"], "price__lt": ["100"]}
     assert (row.hide, row.fallback, row.diversity) == (["view", "cart"], ["trending"], None)
-    page = recommendations.recommend("home", size=100)
+    page = recommendations.recommend("home", limit=100)
     titles = {item.title for item in page.results}
     assert titles == set(
         Product.objects.filter(categories__name__in=["garden", "desk"]).values_list("title", flat=True)

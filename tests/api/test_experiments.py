@@ -76,7 +76,7 @@ def test_a_click_is_counted_for_the_arm_that_the_visitor_saw(site: Site) -> None
         if arm == "new" or number % 4 == 0:
             event = {
                 "document": "product",
-                "item": answer["results"][0]["id"],
+                "item_id": answer["results"][0]["item_id"],
                 "kind": "click",
                 "request_id": answer["request_id"],
                 "position": 0,

@@ -18,7 +18,7 @@ NAMES = st.sampled_from(
         "q",
         "facets",
         "sort",
-        "page_size",
+        "limit",
         "cursor",
         "personalize",
         "explain",

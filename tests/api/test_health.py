@@ -113,7 +113,7 @@ def test_an_encoder_that_failed_is_told_until_it_works_again(
 class TestBacklog:
     @pytest.fixture(autouse=True)
     def old_entry(self, site: Site) -> None:
-        OutboxEntry.objects.create(document="product", object_id=site.key("Candle"))
+        OutboxEntry.objects.create(document="product", item_id=site.key("Candle"))
         OutboxEntry.objects.update(created_at=timezone.now() - timedelta(minutes=10))
         IndexBatch.objects.all().delete()
 

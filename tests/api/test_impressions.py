@@ -14,7 +14,7 @@ URL = "/api/impressions/"
 
 
 def searched(client: APIClient, **parameters: Any) -> str:
-    answer = client.get("/api/search/", {"document": "product", "q": "red", "page_size": 2, **parameters})
+    answer = client.get("/api/search/", {"document": "product", "q": "red", "limit": 2, **parameters})
     return str(answer.json()["request_id"])
 
 

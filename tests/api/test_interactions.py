@@ -20,7 +20,7 @@ URL = "/api/interactions/"
 
 
 def event(site: Site, **fields: Any) -> dict[str, Any]:
-    return {"document": "product", "item": site.key("Red kettle"), "kind": "view", **fields}
+    return {"document": "product", "item_id": site.key("Red kettle"), "kind": "view", **fields}
 
 
 def test_one_event_is_stored_for_the_user_who_is_logged_in(
@@ -34,7 +34,7 @@ def test_one_event_is_stored_for_the_user_who_is_logged_in(
     assert response.status_code == 202
     assert response.json() == {"stored": 1, "duplicates": 0, "refused": 0, "errors": []}
     row = Interaction.objects.get()
-    assert (row.user_key, row.object_id, row.kind) == (str(customer.pk), site.key("Red kettle"), "rating")
+    assert (row.user_key, row.item_id, row.kind) == (str(customer.pk), site.key("Red kettle"), "rating")
     assert (row.value, str(row.request_id), row.position) == (4.0, request_id, 0)
     assert row.at.isoformat() == "2026-01-02T03:04:05+00:00"
 
@@ -64,7 +64,7 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
     sent = [
         event(catalogue),
         event(catalogue, kind="stare"),
-        event(catalogue, item="999999"),
+        event(catalogue, item_id="999999"),
         event(catalogue, value="high"),
         "no object",
         event(catalogue, positions=3),
@@ -91,18 +91,18 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
     [
         ({"kind": "stare"}, "kind"),
         ({"kind": None}, "kind"),
-        ({"item": ""}, "item"),
-        ({"item": None}, "item"),
-        ({"item": "x" * 256}, "item"),
-        ({"item": "\x00"}, "item"),
-        ({"item": ["1"]}, "item"),
-        ({"item": True}, "item"),
+        ({"item_id": ""}, "item_id"),
+        ({"item_id": None}, "item_id"),
+        ({"item_id": "x" * 256}, "item_id"),
+        ({"item_id": "\x00"}, "item_id"),
+        ({"item_id": ["1"]}, "item_id"),
+        ({"item_id": True}, "item_id"),
         ({"document": "nothing"}, "document"),
         ({"value": "NaN"}, "value"),
         ({"value": True}, "value"),
         ({"value": [1]}, "value"),
-        ({"time": "yesterday"}, "time"),
-        ({"time": 5}, "time"),
+        ({"at": "yesterday"}, "at"),
+        ({"at": 5}, "at"),
         ({"id": "x" * 101}, "id"),
         ({"request_id": "x"}, "request_id"),
         ({"request_id": False}, "request_id"),
@@ -133,10 +133,10 @@ def test_a_wrong_field_of_a_single_event_is_refused_by_name(
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"value": NaN}',
-        b'{"item": "\\ud800", "kind": "view", "document": "product"}',
-        b'{"value": 1e999, "item": "1", "kind": "view", "document": "product"}',
-        b'{"value": %b, "item": "1", "kind": "view", "document": "product"}' % (b"9" * 400),
-        b'{"position": %b, "item": "1", "kind": "view", "document": "product"}' % (b"9" * 5000),
+        b'{"item_id": "\\ud800", "kind": "view", "document": "product"}',
+        b'{"value": 1e999, "item_id": "1", "kind": "view", "document": "product"}',
+        b'{"value": %b, "item_id": "1", "kind": "view", "document": "product"}' % (b"9" * 400),
+        b'{"position": %b, "item_id": "1", "kind": "view", "document": "product"}' % (b"9" * 5000),
     ],
 )
 def test_a_body_that_makes_no_sense_is_a_bad_request(catalogue: Site, body: bytes) -> None:
@@ -156,7 +156,7 @@ def test_an_error_repeats_text_that_utf_8_cannot_write(catalogue: Site, api: API
 
 def test_a_body_that_is_too_large_is_refused(catalogue: Site, api: APIClient, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
-    assert_problem(api.post(URL, event(catalogue, item="x" * 1000), format="json"), 413, "too_large")
+    assert_problem(api.post(URL, event(catalogue, item_id="x" * 1000), format="json"), 413, "too_large")
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
     assert api.post(URL, event(catalogue), format="json").status_code == 202
 
@@ -246,7 +246,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 FIELDS = st.sampled_from(
-    ["item", "document", "kind", "value", "time", "id", "request_id", "position", "user"]
+    ["item_id", "document", "kind", "value", "at", "event_id", "request_id", "position", "user_key"]
 )
 
 
@@ -255,6 +255,6 @@ FIELDS = st.sampled_from(
 @given(sent=VALUES | st.dictionaries(FIELDS, VALUES) | st.lists(st.dictionaries(FIELDS, VALUES), max_size=3))
 def test_no_body_at_all_makes_the_server_fail(catalogue: Site, sent: Any) -> None:
     if isinstance(sent, dict):
-        sent = {"document": "product", "item": catalogue.key("Candle"), "kind": "view", **sent}
+        sent = {"document": "product", "item_id": catalogue.key("Candle"), "kind": "view", **sent}
     response = APIClient().generic("POST", URL, json.dumps(sent), content_type="application/json")
     assert response.status_code in (202, 400)

@@ -14,7 +14,7 @@ from tests.api.conftest import Site, assert_problem
 
 
 def buy(client: APIClient, site: Site, title: str = "Red kettle") -> None:
-    sent = {"document": "product", "item": site.key(title), "kind": "purchase", "id": title}
+    sent = {"document": "product", "item_id": site.key(title), "kind": "purchase", "event_id": title}
     assert client.post("/api/interactions/", sent, format="json").json()["stored"] == 1
 
 
@@ -22,7 +22,7 @@ def test_one_sees_what_is_kept(site: Site, customer: User, customer_api: APIClie
     buy(customer_api, site)
     customer_api.get("/api/search/", {"document": "product", "q": "tea"})
     assert customer_api.get("/api/me/").json() == {
-        "user": str(customer.pk),
+        "user_key": str(customer.pk),
         "consent": None,
         "personal": True,
         "interactions": 1,
@@ -33,7 +33,7 @@ def test_one_sees_what_is_kept(site: Site, customer: User, customer_api: APIClie
 def test_of_a_stranger_nothing_is_kept(site: Site, api: APIClient) -> None:
     api.get("/api/search/", {"document": "product", "q": "tea"})
     assert api.get("/api/me/").json() == {
-        "user": None,
+        "user_key": None,
         "consent": None,
         "personal": False,
         "interactions": 0,
@@ -55,8 +55,8 @@ def test_one_takes_everything_along(catalogue: Site, customer: User, customer_ap
     response = customer_api.get("/api/me/export/")
     assert response.headers["Content-Disposition"] == 'attachment; filename="my-data.json"'
     data = response.json()
-    assert data["user"] == str(customer.pk)
-    assert data["interactions"][0]["object_id"] == catalogue.key("Red kettle")
+    assert data["user_key"] == str(customer.pk)
+    assert data["interactions"][0]["item_id"] == catalogue.key("Red kettle")
 
 
 def test_erasure_leaves_nothing_and_touches_nobody_else(
@@ -75,7 +75,7 @@ def test_a_visitor_who_is_erased_loses_the_key(catalogue: Site, api: APIClient) 
     response = api.delete("/api/me/")
     assert response.json()["interactions"] == 1
     assert response.cookies["llmrec_visitor"].value == ""
-    assert api.get("/api/me/").json()["user"] is None
+    assert api.get("/api/me/").json()["user_key"] is None
 
 
 def test_who_has_refused_stays_refused_after_erasure(
@@ -96,7 +96,7 @@ def test_consent_is_given_and_taken_back(catalogue: Site, customer: User, custom
 def test_a_refusal_by_a_stranger_is_remembered(catalogue: Site, api: APIClient) -> None:
     response = api.put("/api/me/consent/", {"granted": False}, format="json")
     assert response.json()["consent"] is False
-    sent = {"document": "product", "item": catalogue.key("Candle"), "kind": "view"}
+    sent = {"document": "product", "item_id": catalogue.key("Candle"), "kind": "view"}
     assert api.post("/api/interactions/", sent, format="json").json()["refused"] == 1
 
 

@@ -101,7 +101,7 @@ def test_what_is_missing_from_a_list_is_counted_by_part(site: Site, api: APIClie
 
 @pytest.mark.usefixtures("with_token")
 def test_the_backlog_has_an_age_and_failures(site: Site, api: APIClient) -> None:
-    OutboxEntry.objects.create(document="product", object_id="1", attempts=1)
+    OutboxEntry.objects.create(document="product", item_id="1", attempts=1)
     OutboxEntry.objects.update(created_at=timezone.now() - timedelta(minutes=2))
     page = scrape(api)
     assert value(page, "llmrec_backlog_failing", document="product") == 1

@@ -71,7 +71,7 @@ def test_the_system_check_knows_every_parameter_that_a_filter_could_hide_behind(
 
 def test_filters_of_the_registered_documents_are_parameters(schema: dict[str, Any]) -> None:
     search = {parameter["name"]: parameter for parameter in operations(schema)["llmrec_search"]["parameters"]}
-    assert {"q", "document", "facets", "sort", "page_size", "cursor", "personalize", "explain"} <= set(search)
+    assert {"q", "document", "facets", "sort", "limit", "cursor", "personalize", "explain"} <= set(search)
     assert search["price__gte"]["schema"]["type"] == "number"
     assert "product" in search["price__gte"]["description"]
     assert search["category"]["schema"]["type"] == "array"

@@ -16,10 +16,10 @@ from tests.api.conftest import Site, assert_problem
 OWNERS = ("customer", "visitor")
 OTHERS = ("another user", "another visitor", "nobody", "staff")
 LISTS = (
-    "/api/search/?document=product&page_size=2",
-    "/api/recommendations/latest/?document=product&size=2",
-    "/api/items/product/{item}/similar/?size=2",
-    "/api/items/product/{item}/also/?size=2",
+    "/api/search/?document=product&limit=2",
+    "/api/recommendations/latest/?document=product&limit=2",
+    "/api/items/product/{item}/similar/?limit=2",
+    "/api/items/product/{item}/also/?limit=2",
 )
 """Everything that answers with a list; the first two go on over pages in this shop."""
 
@@ -32,7 +32,7 @@ def known_visitor(site: Site) -> APIClient:
 
 
 def act(client: APIClient, site: Site, **fields: Any) -> Any:
-    event = {"document": "product", "item": site.key("Tea cup"), "kind": "view", **fields}
+    event = {"document": "product", "item_id": site.key("Tea cup"), "kind": "view", **fields}
     return client.post("/api/interactions/", event, format="json")
 
 
@@ -75,10 +75,10 @@ def test_the_cursor_of_another_is_not_found(
 
 
 def test_what_is_kept_about_another_is_not_told(owner: APIClient, other: APIClient) -> None:
-    owners_key = owner.get("/api/me/").json()["user"]
+    owners_key = owner.get("/api/me/").json()["user_key"]
     before = owner.get("/api/me/export/").json()
     summary, export = other.get("/api/me/").json(), other.get("/api/me/export/").json()
-    assert owners_key not in (summary["user"], export["user"])
+    assert owners_key not in (summary["user_key"], export["user_key"])
     assert before["interactions"]
     assert [event for event in export["interactions"] if event in before["interactions"]] == []
     other.put("/api/me/consent/", {"granted": False}, format="json")
@@ -114,7 +114,7 @@ def test_a_user_who_presents_the_key_of_a_visitor_stays_who_he_is(site: Site) ->
     key = visitor.cookies["llmrec_visitor"].value
     thief = logged_in("thief")
     answer = thief.get("/api/me/", headers={HEADER: key}).json()
-    assert (answer["user"], answer["interactions"]) == (str(User.objects.get(username="thief").pk), 0)
+    assert (answer["user_key"], answer["interactions"]) == (str(User.objects.get(username="thief").pk), 0)
 
 
 @pytest.mark.parametrize("header", ["{pk}", "anon:{pk}", "{name}", "anon:{name}"])
@@ -122,6 +122,6 @@ def test_a_key_is_worth_nothing_without_its_signature(
     site: Site, customer: User, customer_api: APIClient, header: str
 ) -> None:
     act(customer_api, site)
-    name = known_visitor(site).get("/api/me/").json()["user"]
+    name = known_visitor(site).get("/api/me/").json()["user_key"]
     answer = APIClient().get("/api/me/", headers={HEADER: header.format(pk=customer.pk, name=name)}).json()
-    assert (answer["user"], answer["interactions"]) == (None, 0)
+    assert (answer["user_key"], answer["interactions"]) == (None, 0)

@@ -38,11 +38,11 @@ def test_the_basket_comes_with_the_request(site: Site, api: APIClient) -> None:
     for user in range(12):
         for title in ("Tea cup", "Red teapot", "Candle"):
             interactions.record(
-                user_key=f"u{user}", document="product", object_id=site.key(title), kind="purchase"
+                user_key=f"u{user}", document="product", item_id=site.key(title), kind="purchase"
             )
     model_fit.fit("product")
     basket = f"{site.key('Tea cup')},{site.key('Candle')}"
-    shown = results(api.get(f"/api/recommendations/basket/?document=product&basket={basket}&size=3"))
+    shown = results(api.get(f"/api/recommendations/basket/?document=product&basket={basket}&limit=3"))
     assert shown[0]["title"] == "Red teapot"
     assert not {"Tea cup", "Candle"} & {item["title"] for item in shown}
 
@@ -54,25 +54,25 @@ def test_the_next_step_is_for_what_has_steps(site: Site, api: APIClient) -> None
 
 
 def test_an_editors_row_answers_under_its_name(site: Site, api: APIClient) -> None:
-    Placement.objects.create(name="home", type="latest", document="product", size=2)
+    Placement.objects.create(name="home", type="latest", document="product", limit=2)
     assert len(results(api.get("/api/recommendations/home/"))) == 2
     assert_problem(api.get("/api/recommendations/home/?colour=red"), 400, "invalid_request", "colour")
 
 
 def test_what_was_bought_is_hidden_from_for_you(site: Site, customer: User, customer_api: APIClient) -> None:
     bought = site.key("Red kettle")
-    interactions.record(user_key=str(customer.pk), document="product", object_id=bought, kind="purchase")
+    interactions.record(user_key=str(customer.pk), document="product", item_id=bought, kind="purchase")
     shown = results(customer_api.get("/api/recommendations/for-you/", {"document": "product", "size": "100"}))
-    assert bought not in {item["id"] for item in shown}
+    assert bought not in {item["item_id"] for item in shown}
     assert any(item["reasons"] for item in shown)
 
 
 @pytest.mark.parametrize("way", ["similar", "also"])
 def test_lists_about_an_item_leave_it_out(site: Site, api: APIClient, way: str) -> None:
     key = site.key("Red kettle")
-    shown = results(api.get(f"/api/items/product/{key}/{way}/", {"size": 4}))
+    shown = results(api.get(f"/api/items/product/{key}/{way}/", {"limit": 4}))
     assert len(shown) == 4
-    assert key not in {item["id"] for item in shown}
+    assert key not in {item["item_id"] for item in shown}
 
 
 def test_a_uuid_key_has_similar_items(site: Site, api: APIClient) -> None:
@@ -109,7 +109,7 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
         ("size=many", "size"),
         ("sizes=3", "sizes"),
         ("cursor=broken", "cursor"),
-        ("item=%00", "item"),
+        ("item_id=%00", "item_id"),
         ("basket=%00", "basket"),
         ("prize=3", "prize"),
         ("price=cheap", "price"),
@@ -134,20 +134,20 @@ def test_only_staff_see_contributions(site: Site, api: APIClient, staff_api: API
 
 
 def test_a_list_goes_on_where_it_stopped(site: Site, api: APIClient) -> None:
-    address: str | None = "/api/recommendations/latest/?document=product&size=5"
+    address: str | None = "/api/recommendations/latest/?document=product&limit=5"
     walked: list[str] = []
     while address:
         response = api.get(address)
-        walked += [item["id"] for item in results(response)]
+        walked += [item["item_id"] for item in results(response)]
         address = response.json()["next"]
     assert sorted(walked) == sorted(str(product.pk) for product in site.products.values())
 
 
 def test_a_list_about_an_item_goes_on_where_it_stopped(site: Site, api: APIClient) -> None:
-    first = api.get(f"/api/items/product/{site.key('Red kettle')}/similar/?size=3").json()
+    first = api.get(f"/api/items/product/{site.key('Red kettle')}/similar/?limit=3").json()
     second = api.get(first["next"]).json()
     assert second["request_id"] == first["request_id"]
-    assert not {item["id"] for item in first["results"]} & {item["id"] for item in second["results"]}
+    assert not {item["item_id"] for item in first["results"]} & {item["item_id"] for item in second["results"]}
 
 
 @pytest.mark.parametrize("path", ["recommendations/for-you/?document=product", "items/product/{}/also/"])
@@ -156,7 +156,7 @@ def test_a_list_takes_few_queries(
 ) -> None:
     for title in ("Red kettle", "Tea cup", "Candle"):
         interactions.record(
-            user_key=str(customer.pk), document="product", object_id=site.key(title), kind="view"
+            user_key=str(customer.pk), document="product", item_id=site.key(title), kind="view"
         )
     address = "/api/" + path.format(site.key("Red kettle"))
     customer_api.get(address)

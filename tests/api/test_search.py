@@ -42,7 +42,7 @@ def test_a_query_finds_what_its_words_say(site: Site, api: APIClient) -> None:
     body = response.json()
     assert set(body) == LIST_KEYS | {"language"}
     assert set(body["results"][0]) == ITEM_KEYS
-    assert body["results"][0]["id"] == site.key("Red kettle")
+    assert body["results"][0]["item_id"] == site.key("Red kettle")
     assert body["results"][0]["highlights"]["title"] == "<mark>Red</mark> <mark>kettle</mark>"
     assert body["degraded"] == []
 
@@ -54,7 +54,7 @@ def test_an_empty_query_lists_everything(site: Site, api: APIClient) -> None:
 
 def test_a_course_is_found_by_its_uuid_key(site: Site, api: APIClient) -> None:
     response = search(api, document="course", q="机器学习")
-    assert response.json()["results"][0]["id"] == str(site.courses["机器学习入门"].pk)
+    assert response.json()["results"][0]["item_id"] == str(site.courses["机器学习入门"].pk)
 
 
 def test_values_of_one_filter_are_joined_by_or_and_filters_by_and(site: Site, api: APIClient) -> None:
@@ -99,14 +99,14 @@ def test_dates_are_counted_in_the_form_in_which_they_are_filtered(site: Site, ap
 
 
 def test_a_listing_is_sorted_by_a_number(site: Site, api: APIClient) -> None:
-    assert titles(search(api, sort="price", page_size=2)) == ["Flower pot", "Paper lantern"]
-    assert titles(search(api, sort="-price", page_size=2)) == ["Wool blanket", "Green teapot"]
+    assert titles(search(api, sort="price", limit=2)) == ["Flower pot", "Paper lantern"]
+    assert titles(search(api, sort="-price", limit=2)) == ["Wool blanket", "Green teapot"]
 
 
 def test_pages_hold_every_item_once_in_the_order_of_one_long_page(site: Site, api: APIClient) -> None:
-    whole = titles(search(api, q="red tea", page_size=100))
+    whole = titles(search(api, q="red tea", limit=100))
     walked: list[str] = []
-    url: str | None = "/api/search/?document=product&q=red+tea&page_size=3"
+    url: str | None = "/api/search/?document=product&q=red+tea&limit=3"
     while url:
         response = api.get(url)
         walked += titles(response)
@@ -116,7 +116,7 @@ def test_pages_hold_every_item_once_in_the_order_of_one_long_page(site: Site, ap
 
 
 def test_next_is_an_absolute_address_and_keeps_total_and_facets(site: Site, api: APIClient) -> None:
-    first = search(api, facets="category", page_size=5).json()
+    first = search(api, facets="category", limit=5).json()
     assert first["next"].startswith("http://testserver/api/search/?cursor=")
     second = api.get(first["next"]).json()
     for name in ("total", "facets", "request_id"):
@@ -124,10 +124,10 @@ def test_next_is_an_absolute_address_and_keeps_total_and_facets(site: Site, api:
 
 
 def test_a_cursor_decides_everything_else(site: Site, api: APIClient) -> None:
-    first = search(api, sort="price", page_size=2).json()
+    first = search(api, sort="price", limit=2).json()
     cursor = parse_qs(urlsplit(first["next"]).query)["cursor"][0]
     plain = api.get("/api/search/", {"cursor": cursor})
-    crowded = api.get("/api/search/", {"cursor": cursor, "q": "kettle", "page_size": "7", "price": "x"})
+    crowded = api.get("/api/search/", {"cursor": cursor, "q": "kettle", "limit": "7", "price": "x"})
     assert titles(plain) == titles(crowded)
 
 
@@ -141,7 +141,7 @@ def test_a_broken_cursor_is_refused(site: Site, api: APIClient, cursor: str) -> 
 def test_a_cursor_belongs_to_the_one_who_got_it(
     site: Site, customer_api: APIClient, staff_api: APIClient
 ) -> None:
-    following = search(customer_api, page_size=2).json()["next"]
+    following = search(customer_api, limit=2).json()["next"]
     assert_problem(staff_api.get(following), 404, "not_found", "cursor")
     assert customer_api.get(following).status_code == 200
 
@@ -159,9 +159,9 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"sort": "category"}, "sort"),
     ({"sort": "nothing"}, "sort"),
     ({"sort": "category", "q": "tea"}, "sort"),
-    ({"page_size": "0"}, "page_size"),
-    ({"page_size": "101"}, "page_size"),
-    ({"page_size": "ten"}, "page_size"),
+    ({"limit": "0"}, "limit"),
+    ({"limit": "101"}, "limit"),
+    ({"limit": "ten"}, "limit"),
     ({"personalize": "2"}, "personalize"),
     ({"personalize": "nan"}, "personalize"),
     ({"explain": "perhaps"}, "explain"),
@@ -200,7 +200,7 @@ def test_control_characters_count_as_blanks(site: Site, api: APIClient) -> None:
 
 
 def test_empty_parameters_count_as_not_given(site: Site, api: APIClient) -> None:
-    response = search(api, category="", price__gte="", page_size="", sort="", personalize="", facets="")
+    response = search(api, category="", price__gte="", limit="", sort="", personalize="", facets="")
     assert response.json()["total"] == 12
 
 
@@ -249,7 +249,7 @@ def test_staff_see_what_of_their_past_moved_a_result(
 
 
 def test_an_answer_is_what_the_document_describes(site: Site, staff_api: APIClient) -> None:
-    answer = search(staff_api, q="red tea", explain="1", facets="category", page_size=2).json()
+    answer = search(staff_api, q="red tea", explain="1", facets="category", limit=2).json()
     described = ListSerializer(data={**answer, "next": "https://shop.example/api/search/"})
     assert described.is_valid(), described.errors
     items = {name for item in answer["results"] for name in item}
@@ -260,14 +260,14 @@ def test_an_answer_is_what_the_document_describes(site: Site, staff_api: APIClie
 
 
 def test_explanations_go_on_over_pages(site: Site, staff_api: APIClient) -> None:
-    following = search(staff_api, q="red tea", explain="1", page_size=2).json()["next"]
+    following = search(staff_api, q="red tea", explain="1", limit=2).json()["next"]
     assert "contributions" in staff_api.get(following).json()["results"][0]
 
 
 def test_personalize_zero_takes_taste_out(site: Site, staff_api: APIClient, customer_api: APIClient) -> None:
     customer_api.post(
         "/api/interactions/",
-        [{"document": "product", "item": site.key("Green teapot"), "kind": "purchase"}],
+        [{"document": "product", "item_id": site.key("Green teapot"), "kind": "purchase"}],
         format="json",
     )
     plain = titles(search(APIClient(), q="tea"))
@@ -291,7 +291,7 @@ def test_reading_leaves_no_cookie(site: Site, api: APIClient) -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "most"),
-    [({"q": "red kettle", "facets": "category"}, 7), ({"sort": "price"}, 7), ({"page_size": "100"}, 7)],
+    [({"q": "red kettle", "facets": "category"}, 7), ({"sort": "price"}, 7), ({"limit": "100"}, 7)],
 )
 def test_a_search_takes_few_queries(
     site: Site, customer_api: APIClient, parameters: dict[str, str], most: int
@@ -310,7 +310,7 @@ def test_a_next_page_takes_few_queries(
     site: Site, api: APIClient, django_assert_max_num_queries: Any
 ) -> None:
     """The impression, the items, their categories and how far the list was shown."""
-    following = search(api, q="red tea", page_size=2).json()["next"]
+    following = search(api, q="red tea", limit=2).json()["next"]
     with django_assert_max_num_queries(5):
         assert api.get(following).status_code == 200
 

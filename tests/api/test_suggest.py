@@ -33,7 +33,7 @@ def test_searches_and_items_go_on_as_was_typed(site: Site, api: APIClient) -> No
 
 
 def test_nothing_typed_is_stored(site: Site, api: APIClient) -> None:
-    suggest(api, q="secret", size=3)
+    suggest(api, q="secret", limit=3)
     assert not Impression.objects.exists()
 
 

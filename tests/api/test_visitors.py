@@ -19,7 +19,7 @@ from tests.api.conftest import Site
 
 
 def view(client: APIClient, site: Site, prefix: str = "/api", **headers: str) -> Any:
-    sent = {"document": "product", "item": site.key("Candle"), "kind": "view"}
+    sent = {"document": "product", "item_id": site.key("Candle"), "kind": "view"}
     return client.post(f"{prefix}/interactions/", sent, format="json", headers=headers)
 
 
@@ -69,7 +69,7 @@ def test_a_forged_header_does_not_hide_the_cookie(catalogue: Site, api: APIClien
 
 
 def test_the_cookie_is_secure_where_the_site_is(catalogue: Site) -> None:
-    sent = {"document": "product", "item": catalogue.key("Candle"), "kind": "view"}
+    sent = {"document": "product", "item_id": catalogue.key("Candle"), "kind": "view"}
     response = APIClient().post("/api/interactions/", sent, format="json", secure=True)
     assert response.cookies["llmrec_visitor"]["secure"]
 
@@ -78,7 +78,7 @@ def test_the_cookie_is_secure_where_the_site_is(catalogue: Site) -> None:
 def test_what_a_visitor_left_becomes_the_users_at_login(site: Site, customer: User, api: APIClient) -> None:
     view(api, site, "/shop/v1")
     api.get("/shop/v1/search/", {"document": "product", "q": "tea"})
-    following = api.get("/shop/v1/search/", {"document": "product", "page_size": "2"}).json()["next"]
+    following = api.get("/shop/v1/search/", {"document": "product", "limit": "2"}).json()["next"]
     response = api.post("/login/", {"username": "customer", "password": "secret"})
     assert response.status_code == 302
     key = str(customer.pk)

@@ -307,7 +307,7 @@ def test_an_excluded_item_is_not_found(site: Site) -> None:
     lamp, *_ = stocked(site)
     version = build("attached").index_version
     engine = attached_engine_of(version)
-    vector = Embedding.objects.get(object_id=str(lamp.pk)).as_array()
+    vector = Embedding.objects.get(item_id=str(lamp.pk)).as_array()
     assert engine is not None
     query = EngineQuery(vector=vector, exclude=frozenset({str(lamp.pk)}))
     assert str(lamp.pk) not in {hit.key for hit in engine.search(version.name, query).vector}

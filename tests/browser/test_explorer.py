@@ -97,7 +97,7 @@ def test_a_rule_is_previewed_before_it_is_saved(page: Page) -> None:
     keep(page, "rule-empty")
     assert axe.violations(page) == []
     page.goto("/api/search/?document=product&q=garden")
-    found = page.evaluate("() => fetch(location.href).then(r => r.json()).then(d => d.results[4].id)")
+    found = page.evaluate("() => fetch(location.href).then(r => r.json()).then(d => d.results[4].item_id)")
     page.goto(f"{ADMIN}rule/add/")
     page.fill("#id_name", "Garden first")
     page.select_option("#id_document", "product")

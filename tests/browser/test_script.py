@@ -40,21 +40,21 @@ def visitor(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
 
 def known(page: Page) -> None:
     """The visitor has done something before, and so has a key."""
-    item = page.request.get("/api/recommendations/latest/?document=product").json()["results"][0]["id"]
-    event = {"document": "product", "item": item, "kind": "view"}
+    item = page.request.get("/api/recommendations/latest/?document=product").json()["results"][0]["item_id"]
+    event = {"document": "product", "item_id": item, "kind": "view"}
     assert page.request.post("/api/interactions/", data=event).json()["stored"] == 1
 
 
 def host(page: Page, *, mode: str = "opt-out", view: str = "") -> dict[str, Any]:
     """Open a page with a list for this visitor; returns the list."""
-    found: dict[str, Any] = page.request.get("/api/search/?document=product&q=christmas&page_size=4").json()
+    found: dict[str, Any] = page.request.get("/api/search/?document=product&q=christmas&limit=4").json()
     rows = "".join(
         f'<li style="height:40px;margin-top:{2000 if place == FAR else 0}px" '
         f'data-llmrec-list="{found["request_id"]}" data-llmrec-document="product" '
-        f'data-llmrec-item="{item["id"]}" data-llmrec-position="{place}"><a href="#">{place}</a></li>'
+        f'data-llmrec-item="{item["item_id"]}" data-llmrec-position="{place}"><a href="#">{place}</a></li>'
         for place, item in enumerate(found["results"])
     )
-    second = found["results"][1]["id"]
+    second = found["results"][1]["item_id"]
     marks = f'data-llmrec-event="cart" data-llmrec-document="product" data-llmrec-item="{second}"'
     button = f"<button {marks}>Buy</button>"
     body = f"<!doctype html><title>Host</title>{button}<ol>{rows}</ol>{SCRIPT.format(mode=mode, view=view)}"
@@ -98,8 +98,8 @@ def test_clicks_and_the_sites_own_events_are_tied_to_the_list(visitor: Callable[
         page.get_by_role("link", name="1").click()
     with page.expect_response(posted("interactions")):
         page.get_by_role("button", name="Buy").click()
-    second = found["results"][1]["id"]
-    assert [(event["kind"], event["object_id"], event["position"]) for event in events(page)] == [
+    second = found["results"][1]["item_id"]
+    assert [(event["kind"], event["item_id"], event["position"]) for event in events(page)] == [
         ("click", second, 1),
         ("cart", second, 1),
     ]
@@ -120,7 +120,7 @@ def test_events_outlive_the_page_that_they_happened_on(visitor: Callable[..., Pa
     page = visitor()
     known(page)
     found = host(page)
-    key = found["results"][0]["id"]
+    key = found["results"][0]["item_id"]
     page.evaluate(f"llmrec.track('cart', {{document: 'product', item: {key}}})")
     page.goto("/you/")
     for _ in range(100):
@@ -136,7 +136,7 @@ def test_the_page_of_an_item_is_a_visit_with_the_list_it_was_chosen_from(
     page = visitor()
     known(page)
     found = host(page)
-    second = found["results"][1]["id"]
+    second = found["results"][1]["item_id"]
     with page.expect_response(posted("interactions")):
         page.get_by_role("link", name="1").click()
     page.unroute("**/host/")

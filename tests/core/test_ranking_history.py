@@ -123,7 +123,7 @@ def test_to_be_read_the_strongest_are_named_and_the_others_told_together() -> No
         PastItem("b", "B", 0.3),
         PastItem("c", "C", 0.1),
     ]
-    assert [(past.id, past.value) for past in shortened(history, 2)] == [
+    assert [(past.item_id, past.value) for past in shortened(history, 2)] == [
         ("a", -0.5),
         ("b", 0.3),
         ("", pytest.approx(0.5)),

@@ -108,7 +108,7 @@ line.save()
 source = next(one for one in registry.interaction_sources if one.model is type(line))
 backfill(source)
 event = Interaction.objects.get()
-told["bought"] = (event.user_key == str(user.pk), event.object_id == str(shirt.pk), event.kind)
+told["bought"] = (event.user_key == str(user.pk), event.item_id == str(shirt.pk), event.kind)
 stock = lamp.stockrecords.first()
 stock.num_in_stock = 5
 stock.save()

@@ -111,7 +111,7 @@ def test_similar_leaves_out_the_item_itself(shop: list[Product]) -> None:
 
 def test_recommend_follows_what_the_user_bought(shop: list[Product]) -> None:
     llmrec("build")
-    interactions.record(user_key="7", document="product", object_id=str(shop[3].pk), kind="purchase")
+    interactions.record(user_key="7", document="product", item_id=str(shop[3].pk), kind="purchase")
     page = llmrec_json("recommend", "--user", "7", "--document", "product", "--size", "3")
     assert page["results"][0]["title"] == "garden table"
     assert any("garden chair" in reason for reason in page["results"][0]["reasons"])
@@ -206,7 +206,7 @@ def test_train_makes_also_bought_work(shop: list[Product]) -> None:
     for user in range(12):
         for product in (shop[0], shop[4]):
             interactions.record(
-                user_key=str(user), document="product", object_id=str(product.pk), kind="purchase"
+                user_key=str(user), document="product", item_id=str(product.pk), kind="purchase"
             )
     assert "24 interactions" in llmrec("train", "--document", "product")
     page = llmrec_json("similar", "product", str(shop[0].pk), "--also", "--size", "1")
@@ -214,7 +214,7 @@ def test_train_makes_also_bought_work(shop: list[Product]) -> None:
 
 
 def test_export_and_erase_reach_everything_about_a_user(shop: list[Product]) -> None:
-    interactions.record(user_key="7", document="product", object_id=str(shop[0].pk), kind="view")
+    interactions.record(user_key="7", document="product", item_id=str(shop[0].pk), kind="view")
     exported = json.loads(llmrec("export-user", "7"))
     assert str(shop[0].pk) in json.dumps(exported)
     llmrec("erase-user", "7", "--noinput")

@@ -408,9 +408,9 @@ def test_a_row_of_the_site_becomes_an_event(mug: Product) -> None:
     (source,) = registry.interaction_sources
     event = source.event(source.get_queryset().get())
     assert event is not None
-    assert (event.user_key, event.document, event.object_id) == (str(user.pk), "product", str(mug.pk))
+    assert (event.user_key, event.document, event.item_id) == (str(user.pk), "product", str(mug.pk))
     assert (event.kind, event.at, event.value) == ("purchase", at, None)
-    assert event.external_id == f"source:hostapp.orderline:{line.pk}"
+    assert event.event_id == f"source:hostapp.orderline:{line.pk}"
 
 
 def test_a_row_without_user_item_or_time_is_no_event() -> None:

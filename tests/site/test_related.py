@@ -64,7 +64,7 @@ class TestForeignKeys:
         self, lamps: list[Product], brand: Brand
     ) -> None:
         brand.save()
-        assert list(OutboxEntry.objects.values_list("object_id", "via")) == [(str(brand.pk), "brand")]
+        assert list(OutboxEntry.objects.values_list("item_id", "via")) == [(str(brand.pk), "brand")]
 
     def test_a_fan_out_is_expanded_by_the_worker_in_chunks(
         self, lamps: list[Product], brand: Brand, monkeypatch: pytest.MonkeyPatch

@@ -48,13 +48,13 @@ def mugs() -> list[Product]:
 def ranked() -> list[str]:
     """All keys, by the service."""
     keys: list[str] = []
-    page = service_search(SearchRequest(document="product", text="red mug", page_size=100))
-    keys += [item.id for item in page.results]
+    page = service_search(SearchRequest(document="product", text="red mug", limit=100))
+    keys += [item.item_id for item in page.results]
     from llmrec_plugin.services.search import next_page
 
     while page.next:
         page = next_page(page.next, user_key=None)
-        keys += [item.id for item in page.results]
+        keys += [item.item_id for item in page.results]
     return keys
 
 
@@ -77,7 +77,7 @@ def test_each_instance_says_why_it_was_found(mugs: list[Product]) -> None:
     results = search(Product, "red mug")
     for mug in (results[0], results[120]):
         item: Any = mug.llmrec  # type: ignore[attr-defined]
-        assert item.id == str(mug.pk)
+        assert item.item_id == str(mug.pk)
         assert "<mark>" in item.highlights["title"]
         assert item.score == pytest.approx(sum(item.contributions.values()))
 
@@ -150,8 +150,8 @@ def test_a_model_without_a_document_or_with_two_is_an_error_that_says_the_cure()
 
 def test_lists_about_an_item_and_placements(mugs: list[Product]) -> None:
     assert mugs[0] not in [item.object for item in similar(mugs[0]).results]
-    assert len(also(mugs[0], size=5).results) == 5
-    assert len(recommend("latest", Product, size=3).results) == 3
+    assert len(also(mugs[0], limit=5).results) == 5
+    assert len(recommend("latest", Product, limit=3).results) == 3
     assert isinstance(recommend("latest", "product").results[0].object, Product)
 
 
@@ -199,7 +199,7 @@ class MugSerializer(serializers.ModelSerializer[Product]):
 
 
 class Pages(PageNumberPagination):
-    page_size = 10
+    limit = 10
 
 
 class Window(LimitOffsetPagination):

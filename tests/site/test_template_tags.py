@@ -39,7 +39,7 @@ def drawn(text: str, *, user: Any = None, **values: Any) -> str:
 
 
 def test_a_placement_is_drawn_in_a_line(pots: list[Product]) -> None:
-    html = drawn('{% recommend "latest" document="product" size=3 title="New" %}')
+    html = drawn('{% recommend "latest" document="product" limit=3 title="New" %}')
     assert re.findall(r"<li [^>]*>\s*([^<\n]+?)\s*\n", html) == ["Grey bowl", "Blue jug", "Red pan"]
     assert ">New</h2>" in html
     assert re.findall(r'data-llmrec-position="(\d)"', html) == ["0", "1", "2"]
@@ -49,19 +49,20 @@ def test_a_placement_is_drawn_in_a_line(pots: list[Product]) -> None:
 
 def test_a_list_can_be_looped_over_instead(pots: list[Product]) -> None:
     html = drawn(
-        "{% similar pot size=2 as like %}{% for item in like %}[{{ item.title }}]{% endfor %}", pot=pots[0]
+        "{% similar pot limit=2 as like %}{% for item in like %}[{{ item.title }}]{% endfor %}", pot=pots[0]
     )
     assert html.startswith("[Red pan]")
     assert (
-        drawn("{% also pot size=1 as like %}{{ like|length }} {{ like.objects.0.pk }}", pot=pots[0])[0] == "1"
+        drawn("{% also pot limit=1 as like %}{{ like|length }} {{ like.objects.0.pk }}", pot=pots[0])[0]
+        == "1"
     )
 
 
 def test_a_list_about_an_item_is_as_long_as_its_placement_says(pots: list[Product]) -> None:
     assert drawn("{% similar pot as like %}{{ like|length }}", pot=pots[0]) == "3"
-    Placement.objects.create(name="similar", type="similar", size=2)
+    Placement.objects.create(name="similar", type="similar", limit=2)
     assert drawn("{% similar pot as like %}{{ like|length }}", pot=pots[0]) == "2"
-    assert drawn("{% similar pot size=1 as like %}{{ like|length }}", pot=pots[0]) == "1"
+    assert drawn("{% similar pot limit=1 as like %}{{ like|length }}", pot=pots[0]) == "1"
 
 
 def test_titles_are_escaped(pots: list[Product]) -> None:
@@ -71,7 +72,7 @@ def test_titles_are_escaped(pots: list[Product]) -> None:
 
 def test_the_list_is_the_visitors_own(pots: list[Product]) -> None:
     user = User.objects.create_user("ada")
-    interactions.record(user_key=str(user.pk), document="product", object_id=pots[3].pk, kind="dismiss")
+    interactions.record(user_key=str(user.pk), document="product", item_id=pots[3].pk, kind="dismiss")
     assert "Grey bowl" in drawn('{% recommend "latest" "product" %}')
     assert "Grey bowl" not in drawn('{% recommend "latest" "product" %}', user=user)
     assert Impression.objects.filter(user_key=str(user.pk)).count() == 1

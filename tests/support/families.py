@@ -55,7 +55,7 @@ def live(products: Products, following: Callable[[int], int], *, users: int, len
                 Interaction(
                     user_key=f"u{user}",
                     document="product",
-                    object_id=str(item.pk),
+                    item_id=str(item.pk),
                     kind="purchase",
                     at=start + timedelta(minutes=place * users + user),
                 )
@@ -70,11 +70,11 @@ def families_for(products: Products, family: int) -> list[str]:
     Interaction.objects.create(
         user_key=user,
         document="product",
-        object_id=str(products[family, 0].pk),
+        item_id=str(products[family, 0].pk),
         kind="purchase",
         at=timezone.now(),
     )
-    page = recommend("for-you", document="product", user_key=user, size=8)
+    page = recommend("for-you", document="product", user_key=user, limit=8)
     return [item.object.description.split()[0] for item in page.results]
 
 

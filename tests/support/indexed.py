@@ -30,7 +30,7 @@ def listed(label: str, *filters: Filter, version: IndexVersion | None = None) ->
 
 def waiting(label: str) -> list[str]:
     """Keys in the backlog."""
-    return sorted(OutboxEntry.objects.filter(document=label).values_list("object_id", flat=True))
+    return sorted(OutboxEntry.objects.filter(document=label).values_list("item_id", flat=True))
 
 
 @contextmanager

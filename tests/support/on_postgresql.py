@@ -84,7 +84,7 @@ def claims() -> dict[str, Any]:
     from llmrec_plugin.services.indexing import outbox
 
     migrate()
-    OutboxEntry.objects.bulk_create(OutboxEntry(document="product", object_id=str(n)) for n in range(30))
+    OutboxEntry.objects.bulk_create(OutboxEntry(document="product", item_id=str(n)) for n in range(30))
     second: list[int] = []
 
     def claim() -> None:

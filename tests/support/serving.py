@@ -76,7 +76,7 @@ def did(
         Interaction(
             user_key=user,
             document=document,
-            object_id=str(item.pk),
+            item_id=str(item.pk),
             kind=kind,
             at=at + timedelta(minutes=minute),
         )

@@ -223,7 +223,7 @@ def late(redis: servers.Server) -> dict[str, Any]:
     stock()
     product = Product.objects.all()[0]
     Product.objects.filter(pk=product.pk).update(title="never read before")
-    OutboxEntry.objects.create(document="product", object_id=str(product.pk))
+    OutboxEntry.objects.create(document="product", item_id=str(product.pk))
     os.environ["LLMREC_TEST_ENCODER_SECONDS"] = str(2 * PATIENCE)
     with worker() as celery:
         (child,) = celery.children()
@@ -232,7 +232,7 @@ def late(redis: servers.Server) -> dict[str, Any]:
         until(lambda: not OutboxEntry.objects.exclude(lease_owner="").exists(), "the claim is given back")
         until(lambda: celery.said("SoftTimeLimitExceeded"), "the worker says why")
         alive = celery.children() == {child}
-        waits = list(OutboxEntry.objects.values_list("object_id", "attempts", "last_error"))
+        waits = list(OutboxEntry.objects.values_list("item_id", "attempts", "last_error"))
     return {"waits": waits, "expected": [[str(product.pk), 0, ""]], "alive": alive}
 
 
@@ -335,7 +335,7 @@ def look(redis: servers.Server) -> dict[str, Any]:
             until(lambda p=product, f=former: digest(p) not in ("", f), "the worker has written the vector")
             client.index(index=site.index, id=f"product-{product.pk}", document=body(product))
             lost = time.monotonic()
-            if not OutboxEntry.objects.filter(document="attached", object_id=product.pk).exists():
+            if not OutboxEntry.objects.filter(document="attached", item_id=product.pk).exists():
                 continue  # the worker had looked already: the machine was too slow for this attempt
             until(lambda p=product: digest(p), "the worker looks again")
             gaps.append(time.monotonic() - lost)

@@ -86,13 +86,13 @@ def items_of(document: SearchDocument[Any], lines: Sequence[str]) -> list[str]:
 
 def _by_title(document: SearchDocument[Any], title: str) -> str:
     try:
-        results = search(SearchRequest(document=document.label, text=title, page_size=SUGGESTED)).results
+        results = search(SearchRequest(document=document.label, text=title, limit=SUGGESTED)).results
     except LlmrecError:  # without an index there are only keys
         results = ()
     for result in results:
         if result.title.casefold() == title.casefold():
-            return result.id
-    meant = ", ".join(f"{result.id}{SEPARATOR}{result.title}" for result in results)
+            return result.item_id
+    meant = ", ".join(f"{result.item_id}{SEPARATOR}{result.title}" for result in results)
     if meant:
         raise ValidationError(
             _("There is no item “%(line)s”. Did you mean one of these? %(meant)s"),

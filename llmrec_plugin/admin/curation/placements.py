@@ -65,7 +65,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
             "enabled",
             "type",
             "document",
-            "size",
+            "limit",
             "filters",
             "hide",
             "anchor",
@@ -109,11 +109,11 @@ class PlacementAdmin(VersionedRowAdmin):
         "A placement is a list that a page asks for by its name. Built in or set by the developer: "
         "%(names)s. A row of the same name replaces it; another name is a new list."
     )
-    list_display = ["name", "type", "document", "size", "fresh", "diversity", "enabled"]
+    list_display = ["name", "type", "document", "limit", "fresh", "diversity", "enabled"]
     list_filter = ["enabled", "type", "document"]
     search_fields = ["name"]
     fieldsets = [
-        (None, {"fields": ["name", "enabled", "type", "document", "size"]}),
+        (None, {"fields": ["name", "enabled", "type", "document", "limit"]}),
         (_("Which items"), {"fields": ["filters", "hide", "anchor"]}),
         (_("In what order"), {"fields": ["diversity", "fresh", "fallback"]}),
     ]

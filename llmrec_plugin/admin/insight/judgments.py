@@ -29,9 +29,9 @@ QUERIES_OFFERED = 30
 
 @admin.register(Judgment)
 class JudgmentAdmin(ExplainedAdmin):
-    list_display = ["query", "document", "object_id", "grade"]
+    list_display = ["query", "document", "item_id", "grade"]
     list_filter = ["document", "grade"]
-    search_fields = ["query", "object_id"]
+    search_fields = ["query", "item_id"]
     about = gettext_lazy(
         "How well items answer queries, as people judged it. Search quality is measured by it every night; "
         "from 50 judged queries on, so are the weights of words and meaning."

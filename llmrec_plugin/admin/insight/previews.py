@@ -104,9 +104,9 @@ def compared(
         title = f"“{question.text}”" if question.list == "search" else question.list
         live, candidate = ways(question)
         if live is None:
-            sides = [Side(THEN, comparison.preview(question, candidate, size=ITEMS))]
+            sides = [Side(THEN, comparison.preview(question, candidate, limit=ITEMS))]
         else:
-            now, then = comparison.compare(question, live, candidate, size=ITEMS)
+            now, then = comparison.compare(question, live, candidate, limit=ITEMS)
             sides = [Side(NOW, now), Side(THEN, then)]
         found.append(Compared(title, sides))
     return found

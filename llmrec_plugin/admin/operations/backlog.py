@@ -32,10 +32,10 @@ class FailedFilter(admin.SimpleListFilter):
 
 @admin.register(OutboxEntry)
 class OutboxEntryAdmin(ReadOnlyAdmin):
-    list_display = ["document", "object_id", "index_version", "created_at", "attempts", "not_before", "error"]
+    list_display = ["document", "item_id", "index_version", "created_at", "attempts", "not_before", "error"]
     list_filter = [FailedFilter, "document"]
     list_select_related = ["index_version"]
-    search_fields = ["object_id"]
+    search_fields = ["item_id"]
     actions = ["retry"]
 
     @admin.display(description=_("last error"))
@@ -62,10 +62,10 @@ class IndexBatchAdmin(RecordAdmin):
 
 @admin.register(Embedding)
 class EmbeddingAdmin(RecordAdmin):
-    list_display = ["document", "object_id", "encoder_id", "updated_at"]
+    list_display = ["document", "item_id", "encoder_id", "updated_at"]
     list_filter = ["document", "encoder_id"]
-    search_fields = ["object_id"]
-    fields = ["document", "object_id", "encoder_id", "fingerprint", "dimensions", "updated_at"]
+    search_fields = ["item_id"]
+    fields = ["document", "item_id", "encoder_id", "fingerprint", "dimensions", "updated_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
         return super().get_queryset(request).defer("vector")

@@ -34,9 +34,9 @@ class PopularQueryAdmin(ReadOnlyAdmin):
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyAdmin):
-    list_display = ["at", "user", "kind", "document", "object_id", "value", "position"]
+    list_display = ["at", "user", "kind", "document", "item_id", "value", "position"]
     list_filter = ["kind", "document"]
-    search_fields = ["user_key", "object_id"]
+    search_fields = ["user_key", "item_id"]
     search_help_text = _("User or object, as a primary key.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:

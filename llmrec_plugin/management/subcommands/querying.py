@@ -59,7 +59,7 @@ def _search(options: Options, output: Output) -> bool:
         document=single_label(options),
         text=options["text"],
         user_key=options["user"],
-        page_size=_size(options),
+        limit=_size(options),
         sort=options["sort"],
         explain=options["explain"],
     )
@@ -73,14 +73,14 @@ def _suggest_arguments(parser: ArgumentParser) -> None:
 
 
 def _suggest(options: Options, output: Output) -> bool:
-    found = autocomplete.suggest(options["text"], document=single_label(options), size=options["size"])
+    found = autocomplete.suggest(options["text"], document=single_label(options), limit=options["size"])
     for text in found.queries:
         output.line(f"     {text}")
     for rank, item in enumerate(found.items, start=1):
-        output.line(f"{rank:>3}. {item.title}  [{item.document} {item.id}]")
+        output.line(f"{rank:>3}. {item.title}  [{item.document} {item.item_id}]")
     if not (found.queries or found.items):
         output.line("Nothing begins like that.")
-    items = [{"document": item.document, "id": item.id, "title": item.title} for item in found.items]
+    items = [{"document": item.document, "id": item.item_id, "title": item.title} for item in found.items]
     output.finish({"queries": found.queries, "items": items, "degraded": found.degraded})
     return not found.degraded
 
@@ -114,7 +114,7 @@ def _similar_arguments(parser: ArgumentParser) -> None:
 
 def _similar(options: Options, output: Output) -> bool:
     find = recommendations.also if options["also"] else recommendations.similar
-    page = find(options["document"], options["id"], user_key=options["user"], size=_size(options))
+    page = find(options["document"], options["id"], user_key=options["user"], limit=_size(options))
     return _show(page, options, output)
 
 
@@ -138,8 +138,8 @@ def _recommend(options: Options, output: Output) -> bool:
         options["placement"],
         user_key=options["user"],
         document=options["document"],
-        item=options["item"],
-        size=_size(options),
+        item_id=options["item"],
+        limit=_size(options),
         filters=_filters(options),
         basket=options["basket"],
         explain=options["explain"],

@@ -38,7 +38,7 @@ class Placement:
     """One of TYPES; "similar" and "also" need the item that the page is about."""
     document: str = ""
     """Label; empty: as asked for, or the only one there is."""
-    size: int = 12
+    limit: int = 12
     hide: tuple[Kind, ...] = ()
     """Kinds of events whose items the user does not see here; dismissed items never show."""
     anchor: tuple[Kind, ...] = ANCHORS
@@ -112,7 +112,7 @@ def of_row(row: Row) -> Placement:
         name=row.name,
         type=row.type,
         document=row.document,
-        size=row.size,
+        limit=row.limit,
         hide=tuple(row.hide),
         anchor=tuple(row.anchor) or ANCHORS,
         filters={name: tuple(texts) for name, texts in row.filters.items()},
@@ -141,9 +141,9 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
     kind = declared.get("type", name)
     if kind not in TYPES:
         raise ConfigurationError(f'{where}["type"] is {kind!r}; it must be one of {", ".join(TYPES)}.')
-    size = declared.get("size", 12)
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_ITEMS:
-        raise ConfigurationError(f'{where}["size"] is {size!r}; it must be a number from 1 to {MAX_ITEMS}.')
+    limit = declared.get("limit", 12)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_ITEMS:
+        raise ConfigurationError(f'{where}["limit"] is {limit!r}; it must be a number from 1 to {MAX_ITEMS}.')
     document = declared.get("document", "")
     if not isinstance(document, str):
         raise ConfigurationError(f'{where}["document"] must be the label of a document.')
@@ -154,7 +154,7 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
         name=name,
         type=kind,
         document=document,
-        size=size,
+        limit=limit,
         hide=_kinds(declared.get("hide", TAKEN if kind in PERSONAL else ()), f'{where}["hide"]'),
         anchor=_kinds(declared.get("anchor", ANCHORS), f'{where}["anchor"]'),
         filters=_filters(declared.get("filters", {}), f'{where}["filters"]'),

@@ -179,7 +179,7 @@ def _single(encoder: Encoder, vectors: Matrix, searches: Sequence[tuple[str, int
 def _judgements(label: str) -> dict[str, dict[str, int]]:
     """Grades by query and item."""
     found: dict[str, dict[str, int]] = {}
-    rows = Judgment.objects.filter(document=label).values_list("query", "object_id", "grade")
+    rows = Judgment.objects.filter(document=label).values_list("query", "item_id", "grade")
     for query, key, grade in rows:
         found.setdefault(query, {})[key] = grade
     return {query: grades for query, grades in found.items() if max(grades.values()) > 0}

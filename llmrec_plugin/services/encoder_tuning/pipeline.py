@@ -257,7 +257,7 @@ def _encode_catalogue(
 
 def _stored_keys(version: IndexVersion) -> set[str]:
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    return set(rows.values_list("object_id", flat=True))
+    return set(rows.values_list("item_id", flat=True))
 
 
 def _on_items(behaviour: Behaviour, known: set[str]) -> tuple[list[str], Events]:
@@ -279,9 +279,9 @@ def _vectors(version: IndexVersion, keys: Sequence[str]) -> Matrix:
     place = {key: row for row, key in enumerate(keys)}
     vectors = np.zeros((len(keys), version.dimensions), np.float32)
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
-        if row.object_id in place:
-            vectors[place[row.object_id]] = row.as_array()
+    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
+        if row.item_id in place:
+            vectors[place[row.item_id]] = row.as_array()
     return vectors
 
 

@@ -135,7 +135,7 @@ def _clicks(label: str, place: Mapping[str, int], *, now: datetime) -> Clicks:
     )
     found = [
         (at.timestamp(), queries[request], place[key])
-        for request, key, at in events.order_by("at").values_list("request_id", "object_id", "at")
+        for request, key, at in events.order_by("at").values_list("request_id", "item_id", "at")
         if request in queries and key in place
     ]
     return Clicks(
@@ -151,7 +151,7 @@ def _ratings(label: str, place: Mapping[str, int], *, now: datetime) -> Ratings:
     )
     rows = [
         (user, place[key], value, at.timestamp())
-        for user, key, value, at in events.order_by("at").values_list("user_key", "object_id", "value", "at")
+        for user, key, value, at in events.order_by("at").values_list("user_key", "item_id", "value", "at")
         if key in place and value is not None and np.isfinite(value)
     ]
     users = {user: number for number, user in enumerate(dict.fromkeys(user for user, *_ in rows))}

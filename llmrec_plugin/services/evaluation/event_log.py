@@ -59,7 +59,7 @@ class Log:
 def read_catalogue(version: IndexVersion) -> tuple[list[str], Catalogue]:
     """Keys, vectors and words of the items in the index; raises InvalidRequest where there are none."""
     stored = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    vector_of = {row.object_id: row.as_array() for row in stored.only("object_id", "vector").iterator(CHUNK)}
+    vector_of = {row.item_id: row.as_array() for row in stored.only("item_id", "vector").iterator(CHUNK)}
     document = registry.get(version.document)
     words: dict[str, list[str]] = {}
     for row in document.get_queryset().order_by("pk").iterator(CHUNK):
@@ -80,7 +80,7 @@ def read_log(label: str, keys: Sequence[str]) -> Log:
     left_out: Counter[str] = Counter()
     found: list[tuple[int, int, int, datetime]] = []
     rows = consent.consented(Interaction.objects.filter(document=label)).order_by("at", "id")
-    columns = ("pk", "user_key", "object_id", "kind", "value", "at")
+    columns = ("pk", "user_key", "item_id", "kind", "value", "at")
     for pk, user, key, kind, value, at in rows.values_list(*columns).iterator(chunk_size=10_000):
         if key not in item_row:
             left_out["unknown item"] += 1

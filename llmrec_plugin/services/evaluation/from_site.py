@@ -72,7 +72,7 @@ def _copy(document: SearchDocument[Any], folder: Path, tell: ReportProgress) -> 
         numbers = {query: f"q{number}" for number, (query, _) in enumerate(sorted(queries))}
         _write(folder / "queries.jsonl", ({"id": numbers[query], "text": text} for query, text in queries))
         with (folder / "qrels.txt").open("w", encoding="utf-8") as file:
-            for query, key, grade in judgments.values_list("query_id", "object_id", "grade").iterator(CHUNK):
+            for query, key, grade in judgments.values_list("query_id", "item_id", "grade").iterator(CHUNK):
                 if " " not in key:  # the format knows no such id
                     file.write(f"{numbers[query]} 0 {key} {grade}\n")
         files |= {"queries": folder / "queries.jsonl", "qrels": folder / "qrels.txt"}
@@ -116,7 +116,7 @@ def _items(document: SearchDocument[Any], tell: ReportProgress) -> Iterator[dict
 def _events(label: str) -> Iterator[dict[str, Any]]:
     numbers: dict[str, int] = {}
     rows = consent.consented(Interaction.objects.filter(document=label)).order_by("id")
-    columns = ("pk", "user_key", "object_id", "kind", "value", "at")
+    columns = ("pk", "user_key", "item_id", "kind", "value", "at")
     for pk, user, key, kind, value, at in rows.values_list(*columns).iterator(chunk_size=10_000):
         yield {
             "id": str(pk),
@@ -136,7 +136,7 @@ def _vectors(label: str, folder: Path) -> dict[str, Path]:
     encoder_id = pair.index_version.encoder_id
     rows = list(
         Embedding.objects.filter(document=label, encoder_id=encoder_id).only(
-            "object_id", "fingerprint", "vector"
+            "item_id", "fingerprint", "vector"
         )
     )
     if not rows:
@@ -145,7 +145,7 @@ def _vectors(label: str, folder: Path) -> dict[str, Path]:
     np.savez(
         path,
         encoder_id=np.array(encoder_id),
-        keys=np.array([row.object_id for row in rows]),
+        keys=np.array([row.item_id for row in rows]),
         fingerprints=np.array([row.fingerprint for row in rows]),
         vectors=np.stack([row.as_array() for row in rows]),
     )

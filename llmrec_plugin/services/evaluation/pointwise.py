@@ -82,7 +82,7 @@ def _ratings(label: str, rows: Mapping[str, int]) -> Ratings:
             Interaction.objects.filter(document=label, kind="rating", value__isnull=False)
         )
         .order_by("at", "id")
-        .values_list("user_key", "object_id", "value", "at")
+        .values_list("user_key", "item_id", "value", "at")
         .iterator(chunk_size=10_000)
         if key in rows
     ]

@@ -72,7 +72,7 @@ def serve(
         moment = log.moments[log.places[case.user][len(case.history)]]
         _let_happen(later[user], moment)
         page = pipeline.recommend(
-            PLACEMENT, user_key=user, document=label, size=SHOWN, now=moment - timedelta(microseconds=1)
+            PLACEMENT, user_key=user, document=label, limit=SHOWN, now=moment - timedelta(microseconds=1)
         )
         lists.append([log.row_of[key] for key in cursors.kept_keys(page) if key in log.row_of])
         if new[case.target]:

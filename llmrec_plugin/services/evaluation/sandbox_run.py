@@ -116,7 +116,7 @@ def _take_over(label: str, path: Path) -> None:
         rows = [
             Embedding(
                 document=label,
-                object_id=str(key),
+                item_id=str(key),
                 encoder_id=str(stored["encoder_id"]),
                 fingerprint=str(fingerprint),
                 vector=vector.astype("<f4").tobytes(),

@@ -54,7 +54,7 @@ def measure(label: str, users: Mapping[str, str], tell: ReportProgress) -> Measu
     grades: dict[str, dict[str, int]] = defaultdict(dict)
     texts: dict[str, str] = {}
     for row in Judgment.objects.filter(document=label).order_by("id"):
-        grades[row.query_id][row.object_id] = row.grade
+        grades[row.query_id][row.item_id] = row.grade
         texts[row.query_id] = row.query
     queries = [query for query, judged in grades.items() if max(judged.values()) > 0]
     if not queries:

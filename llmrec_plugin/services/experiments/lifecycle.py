@@ -217,7 +217,7 @@ def _write_configuration(arm: Arm, *, by: str) -> None:
 
 
 def _write_placement(arm: Arm) -> None:
-    """What it shows is as the arm's; its size and the document it is for stay its own."""
+    """What it shows is as the arm's; its limit and the document it is for stay its own."""
     if not arm.placement:
         return
     replaced, shown = get_placement(arm.experiment.placement), get_placement(arm.placement)
@@ -227,7 +227,7 @@ def _write_placement(arm: Arm) -> None:
             "enabled": True,
             "type": shown.type,
             "document": replaced.document,
-            "size": replaced.size,
+            "limit": replaced.limit,
             "hide": list(shown.hide),
             "anchor": list(shown.anchor),
             "filters": {name: list(texts) for name, texts in shown.filters.items()},

@@ -323,7 +323,7 @@ def _add_balances(
         for pk, ranking, text in chunk
     }
     events = Interaction.objects.filter(request_id__in=list(teams), kind__in=kinds)
-    chosen = events.order_by().values_list("user_key", "request_id", "object_id").distinct()
+    chosen = events.order_by().values_list("user_key", "request_id", "item_id").distinct()
     for user_key, request_id, key in chosen:
         team = teams[request_id].get(key)
         if team is not None:

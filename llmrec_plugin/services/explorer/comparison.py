@@ -104,19 +104,21 @@ class ListPreview:
     """Of the items that the list goes on with, too."""
 
 
-def preview(question: ListQuery, way: ServingOverrides, *, size: int = SHOWN) -> ListPreview:
+def preview(question: ListQuery, way: ServingOverrides, *, limit: int = SHOWN) -> ListPreview:
     """The list as `way` answers; what cannot be answered is said in `error`."""
     try:
         with _rules_of(way):
             ranked = _ranked(question, way)
-            items = result_pages.glance(ranked, size=size)
+            items = result_pages.glance(ranked, limit=limit)
     except LlmrecError as error:
         return ListPreview(error=str(error))
     largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
     parts = _parts(question.document, items, way.rules or (), largest)
     return ListPreview(
         places=tuple(
-            RankedPosition(item=item, number=number, parts=parts[item.id], history=_history(item, largest))
+            RankedPosition(
+                item=item, number=number, parts=parts[item.item_id], history=_history(item, largest)
+            )
             for number, item in enumerate(items, start=1)
         ),
         total=len(ranked.items) if ranked.total is None else ranked.total,
@@ -126,10 +128,10 @@ def preview(question: ListQuery, way: ServingOverrides, *, size: int = SHOWN) ->
 
 
 def compare(
-    question: ListQuery, before: ServingOverrides, after: ServingOverrides, *, size: int = SHOWN
+    question: ListQuery, before: ServingOverrides, after: ServingOverrides, *, limit: int = SHOWN
 ) -> tuple[ListPreview, ListPreview]:
     """Both lists, each item with its place in the other one."""
-    old, new = preview(question, before, size=size), preview(question, after, size=size)
+    old, new = preview(question, before, limit=limit), preview(question, after, limit=limit)
     return _against(old, new), _against(new, old)
 
 
@@ -144,9 +146,9 @@ def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
 
 def _against(one: ListPreview, other: ListPreview) -> ListPreview:
     numbers = {key: number for number, key in enumerate(other.keys, start=1)}
-    numbers |= {place.item.id: place.number for place in other.places}
+    numbers |= {place.item.item_id: place.number for place in other.places}
     return replace(
-        one, places=tuple(replace(place, other=numbers.get(place.item.id)) for place in one.places)
+        one, places=tuple(replace(place, other=numbers.get(place.item.item_id)) for place in one.places)
     )
 
 
@@ -171,17 +173,17 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
     slot = way.slot or get_placement(question.list, way.configuration)
     label = recommendations.label_of(slot, question.document)
     asked = RecommendationRequest(
-        user_key=user_key, item=question.item or "", explain=True, ignoring=way.ignoring
+        user_key=user_key, item_id=question.item or "", explain=True, ignoring=way.ignoring
     )
     return recommendations.listed(slot, label, asked, variant)
 
 
 def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
-    if not any(past.id for past in item.history):
+    if not any(past.item_id for past in item.history):
         return ()
     return tuple(
         ContributionRow(
-            name=past.id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest)
+            name=past.item_id, title=past.title, value=past.value, share=min(1.0, abs(past.value) / largest)
         )
         for past in shortened(item.history, PAST_ITEMS)
     )
@@ -192,7 +194,8 @@ def _parts(
 ) -> dict[str, tuple[ContributionRow, ...]]:
     """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
     contributions = {
-        item.id: folded(RankedItem(item.id, item.score, item.contributions)).contributions for item in items
+        item.item_id: folded(RankedItem(item.item_id, item.score, item.contributions)).contributions
+        for item in items
     }
     names = {name for parts in contributions.values() for name in parts if ":" in name}
     titles = _titles_of_items(label, {name for name in names if not name.startswith(RULE)})

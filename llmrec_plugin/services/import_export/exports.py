@@ -81,7 +81,7 @@ def _listed(value: FilterValue) -> Any:
 
 
 def _events(rows: Any) -> Iterator[Line]:
-    columns = ("external_id", "user_key", "document", "object_id", "kind", "value", "at")
+    columns = ("event_id", "user_key", "document", "item_id", "kind", "value", "at")
     for own_id, user, label, item, kind, value, at in rows.values_list(*columns).iterator(CHUNK):
         line = {"user": user, "document": label, "item": item, "kind": kind, "time": at.isoformat()}
         own = {"id": own_id, "value": value}

@@ -109,9 +109,9 @@ def import_judgments(
     texts |= _query_texts(queries) if queries is not None else {}
 
     def store(batch: Sequence[tuple[int, Judgment]], tally: _Tally) -> None:
-        rows = _latest_of(batch, key=lambda row: (row.query_id, row.object_id))
+        rows = _latest_of(batch, key=lambda row: (row.query_id, row.item_id))
         judgments = [row for _, row in rows.values()]
-        _upsert(Judgment, judgments, unique=["document", "query_id", "object_id"], update=["query", "grade"])
+        _upsert(Judgment, judgments, unique=["document", "query_id", "item_id"], update=["query", "grade"])
         tally.stored += len(judgments)
 
     return _run(path, lambda line: _judgment(line, label, texts), store, strict=strict, progress=progress)
@@ -245,20 +245,20 @@ def _event(line: Mapping[str, Any], document: str | None) -> NewInteraction:
     event = NewInteraction(
         user_key=_identifier(line, "user", limit=consent.MAX_USER_KEY),
         document=label,
-        object_id=_identifier(line, "item", limit=MAX_ID),
+        item_id=_identifier(line, "item", limit=MAX_ID),
         kind=str(line.get("kind", "")),
         value=line.get("value"),
         at=at,
-        external_id=_external_id(line, label),
+        event_id=_event_id(line, label),
     )
     recording.validate(event)
     return event
 
 
-def _external_id(line: Mapping[str, Any], label: str) -> str | None:
+def _event_id(line: Mapping[str, Any], label: str) -> str | None:
     """The line's own id, or one made of what it says; a line without a time may mean a second event."""
     if line.get("id") is not None:
-        return _identifier(line, "id", limit=recording.MAX_EXTERNAL_ID)
+        return _identifier(line, "id", limit=recording.MAX_EVENT_ID)
     if line.get("time") is None:
         return None
     said = [label, *(str(line.get(name)) for name in ("user", "item", "kind", "value", "time"))]
@@ -289,9 +289,7 @@ def _judgment(line: str, label: str, texts: Mapping[str, str]) -> Judgment:
         raise InvalidRequest(f'The grade "{grade}" is no whole number.')
     if int(grade) not in GRADES:
         raise InvalidRequest(f"The grade {grade} lies outside of {GRADES.start} to {GRADES.stop - 1}.")
-    return Judgment(
-        query_id=query_id, query=texts[query_id], document=label, object_id=item, grade=int(grade)
-    )
+    return Judgment(query_id=query_id, query=texts[query_id], document=label, item_id=item, grade=int(grade))
 
 
 def _query_texts(path: Path) -> dict[str, str]:

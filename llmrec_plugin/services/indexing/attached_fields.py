@@ -61,11 +61,11 @@ def _carry(
     for version in versions:
         engine = _engine_in(version, index)
         rows = Embedding.objects.filter(
-            document=document.label, encoder_id=version.encoder_id, object_id__in=list(items)
+            document=document.label, encoder_id=version.encoder_id, item_id__in=list(items)
         )
         for row in rows:
-            added = _fields(engine, version, items[row.object_id], row)
-            fields.setdefault(row.object_id, {}).update(added)
+            added = _fields(engine, version, items[row.item_id], row)
+            fields.setdefault(row.item_id, {}).update(added)
 
 
 def _engine_in(version: IndexVersion, index: str) -> AttachedBackend:

@@ -113,7 +113,7 @@ def _take_stock(
         ledger.add_indexed(version.pk, _within(_indexed(version), only))
     for version in {version.encoder_id: version for version in versions}.values():
         vectors = Embedding.objects.filter(document=document.label, encoder_id=version.encoder_id)
-        pairs = vectors.values_list("object_id", "fingerprint").iterator(chunk_size=2000)
+        pairs = vectors.values_list("item_id", "fingerprint").iterator(chunk_size=2000)
         ledger.add_stored(version.pk, _within(pairs, only))
     checked = 0
     for rows in _chosen(document, sorted(only)) if only is not None else _all_rows(document):
@@ -170,18 +170,18 @@ def _enter(
 
 def _failing(label: str) -> set[str]:
     tried = OutboxEntry.objects.filter(document=label, attempts__gt=0, via="")
-    return set(tried.values_list("object_id", flat=True))
+    return set(tried.values_list("item_id", flat=True))
 
 
 def _pending(document: SearchDocument[Any], keys: set[str]) -> set[str]:
     """Those of the keys that the backlog will come to, directly or through a related object."""
     waiting = OutboxEntry.objects.filter(document=document.label)
-    through = set(waiting.exclude(via="").values_list("via", "object_id"))
+    through = set(waiting.exclude(via="").values_list("via", "item_id"))
     pending: set[str] = set()
     ordered = sorted(keys)
     for start in range(0, len(ordered), CHUNK):
         chunk = ordered[start : start + CHUNK]
-        pending.update(waiting.filter(via="", object_id__in=chunk).values_list("object_id", flat=True))
+        pending.update(waiting.filter(via="", item_id__in=chunk).values_list("item_id", flat=True))
         pks = [pk for pk in map(document.to_pk, chunk) if pk is not None]
         for via, related in through:
             affected = document.model._base_manager.filter(pk__in=pks, **{f"{via}__pk": related})
@@ -197,13 +197,13 @@ def _repair(label: str, versions: Sequence[IndexVersion], findings: set[Finding]
     drain_waiting()
     keys = _keys(findings)
     waiting = OutboxEntry.objects.filter(document=label, index_version__in=list(versions))
-    return len(keys - set(waiting.values_list("object_id", flat=True)))
+    return len(keys - set(waiting.values_list("item_id", flat=True)))
 
 
 def _append(label: str, findings: Collection[Finding]) -> int:
     return outbox.append(
         (
-            OutboxEntry(document=label, object_id=key, index_version_id=version)
+            OutboxEntry(document=label, item_id=key, index_version_id=version)
             for version, key in sorted(findings)
         ),
         announce=False,

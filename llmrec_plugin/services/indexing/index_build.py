@@ -130,7 +130,7 @@ def build(
         created=created,
         written=report.written,
         encoded=report.encoded,
-        failed=_waiting_for(version).filter(attempts__gt=0).values("object_id").distinct().count(),
+        failed=_waiting_for(version).filter(attempts__gt=0).values("item_id").distinct().count(),
     )
 
 
@@ -218,10 +218,7 @@ def _mark_items(document: SearchDocument[Any], version: IndexVersion, lease: loc
         version.total += len(pks)
         with transaction.atomic(using=outbox.alias()):
             outbox.append(
-                (
-                    OutboxEntry(document=document.label, object_id=str(pk), index_version=version)
-                    for pk in pks
-                ),
+                (OutboxEntry(document=document.label, item_id=str(pk), index_version=version) for pk in pks),
                 announce=False,
             )
             version.save(update_fields=["marking_done", "marked_until", "total"])

@@ -61,7 +61,7 @@ def mark_keys(label: str, keys: Iterable[object]) -> int:
     """As `mark`, by primary key, for items that may be gone already; malformed keys are left out."""
     document = registry.get(label)
     pks = (document.to_pk(str(key)) for key in keys)
-    return append(OutboxEntry(document=label, object_id=str(pk)) for pk in pks if pk is not None)
+    return append(OutboxEntry(document=label, item_id=str(pk)) for pk in pks if pk is not None)
 
 
 def _entries(model: type[Model], pks: Iterable[object], label: str | None) -> Iterator[OutboxEntry]:
@@ -89,7 +89,7 @@ class Route:
     """The items know the row by its primary key alone."""
 
     def entry(self, pk: object) -> OutboxEntry:
-        return OutboxEntry(document=self.label, object_id=str(pk), via=self.via)
+        return OutboxEntry(document=self.label, item_id=str(pk), via=self.via)
 
 
 def routes_from(model: type[Model]) -> list[Route]:
@@ -227,10 +227,10 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
     keys: dict[str, set[str]] = {}
     for row in rows:
         if not row.via:
-            keys.setdefault(row.document, set()).add(row.object_id)
+            keys.setdefault(row.document, set()).add(row.item_id)
     if not keys:
         return []
-    items = reduce(or_, (Q(document=label, object_id__in=ids) for label, ids in keys.items()))
+    items = reduce(or_, (Q(document=label, item_id__in=ids) for label, ids in keys.items()))
     taken = [row.pk for row in rows]
     return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MAX_REPEATS])
 
@@ -322,7 +322,7 @@ def expand(entry: OutboxEntry) -> int:
     """Replace a change of a related object by entries for the items it is part of, a chunk at a time."""
     document = registry.get(entry.document)
     rows = document.model._base_manager.using(router.db_for_write(document.model))
-    rows = rows.filter(**{f"{entry.via}__pk": entry.object_id})
+    rows = rows.filter(**{f"{entry.via}__pk": entry.item_id})
     appended = 0
     last: Any = None
     while True:
@@ -332,7 +332,7 @@ def expand(entry: OutboxEntry) -> int:
             break
         appended += append(
             (
-                OutboxEntry(document=entry.document, object_id=str(pk), index_version=entry.index_version)
+                OutboxEntry(document=entry.document, item_id=str(pk), index_version=entry.index_version)
                 for pk in pks
             ),
             announce=False,

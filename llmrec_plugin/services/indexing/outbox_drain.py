@@ -167,7 +167,7 @@ def _group(entries: Iterable[OutboxEntry]) -> dict[str, list[Item]]:
     """Items by document, each once, however often it was marked."""
     items: dict[tuple[str, str], Item] = {}
     for entry in entries:
-        item = items.setdefault((entry.document, entry.object_id), Item(key=entry.object_id, entries=[]))
+        item = items.setdefault((entry.document, entry.item_id), Item(key=entry.item_id, entries=[]))
         item.entries.append(entry)
     grouped: dict[str, list[Item]] = {}
     for (label, _), item in items.items():
@@ -189,7 +189,7 @@ def _settle(item: Item, done: Entries, kept: Entries, new: Entries) -> None:
     keepers: Entries = []
     for version_id, failure in waiting:
         entry = pinned.get(version_id) or OutboxEntry(
-            document=item.entries[0].document, object_id=item.key, index_version_id=version_id
+            document=item.entries[0].document, item_id=item.key, index_version_id=version_id
         )
         outbox.postpone(entry, failure, attempts=attempts)
         keepers.append(entry)
@@ -206,7 +206,7 @@ def _second_looks(item: Item) -> Entries:
     return [
         OutboxEntry(
             document=item.entries[0].document,
-            object_id=item.key,
+            item_id=item.key,
             index_version=version,
             not_before=timezone.now() + SECOND_LOOK,
         )

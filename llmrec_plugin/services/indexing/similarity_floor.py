@@ -55,9 +55,9 @@ def measure_floor(document: SearchDocument[Any], version: IndexVersion, encoder:
     if not items:
         return Measured()
     rows = Embedding.objects.filter(
-        document=document.label, encoder_id=version.encoder_id, object_id__in=list(items)
+        document=document.label, encoder_id=version.encoder_id, item_id__in=list(items)
     )
-    own = {row.object_id: row.as_array() for row in rows}
+    own = {row.item_id: row.as_array() for row in rows}
     if not own:
         return Measured()
     typed = encoder.encode_query([as_typed(items[key]) for key in own])

@@ -69,19 +69,19 @@ def _mark_lost(version: IndexVersion, lease: locks.HeldLease) -> int:
     for keys in _batches(engine.unfilled(version.name)):
         lease.beat()
         stored = Embedding.objects.filter(
-            document=version.document, encoder_id=version.encoder_id, object_id__in=keys
+            document=version.document, encoder_id=version.encoder_id, item_id__in=keys
         )
-        lost = set(stored.values_list("object_id", flat=True))
+        lost = set(stored.values_list("item_id", flat=True))
         waiting = OutboxEntry.objects.filter(
             Q(index_version=None) | Q(index_version=version),
             document=version.document,
-            object_id__in=lost,
+            item_id__in=lost,
             via="",
         )
-        lost -= set(waiting.values_list("object_id", flat=True))
+        lost -= set(waiting.values_list("item_id", flat=True))
         marked += outbox.append(
             (
-                OutboxEntry(document=version.document, object_id=key, index_version=version)
+                OutboxEntry(document=version.document, item_id=key, index_version=version)
                 for key in sorted(lost)
             ),
             announce=False,

@@ -115,7 +115,7 @@ def store(documents: Sequence[Document], vectors: Mapping[str, Vector], *, versi
     rows = [
         Embedding(
             document=version.document,
-            object_id=document.key,
+            item_id=document.key,
             encoder_id=version.encoder_id,
             fingerprint=document.fingerprint,
             vector=vectors[document.fingerprint].astype("<f4").tobytes(),
@@ -127,9 +127,7 @@ def store(documents: Sequence[Document], vectors: Mapping[str, Vector], *, versi
     if not rows:
         return
     features = connections[router.db_for_write(Embedding)].features
-    target = (
-        ["document", "encoder_id", "object_id"] if features.supports_update_conflicts_with_target else None
-    )
+    target = ["document", "encoder_id", "item_id"] if features.supports_update_conflicts_with_target else None
     Embedding.objects.bulk_create(
         rows,
         update_conflicts=True,
@@ -141,15 +139,15 @@ def store(documents: Sequence[Document], vectors: Mapping[str, Vector], *, versi
 def stored_fingerprints(version: IndexVersion, keys: Sequence[str]) -> dict[str, str]:
     """Fingerprint by key, of the items whose vector in this space is stored."""
     rows = Embedding.objects.filter(
-        document=version.document, encoder_id=version.encoder_id, object_id__in=keys
+        document=version.document, encoder_id=version.encoder_id, item_id__in=keys
     )
-    return dict(rows.values_list("object_id", "fingerprint"))
+    return dict(rows.values_list("item_id", "fingerprint"))
 
 
 def forget(label: str, keys: Sequence[str]) -> None:
     """Delete the vectors of items that are gone."""
     if keys:
-        Embedding.objects.filter(document=label, object_id__in=keys).delete()
+        Embedding.objects.filter(document=label, item_id__in=keys).delete()
 
 
 def describe(error: Exception, *, hide: str = "") -> str:

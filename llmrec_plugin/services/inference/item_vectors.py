@@ -36,8 +36,8 @@ def _stored(version: IndexVersion, keys: Sequence[str]) -> dict[str, Vector]:
     places = ", ".join(["%s"] * len(keys))
     with connections[router.db_for_read(Embedding)].cursor() as cursor:
         cursor.execute(
-            f"SELECT object_id, vector FROM {Embedding._meta.db_table}"
-            f" WHERE document = %s AND encoder_id = %s AND object_id IN ({places})",
+            f"SELECT item_id, vector FROM {Embedding._meta.db_table}"
+            f" WHERE document = %s AND encoder_id = %s AND item_id IN ({places})",
             [version.document, version.encoder_id, *keys],
         )
         return {key: vector_of(stored) for key, stored in cursor.fetchall()}

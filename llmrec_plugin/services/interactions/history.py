@@ -23,17 +23,17 @@ def history(
     but for those with some items; one query."""
     events = Interaction.objects.filter(user_key=user_key, document=document)
     if ignoring:
-        events = events.exclude(object_id__in=ignoring)
+        events = events.exclude(item_id__in=ignoring)
     if before is not None:
         events = events.filter(at__lt=before)
-    rows = events.order_by("-at", "-id").values_list("object_id", "kind", "at", "value")[:limit]
+    rows = events.order_by("-at", "-id").values_list("item_id", "kind", "at", "value")[:limit]
     return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
 
 
 def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:
     """Items that the user has ever done one of `kinds` with; one query."""
     rows = Interaction.objects.filter(user_key=user_key, document=document, kind__in=kinds)
-    return frozenset(rows.values_list("object_id", flat=True).distinct())
+    return frozenset(rows.values_list("item_id", flat=True).distinct())
 
 
 def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:

@@ -22,8 +22,8 @@ from llmrec_plugin.types import KINDS
 
 ANONYMOUS = "anon:"
 """Prefix of the keys of visitors who have not logged in."""
-MAX_OBJECT_ID = 255
-MAX_EXTERNAL_ID = 100
+MAX_ITEM_ID = 255
+MAX_EVENT_ID = 100
 LARGEST_VALUE = 10**12
 """Of an event, up or down: no rating and no price is larger, and what is would drown all others."""
 CHUNK = 1000
@@ -39,7 +39,7 @@ class NewInteraction:
 
     user_key: str
     document: str
-    object_id: str
+    item_id: str
     """The item's primary key as text."""
     kind: str
     """One of `types.KINDS`."""
@@ -51,7 +51,7 @@ class NewInteraction:
     """Of the list that the user acted on."""
     position: int | None = None
     """Place in that list, from 0."""
-    external_id: str | None = None
+    event_id: str | None = None
     """The sender's own id: a second event with it is a duplicate."""
 
 
@@ -68,26 +68,26 @@ def record(
     *,
     user_key: str,
     document: str,
-    object_id: object,
+    item_id: object,
     kind: str,
     value: float | None = None,
     at: datetime | None = None,
     request_id: str | uuid.UUID | None = None,
     position: int | None = None,
-    external_id: str | None = None,
+    event_id: str | None = None,
 ) -> bool:
     """Store one event; False: not stored, since the user gave no consent, it is a duplicate or
     LLMREC["ENABLED"] is off. Raises InvalidRequest for an event that makes no sense."""
     event = NewInteraction(
         user_key=user_key,
         document=document,
-        object_id=str(object_id),
+        item_id=str(item_id),
         kind=kind,
         value=value,
         at=at,
         request_id=request_id,
         position=position,
-        external_id=external_id,
+        event_id=event_id,
     )
     row = _validated(event, now=timezone.now())
     if not get_settings().ENABLED or not privacy.may_personalise(user_key):
@@ -125,7 +125,7 @@ def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
 
 def forget(external_ids: Iterable[str]) -> int:
     """Delete the events with these ids, as when an order line is deleted; returns how many there were."""
-    deleted, _ = Interaction.objects.filter(external_id__in=list(external_ids)).delete()
+    deleted, _ = Interaction.objects.filter(event_id__in=list(external_ids)).delete()
     return deleted
 
 
@@ -141,27 +141,27 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
             f'There is no document "{event.document}". {hint(event.document, registry.labels())}',
             parameter="document",
         )
-    if not event.object_id or len(event.object_id) > MAX_OBJECT_ID:
-        raise InvalidRequest(f"An item id has 1 to {MAX_OBJECT_ID} characters.", parameter="object_id")
-    for parameter, text in (("object_id", event.object_id), ("external_id", event.external_id or "")):
+    if not event.item_id or len(event.item_id) > MAX_ITEM_ID:
+        raise InvalidRequest(f"An item id has 1 to {MAX_ITEM_ID} characters.", parameter="item_id")
+    for parameter, text in (("item_id", event.item_id), ("event_id", event.event_id or "")):
         if not is_storable(text):
             raise InvalidRequest("An id is a text without NUL and broken characters.", parameter=parameter)
     if event.kind not in KINDS:
         raise InvalidRequest(
             f'"{event.kind}" is no kind of event. Known: {", ".join(KINDS)}.', parameter="kind"
         )
-    if event.external_id is not None and not 0 < len(event.external_id) <= MAX_EXTERNAL_ID:
-        raise InvalidRequest(f"An event id has 1 to {MAX_EXTERNAL_ID} characters.", parameter="external_id")
+    if event.event_id is not None and not 0 < len(event.event_id) <= MAX_EVENT_ID:
+        raise InvalidRequest(f"An event id has 1 to {MAX_EVENT_ID} characters.", parameter="event_id")
     return Interaction(
         user_key=event.user_key,
         document=event.document,
-        object_id=event.object_id,
+        item_id=event.item_id,
         kind=event.kind,
         value=_finite(event.value),
         at=_past(event.at, now=now),
         request_id=_uuid(event.request_id),
         position=_place(event.position),
-        external_id=event.external_id,
+        event_id=event.event_id,
     )
 
 
@@ -227,28 +227,26 @@ def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str
 
 def _refuse_unknown_items(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:
     for label in sorted({row.document for row in rows.values()}):
-        asked = {row.object_id for row in rows.values() if row.document == label}
+        asked = {row.item_id for row in rows.values() if row.document == label}
         known = existing_keys(registry.get(label), asked)
-        missing = [n for n, row in rows.items() if row.document == label and row.object_id not in known]
+        missing = [n for n, row in rows.items() if row.document == label and row.item_id not in known]
         for number in missing:
-            reasons[number] = f'"{label}" has no item "{rows[number].object_id}".'
+            reasons[number] = f'"{label}" has no item "{rows[number].item_id}".'
             del rows[number]
 
 
 def _insert(rows: Sequence[Interaction]) -> tuple[int, int]:
     """(stored, duplicates); a duplicate that another process stores meanwhile does no harm."""
-    named = [row.external_id for row in rows if row.external_id is not None]
+    named = [row.event_id for row in rows if row.event_id is not None]
     seen = set(
-        Interaction.objects.filter(external_id__in=named).values_list("external_id", flat=True)
-        if named
-        else ()
+        Interaction.objects.filter(event_id__in=named).values_list("event_id", flat=True) if named else ()
     )
     fresh = []
     for row in rows:
-        if row.external_id is not None:
-            if row.external_id in seen:
+        if row.event_id is not None:
+            if row.event_id in seen:
                 continue
-            seen.add(row.external_id)
+            seen.add(row.event_id)
         fresh.append(row)
     Interaction.objects.bulk_create(fresh, ignore_conflicts=bool(named))
     if fresh:

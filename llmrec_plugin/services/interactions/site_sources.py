@@ -36,7 +36,7 @@ def backfill(source: InteractionSource[Any], *, progress: Progress | None = None
 def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> RecordReport:
     """Bring the events of these rows of the site up to date after they were saved or deleted."""
     with transaction.atomic():
-        forget(source.external_id(pk) for pk in primary_keys)
+        forget(source.event_id(pk) for pk in primary_keys)
         rows = source.get_queryset().filter(pk__in=primary_keys)
         return record_many(_events_of(source, rows))
 
@@ -48,11 +48,11 @@ def _events_of(source: InteractionSource[Any], rows: Iterable[Any]) -> list[NewI
         NewInteraction(
             user_key=event.user_key,
             document=event.document,
-            object_id=event.object_id,
+            item_id=event.item_id,
             kind=event.kind,
             value=event.value,
             at=event.at,
-            external_id=event.external_id,
+            event_id=event.event_id,
         )
         for event in events
         if event is not None

@@ -23,19 +23,19 @@ def export_user(user_key: str) -> dict[str, Any]:
     interactions = Interaction.objects.filter(user_key=user_key).order_by("at", "id")
     impressions = Impression.objects.filter(user_key=user_key).order_by("at", "request_id")
     return {
-        "user": user_key,
+        "user_key": user_key,
         "consent": _plain(consent) if consent else None,
         "interactions": [
             _plain(row)
             for row in interactions.values(
                 "document",
-                "object_id",
+                "item_id",
                 "kind",
                 "value",
                 "at",
                 "request_id",
                 "position",
-                "external_id",
+                "event_id",
                 "received_at",
             )
         ],

@@ -46,7 +46,7 @@ class RecommendationRequest:
     """What a page asks of a placement."""
 
     user_key: str | None = None
-    item: str | None = None
+    item_id: str | None = None
     """That the page is about."""
     filters: tuple[Filter, ...] = ()
     """Beside those of the placement: the category that the page shows."""
@@ -65,8 +65,8 @@ def recommend(
     *,
     user_key: str | None = None,
     document: str | None = None,
-    item: str | None = None,
-    size: int | None = None,
+    item_id: str | None = None,
+    limit: int | None = None,
     filters: tuple[Filter, ...] = (),
     basket: Iterable[object] | None = None,
     now: datetime | None = None,
@@ -83,13 +83,13 @@ def recommend(
     configuration = Configuration.current()
     slot = get_placement(placement, configuration)
     label = label_of(slot, document)
-    if slot.type in ABOUT_AN_ITEM and item is None:
-        raise InvalidRequest(f'The placement "{placement}" needs the item it is about.', parameter="item")
+    if slot.type in ABOUT_AN_ITEM and item_id is None:
+        raise InvalidRequest(f'The placement "{placement}" needs the item it is about.', parameter="item_id")
     keys = None if basket is None else tuple(dict.fromkeys(map(str, basket)))
     asked = RecommendationRequest(
-        user_key=user_key, item=item, filters=filters, basket=keys, now=now, explain=explain
+        user_key=user_key, item_id=item_id, filters=filters, basket=keys, now=now, explain=explain
     )
-    return _page(slot, label, asked, configuration, size=size)
+    return _page(slot, label, asked, configuration, limit=limit)
 
 
 def rank_items(
@@ -107,27 +107,25 @@ def rank_items(
 
 
 def similar(
-    label: str, object_id: object, *, user_key: str | None = None, size: int | None = None
+    label: str, item_id: object, *, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
     """Items whose text means nearly the same, without the item itself."""
-    return _about("similar", label, object_id, user_key=user_key, size=size)
+    return _about("similar", label, item_id, user_key=user_key, limit=limit)
 
 
-def also(
-    label: str, object_id: object, *, user_key: str | None = None, size: int | None = None
-) -> ResultPage:
+def also(label: str, item_id: object, *, user_key: str | None = None, limit: int | None = None) -> ResultPage:
     """What people who took the item took as well; where that is not known yet, similar items."""
-    return _about("also", label, object_id, user_key=user_key, size=size)
+    return _about("also", label, item_id, user_key=user_key, limit=limit)
 
 
-def _about(kind: str, label: str, object_id: object, *, user_key: str | None, size: int | None) -> ResultPage:
+def _about(kind: str, label: str, item_id: object, *, user_key: str | None, limit: int | None) -> ResultPage:
     """The placement of that name, should the site have made its own of the kind."""
     configuration = Configuration.current()
     slot = get_placement(kind, configuration)
     if slot.type != kind:
         slot = Placement(name=kind, type=kind)
-    asked = RecommendationRequest(user_key=user_key, item=str(object_id), needs_index=True)
-    return _page(slot, label, asked, configuration, size=size)
+    asked = RecommendationRequest(user_key=user_key, item_id=str(item_id), needs_index=True)
+    return _page(slot, label, asked, configuration, limit=limit)
 
 
 def label_of(slot: Placement, document: str | None) -> str:
@@ -150,12 +148,12 @@ def _page(
     asked: RecommendationRequest,
     configuration: Configuration,
     *,
-    size: int | None,
+    limit: int | None,
 ) -> ResultPage:
     started = time.perf_counter()
     registry.get(label)  # before the database is asked for something that no column can hold
-    size = slot.size if size is None else size
-    result_pages.check_page_size(size, parameter="size")
+    limit = slot.limit if limit is None else limit
+    result_pages.check_limit(limit, parameter="limit")
     ranked = variants.answer(
         partial(listed, slot, label, asked),
         configuration=configuration,
@@ -163,7 +161,7 @@ def _page(
         placement=slot.name,
         user_key=asked.user_key,
     )
-    return result_pages.first_page(ranked, page_size=size, started=started)
+    return result_pages.first_page(ranked, limit=limit, started=started)
 
 
 def listed(slot: Placement, label: str, asked: RecommendationRequest, variant: Variant) -> RankedList:
@@ -174,7 +172,7 @@ def listed(slot: Placement, label: str, asked: RecommendationRequest, variant: V
     live = _pair(label, needed=asked.needs_index)
     pair = variant.pair_of(live) if live else None
     scene = _scene(slot, name, label, asked, pair, variant.configuration)
-    shelf = strategies.recommend_items(scene, item=asked.item)
+    shelf = strategies.recommend_items(scene, item_id=asked.item_id)
     return RankedList(
         document=scene.document,
         placement=name,

@@ -47,10 +47,10 @@ class CandidateList:
     """Items that the list is about, or in the basket: never in it."""
 
 
-def recommend_items(scene: RecommendationContext, *, item: str | None = None) -> CandidateList:
+def recommend_items(scene: RecommendationContext, *, item_id: str | None = None) -> CandidateList:
     """The list of the scene's placement; raises NotFound for an item that does not exist."""
     if scene.slot.type in ABOUT_AN_ITEM:
-        anchor, obj = _existing(scene, item or "")
+        anchor, obj = _existing(scene, item_id or "")
         shelf = (_similar if scene.slot.type == "similar" else _also)(scene, anchor, obj)
     else:
         shelf = _FOR_SLOT[scene.slot.type](scene)

@@ -198,7 +198,7 @@ def _events(document: str, spans: Sequence[tuple[datetime, datetime]]) -> Any:
     taken = Interaction.objects.filter(
         user_key=OuterRef("user_key"),
         document=document,
-        object_id=OuterRef("object_id"),
+        item_id=OuterRef("item_id"),
         kind__in=TAKEN,
         at__gte=OuterRef("at"),
         at__lte=ExpressionWrapper(OuterRef("at") + ATTRIBUTED, output_field=DateTimeField()),

@@ -75,10 +75,10 @@ def _chosen(pair: LivePair, taken: Mapping[str, float]) -> tuple[dict[str, Matri
     """Vectors and rows of the items to be drawn, by key; only what the site shows."""
     version = pair.index_version
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    keys = list(rows.order_by("object_id").values_list("object_id", flat=True))
+    keys = list(rows.order_by("item_id").values_list("item_id", flat=True))
     new = [key for key in keys if key not in taken][:MOST_NEW]
     chosen = [*list(taken)[:MOST_TAKEN], *new]
-    vectors = {row.object_id: row.as_array() for row in rows.filter(object_id__in=chosen)}
+    vectors = {row.item_id: row.as_array() for row in rows.filter(item_id__in=chosen)}
     return vectors, registry.get(version.document).in_bulk(list(vectors))
 
 

@@ -38,7 +38,7 @@ MAX_STARTS = 8
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestedItem:
     document: str
-    id: str
+    item_id: str
     title: str
     url: str = ""
     """Of the item's page; empty where its model has none."""
@@ -56,17 +56,17 @@ class Suggestions:
     """("engine",) when there should have been items."""
 
 
-def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
-    """Up to `size` searches and `size` items that go on as the text begins; without a text popular searches.
+def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
+    """Up to `limit` searches and `limit` items that go on as the text begins; without a text popular searches.
 
     Words may be typed in part, with a letter wrong from four on, and Chinese in pinyin. Nothing of it is
     stored. Raises NotFound for an unknown document, NotBuilt for one without a live index.
     """
-    if isinstance(size, bool) or not 1 <= size <= MOST:
-        raise InvalidRequest(f"1 to {MOST} suggestions can be had, not {size!r}.", parameter="size")
+    if isinstance(limit, bool) or not 1 <= limit <= MOST:
+        raise InvalidRequest(f"1 to {MOST} suggestions can be had, not {limit!r}.", parameter="limit")
     declared = registry.get(document)
     configuration = Configuration.current()
-    searches = popular_queries.suggested(document, text, configuration, limit=size)
+    searches = popular_queries.suggested(document, text, configuration, limit=limit)
     starts = typed_starts(text)[:MAX_STARTS]
     if not starts:
         return Suggestions(queries=tuple(searches))
@@ -86,14 +86,14 @@ def suggest(text: str, *, document: str, size: int = 8) -> Suggestions:
         logger.error("engine unusable document=%s error=%s", document, type(error).__name__)
         return Suggestions(queries=tuple(searches), degraded=("engine",))
     allowed = filter_matching.passing(declared, keys, unless=ruling.unless, version=pair.index_version)
-    chosen = _most_popular([key for key in keys if key in allowed], document, pair, configuration)[:size]
+    chosen = _most_popular([key for key in keys if key in allowed], document, pair, configuration)[:limit]
     objects = declared.in_bulk(chosen)
     return Suggestions(
         queries=tuple(searches),
         items=tuple(
             SuggestedItem(
                 document=document,
-                id=key,
+                item_id=key,
                 title=declared.get_title(objects[key]),
                 url=declared.get_absolute_url(objects[key]),
                 object=objects[key],

@@ -76,7 +76,7 @@ def search(request: SearchRequest) -> ResultPage:
         placement=PLACEMENT,
         user_key=request.user_key,
     )
-    return result_pages.first_page(ranked, page_size=request.page_size, started=started)
+    return result_pages.first_page(ranked, limit=request.limit, started=started)
 
 
 def preview(request: SearchRequest, *, proposed: Sequence[KnownSynonym] = ()) -> RankedList:
@@ -193,7 +193,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
 
 def _checked_strength(request: SearchRequest) -> float:
     """How much of the configured strength of taste to use; also checks what needs no index to be checked."""
-    result_pages.check_page_size(request.page_size)
+    result_pages.check_limit(request.limit)
     if request.personalize is None:
         return 1.0
     if not 0.0 <= request.personalize <= 1.0:

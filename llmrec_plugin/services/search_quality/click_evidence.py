@@ -166,7 +166,7 @@ def clicked_in(request_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
     """List -> what was taken of it; lists without a click are left out. One query."""
     rows = Interaction.objects.filter(request_id__in=request_ids, kind__in=CLICKS).order_by()
     found: dict[UUID, set[str]] = {}
-    for request_id, key in rows.values_list("request_id", "object_id"):
+    for request_id, key in rows.values_list("request_id", "item_id"):
         if request_id is not None:
             found.setdefault(request_id, set()).add(key)
     return found

@@ -72,7 +72,7 @@ def _excerpt(prepared: object) -> str:
 def grades_of(document: str, query: str) -> dict[str, int]:
     """Item -> grade, of this text as it stands."""
     rows = Judgment.objects.filter(document=document, query=query)
-    return dict(rows.values_list("object_id", "grade"))
+    return dict(rows.values_list("item_id", "grade"))
 
 
 def judge(document: str, query: str, grades: Mapping[str, int | None]) -> int:
@@ -89,13 +89,13 @@ def judge(document: str, query: str, grades: Mapping[str, int | None]) -> int:
     rows = Judgment.objects.filter(document=document, query=query)
     query_id = rows.values_list("query_id", flat=True).first() or _new_id(query)
     with transaction.atomic():
-        rows.filter(object_id__in=[key for key, grade in changed.items() if grade is None]).delete()
+        rows.filter(item_id__in=[key for key, grade in changed.items() if grade is None]).delete()
         for key, grade in changed.items():
             if grade is not None:
                 Judgment.objects.update_or_create(
                     document=document,
                     query_id=query_id,
-                    object_id=key,
+                    item_id=key,
                     defaults={"query": query, "grade": grade},
                 )
     return len(changed)
@@ -148,7 +148,7 @@ def graded_queries(document: str) -> dict[str, dict[str, int]]:
     """Text -> item -> grade, of the queries judged last for which something is relevant."""
     grades: dict[str, dict[str, int]] = {}
     rows = Judgment.objects.filter(document=document).order_by("-id")
-    for text, key, grade in rows.values_list("query", "object_id", "grade").iterator():
+    for text, key, grade in rows.values_list("query", "item_id", "grade").iterator():
         grades.setdefault(text, {})[key] = grade
     relevant = [text for text, judged in grades.items() if max(judged.values()) > 0]
     return {text: grades[text] for text in relevant[:MAX_QUERIES]}

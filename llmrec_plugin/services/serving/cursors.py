@@ -26,7 +26,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     """The page that the cursor points to; raises CursorOfAnother for one that is not this
     user's own, InvalidCursor for one that was not made here or has expired. `explain` tells `history`, as
     far as the kept list names it."""
-    request_id, start, page_size, text = _read_cursor(cursor)
+    request_id, start, limit, text = _read_cursor(cursor)
     impression = Impression.objects.select_related("index_version").filter(pk=request_id).first()
     lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
     if impression is None or not impression.extra or timezone.now() - impression.at > lifetime:
@@ -37,7 +37,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     items = _items_of(impression)
     context = reasons.Context(**impression.extra["reasons"])
     words = _words_of(text, impression.index_version)
-    rows, end = _visible_rows(document, items, start, page_size, words)
+    rows, end = _visible_rows(document, items, start, limit, words)
     if end > impression.shown:
         Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
     return ResultPage(
@@ -49,7 +49,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
             for name, counts in impression.extra["facets"].items()
         },
         degraded=tuple(impression.degraded),
-        next=_cursor(request_id, end, page_size, text) if end < len(items) else None,
+        next=_cursor(request_id, end, limit, text) if end < len(items) else None,
         rescued=impression.extra.get("rescued", ""),
     )
 
@@ -57,4 +57,4 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
 def kept_keys(page: ResultPage) -> list[str]:
     """The items of the whole list that a first page begins, best first, as far as it was kept."""
     ranking = Impression.objects.filter(pk=page.request_id).values_list("ranking", flat=True).first()
-    return [key for key, _ in ranking] if ranking else [item.id for item in page.results]
+    return [key for key, _ in ranking] if ranking else [item.item_id for item in page.results]

@@ -53,11 +53,11 @@ def _counted(label: str, configuration: Configuration) -> tuple[tuple[str, float
                 Interaction.objects.filter(document=label, kind__in=_positive_kinds(configuration))
             )
             .order_by()
-            .values("object_id")
+            .values("item_id")
             .annotate(users=Count("user_key", distinct=True))
-            .order_by("-users", "object_id")[:COUNTED_ITEMS]
+            .order_by("-users", "item_id")[:COUNTED_ITEMS]
         )
-        return tuple((row["object_id"], row["users"] / rows[0]["users"]) for row in rows)
+        return tuple((row["item_id"], row["users"] / rows[0]["users"]) for row in rows)
 
     key = caches.cache_key("popular", label, ",".join(sorted(_positive_kinds(configuration))))
     return caches.remembered(key, count, seconds=CACHE_SECONDS)
@@ -134,13 +134,13 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
         )
         .order_by()
         .annotate(day=TruncDay("at"))
-        .values("object_id", "kind", "day")
+        .values("item_id", "kind", "day")
         .annotate(users=Count("user_key", distinct=True))
     )
     sums: dict[str, list[float]] = {}
     times: dict[str, dict[str, int]] = {}
     for row in days:
-        key, kind = row["object_id"], row["kind"]
+        key, kind = row["item_id"], row["kind"]
         age = max(now - row["day"] - timedelta(hours=12), timedelta(0))
         is_recent = now - row["day"] < WEEK
         recent_or_older = sums.setdefault(key, [0.0, 0.0])

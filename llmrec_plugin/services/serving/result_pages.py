@@ -40,19 +40,19 @@ class _Row:
     """None where no highlights are wanted or `prepare` fails."""
 
 
-def check_page_size(size: int, *, parameter: str = "page_size") -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_ITEMS:
+def check_limit(limit: int, *, parameter: str = "limit") -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_ITEMS:
         raise InvalidRequest(
-            f"A page has 1 to {MAX_ITEMS} items, {size!r} were asked for.", parameter=parameter
+            f"A page has 1 to {MAX_ITEMS} items, {limit!r} were asked for.", parameter=parameter
         )
 
 
-def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultPage:
+def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
     """The first page; the list is kept for the cursor, and for learning where the user agreed to it.
 
     `started` is the `time.perf_counter()` of the request's beginning.
     """
-    ranked, rows, end = _first_rows(ranked, page_size)
+    ranked, rows, end = _first_rows(ranked, limit)
     gone = end - len(rows)
     shown = {row.item.key for row in rows}
     kept = [*(row.item for row in rows), *ranked.items[end:]]
@@ -68,7 +68,7 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
         request_id=str(request_id),
         facets=ranked.facets,
         degraded=ranked.degraded,
-        next=_cursor(request_id, len(rows), page_size, ranked.marked) if more else None,
+        next=_cursor(request_id, len(rows), limit, ranked.marked) if more else None,
         rescued=ranked.rescued,
         language=ranked.language,
         did_you_mean=ranked.did_you_mean,
@@ -81,18 +81,18 @@ def first_page(ranked: RankedList, *, page_size: int, started: float) -> ResultP
     return page
 
 
-def glance(ranked: RankedList, *, size: int) -> tuple[ResultItem, ...]:
+def glance(ranked: RankedList, *, limit: int) -> tuple[ResultItem, ...]:
     """The first items as a visitor would see them; nothing is kept or counted."""
-    ranked, rows, _ = _first_rows(ranked, size)
+    ranked, rows, _ = _first_rows(ranked, limit)
     return _listed(ranked, rows)
 
 
-def _first_rows(ranked: RankedList, size: int) -> tuple[RankedList, list[_Row], int]:
+def _first_rows(ranked: RankedList, limit: int) -> tuple[RankedList, list[_Row], int]:
     """The list, made longer where too much of it has vanished, its first rows, and where the next begin."""
-    rows, end = _visible_rows(ranked.document, ranked.items, 0, size, ranked.words)
-    if len(rows) < size and ranked.more is not None:
-        ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, size - len(rows))])
-        further, end = _visible_rows(ranked.document, ranked.items, end, size - len(rows), ranked.words)
+    rows, end = _visible_rows(ranked.document, ranked.items, 0, limit, ranked.words)
+    if len(rows) < limit and ranked.more is not None:
+        ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, limit - len(rows))])
+        further, end = _visible_rows(ranked.document, ranked.items, end, limit - len(rows), ranked.words)
         rows += further
     return ranked, rows, end
 
@@ -112,7 +112,7 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     """By key, what is known of some items of the list that `page` is the first page of; those that cannot
     be seen any more are left out. One query for all of them."""
     if page.next is None:
-        return {item.id: item for item in page.results if item.id in keys}
+        return {item.item_id: item for item in page.results if item.item_id in keys}
     request_id, _start, _size, text = _read_cursor(page.next)
     impression = Impression.objects.select_related("index_version").get(pk=request_id)
     document = registry.get(impression.document)
@@ -126,7 +126,7 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     rows = [row for row in found if row is not None]
     context = reasons.Context(**impression.extra["reasons"])
     version = impression.index_version
-    return {item.id: item for item in _results(document, rows, context, words, version)}
+    return {item.item_id: item for item in _results(document, rows, context, words, version)}
 
 
 def _words_of(text: str, version: IndexVersion | None) -> Words:
@@ -143,16 +143,16 @@ def _items_of(impression: Impression) -> list[RankedItem]:
 
 
 def _visible_rows(
-    document: SearchDocument[Any], items: Sequence[RankedItem], start: int, size: int, words: Words
+    document: SearchDocument[Any], items: Sequence[RankedItem], start: int, limit: int, words: Words
 ) -> tuple[list[_Row], int]:
-    """`size` rows that can still be seen, from `start` on, and where the next page begins.
+    """`limit` rows that can still be seen, from `start` on, and where the next page begins.
 
     One query as long as nothing has vanished; what has is made up for from further down the list, in
     steps that double.
     """
     rows: list[_Row] = []
-    step = size
-    while len(rows) < size and start < len(items):
+    step = limit
+    while len(rows) < limit and start < len(items):
         chunk = items[start : start + step]
         objects = document.in_bulk([item.key for item in chunk])
         for item in chunk:
@@ -160,7 +160,7 @@ def _visible_rows(
             row = _row(document, item, objects.get(item.key), words)
             if row is not None:
                 rows.append(row)
-            if len(rows) == size:
+            if len(rows) == limit:
                 break
         step *= 2
     return rows, start
@@ -201,14 +201,14 @@ def _results(
     return tuple(
         ResultItem(
             document=document.label,
-            id=row.item.key,
+            item_id=row.item.key,
             title=document.get_title(row.object),
             score=row.item.score,
             reasons=found,
             highlights=marked,
             contributions=row.item.contributions,
             history=tuple(
-                PastItem(id=key, title=titles.get(key, ""), value=value) for key, value in moved.items()
+                PastItem(item_id=key, title=titles.get(key, ""), value=value) for key, value in moved.items()
             ),
             probability=reasons.probability(row.item, context),
             object=row.object,
@@ -274,17 +274,17 @@ def _kept(items: Sequence[RankedItem]) -> list[list[Any]]:
     return [[item.key, dict(zip(item.contributions, rounded, strict=False))] for item in items]
 
 
-def _cursor(request_id: uuid.UUID, start: int, page_size: int, text: str) -> str:
+def _cursor(request_id: uuid.UUID, start: int, limit: int, text: str) -> str:
     """Signed; it carries the query so that later pages can highlight what the list must not remember."""
-    return signing.dumps([request_id.hex, start, page_size, text], salt=SALT, compress=True)
+    return signing.dumps([request_id.hex, start, limit, text], salt=SALT, compress=True)
 
 
 def _read_cursor(cursor: str) -> tuple[uuid.UUID, int, int, str]:
     lifetime = get_settings().PAGE_LIFETIME_SECONDS
     try:
-        request_id, start, page_size, text = signing.loads(cursor, salt=SALT, max_age=lifetime)
+        request_id, start, limit, text = signing.loads(cursor, salt=SALT, max_age=lifetime)
     except signing.SignatureExpired:
         raise InvalidCursor("This list has expired: search again.") from None
     except (signing.BadSignature, ValueError, TypeError):  # forged, or made by another release
         raise InvalidCursor("This cursor was not made here: take `next` as it was given.") from None
-    return uuid.UUID(request_id), start, page_size, text
+    return uuid.UUID(request_id), start, limit, text

@@ -84,7 +84,7 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
     counts = np.bincount(log.items, minlength=len(keys))
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    embedded = rows.order_by("object_id").values_list("object_id", flat=True)
+    embedded = rows.order_by("item_id").values_list("item_id", flat=True)
     known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MAX_ITEMS]
     place = {key: row for row, key in enumerate(known)}
     vectors = vectors_by_row(version, known)
@@ -118,7 +118,7 @@ def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) 
     """Items that have a vector beside these, the newest first."""
     known = set(keys)
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by("-pk")
-    found = rows.values_list("object_id", flat=True).iterator(chunk_size=2_000)
+    found = rows.values_list("item_id", flat=True).iterator(chunk_size=2_000)
     return tuple(itertools.islice((key for key in found if key not in known), most))
 
 
@@ -127,9 +127,9 @@ def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
     place = {key: row for row, key in enumerate(keys)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
     vectors = np.zeros((len(keys), version.dimensions), np.float32)
-    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
-        if row.object_id in place:
-            vectors[place[row.object_id]] = row.as_array()
+    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
+        if row.item_id in place:
+            vectors[place[row.item_id]] = row.as_array()
     return vectors
 
 

@@ -151,7 +151,7 @@ Row = tuple[str, str, datetime]
 
 
 def _rows(events: QuerySet[Interaction]) -> QuerySet[Interaction, Row]:
-    return events.order_by("-at", "-id").values_list("user_key", "object_id", "at")
+    return events.order_by("-at", "-id").values_list("user_key", "item_id", "at")
 
 
 def _separation(before: Matrix, now: Matrix) -> Separation:

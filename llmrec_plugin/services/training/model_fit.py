@@ -219,7 +219,7 @@ def training_data(label: str, *, now: datetime) -> TrainingData:
     events = (
         consent.consented(Interaction.objects.filter(document=label, kind__in=weights, at__lte=now))
         .order_by()
-        .values_list("user_key", "object_id", "kind", "value", "at")
+        .values_list("user_key", "item_id", "kind", "value", "at")
     )
     log: list[tuple[str, str, float, float]] = []
     kinds: Counter[str] = Counter()

@@ -228,11 +228,11 @@ def _compared(
 def _vectors(version: IndexVersion, visible: Sequence[str]) -> tuple[list[str], Matrix]:
     """Of the visible items that are encoded; of too many the first by key, as events must not choose."""
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    encoded = set(rows.values_list("object_id", flat=True))
+    encoded = set(rows.values_list("item_id", flat=True))
     known = [key for key in visible if key in encoded][:MAX_ITEMS]
     place = {key: row for row, key in enumerate(known)}
     vectors = np.zeros((len(known), version.dimensions), np.float32)
-    for row in rows.only("object_id", "vector").iterator(chunk_size=2_000):
-        if row.object_id in place:
-            vectors[place[row.object_id]] = row.as_array()
+    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
+        if row.item_id in place:
+            vectors[place[row.item_id]] = row.as_array()
     return known, vectors

@@ -3,7 +3,7 @@
  *
  *   <li data-llmrec-list="…" data-llmrec-document="product" data-llmrec-item="42" data-llmrec-position="0">
  *   <button data-llmrec-event="cart" data-llmrec-document="product" data-llmrec-item="42">
- *   llmrec.track("cart", {document: "product", item: 42})      llmrec.consent(true)
+ *   llmrec.track("cart", {document: "product", item_id: 42})      llmrec.consent(true)
  *
  * Nothing is sent for a visitor who refused or whose browser asks for privacy (Global Privacy Control), nor,
  * where consent has to be given first, before it was. The server decides in any case.
@@ -78,9 +78,9 @@
     store("sessionStorage", "llmrec.origins", Object.fromEntries(Object.entries(known).slice(-KEPT)));
   };
 
-  const track = (kind, {document = "", item, value = null, origin = null, id = null}) => {
-    const [request_id, position] = origin || origins()[`${document}:${item}`] || [null, null];
-    events.push({kind, document, item: String(item), value, request_id, position, id, time: new Date().toISOString()});
+  const track = (kind, {document = "", item_id, value = null, origin = null, event_id = null}) => {
+    const [request_id, position] = origin || origins()[`${document}:${item_id}`] || [null, null];
+    events.push({kind, document, item_id: String(item_id), value, request_id, position, event_id, at: new Date().toISOString()});
     soon();
   };
 
@@ -88,7 +88,7 @@
     const marked = event.target.closest?.("[data-llmrec-event]");
     if (marked) {
       const data = marked.dataset;
-      track(data.llmrecEvent, {document: data.llmrecDocument, item: data.llmrecItem});
+      track(data.llmrecEvent, {document: data.llmrecDocument, item_id: data.llmrecItem});
     }
     const item = event.target.closest?.("a, button") && event.target.closest("[data-llmrec-list]");
     if (!item || marked) return;
@@ -96,9 +96,9 @@
     remember(data);
     if (own.clicks !== "off") track("click", {
       document: data.llmrecDocument,
-      item: data.llmrecItem,
+      item_id: data.llmrecItem,
       origin: [data.llmrecList, Number(data.llmrecPosition)],
-      id: `click:${data.llmrecList}:${data.llmrecItem}`.slice(0, 100),
+      event_id: `click:${data.llmrecList}:${data.llmrecItem}`.slice(0, 100),
     });
   }, {capture: true});  // before a handler of the page that stops the event
 
@@ -137,7 +137,7 @@
   if (own.viewItem) {
     const origin = origins()[`${own.viewDocument}:${own.viewItem}`];
     const id = origin && `view:${origin[0]}:${own.viewItem}`.slice(0, 100);  // loading again is no second visit
-    track("view", {document: own.viewDocument, item: own.viewItem, id: id || null});
+    track("view", {document: own.viewDocument, item_id: own.viewItem, event_id: id || null});
   }
   window.llmrec = Object.freeze({track, consent, flush});
 })();

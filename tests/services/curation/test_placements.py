@@ -78,13 +78,13 @@ def test_a_row_replaces_the_setting_and_the_built_in_placement_of_its_name(shop:
     declared = {**settings.LLMREC, "PLACEMENTS": {"home": {"type": "trending", "size": 4}}}
     with override_settings(LLMREC=declared):
         assert len(recommend("home").results) == 4
-        own = row("home", "latest", size=3)
+        own = row("home", "latest", limit=3)
         assert recommend("home").results[0].reasons == ("New here",)
         assert len(recommend("home").results) == 3
         own.enabled = False
         own.save()
         assert len(recommend("home").results) == 4
-        row("trending", "latest", size=2)
+        row("trending", "latest", limit=2)
         assert len(recommend("trending").results) == 2
         Placement.objects.all().delete()
         assert len(recommend("trending").results) == 12
@@ -106,11 +106,11 @@ def test_rows_take_no_query_unless_they_changed(
 
 
 def test_similar_and_also_can_be_turned_as_well(shop: Products) -> None:
-    row("similar", "similar", size=3, filters={"category": ["desk"]})
+    row("similar", "similar", limit=3, filters={"category": ["desk"]})
     page = recommendations.similar("product", shop["steel garden hose"].pk)
     assert len(page.results) == 3
     assert set(titles(page)) <= of_category("desk")
-    row("also", "trending", size=1)  # of another type: what asks for "also" gets it all the same
+    row("also", "trending", limit=1)  # of another type: what asks for "also" gets it all the same
     assert len(recommendations.also("product", shop["steel garden hose"].pk).results) == 12
 
 
@@ -120,15 +120,15 @@ def test_similar_and_also_can_be_turned_as_well(shop: Products) -> None:
 def test_items_that_are_gone_do_not_make_a_list_short(shop: Products) -> None:
     now = timezone.now()
     Interaction.objects.bulk_create(
-        Interaction(user_key=f"u{key}", document="product", object_id=str(key), kind="purchase", at=now)
+        Interaction(user_key=f"u{key}", document="product", item_id=str(key), kind="purchase", at=now)
         for key in range(10_000, 10_400)
     )
     for name in ("trending", "for-you", "basket", "because-you-viewed"):
-        page = recommend(name, size=12)
-        assert_sound(page, size=12)
+        page = recommend(name, limit=12)
+        assert_sound(page, limit=12)
     row("home", "popular", filters={"category": ["garden"]})
-    assert_sound(recommend(size=10), size=10)
-    assert set(titles(recommend(size=10))) == of_category("garden")
+    assert_sound(recommend(limit=10), limit=10)
+    assert set(titles(recommend(limit=10))) == of_category("garden")
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_a_confined_list_holds_all_that_passes_and_nothing_else(trained: Product
     did("7", "view", [trained["steel garden hose"]])
     row("home", kind, filters={"category": ["garden"], "price__lt": ["100"]}, hide=[])
     item = str(trained["steel desk lamp"].pk)
-    page = recommend(user_key="7", size=30, item=item)
+    page = recommend(user_key="7", limit=30, item=item)
     seen = {"steel garden hose"} if kind == "because-you-viewed" else set()
     assert set(titles(page)) == of_category("garden") - seen
-    assert_sound(page, size=10 - len(seen))
+    assert_sound(page, limit=10 - len(seen))
     row("plain", kind, hide=[])
-    asked = recommend("plain", user_key="7", size=30, item=item, filters=(GARDEN,))
+    asked = recommend("plain", user_key="7", limit=30, item=item, filters=(GARDEN,))
     assert set(titles(asked)) == of_category("garden") - seen
 
 
@@ -152,16 +152,16 @@ def test_an_item_that_leaves_a_category_is_gone_from_its_list_with_the_next_drai
     kinds = ["for-you", "trending", "popular", "latest"]
     for kind in kinds:
         row(f"garden-{kind}", kind, filters={"category": ["garden"]})
-        assert pot.title in titles(recommend(f"garden-{kind}", user_key="9", size=30))
+        assert pot.title in titles(recommend(f"garden-{kind}", user_key="9", limit=30))
     pot.categories.clear()
     indexing.drain()
     for kind in kinds:
-        assert pot.title not in titles(recommend(f"garden-{kind}", user_key="9", size=30))
+        assert pot.title not in titles(recommend(f"garden-{kind}", user_key="9", limit=30))
 
 
 def test_filters_of_page_and_placement_hold_together(shop: Products) -> None:
     row(filters={"category": ["garden", "desk"]})
-    assert set(titles(recommend(filters=(GARDEN,), size=30))) == of_category("garden")
+    assert set(titles(recommend(filters=(GARDEN,), limit=30))) == of_category("garden")
     with pytest.raises(InvalidRequest) as caught:
         recommend(filters=(Terms(field="colour", values=("red",)),))
     assert caught.value.parameter == "colour"
@@ -184,9 +184,9 @@ def test_without_an_index_and_without_an_engine_filters_hold_all_the_same(
     in_stock = set(Product.objects.filter(in_stock=True).values_list("title", flat=True))
     with monkeypatch.context() as patched:
         patched.setattr(SearchBackend, "search", unavailable)
-        assert set(titles(recommend(size=30))) == of_category("garden") & in_stock
+        assert set(titles(recommend(limit=30))) == of_category("garden") & in_stock
     Deployment.objects.all().delete()
-    assert set(titles(recommend(size=30))) == of_category("garden") & in_stock
+    assert set(titles(recommend(limit=30))) == of_category("garden") & in_stock
 
 
 def test_a_filter_that_the_document_has_lost_is_the_sites_mistake(shop: Products) -> None:
@@ -199,12 +199,12 @@ def test_the_chain_is_the_placements_own(shop: Products) -> None:
     did("u", "purchase", [shop["steel flower pot"]], at=timezone.now() - timedelta(days=1))
     did("7", "view", [shop["steel garden hose"]])
     row("home", "similar", filters={"category": ["garden"]}, fallback=["trending"])
-    near = recommend(item=str(shop["steel garden hose"].pk), size=30)
+    near = recommend(item=str(shop["steel garden hose"].pk), limit=30)
     assert set(titles(near)) == of_category("garden") - {"steel garden hose"}
     row("fresh", "basket", fallback=["for-you", "latest"])
-    assert_sound(recommend("fresh", user_key="7", size=30), size=30)
+    assert_sound(recommend("fresh", user_key="7", limit=30), limit=30)
     row("mine", "for-you", fallback=["for-you", "trending"])
-    assert_sound(recommend("mine", user_key="7", size=30), size=30)
+    assert_sound(recommend("mine", user_key="7", limit=30), limit=30)
 
 
 # basket
@@ -216,7 +216,7 @@ def test_what_goes_with_the_basket_is_what_others_took_along(trained: Products) 
     assert titles(page)[0] == "steel lawn mower"
     assert "People who bought “steel garden hose” also bought this" in page.results[0].reasons
     assert not {"steel garden hose", "steel flower pot"} & set(titles(page))
-    assert_sound(page, size=12)
+    assert_sound(page, limit=12)
 
 
 def test_the_basket_is_known_from_events_until_it_is_bought(trained: Products) -> None:
@@ -236,7 +236,7 @@ def test_without_a_basket_and_with_a_new_item_in_it_the_list_is_for_you(trained:
     assert titles(recommend("basket", user_key="7")) == titles(recommend("for-you", user_key="7"))
     page = recommend("basket", user_key="7", basket=[trained["wooden ink bottle"].pk])
     assert "wooden ink bottle" not in titles(page)
-    assert_sound(page, size=12)
+    assert_sound(page, limit=12)
 
 
 # new items, diversity
@@ -246,19 +246,19 @@ def test_a_share_of_the_places_is_kept_for_new_items(trained: Products) -> None:
     new = Product.objects.create(title="brand new bench")
     build("product")
     row("home", "popular", fresh=0.25)
-    page = recommend(size=4)
+    page = recommend(limit=4)
     assert new.title in titles(page)
     assert "New here" in page.results[titles(page).index(new.title)].reasons
-    assert_sound(page, size=4)
+    assert_sound(page, limit=4)
 
 
 def test_a_placement_spreads_its_list_out(shop: Products) -> None:
     hose = str(shop["steel garden hose"].pk)
     row("alike", "similar")
     row("spread", "similar", diversity=1.0)
-    alike, spread = (recommend(name, item=hose, size=12) for name in ("alike", "spread"))
+    alike, spread = (recommend(name, item=hose, limit=12) for name in ("alike", "spread"))
     assert titles(alike) != titles(spread)
-    assert_sound(spread, size=12)
+    assert_sound(spread, limit=12)
 
 
 def test_a_trend_is_not_told_as_fame(shop: Products) -> None:
@@ -339,15 +339,15 @@ def test_the_next_step_has_a_bounded_number_of_queries(
     school: dict[str, Course], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     enrolled("7", [school["programming basics"]])
-    steps("7", size=2)
+    steps("7", limit=2)
     with CaptureQueriesContext(connection) as few:
-        steps("7", size=2)
+        steps("7", limit=2)
     for number in range(30):
         course = Course.objects.create(title=f"more {number}", level=1)
         course.prerequisites.add(school["programming basics"])
     build("course")
     with django_assert_num_queries(len(few)):
-        steps("7", size=2)
+        steps("7", limit=2)
 
 
 def test_where_nothing_is_declared_there_is_no_next_step(shop: Products) -> None:

@@ -74,7 +74,7 @@ def test_a_pinned_item_stands_at_its_place_and_says_why(shop: Products) -> None:
 
 def test_pins_hold_over_pages_and_no_item_comes_twice(shop: Products) -> None:
     rule("pin", [shop["wooden ink bottle"]], place=5)
-    found = all_titles(ask("steel", page_size=3))
+    found = all_titles(ask("steel", limit=3))
     assert found.index("wooden ink bottle") == 4
     assert len(found) == len(set(found))
 
@@ -83,7 +83,7 @@ def test_a_place_is_counted_among_what_the_visitor_sees(shop: Products) -> None:
     before = titles(ask("steel"))
     rule("pin", [shop["wooden ink bottle"]], place=3)
     Product.objects.filter(title=before[0]).update(is_draft=True)  # and the index does not know yet
-    page = ask("steel", page_size=10)
+    page = ask("steel", limit=10)
     assert titles(page)[2] == "wooden ink bottle"
     assert before[0] not in titles(page)
 
@@ -92,7 +92,7 @@ def test_a_pin_respects_filters_and_visibility(shop: Products) -> None:
     hose, bottle, draft = shop["steel garden hose"], shop["wooden ink bottle"], shop["steel lawn mower"]
     rule("pin", [hose, bottle, draft])
     Product.objects.filter(pk=draft.pk).update(is_draft=True)
-    page = ask("steel", filters=(Terms(field="category", values=("desk",)),), page_size=30)
+    page = ask("steel", filters=(Terms(field="category", values=("desk",)),), limit=30)
     assert titles(page)[0] == "wooden ink bottle"
     assert not {"steel garden hose", "steel lawn mower"} & set(titles(page))
 
@@ -121,25 +121,25 @@ def test_hidden_items_are_in_no_list_no_total_and_no_facet(shop: Products) -> No
     assert (titles(page), page.total) == (["wooden garden hose"], 1)
     assert page.facets == {"category": [("garden", 1)]}
     for placement in ("latest", "for-you", "trending"):
-        assert "steel garden hose" not in titles(recommend(placement, size=100))
-    page = recommendations.similar("product", shop["wooden garden hose"].pk, size=100)
+        assert "steel garden hose" not in titles(recommend(placement, limit=100))
+    page = recommendations.similar("product", shop["wooden garden hose"].pk, limit=100)
     assert "steel garden hose" not in titles(page)
 
 
 def test_all_items_of_a_category_can_be_hidden(shop: Products) -> None:
     rule("hide", item_filters={"category": ["garden"]})
-    page = ask("", facets=("category",), page_size=100)
+    page = ask("", facets=("category",), limit=100)
     assert page.total == 20
     assert dict(page.facets["category"]) == {"coffee": 10, "desk": 10}
     for placement in ("latest", "for-you", "trending", "popular"):
-        found = titles(recommend(placement, size=100)) if placement != "popular" else []
+        found = titles(recommend(placement, limit=100)) if placement != "popular" else []
         assert not any("garden" in title or "mower" in title for title in found)
 
 
 def test_a_boost_by_category_lifts_all_of_it_in_search_and_in_recommendations(shop: Products) -> None:
     boosted = rule("boost", item_filters={"category": ["desk"]}, strength=1.0)
     desk = {title for title, product in shop.items() if product.categories.filter(name="desk").exists()}
-    for page in (ask("steel", page_size=30), recommend("latest", size=30)):
+    for page in (ask("steel", limit=30), recommend("latest", limit=30)):
         assert len(set(titles(page)[:5]) & desk) == 5
         for item in page.results:
             assert (f"rule:{boosted.pk}" in item.contributions) == (item.title in desk)
@@ -149,14 +149,14 @@ def test_a_boost_by_category_lifts_all_of_it_in_search_and_in_recommendations(sh
 def test_a_buried_item_comes_last(shop: Products) -> None:
     first = ask("steel garden hose").results[0]
     rule("bury", [shop[first.title]], strength=1.0)
-    assert titles(ask("steel garden hose", page_size=30)).index(first.title) > 5
+    assert titles(ask("steel garden hose", limit=30)).index(first.title) > 5
 
 
 def test_a_visitors_own_order_is_kept_but_for_what_is_hidden(shop: Products) -> None:
     rule("pin", [shop["wooden ink bottle"]])
     rule("boost", [shop["wooden ink bottle"]], strength=1.0)
     rule("hide", [shop["steel espresso machine"]])
-    page = ask("", sort="price", page_size=5)
+    page = ask("", sort="price", limit=5)
     assert titles(page)[0] == "steel coffee grinder"
     assert "wooden ink bottle" not in titles(page)
 
@@ -164,7 +164,7 @@ def test_a_visitors_own_order_is_kept_but_for_what_is_hidden(shop: Products) -> 
 def test_what_a_visitor_dismissed_is_not_pinned_before_him(shop: Products) -> None:
     rule("pin", [shop["wooden ink bottle"]])
     did("7", "dismiss", [shop["wooden ink bottle"]])
-    assert "wooden ink bottle" not in titles(recommend("for-you", user_key="7", size=30))
+    assert "wooden ink bottle" not in titles(recommend("for-you", user_key="7", limit=30))
     assert titles(recommend("for-you", user_key="8"))[0] == "wooden ink bottle"
 
 
@@ -311,15 +311,13 @@ def test_while_the_engine_is_down_rules_hold_all_the_same(
     rule("pin", [shop["wooden milk frother"]], place=2)
     rule("hide", item_filters={"category": ["garden"]})
     rule("boost", item_filters={"category": ["coffee"]}, strength=1.0)
-    interactions.record(
-        user_key="7", document="product", object_id=shop["steel desk lamp"].pk, kind="purchase"
-    )
+    interactions.record(user_key="7", document="product", item_id=shop["steel desk lamp"].pk, kind="purchase")
 
     def unavailable(*args: object) -> None:
         raise BackendUnavailable("down")
 
     monkeypatch.setattr(SearchBackend, "search", unavailable)
-    page = ask("hose", page_size=30)
+    page = ask("hose", limit=30)
     assert page.degraded == ("engine",)
     assert titles(page)[1] == "wooden milk frother"
     assert len(page.results) == 20

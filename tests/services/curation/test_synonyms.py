@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def find(text: str, *, document: str = "product", **values: Any) -> ResultPage:
-    return search(SearchRequest(document=document, text=text, **{"page_size": 100, **values}))
+    return search(SearchRequest(document=document, text=text, **{"limit": 100, **values}))
 
 
 def by_words(text: str, *, document: str = "product", **values: Any) -> set[str]:
@@ -118,7 +118,7 @@ def test_a_chinese_synonym_counts_for_whole_words_only() -> None:
 def test_later_pages_mark_synonyms_as_well() -> None:
     open_shop(copies=4)
     two_way("luminaire", "lamp")
-    first = find("luminaire", page_size=1)
+    first = find("luminaire", limit=1)
     assert first.next is not None
     assert "<mark>lamp</mark>" in next_page(first.next, user_key=None).results[0].highlights["title"]
 
@@ -130,10 +130,10 @@ def test_it_costs_one_query_after_a_change_and_none_otherwise(
     two_way("luminaire", "lamp")
     find("lamp")
     with django_assert_num_queries(4):
-        assert find("lamp", page_size=5).synonyms
+        assert find("lamp", limit=5).synonyms
     two_way("tray", "platter")
     with CaptureQueriesContext(connection) as after:
-        find("lamp", page_size=5)
+        find("lamp", limit=5)
     assert len([query for query in after if "llmrec_plugin_synonym" in query["sql"]]) == 1
 
 

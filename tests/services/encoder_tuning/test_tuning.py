@@ -219,9 +219,7 @@ def test_a_bad_line_of_a_source_is_named(shop: Products, tmp_path: Path) -> None
 
 
 def test_erasure_marks_the_encoder_that_knew_the_user(admin_client: Client) -> None:
-    Interaction.objects.create(
-        user_key="u", document="product", object_id="1", kind="view", at=timezone.now()
-    )
+    Interaction.objects.create(user_key="u", document="product", item_id="1", kind="view", at=timezone.now())
     encoder = TunedEncoder.objects.create(
         document="product", name="tuned:abc", encoder_id="abc", base_name="base", base_id="b", by="test"
     )

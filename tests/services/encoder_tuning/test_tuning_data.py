@@ -55,7 +55,7 @@ def searched(product: Any, text: str, *, at: datetime, user: str) -> None:
     interactions.record(
         user_key=user,
         document="product",
-        object_id=product.pk,
+        item_id=product.pk,
         kind="click",
         request_id=str(page.request_id),
         at=at,

@@ -80,7 +80,7 @@ def test_a_planted_world_is_measured_as_it_is_and_the_site_is_not_touched(
 ) -> None:
     product = Product.objects.create(title="kettle", brand=Brand.objects.create(name="Acme"), price=1)
     build("product")
-    interactions.record(user_key="u1", document="product", object_id=product.pk, kind="purchase")
+    interactions.record(user_key="u1", document="product", item_id=product.pk, kind="purchase")
     before, kept = everything_stored(), sorted(data_dir.rglob("*"))
     bad = [
         "no json",
@@ -218,7 +218,7 @@ def shop_with_events() -> None:
         Interaction(
             user_key=row["user"],
             document="product",
-            object_id=str(products[row["item"].replace("-", " ")].pk),
+            item_id=str(products[row["item"].replace("-", " ")].pk),
             kind=row["kind"],
             at=datetime.fromisoformat(row["time"]),
         )
@@ -226,7 +226,7 @@ def shop_with_events() -> None:
     )
     for title, product in products.items():
         Judgment.objects.create(
-            query_id=title, query=title, document="product", object_id=str(product.pk), grade=3
+            query_id=title, query=title, document="product", item_id=str(product.pk), grade=3
         )
 
 

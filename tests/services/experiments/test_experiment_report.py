@@ -54,7 +54,7 @@ def react(lists: list[Impression], kind: str = "click", **values: Any) -> None:
         Interaction(
             user_key=one.user_key,
             document=one.document,
-            object_id="1",
+            item_id="1",
             kind=kind,
             **({"at": timezone.now(), "request_id": one.pk} | values),
         )
@@ -117,7 +117,7 @@ def test_what_visitors_did_before_is_taken_out_of_the_noise(experiment: Experime
     for arm, name in ((control, "c"), (new, "n")):
         keen = [user for user in users(name) if rng.random() < 0.5]
         events = [
-            Interaction(user_key=user, document="product", object_id="1", kind="view", at=at)
+            Interaction(user_key=user, document="product", item_id="1", kind="view", at=at)
             for user in keen
             for at in [timezone.now() - timedelta(days=10)] * 3
         ]
@@ -180,7 +180,7 @@ def interleaved() -> Callable[[list[str], list[str]], experiment_report.Report]:
         for visitor, item in zip(visitors, items, strict=True):
             (one,) = shown(new, [""], ranking=[["a", {}], ["b", {}]], teams="01")
             Interaction.objects.create(
-                user_key=visitor, document="product", object_id=item, kind="click", request_id=one.pk,
+                user_key=visitor, document="product", item_id=item, kind="click", request_id=one.pk,
                 at=timezone.now(),
             )  # fmt: skip
         return experiment_report.report(experiment)

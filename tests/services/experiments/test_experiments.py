@@ -106,7 +106,7 @@ def test_who_refused_or_has_no_key_sees_what_is_live_and_is_not_counted(shop: di
     running(share=1000)
     privacy.set_consent("refuser", granted=False)
     for key in ("refuser", None):
-        page = find(key, page_size=2)
+        page = find(key, limit=2)
         assert not by_words_alone(page)
         assert arm_of(page) is None
     with changed(CONSENT="opt-in"):
@@ -224,7 +224,7 @@ def test_no_visitor_waits_for_the_encoder_of_an_arm(shop: dict[str, Product]) ->
 
 def test_interleaved_lists_hold_all_items_once_and_say_who_put_them_there(shop: dict[str, Product]) -> None:
     running(method=Experiment.Method.INTERLEAVING)
-    page = find(page_size=4)
+    page = find(limit=4)
     impression = Impression.objects.get(pk=page.request_id)
     ranking = impression.ranking or []
     keys = [key for key, _ in ranking]
@@ -233,7 +233,7 @@ def test_interleaved_lists_hold_all_items_once_and_say_who_put_them_there(shop: 
     assert abs(impression.teams[:4].count("0") - 2) <= 1
     assert page.next is not None
     following = next_page(page.next, user_key=None)
-    assert [item.id for item in (*page.results, *following.results)] == keys[:8]
+    assert [item.item_id for item in (*page.results, *following.results)] == keys[:8]
 
 
 def test_the_winner_becomes_the_rule_and_the_record_says_who_decided(shop: dict[str, Product]) -> None:
@@ -257,7 +257,7 @@ def test_the_winner_becomes_the_rule_and_the_record_says_who_decided(shop: dict[
 def test_a_placement_that_won_is_shown_by_the_name_that_pages_ask_for(shop: dict[str, Product]) -> None:
     experiment = running("trending", instead="latest")
     lifecycle.adopt(experiment.arms.get(name="new"), by="editor")
-    page = recommendations.recommend("trending", document="product", size=3)
+    page = recommendations.recommend("trending", document="product", limit=3)
     assert page.results[0].reasons == ("New here",)
     row = Placement.objects.get()
     assert (row.name, row.type, row.size) == ("trending", "latest", 12)

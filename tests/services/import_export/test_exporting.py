@@ -95,15 +95,15 @@ def test_events_come_back_once_and_only_of_who_agrees(tmp_path: Path) -> None:
     Interaction.objects.create(
         user_key="7",
         document="product",
-        object_id=str(lamp.pk),
+        item_id=str(lamp.pk),
         kind="rating",
         value=4.5,
         at=datetime(2026, 2, 1, tzinfo=UTC),
-        external_id="theirs",
+        event_id="theirs",
     )
     privacy.set_consent("refused", granted=False)
     did("refused", "view", [lamp])  # left over from before, say
-    fields = ("user_key", "object_id", "kind", "value", "at")
+    fields = ("user_key", "item_id", "kind", "value", "at")
     before = [row for row in rows(Interaction, *fields) if row[0] != "refused"]
     path = tmp_path / "events.jsonl"
     assert exports.export_interactions(path, document="product") == 5

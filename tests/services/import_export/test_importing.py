@@ -67,11 +67,11 @@ def test_imported_items_are_found_by_their_words_and_filters(tmp_path: Path) -> 
     ImportedItem.objects.create(id="4", document="film", text={"title": "Sky, the film"})
     build("book")
     request = SearchRequest(document="book", text="sky")
-    assert {item.id for item in search(request).results} == {"1", "2", "3"}
+    assert {item.item_id for item in search(request).results} == {"1", "2", "3"}
     later = replace(request, filters=(Range(field="year", gte=2000),), facets=("tags",))
-    assert [item.id for item in search(later).results] == ["2"]
+    assert [item.item_id for item in search(later).results] == ["2"]
     starry = replace(request, filters=(Terms(field="tags", values=("stars",)),))
-    assert [(item.id, item.title) for item in search(starry).results] == [("1", "The night sky")]
+    assert [(item.item_id, item.title) for item in search(starry).results] == [("1", "The night sky")]
 
 
 @pytest.mark.usefixtures("books")
@@ -80,7 +80,7 @@ def test_items_are_stored_and_wait_to_be_indexed(tmp_path: Path) -> None:
     report = imports.import_items(file)
     assert (report.stored, report.errors) == (2, [])
     assert ImportedItem.objects.get(pk="1").filters == {"year": 1999, "tags": ["a", "b"]}
-    assert set(OutboxEntry.objects.values_list("document", "object_id")) == {("book", "1"), ("book", "2")}
+    assert set(OutboxEntry.objects.values_list("document", "item_id")) == {("book", "1"), ("book", "2")}
 
 
 @pytest.mark.usefixtures("books")
@@ -161,7 +161,7 @@ def test_interactions_come_in_once_however_often_the_file_is_read(tmp_path: Path
     assert imports.import_interactions(file, document="product").stored == 2
     again = imports.import_interactions(file, document="product")
     assert (again.stored, again.skipped) == (0, 2)
-    row = Interaction.objects.get(object_id="2")
+    row = Interaction.objects.get(item_id="2")
     assert (row.user_key, row.value, row.at) == ("7", 4.5, datetime(2024, 5, 1, 12, tzinfo=UTC))
 
 
@@ -232,13 +232,13 @@ def test_judgements_come_with_the_texts_of_their_queries(tmp_path: Path) -> None
     qrels = lines(tmp_path / "qrels.txt", "q1 0 1 3", "q1\t0\t2\t0")
     report = imports.import_judgments(qrels, queries=queries, document="product")
     assert report.stored == 2
-    assert set(Judgment.objects.values_list("query", "object_id", "grade")) == {
+    assert set(Judgment.objects.values_list("query", "item_id", "grade")) == {
         ("desk lamp", "1", 3),
         ("desk lamp", "2", 0),
     }
     again = lines(tmp_path / "more.txt", "q1 0 1 2")
     imports.import_judgments(again, document="product")
-    assert Judgment.objects.get(object_id="1").grade == 2
+    assert Judgment.objects.get(item_id="1").grade == 2
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,10 @@ def test_what_the_index_holds_of_nothing_is_orphaned(lamps: list[Product]) -> No
 
 def test_vectors_are_compared_too(lamps: list[Product]) -> None:
     first, second, *_ = lamps
-    Embedding.objects.filter(object_id=str(first.pk)).update(fingerprint="of another text")
-    Embedding.objects.filter(object_id=str(second.pk)).delete()
+    Embedding.objects.filter(item_id=str(first.pk)).update(fingerprint="of another text")
+    Embedding.objects.filter(item_id=str(second.pk)).delete()
     Embedding.objects.create(
-        document="product", object_id="999", encoder_id="moody", fingerprint="x", vector=b"\0" * 256
+        document="product", item_id="999", encoder_id="moody", fingerprint="x", vector=b"\0" * 256
     )
     mood.read.clear()
     report = audit("product", repair=True)

@@ -82,7 +82,7 @@ def test_a_shop_is_built_and_searched_by_words_meaning_and_filters() -> None:
     assert sum(count for _, count in page.facets["in_stock"]) == page.total
     cheap = find("lamp", filters=(Range(field="price", lte=5),))
     assert all(item.object.price <= 5 for item in cheap.results)
-    assert len(titles(find(filters=(Terms(field="in_stock", values=(True,)),), page_size=100))) > 0
+    assert len(titles(find(filters=(Terms(field="in_stock", values=(True,)),), limit=100))) > 0
 
 
 def test_each_leg_tells_how_long_it_took() -> None:
@@ -97,12 +97,12 @@ def test_each_leg_tells_how_long_it_took() -> None:
 
 def test_the_lists_are_those_of_the_embedded_engine() -> None:
     open_shop(copies=4)
-    mine = {text: titles(find(text, page_size=5)) for text in ("desk lamp", "steel grinder", "paper")}
+    mine = {text: titles(find(text, limit=5)) for text in ("desk lamp", "steel grinder", "paper")}
     embedded = {**django_settings.LLMREC, "BACKEND": "llmrec_plugin.backends.embedded", "BACKEND_OPTIONS": {}}
     with override_settings(LLMREC=embedded):
         build("product", rebuild=True)
         IndexVersion.objects.update(floor=None)
-        theirs = {text: titles(find(text, page_size=5)) for text in mine}
+        theirs = {text: titles(find(text, limit=5)) for text in mine}
     shared = [len({*mine[text]} & {*theirs[text]}) / 5 for text in mine]
     assert sum(shared) / len(shared) >= 0.85
     assert [mine[text][0] for text in mine] == [theirs[text][0] for text in mine]

@@ -156,7 +156,7 @@ class TestBulkWrites:
         indexing.drain()
         # the lamp itself, and the lamp through its brand
         assert indexing.mark([lamp, brand]) == 2
-        assert sorted(OutboxEntry.objects.values_list("object_id", "via")) == sorted(
+        assert sorted(OutboxEntry.objects.values_list("item_id", "via")) == sorted(
             [(str(lamp.pk), ""), (str(brand.pk), "brand")]
         )
         assert indexing.mark(lamp) == 1

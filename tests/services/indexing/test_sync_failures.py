@@ -96,7 +96,7 @@ class TestItems:
             assert (report.written, report.failed, report.remaining) == (1, 1, 1)
             assert found("fragile", "cup") == {str(cup.pk)}
             entry = OutboxEntry.objects.get()
-            assert (entry.object_id, entry.attempts) == (str(glass.pk), 1)
+            assert (entry.item_id, entry.attempts) == (str(glass.pk), 1)
             assert entry.last_error == f"RuntimeError: {glass.pk} is broken"
             assert not entry.outage
             assert entry.not_before is not None
@@ -258,7 +258,7 @@ class TestEngines:
         assert (report.written, report.failed) == (1, 1)
         assert found("product", "lamp") == {str(lamp.pk)}
         entry = OutboxEntry.objects.get()
-        assert (entry.object_id, entry.last_error, entry.outage) == (str(glass.pk), "It broke.", False)
+        assert (entry.item_id, entry.last_error, entry.outage) == (str(glass.pk), "It broke.", False)
 
     def test_an_index_that_is_dropped_during_the_write_leaves_no_error(self, live: IndexVersion) -> None:
         with settings_with(ENCODER="tests.support.moody_encoder", ENCODER_OPTIONS={"name": "other"}):
@@ -324,14 +324,14 @@ class TestSeveralIndexes:
         self, live: IndexVersion, candidate: IndexVersion
     ) -> None:
         retirement.drop(candidate)
-        OutboxEntry.objects.create(document="product", object_id="1", index_version=candidate)
+        OutboxEntry.objects.create(document="product", item_id="1", index_version=candidate)
         assert indexing.drain().remaining == 0
 
 
 class TestOthers:
     def test_a_newer_write_of_another_process_is_never_overwritten(self, live: IndexVersion) -> None:
         lamp = add("Lamp")
-        OutboxEntry.objects.filter(object_id=str(lamp.pk)).update(attempts=0)
+        OutboxEntry.objects.filter(item_id=str(lamp.pk)).update(attempts=0)
         # another process drew a later revision and removed the item meanwhile
         get_backend().write(live.name, [], [Removal(key=str(lamp.pk), revision=10_000)])
         report = indexing.drain()
@@ -345,7 +345,7 @@ class TestOthers:
 
     def test_a_document_that_this_process_does_not_know_is_left_to_others(self, live: IndexVersion) -> None:
         IndexVersion.objects.filter(pk=live.pk).update(document="unknown")
-        OutboxEntry.objects.create(document="unknown", object_id="1")
+        OutboxEntry.objects.create(document="unknown", item_id="1")
         lamp = add("Lamp")
         indexing.drain()
         assert waiting("product") == []
@@ -353,7 +353,7 @@ class TestOthers:
         assert lamp.pk
 
     def test_a_lookup_that_the_site_dropped_does_not_stop_the_others(self, live: IndexVersion) -> None:
-        OutboxEntry.objects.create(document="product", object_id="1", via="maker")
+        OutboxEntry.objects.create(document="product", item_id="1", via="maker")
         lamp = add("Lamp")
         report = indexing.drain()
         assert (report.written, report.failed) == (1, 1)
@@ -442,12 +442,12 @@ class TestOthers:
 
     def test_changes_come_before_what_a_build_needs(self, live: IndexVersion) -> None:
         for number in range(3):
-            OutboxEntry.objects.create(document="product", object_id=str(987654 + number), index_version=live)
+            OutboxEntry.objects.create(document="product", item_id=str(987654 + number), index_version=live)
         lamp = add("Lamp")
-        assert [entry.object_id for entry in outbox.claim(1)] == [str(lamp.pk)]
+        assert [entry.item_id for entry in outbox.claim(1)] == [str(lamp.pk)]
 
     def test_a_stream_of_changes_does_not_hold_up_a_build(self, live: IndexVersion) -> None:
-        OutboxEntry.objects.create(document="product", object_id="987654", index_version=live)
+        OutboxEntry.objects.create(document="product", item_id="987654", index_version=live)
         for number in range(8):
             add(f"Lamp {number}")
         claimed = outbox.claim(4, version=live)

@@ -81,9 +81,9 @@ def test_over_rest_it_is_a_filter_like_any_other() -> None:
 @pytest.mark.usefixtures("books")
 def test_index_and_rows_agree_on_it() -> None:
     assert index_audit.audit("book").stale == ()
-    keys = [item.id for item in find("").results]
+    keys = [item.item_id for item in find("").results]
     by_rows = passing_rows(registry.get("book"), keys, wanted=[Terms(field="language", values=("en",))])
-    assert by_rows == {item.id for item in find("", "en").results}
+    assert by_rows == {item.item_id for item in find("", "en").results}
 
 
 @pytest.mark.usefixtures("shelf")

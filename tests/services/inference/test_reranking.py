@@ -48,7 +48,7 @@ def find(text: str = QUERY, **values: Any) -> ResultPage:
 
 
 def ids(page: ResultPage) -> list[str]:
-    return [item.id for item in page.results]
+    return [item.item_id for item in page.results]
 
 
 def test_the_best_reading_comes_first_and_says_so(shop: dict[str, Product]) -> None:
@@ -73,8 +73,8 @@ def test_the_best_reading_comes_first_and_says_so(shop: dict[str, Product]) -> N
 
 def test_pages_walk_the_reranked_list(shop: dict[str, Product]) -> None:
     with reranked(weight=5.0):
-        whole = ids(find(page_size=15))
-        page = find(page_size=4)
+        whole = ids(find(limit=15))
+        page = find(limit=4)
     walked = ids(page)
     while page.next and len(walked) < 15:  # by a process that reranks nothing
         page = next_page(page.next, user_key=None)

@@ -50,7 +50,9 @@ def look(*, without: str = "", text: str = "") -> ListPreview:
     configuration = Configuration.current().with_overrides({"taste_weight": 1.0})
     way = ServingOverrides(configuration=configuration, ignoring=frozenset([without] if without else []))
     slot = "search" if text else "for-you"
-    return comparison.preview(ListQuery(document="product", list=slot, text=text, user_key="7"), way, size=40)
+    return comparison.preview(
+        ListQuery(document="product", list=slot, text=text, user_key="7"), way, limit=40
+    )
 
 
 def test_every_past_item_is_named_and_all_sum_to_what_is_personal(shop: Products) -> None:
@@ -60,20 +62,20 @@ def test_every_past_item_is_named_and_all_sum_to_what_is_personal(shop: Products
         assert sum(past.value for past in item.history) == pytest.approx(personal(item), abs=1e-6)
         assert item.score == pytest.approx(sum(item.contributions.values()), abs=1e-6)
     plain = recommendations.recommend("for-you", document="product", user_key="7")
-    assert [item.id for item in plain.results] == [item.id for item in page.results]
+    assert [item.item_id for item in plain.results] == [item.item_id for item in page.results]
     assert [item.reasons for item in plain.results] == [item.reasons for item in page.results]
     assert all(item.history == () for item in plain.results)
 
 
 def test_a_search_tells_it_as_well_and_keeps_no_more_than_visitors_lists_do(shop: Products) -> None:
-    request = SearchRequest(document="product", text="steel tray", user_key="7", page_size=2, explain=True)
+    request = SearchRequest(document="product", text="steel tray", user_key="7", limit=2, explain=True)
     page = search(request)
     assert len(page.results[0].history) == len(PAST) + 1
     kept = Impression.objects.get(pk=page.request_id).ranking
     assert all(sum(name.startswith("taste:") for name in parts) <= 3 for _, parts in kept)
     assert page.next is not None
     later = next_page(page.next, user_key="7", explain=True).results[0]
-    assert "" in {past.id for past in later.history}  # of those that are not named
+    assert "" in {past.item_id for past in later.history}  # of those that are not named
     assert sum(past.value for past in later.history) == pytest.approx(personal(later), abs=1e-5)
 
 
@@ -85,10 +87,10 @@ def test_without_its_main_cause_an_item_falls(shop: Products, text: str) -> None
         cause = place.history[0]
         if cause.value <= 0:
             continue
-        after = {one.item.id: one for one in look(without=cause.name, text=text).places}
-        assert after[place.item.id].number >= place.number
-        assert personal(after[place.item.id].item) < personal(place.item)
-        fell += after[place.item.id].number > place.number
+        after = {one.item.item_id: one for one in look(without=cause.name, text=text).places}
+        assert after[place.item.item_id].number >= place.number
+        assert personal(after[place.item.item_id].item) < personal(place.item)
+        fell += after[place.item.item_id].number > place.number
     assert fell
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def event(**changes: object) -> NewInteraction:
-    values = {"user_key": "7", "document": "product", "object_id": "1", "kind": "view"} | changes
+    values = {"user_key": "7", "document": "product", "item_id": "1", "kind": "view"} | changes
     return NewInteraction(**values)  # type: ignore[arg-type]
 
 
@@ -40,25 +40,23 @@ def test_an_event_is_stored_as_it_was_told() -> None:
     stored = interactions.record(
         user_key="7",
         document="product",
-        object_id=12,
+        item_id=12,
         kind="rating",
         value=4,
         at=at,
         request_id=str(request_id),
         position=3,
-        external_id="e1",
+        event_id="e1",
     )
     assert stored
     row = Interaction.objects.get()
-    assert (row.user_key, row.document, row.object_id, row.kind) == ("7", "product", "12", "rating")
+    assert (row.user_key, row.document, row.item_id, row.kind) == ("7", "product", "12", "rating")
     assert (row.value, row.at, row.request_id, row.position) == (4.0, at, request_id, 3)
 
 
 def test_a_second_event_with_the_same_id_is_a_duplicate() -> None:
-    assert interactions.record(user_key="7", document="product", object_id=1, kind="view", external_id="e1")
-    assert not interactions.record(
-        user_key="7", document="product", object_id=2, kind="view", external_id="e1"
-    )
+    assert interactions.record(user_key="7", document="product", item_id=1, kind="view", event_id="e1")
+    assert not interactions.record(user_key="7", document="product", item_id=2, kind="view", event_id="e1")
     assert Interaction.objects.count() == 1
 
 
@@ -74,14 +72,14 @@ def test_a_second_event_with_the_same_id_is_a_duplicate() -> None:
         ({"at": timezone.now().replace(tzinfo=None)}, "at"),
         ({"user_key": ""}, "user_key"),
         ({"user_key": "x" * 101}, "user_key"),
-        ({"object_id": ""}, "object_id"),
-        ({"object_id": "x" * 256}, "object_id"),
-        ({"object_id": "a\0b"}, "object_id"),
+        ({"item_id": ""}, "item_id"),
+        ({"item_id": "x" * 256}, "item_id"),
+        ({"item_id": "a\0b"}, "item_id"),
         ({"user_key": "a\ud800"}, "user_key"),
-        ({"external_id": "\0"}, "external_id"),
+        ({"event_id": "\0"}, "event_id"),
         ({"request_id": "not a uuid"}, "request_id"),
         ({"position": -1}, "position"),
-        ({"external_id": "x" * 101}, "external_id"),
+        ({"event_id": "x" * 101}, "event_id"),
     ],
 )
 def test_an_event_that_makes_no_sense_names_what_is_wrong(changes: dict[str, object], parameter: str) -> None:
@@ -93,7 +91,7 @@ def test_an_event_that_makes_no_sense_names_what_is_wrong(changes: dict[str, obj
 def test_a_clock_that_runs_ahead_a_little_counts_as_now() -> None:
     before = timezone.now()
     interactions.record(
-        user_key="7", document="product", object_id=1, kind="view", at=before + timedelta(hours=5)
+        user_key="7", document="product", item_id=1, kind="view", at=before + timedelta(hours=5)
     )
     assert before <= Interaction.objects.get().at <= timezone.now()
 
@@ -101,7 +99,7 @@ def test_a_clock_that_runs_ahead_a_little_counts_as_now() -> None:
 def test_many_events_cost_as_many_queries_as_few(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     products = list(stock().values())
     events = [
-        event(object_id=str(product.pk), external_id=f"e{n}", user_key=str(n % 3))
+        event(item_id=str(product.pk), event_id=f"e{n}", user_key=str(n % 3))
         for n, product in enumerate(products)
     ]
     # consent, existing items, known ids, insert
@@ -112,9 +110,9 @@ def test_many_events_cost_as_many_queries_as_few(django_assert_num_queries: Djan
 
 def test_one_bad_event_does_not_stop_the_others() -> None:
     product = next(iter(stock().values()))
-    good = event(object_id=str(product.pk), external_id="a")
+    good = event(item_id=str(product.pk), event_id="a")
     report = interactions.record_many(
-        [good, event(kind="look"), event(object_id="999999"), event(object_id="no number"), good], check=True
+        [good, event(kind="look"), event(item_id="999999"), event(item_id="no number"), good], check=True
     )
     assert (report.stored, report.duplicates, report.refused) == (1, 1, 3)
     assert list(report.reasons) == [1, 2, 3]
@@ -123,13 +121,13 @@ def test_one_bad_event_does_not_stop_the_others() -> None:
 
 def test_items_that_the_document_hides_are_unknown() -> None:
     draft = Product.objects.create(title="secret", is_draft=True)
-    report = interactions.record_many([event(object_id=str(draft.pk))], check=True)
+    report = interactions.record_many([event(item_id=str(draft.pk))], check=True)
     assert (report.stored, report.refused) == (0, 1)
 
 
 def test_nothing_is_stored_of_one_who_refused() -> None:
     privacy.set_consent("7", granted=False)
-    assert not interactions.record(user_key="7", document="product", object_id=1, kind="view")
+    assert not interactions.record(user_key="7", document="product", item_id=1, kind="view")
     report = interactions.record_many([event(), event(user_key="8")])
     assert (report.stored, report.refused) == (1, 1)
     assert not Interaction.objects.filter(user_key="7").exists()
@@ -137,7 +135,7 @@ def test_nothing_is_stored_of_one_who_refused() -> None:
 
 def test_nothing_is_stored_when_the_plugin_is_off() -> None:
     with override_settings(LLMREC={**settings.LLMREC, "ENABLED": False}):
-        assert not interactions.record(user_key="7", document="product", object_id=1, kind="view")
+        assert not interactions.record(user_key="7", document="product", item_id=1, kind="view")
         assert interactions.record_many([event(), event()]).refused == 2
     assert not Interaction.objects.exists()
 
@@ -207,8 +205,8 @@ def test_orders_of_the_past_are_taken_over_once() -> None:
     assert site_sources.backfill(source, progress=lambda done, total: steps.append((done, total))) == 3
     assert site_sources.backfill(source) == 0
     assert steps == [(3, 3)]
-    row = Interaction.objects.get(external_id=source.external_id(lines[0].pk))
-    assert (row.user_key, row.object_id, row.kind) == (str(user.pk), str(products[0].pk), "purchase")
+    row = Interaction.objects.get(event_id=source.event_id(lines[0].pk))
+    assert (row.user_key, row.item_id, row.kind) == (str(user.pk), str(products[0].pk), "purchase")
     assert row.at == lines[0].order.created
 
 
@@ -229,7 +227,7 @@ def test_a_changed_or_deleted_order_line_changes_its_event() -> None:
     site_sources.follow(source, [line.pk])
     OrderLine.objects.filter(pk=line.pk).update(product=second)
     site_sources.follow(source, [line.pk])
-    assert [row.object_id for row in Interaction.objects.all()] == [str(second.pk)]
+    assert [row.item_id for row in Interaction.objects.all()] == [str(second.pk)]
     gone = line.pk
     OrderLine.objects.filter(pk=gone).delete()
     site_sources.follow(source, [gone])
@@ -237,7 +235,7 @@ def test_a_changed_or_deleted_order_line_changes_its_event() -> None:
 
 
 def test_events_are_forgotten_by_their_ids() -> None:
-    interactions.record_many([event(external_id="a"), event(external_id="b"), event()])
+    interactions.record_many([event(event_id="a"), event(event_id="b"), event()])
     assert recording.forget(["a", "c"]) == 1
     assert Interaction.objects.count() == 2
 

@@ -281,7 +281,7 @@ class TestSources:
     def test_an_order_line_is_an_event_for_as_long_as_it_exists(self, line: OrderLine) -> None:
         line.save()
         event = Interaction.objects.get()
-        assert (event.kind, event.object_id, event.user_key) == (
+        assert (event.kind, event.item_id, event.user_key) == (
             "purchase",
             str(line.product_id),
             str(line.order.customer_id),
@@ -292,7 +292,7 @@ class TestSources:
         other = Product.objects.create(title="Torch")
         line.product = other
         line.save()
-        assert Interaction.objects.get().object_id == str(other.pk)
+        assert Interaction.objects.get().item_id == str(other.pk)
         line.delete()
         assert not Interaction.objects.exists()
 

@@ -53,7 +53,7 @@ def everything_a_visitor_does() -> None:
     Client().get("/api/search/", {"q": "zanzibar", "document": "product", "facets": "velvet"})
     Client().get("/api/health/ready/")
     item = Product.objects.get(title="heirloom lamp")
-    interactions.record(user_key="ada-lovelace", document="product", object_id=item.pk, kind="view")
+    interactions.record(user_key="ada-lovelace", document="product", item_id=item.pk, kind="view")
     recommend("for-you", user_key="ada-lovelace", document="product")
     privacy.erase_user("ada-lovelace")
 

@@ -61,8 +61,8 @@ def test_a_document_without_an_index_says_what_to_do() -> None:
 
 def test_the_backlog_is_counted_with_its_age_and_failures() -> None:
     everything()
-    OutboxEntry.objects.create(document="product", object_id="1")
-    OutboxEntry.objects.create(document="product", object_id="2", attempts=2, last_error="boom")
+    OutboxEntry.objects.create(document="product", item_id="1")
+    OutboxEntry.objects.create(document="product", item_id="2", attempts=2, last_error="boom")
     OutboxEntry.objects.update(created_at=timezone.now() - timedelta(minutes=5))
     product = of("product")
     assert (product.backlog, product.failing) == (2, 1)

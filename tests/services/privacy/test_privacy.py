@@ -50,7 +50,7 @@ def test_an_export_holds_every_row_about_the_user_and_is_json() -> None:
     exported = json.loads(json.dumps(privacy.export_user("7")))
     assert exported["user"] == "7"
     assert exported["consent"]["granted"] is True
-    assert [row["object_id"] for row in exported["interactions"]] == [str(first.pk), str(second.pk)]
+    assert [row["item_id"] for row in exported["interactions"]] == [str(first.pk), str(second.pk)]
     assert [row["query"] for row in exported["impressions"]] == ["lamp"]
 
 
@@ -99,7 +99,7 @@ def test_erasure_does_not_remember_a_refusal() -> None:
     privacy.set_consent("7", granted=False)
     privacy.erase_user("7")
     assert privacy.consent_of("7") is None
-    assert interactions.record(user_key="7", document="product", object_id=1, kind="view")
+    assert interactions.record(user_key="7", document="product", item_id=1, kind="view")
 
 
 def test_logs_name_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -57,7 +57,7 @@ def test_a_rule_is_learned_through_faint_noise_and_no_pair_of_items_is_kept() ->
         assert set(learned.keys) == {str(product.pk) for product in products.values()}
         assert not any(learned.also(key) for key in learned.keys)
         key = learned.keys[0]
-        assert len(also("product", key, size=5).results) == 5
+        assert len(also("product", key, limit=5).results) == 5
 
 
 def test_under_strong_noise_nothing_is_heard_of_the_rule() -> None:
@@ -72,7 +72,7 @@ def test_what_most_take_is_known_through_noise() -> None:
     products = shop()
     liked = products[3, 3]
     Interaction.objects.bulk_create(
-        Interaction(user_key=f"fan{n}", document="product", object_id=str(liked.pk), kind="purchase", at=at)
+        Interaction(user_key=f"fan{n}", document="product", item_id=str(liked.pk), kind="purchase", at=at)
         for n, at in enumerate(Interaction.objects.values_list("at", flat=True)[:400])
     )
     with private(epsilon=20.0):
@@ -85,7 +85,7 @@ def test_few_events_leave_nothing_but_popularity() -> None:
     with private(**FAINT):
         version = model_fit.fit("product", by="test")
         assert version.report["gate"] is None
-        assert len(recommend("for-you", document="product", user_key="somebody", size=8).results) == 8
+        assert len(recommend("for-you", document="product", user_key="somebody", limit=8).results) == 8
 
 
 def test_the_bill_grows_with_each_training_and_the_last_one_it_allows_stays() -> None:

@@ -105,9 +105,7 @@ def test_retention_removes_what_nobody_will_go_on_with(data_dir: Path) -> None:
     assert len(list((data_dir / "training").iterdir())) == 2
     privacy_retention.apply_retention()
     assert [path.name for path in (data_dir / "training").iterdir()] == ["kept"]
-    Interaction.objects.create(
-        user_key="u3", document="product", object_id="1", kind="view", at=timezone.now()
-    )
+    Interaction.objects.create(user_key="u3", document="product", item_id="1", kind="view", at=timezone.now())
     privacy.erase_user("u3")
     privacy_retention.apply_retention()
     assert not list((data_dir / "training").iterdir())

@@ -112,7 +112,7 @@ def test_where_workers_run_events_send_one_task_for_many() -> None:
     with tasks_in("celery"), broker("memory://"):
         messages()
         for product in products.values():
-            interactions.record(user_key="7", document="product", object_id=product.pk, kind="view")
+            interactions.record(user_key="7", document="product", item_id=product.pk, kind="view")
         assert messages().count("llmrec_plugin.refresh_profiles") == 1
     assert set(UserChange.objects.values_list("user_key", flat=True)) == {"7"}
     assert refresh.refresh().users == 1
@@ -128,7 +128,7 @@ def test_users_who_never_stop_do_not_keep_a_worker_for_themselves(monkeypatch: p
             interactions.record(
                 user_key=str(number),
                 document="product",
-                object_id=next(iter(products.values())).pk,
+                item_id=next(iter(products.values())).pk,
                 kind="view",
             )
         messages()

@@ -75,7 +75,7 @@ def assert_in_order(page: ResultPage) -> None:
     assert scores == pytest.approx(sorted(scores, reverse=True), abs=1e-9)
     for found in page.results:
         assert found.score == pytest.approx(sum(found.contributions.values()), abs=1e-6)
-    assert len({found.id for found in page.results}) == len(page.results)
+    assert len({found.item_id for found in page.results}) == len(page.results)
 
 
 # for you
@@ -150,14 +150,14 @@ def test_what_was_taken_or_dismissed_is_never_in_for_you(shop: Products, kind: s
     taken = [shop["steel garden hose"], shop["wooden garden hose"]]
     did("7", kind, taken)
     did("7", "view", [shop["steel lawn mower"]])
-    page = recommend(user_key="7", size=100)
-    assert not {str(product.pk) for product in taken} & {found.id for found in page.results}
+    page = recommend(user_key="7", limit=100)
+    assert not {str(product.pk) for product in taken} & {found.item_id for found in page.results}
     assert len(page.results) == len(shop) - 2
 
 
 def test_what_was_only_viewed_comes_last(shop: Products) -> None:
     did("7", "view", [shop["steel garden hose"]])
-    page = recommend(user_key="7", size=100)
+    page = recommend(user_key="7", limit=100)
     assert titles(page)[-1] == "steel garden hose"
     assert len(page.results) == len(shop)
     assert_in_order(page)
@@ -165,16 +165,16 @@ def test_what_was_only_viewed_comes_last(shop: Products) -> None:
 
 def test_dismissals_push_away(shop: Products) -> None:
     did("7", "purchase", [shop["steel flower pot"]])
-    before = titles(recommend(user_key="7", size=100)).index("wooden garden hose")
+    before = titles(recommend(user_key="7", limit=100)).index("wooden garden hose")
     did("7", "dismiss", [shop["steel garden hose"]])
-    page = recommend(user_key="7", size=100)
+    page = recommend(user_key="7", limit=100)
     assert titles(page).index("wooden garden hose") > before
     assert not any("garden hose" in reason for found in page.results for reason in found.reasons)
 
 
 def test_one_who_only_dismissed_gets_a_full_list_that_claims_no_taste(shop: Products) -> None:
     did("7", "dismiss", [shop["steel garden hose"]])
-    page = recommend(user_key="7", size=100)
+    page = recommend(user_key="7", limit=100)
     assert len(page.results) == len(shop) - 1
     assert not any(reason.startswith(("Because", "Matches")) for f in page.results for reason in f.reasons)
 
@@ -189,15 +189,15 @@ def test_the_stated_cause_is_a_cause(trained: Products) -> None:
     hose, lamp, pot = (trained[f"steel {name}"] for name in ("garden hose", "desk lamp", "flower pot"))
     did("7", "purchase", [lamp, pot, hose])
     named = {str(hose.pk): hose, str(lamp.pk): lamp, str(pot.pk): pot}
-    page = recommend(user_key="7", size=100)
+    page = recommend(user_key="7", limit=100)
     checked = 0
     for found in page.results:
         for cause, product in named.items():
             if not any(product.title in reason for reason in found.reasons):
                 continue
-            Interaction.objects.filter(user_key="7", object_id=cause).delete()
-            without = recommend(user_key="7", size=100)
-            later = next((other for other in without.results if other.id == found.id), None)
+            Interaction.objects.filter(user_key="7", item_id=cause).delete()
+            without = recommend(user_key="7", limit=100)
+            later = next((other for other in without.results if other.item_id == found.item_id), None)
             assert later is None or personal(later) < personal(found), (found.title, product.title)
             did("7", "purchase", [product])
             checked += 1
@@ -207,7 +207,7 @@ def test_the_stated_cause_is_a_cause(trained: Products) -> None:
 def test_a_new_user_gets_popular_and_new_items(trained: Products) -> None:
     new = Product.objects.create(title="brand new bench")
     indexing.drain()
-    page = recommend(user_key="nobody yet", size=30)
+    page = recommend(user_key="nobody yet", limit=30)
     assert set(titles(page)[:5]) >= {"steel garden hose", "steel lawn mower"}
     assert "Popular with everybody" in item(page, "steel garden hose").reasons
     assert item(page, new.title).reasons == ("New here",)
@@ -244,7 +244,7 @@ def test_without_an_encoder_words_about_a_user_are_left_out(shop: Products) -> N
 
 def test_an_item_that_nobody_took_is_not_called_popular(trained: Products) -> None:
     did("7", "purchase", [trained["steel garden hose"]])
-    page = recommend(user_key="7", size=100)
+    page = recommend(user_key="7", limit=100)
     known = {"steel garden hose", "steel lawn mower", "steel desk lamp", "steel office chair"}
     popular = {found.title for found in page.results if "Popular with everybody" in found.reasons}
     assert popular <= known
@@ -276,10 +276,10 @@ def test_more_diversity_spreads_the_list(shop: Products) -> None:
 
 def test_similar_items_are_near_and_never_the_item_itself(shop: Products) -> None:
     hose = shop["steel garden hose"]
-    page = recommendations.similar("product", hose.pk, size=100)
+    page = recommendations.similar("product", hose.pk, limit=100)
     assert page.results[0].title == "wooden garden hose"
     assert page.results[0].reasons == ("Similar to “steel garden hose”",)
-    assert str(hose.pk) not in {found.id for found in page.results}
+    assert str(hose.pk) not in {found.item_id for found in page.results}
     assert len(page.results) == len(shop) - 1
     assert_in_order(page)
 
@@ -327,7 +327,7 @@ def test_an_item_without_a_vector_is_honest_about_it(shop: Products) -> None:
 
 def test_also_follows_people_then_content(trained: Products) -> None:
     hose = trained["steel garden hose"]
-    page = recommendations.also("product", hose.pk, size=20)
+    page = recommendations.also("product", hose.pk, limit=20)
     assert page.results[0].title == "steel lawn mower"
     assert page.results[0].reasons == ("People who bought “steel garden hose” also bought this",)
     assert item(page, "wooden garden hose").reasons == ("Similar to “steel garden hose”",)
@@ -360,18 +360,18 @@ def test_a_draft_has_no_list_and_is_in_none(shop: Products) -> None:
     Product.objects.filter(pk=draft.pk).update(is_draft=True)
     with pytest.raises(NotFound):
         recommendations.similar("product", draft.pk)
-    page = recommendations.similar("product", shop["steel garden hose"].pk, size=100)
+    page = recommendations.similar("product", shop["steel garden hose"].pk, limit=100)
     assert draft.title not in titles(page)
     for placement in ("for-you", "latest", "trending"):
-        assert draft.title not in titles(recommend(placement, size=100))
+        assert draft.title not in titles(recommend(placement, limit=100))
 
 
 def test_a_dismissed_item_is_hidden_from_its_user_only(shop: Products) -> None:
     did("7", "dismiss", [shop["wooden garden hose"]])
     pk = shop["steel garden hose"].pk
-    assert "wooden garden hose" not in titles(recommendations.similar("product", pk, user_key="7", size=100))
-    assert "wooden garden hose" in titles(recommendations.similar("product", pk, user_key="8", size=100))
-    assert "wooden garden hose" not in titles(recommend("latest", user_key="7", size=100))
+    assert "wooden garden hose" not in titles(recommendations.similar("product", pk, user_key="7", limit=100))
+    assert "wooden garden hose" in titles(recommendations.similar("product", pk, user_key="8", limit=100))
+    assert "wooden garden hose" not in titles(recommend("latest", user_key="7", limit=100))
 
 
 # because you viewed
@@ -413,7 +413,7 @@ def test_trending_counts_new_events_more_and_each_user_once_a_day(shop: Products
     for user in range(3):
         did(f"u{user}", "purchase", [shop["steel ink bottle"]], at=noon)
     did("spammer", "purchase", [shop["steel milk frother"]] * 40, at=noon)
-    page = recommend("trending", size=30)
+    page = recommend("trending", limit=30)
     assert titles(page)[0] == "steel ink bottle"
     assert page.results[0].reasons == ("Popular this week",)
     assert titles(page).index("steel milk frother") > 0
@@ -433,25 +433,25 @@ def test_a_trend_says_how_often_an_item_was_chosen_this_week(shop: Products) -> 
         did(f"u{user}", "purchase", [shop["steel ink bottle"]] * 2, at=now - timedelta(hours=2))
         did(f"u{user}", "purchase", [shop["steel desk lamp"]], at=now - timedelta(days=9))
     did("u0", "purchase", [shop["steel desk lamp"]], at=now - timedelta(hours=2))
-    page = recommend("trending", size=4)
+    page = recommend("trending", limit=4)
     assert item(page, "steel ink bottle").reasons == ("Bought 5 times this week",)
     assert item(page, "steel flower pot").reasons == ("Viewed 7 times this week",)
     assert item(page, "steel desk lamp").reasons == ("Popular lately",)  # one purchase makes no week
     further = next_page(page.next or "", user_key=None)
     assert not any("week" in reason for found in further.results for reason in found.reasons)
     with translation.override("zh-hans"):
-        told = item(recommend("trending", size=4), "steel ink bottle").reasons
+        told = item(recommend("trending", limit=4), "steel ink bottle").reasons
     assert told == ("近一周售出 5 次",)
 
 
 def test_what_is_popular_by_the_latest_events_alone_is_not_told_as_lasting_fame(trained: Products) -> None:
-    told = {reason for found in recommend(size=4).results for reason in found.reasons}
+    told = {reason for found in recommend(limit=4).results for reason in found.reasons}
     assert "Popular with everybody" in told
     version = ModelVersion.objects.get()
     learned = learned_by(version)
     lately = Adaptation(encoder_id="another", setup=ScorerConfig(popularity="latest"), head=None)
     loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
-    told = {reason for found in recommend(size=4).results for reason in found.reasons}
+    told = {reason for found in recommend(limit=4).results for reason in found.reasons}
     assert "Popular lately" in told
     assert "Popular with everybody" not in told
 
@@ -488,7 +488,7 @@ def test_latest_is_by_date_and_needs_no_engine(
     # configuration, live pair and twice more where it is not known yet, newest, rows, categories, what else
     # there is, list
     with silent, django_assert_num_queries(9):
-        page = recommend("latest", size=100)
+        page = recommend("latest", limit=100)
     assert (titles(page)[0], titles(page)[-1]) == (newest.title, oldest.title)
     assert page.results[0].reasons == ("New here",)
     assert page.results[-1].reasons == ()
@@ -506,7 +506,7 @@ def test_a_site_declares_its_own_placements(shop: Products) -> None:
     slots = {
         "home": {"type": "popular", "document": "product", "size": 3},
         "bought": {"type": "because-you-viewed", "document": "product", "anchor": ["purchase"], "hide": []},
-        "beside": {"type": "similar", "document": "product", "size": 2},
+        "beside": {"type": "similar", "document": "product", "limit": 2},
     }
     did("7", "purchase", [shop["steel desk lamp"]])
     did("7", "view", [shop["steel garden hose"]])
@@ -524,8 +524,8 @@ def test_a_site_declares_its_own_placements(shop: Products) -> None:
 
 def test_a_setting_replaces_a_built_in_placement() -> None:
     with placed(latest={"size": 30}):
-        assert get_placement("latest").size == 30
-    assert get_placement("latest").size == 12
+        assert get_placement("latest").limit == 30
+    assert get_placement("latest").limit == 12
 
 
 @pytest.mark.parametrize(
@@ -562,7 +562,7 @@ def test_a_site_with_one_document_need_not_name_it(shop: Products, monkeypatch: 
 def test_a_document_without_a_date_is_newest_by_its_key() -> None:
     courses = [Course.objects.create(title=f"course {number}") for number in range(4)]
     page = recommend("latest", document="course")
-    assert [found.id for found in page.results] == sorted((str(c.pk) for c in courses), reverse=True)
+    assert [found.item_id for found in page.results] == sorted((str(c.pk) for c in courses), reverse=True)
 
 
 def test_unknown_names_say_what_there_is(shop: Products) -> None:
@@ -574,7 +574,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
         recommend(document=None)
     assert caught.value.parameter == "document"
     with pytest.raises(InvalidRequest) as caught:
-        recommend(size=101)
+        recommend(limit=101)
     assert caught.value.parameter == "size"
 
 

@@ -68,7 +68,7 @@ def test_an_anonymous_search_costs_a_fixed_number_of_queries(
     find("desk lamp")
     # whether configuration and live pair still stand, rows, their categories, the list
     with django_assert_num_queries(4):
-        page = find("paper tray", page_size=20)
+        page = find("paper tray", limit=20)
     assert len(page.results) == 20
 
 
@@ -100,7 +100,7 @@ def test_a_personal_search_costs_a_fixed_number_of_queries(
     find("desk lamp", user_key="7")
     # the four of everybody, consent, history, titles for the reasons and their categories
     with django_assert_num_queries(8):
-        page = find("paper tray", user_key="7", page_size=20)
+        page = find("paper tray", user_key="7", limit=20)
     assert any("Because you bought" in reason for item in page.results for reason in item.reasons)
 
 
@@ -110,8 +110,8 @@ def test_taste_lifts_what_is_like_the_past_and_says_so() -> None:
     plain = find("tray")
     personal = find("tray", user_key="7")
     seeds = products["wooden seed tray"]
-    place = [item.id for item in plain.results].index(str(seeds.pk))
-    personal_place = [item.id for item in personal.results].index(str(seeds.pk))
+    place = [item.item_id for item in plain.results].index(str(seeds.pk))
+    personal_place = [item.item_id for item in personal.results].index(str(seeds.pk))
     assert personal_place <= place
     named = {name for item in personal.results for name in item.contributions if name.startswith("taste:")}
     assert named == {f"taste:{products[title].pk}" for title in ("steel garden hose", "steel lawn mower")}
@@ -123,36 +123,36 @@ def test_the_strength_of_taste_can_be_turned_down_to_nothing(
 ) -> None:
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
-    plain = [(item.id, item.score) for item in find("tray").results]
+    plain = [(item.item_id, item.score) for item in find("tray").results]
     find("lamp")
     with django_assert_num_queries(5):  # the four of everybody, and consent for keeping the list
         page = find("tray", user_key="7", personalize=0.0)
-    assert [(item.id, item.score) for item in page.results] == plain
+    assert [(item.item_id, item.score) for item in page.results] == plain
 
 
 def test_nothing_is_personal_for_one_who_refused_and_nothing_is_kept_of_him() -> None:
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
-    plain = [item.id for item in find("tray").results]
+    plain = [item.item_id for item in find("tray").results]
     privacy.set_consent("7", granted=False)
     Impression.objects.all().delete()
-    page = find("tray", user_key="7", page_size=3)
-    assert [item.id for item in page.results] == plain[:3]
+    page = find("tray", user_key="7", limit=3)
+    assert [item.item_id for item in page.results] == plain[:3]
     row = Impression.objects.get()
     assert (row.user_key, row.query) == ("", "")
     assert row.extra["transient"] is True
-    find("tray", user_key="7", page_size=100)
+    find("tray", user_key="7", limit=100)
     assert Impression.objects.count() == 1, "a list without further pages need not be kept at all"
 
 
 def test_what_was_shown_is_kept_with_its_contributions() -> None:
     open_shop()
-    page = find("desk lamp", user_key="7", page_size=5)
+    page = find("desk lamp", user_key="7", limit=5)
     row = Impression.objects.get(pk=page.request_id)
     assert (row.user_key, row.query, row.document, row.placement) == ("7", "desk lamp", "product", "search")
     assert row.shown == 5
     assert row.ranking is not None
-    assert [key for key, _ in row.ranking][:5] == [item.id for item in page.results]
+    assert [key for key, _ in row.ranking][:5] == [item.item_id for item in page.results]
     kept = row.ranking[0][1]
     assert kept == pytest.approx(dict(page.results[0].contributions), abs=1e-6)
     assert row.index_version == IndexVersion.objects.get()
@@ -164,7 +164,7 @@ def test_filters_hold_in_both_legs_and_facets_count_the_same_candidates() -> Non
         "tray",
         filters=(Terms(field="category", values=("desk",)), Range(field="price", lte=25)),
         facets=("category", "in_stock"),
-        page_size=100,
+        limit=100,
     )
     assert {item.object.categories.get().name for item in page.results} == {"desk"}
     assert all(item.object.price <= 25 for item in page.results)
@@ -175,7 +175,7 @@ def test_filters_hold_in_both_legs_and_facets_count_the_same_candidates() -> Non
 
 def test_without_a_text_the_items_that_pass_are_listed_in_order() -> None:
     open_shop()
-    page = find("  ", filters=(Terms(field="in_stock", values=(True,)),), sort="-price", page_size=4)
+    page = find("  ", filters=(Terms(field="in_stock", values=(True,)),), sort="-price", limit=4)
     prices = [item.object.price for item in page.results]
     assert prices == sorted(prices, reverse=True)
     assert page.total == Product.objects.filter(in_stock=True).count()
@@ -204,8 +204,8 @@ def test_numbers_stand_for_keywords() -> None:
         ({"text": "", "sort": "colour"}, "sort"),
         ({"text": "", "sort": "-brand"}, "sort"),
         ({"sort": "-colour"}, "sort"),
-        ({"page_size": 0}, "page_size"),
-        ({"page_size": 101}, "page_size"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 101}, "limit"),
         ({"personalize": 1.5}, "personalize"),
         ({"personalize": float("nan")}, "personalize"),
     ],
@@ -333,7 +333,7 @@ def test_without_an_engine_popular_items_stand_in() -> None:
         did(user, "purchase", [products["steel ink bottle"]])
     did("1", "purchase", [products["steel flower pot"]])
     with silent():
-        page = find("espresso", page_size=30)
+        page = find("espresso", limit=30)
     assert page.degraded == ("engine",)
     assert titles(page)[:2] == ["steel ink bottle", "steel flower pot"]
     assert page.results[0].reasons == ("Popular with everybody",)
@@ -351,7 +351,7 @@ def test_without_an_engine_filters_still_hold() -> None:
                 Terms(field="category", values=("garden", "desk")),
                 Range(field="price", gt=5, gte=5, lt=20, lte=20),
             ),
-            page_size=100,
+            limit=100,
         )
     assert page.results
     assert page.total == len(page.results)
@@ -395,7 +395,7 @@ def test_switched_off_it_is_a_plain_word_search_that_stores_nothing() -> None:
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
     with override_settings(LLMREC={**settings.LLMREC, "ENABLED": False}):
-        page = find("tray", user_key="7", page_size=100)
+        page = find("tray", user_key="7", limit=100)
     assert {name for item in page.results for name in item.contributions} == {"text"}
     assert page.degraded == ()
     assert not Impression.objects.exists()
@@ -403,11 +403,11 @@ def test_switched_off_it_is_a_plain_word_search_that_stores_nothing() -> None:
 
 def test_a_vanished_row_is_not_shown_and_the_page_is_full_all_the_same() -> None:
     open_shop()
-    whole = find("tray", page_size=100)
-    Product.objects.filter(pk=whole.results[0].id).delete()
-    Product.objects.filter(pk=whole.results[1].id).update(is_draft=True)
-    page = find("tray", page_size=5)
-    assert [item.id for item in page.results] == [item.id for item in whole.results[2:7]]
+    whole = find("tray", limit=100)
+    Product.objects.filter(pk=whole.results[0].item_id).delete()
+    Product.objects.filter(pk=whole.results[1].item_id).update(is_draft=True)
+    page = find("tray", limit=5)
+    assert [item.item_id for item in page.results] == [item.item_id for item in whole.results[2:7]]
     assert page.total == whole.total - 2
 
 
@@ -415,21 +415,21 @@ def test_a_draft_is_never_shown() -> None:
     open_shop()
     Product.objects.create(title="secret tray", is_draft=True)
     indexing.drain()
-    assert "secret tray" not in titles(find("secret tray", page_size=100))
+    assert "secret tray" not in titles(find("secret tray", limit=100))
 
 
 def test_configuration_takes_effect_on_the_next_request() -> None:
     open_shop()
-    both = find("wooden lamp", page_size=100)
+    both = find("wooden lamp", limit=100)
     Configuration(text_weight=1.0).save()
-    words = find("wooden lamp", page_size=100)
+    words = find("wooden lamp", limit=100)
     assert {name for item in words.results for name in item.contributions} == {"text"}
     Configuration(text_weight=0.0).save()
-    meaning = find("wooden lamp", page_size=100)
+    meaning = find("wooden lamp", limit=100)
     assert {name for item in meaning.results for name in item.contributions} == {"vector"}
     Configuration(fusion="rrf").save()
-    ranks = find("wooden lamp", page_size=100)
-    assert {item.id for item in ranks.results} == {item.id for item in both.results}
+    ranks = find("wooden lamp", limit=100)
+    assert {item.item_id for item in ranks.results} == {item.item_id for item in both.results}
     assert [item.score for item in ranks.results] != [item.score for item in both.results]
 
 
@@ -449,11 +449,11 @@ def test_vectors_come_from_the_database_where_the_engine_does_not_read_them(
 
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
-    expected = {item.id: item.score for item in find("tray", user_key="7").results}
+    expected = {item.item_id: item.score for item in find("tray", user_key="7").results}
     monkeypatch.setattr(type(get_backend()), "supports_vector_reads", False)
     with django_assert_num_queries(7):
         page = find("tray", user_key="7")
-    assert {item.id: item.score for item in page.results} == pytest.approx(expected, abs=1e-3)
+    assert {item.item_id: item.score for item in page.results} == pytest.approx(expected, abs=1e-3)
     assert Embedding.objects.exists()
 
 
@@ -470,7 +470,7 @@ def test_old_events_count_less_than_new_ones() -> None:
     did("7", "purchase", [products["steel garden hose"]], at=timezone.now() - timedelta(days=700))
     did("7", "purchase", [products["steel office chair"]])
     cache.clear()
-    page = find("steel", user_key="7", page_size=100)
+    page = find("steel", user_key="7", limit=100)
     chair = next(item for item in page.results if item.title == "steel office chair")
     hose = f"taste:{products['steel garden hose'].pk}"
     assert (

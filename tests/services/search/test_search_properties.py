@@ -61,7 +61,7 @@ def test_facets_equal_a_count_by_hand(
             filters=wanted,
             sort=sort,
             facets=("category", "in_stock", "price"),
-            page_size=100,
+            limit=100,
         )
     )
     assert page.total == len(page.results)
@@ -86,17 +86,17 @@ def test_pages_never_repeat_or_skip_while_items_change(
 ) -> None:
     opened()
     whole = [
-        item.id
-        for item in search(SearchRequest(document="product", text=text, sort=sort, page_size=100)).results
+        item.item_id
+        for item in search(SearchRequest(document="product", text=text, sort=sort, limit=100)).results
     ]
-    page = search(SearchRequest(document="product", text=text, sort=sort, page_size=sizes))
-    seen = [item.id for item in page.results]
+    page = search(SearchRequest(document="product", text=text, sort=sort, limit=sizes))
+    seen = [item.item_id for item in page.results]
     pending = list(changes)
     while page.next is not None:
         if pending:
             _change(*pending.pop())
         page = next_page(page.next, user_key=None)
-        seen += [item.id for item in page.results]
+        seen += [item.item_id for item in page.results]
     assert seen == whole
 
 
@@ -111,15 +111,15 @@ def test_what_is_deleted_or_withdrawn_meanwhile_is_left_out_and_nothing_else(
 ) -> None:
     opened()
     Product.objects.update(is_draft=False)
-    whole = [item.id for item in search(SearchRequest(document="product", text=text, page_size=100)).results]
-    page = search(SearchRequest(document="product", text=text, page_size=sizes))
-    seen = [item.id for item in page.results]
+    whole = [item.item_id for item in search(SearchRequest(document="product", text=text, limit=100)).results]
+    page = search(SearchRequest(document="product", text=text, limit=sizes))
+    seen = [item.item_id for item in page.results]
     first = len(seen)
     hidden = {whole[place] for place in gone if place < len(whole)}
     Product.objects.filter(pk__in=hidden).update(is_draft=True)
     while page.next is not None:
         page = next_page(page.next, user_key=None)
-        seen += [item.id for item in page.results]
+        seen += [item.item_id for item in page.results]
     assert seen == whole[:first] + [key for key in whole[first:] if key not in hidden]
 
 

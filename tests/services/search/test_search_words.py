@@ -27,7 +27,7 @@ HELD = ["steel", "wooden", "garden", "desk", "lamp", "hose", "for", "lovers"]
 
 
 def find(text: str = "", *, document: str = "product", **values: Any) -> ResultPage:
-    return search(SearchRequest(document=document, text=text, **{"page_size": 100, **values}))
+    return search(SearchRequest(document=document, text=text, **{"limit": 100, **values}))
 
 
 def titles(page: ResultPage) -> list[str]:
@@ -76,7 +76,7 @@ class TestOperators:
         self,
     ) -> None:
         open_shop()
-        first = find("tray -steel", user_key="7", page_size=2)
+        first = find("tray -steel", user_key="7", limit=2)
         assert Impression.objects.get(pk=first.request_id).query == "tray -steel"
         assert first.next is not None
         marked = [item.highlights for item in next_page(first.next, user_key="7").results]
@@ -95,9 +95,9 @@ class TestOperators:
             match="contains",
             phrases=["lamp"],
         )
-        assert find("lamp").results[0].id == pinned
-        assert pinned not in {item.id for item in find("lamp -steel").results}
-        assert pinned not in {item.id for item in find('"desk lamp"').results}
+        assert find("lamp").results[0].item_id == pinned
+        assert pinned not in {item.item_id for item in find("lamp -steel").results}
+        assert pinned not in {item.item_id for item in find('"desk lamp"').results}
 
     def test_chinese_quotes_and_a_minus(self) -> None:
         lessons("机器学习入门", "学习机器维修", "统计学习", "深度学习")
@@ -179,7 +179,7 @@ class TestSpelling:
         open_shop(copies=4)
         find("desk lamp")
         with django_assert_num_queries(4):
-            find("wooden dsek lamp", page_size=20)
+            find("wooden dsek lamp", limit=20)
 
     @pytest.mark.parametrize(
         ("typed", "meant"),
@@ -204,7 +204,7 @@ class TestSpelling:
         assert (page.total, page.facets) == (meant.total, meant.facets)
         assert "<mark>espresso</mark>" in page.results[0].highlights["title"]
         assert Impression.objects.get(pk=page.request_id).query == "espreso"
-        further = next_page(find("espreso", page_size=1).next or "", user_key=None)
+        further = next_page(find("espreso", limit=1).next or "", user_key=None)
         assert further.rescued == "spelling"
 
     def test_rules_for_what_is_meant_hold(self) -> None:
@@ -214,11 +214,11 @@ class TestSpelling:
             name="first",
             document="product",
             action="pin",
-            items=[last.id],
+            items=[last.item_id],
             match="exact",
             phrases=["espresso"],
         )
-        assert find("espreso").results[0].id == last.id
+        assert find("espreso").results[0].item_id == last.item_id
 
     def test_what_makes_sense_by_its_meaning_is_left_as_it_was_typed(self) -> None:
         open_shop()  # everything is near in meaning
@@ -258,7 +258,7 @@ class TestOrderOfAField:
 
     def test_filters_hold_and_pages_go_on_in_order(self) -> None:
         open_shop(copies=4)
-        first = find("tray", sort="-price", filters=(Range(field="price", lte=50),), page_size=3)
+        first = find("tray", sort="-price", filters=(Range(field="price", lte=50),), limit=3)
         assert first.next is not None
         prices = [
             item.object.price
@@ -286,7 +286,7 @@ class TestRescue:
     def test_at_last_the_nearest_in_meaning_are_few_and_labelled_on_every_page(self) -> None:
         open_shop()
         IndexVersion.objects.update(floor=0.999)
-        page = find("xylophone", page_size=5)
+        page = find("xylophone", limit=5)
         assert page.rescued == "vector"
         assert page.total == 20
         assert page.next is not None

@@ -46,7 +46,7 @@ def shop() -> Iterator[dict[str, Product]]:
 
 
 def find(text: str, **values: object) -> ResultPage:
-    return search(SearchRequest(document="gadget", text=text, page_size=100, **values))  # type: ignore[arg-type]
+    return search(SearchRequest(document="gadget", text=text, limit=100, **values))  # type: ignore[arg-type]
 
 
 def assert_adds_up(page: ResultPage) -> None:

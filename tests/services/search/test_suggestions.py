@@ -50,7 +50,7 @@ class TestItems:
         ]
         assert titles("desk la") == ["steel desk lamp", "wooden desk lamp"]
         assert titles("La  DESK") == titles("desk la")
-        assert titles("la", size=1) == ["steel lawn mower"]
+        assert titles("la", limit=1) == ["steel lawn mower"]
 
     def test_popular_items_come_first(self) -> None:
         products = open_shop()
@@ -114,7 +114,7 @@ class TestItems:
             suggest("la", document="nothing")
         for size in (0, 21, True):
             with pytest.raises(InvalidRequest) as caught:
-                suggest("la", document="product", size=size)
+                suggest("la", document="product", limit=size)
             assert caught.value.parameter == "size"
 
 

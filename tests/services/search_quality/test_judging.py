@@ -41,9 +41,9 @@ def test_looking_at_results_to_grade_them_leaves_no_trace(shop: dict[str, Produc
 
 def test_grades_by_hand_join_those_of_an_imported_file(shop: dict[str, Product]) -> None:
     key = str(shop[QUERY].pk)
-    Judgment.objects.create(document="product", query_id="q7", query=QUERY, object_id=key, grade=1)
+    Judgment.objects.create(document="product", query_id="q7", query=QUERY, item_id=key, grade=1)
     judgments.judge("product", QUERY, {key: 2, "999": 0})
-    assert set(Judgment.objects.values_list("query_id", "object_id", "grade")) == {
+    assert set(Judgment.objects.values_list("query_id", "item_id", "grade")) == {
         ("q7", key, 2),
         ("q7", "999", 0),
     }

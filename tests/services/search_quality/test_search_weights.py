@@ -59,7 +59,7 @@ def by_leg(query: str, *, text_weight: float) -> list[str]:
 
 def judge_by(leg: Callable[[str], Sequence[str]], queries: Sequence[str] = QUERIES[:60]) -> None:
     Judgment.objects.bulk_create(
-        Judgment(document="product", query_id=query, query=query, object_id=key, grade=grade)
+        Judgment(document="product", query_id=query, query=query, item_id=key, grade=grade)
         for query in queries
         for key, grade in zip(leg(query)[:5], (3, 2, 2, 1, 1), strict=False)
     )
@@ -178,7 +178,7 @@ def visit(query: str, user: str, items: Sequence[RankedItem], taken: Sequence[st
         Interaction(
             user_key=user,
             document="product",
-            object_id=key,
+            item_id=key,
             kind="click",
             at=at + timedelta(minutes=1),
             request_id=impression.pk,

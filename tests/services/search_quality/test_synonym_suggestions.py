@@ -39,9 +39,7 @@ def searched(
     )
     Impression.objects.filter(pk=row.pk).update(at=at)
     Interaction.objects.bulk_create(
-        Interaction(
-            user_key=visitor, document=document, object_id=key, kind="click", at=at, request_id=row.pk
-        )
+        Interaction(user_key=visitor, document=document, item_id=key, kind="click", at=at, request_id=row.pk)
         for key in taken
     )
 

@@ -28,22 +28,22 @@ from tests.support.serving import did, open_shop
 pytestmark = pytest.mark.django_db
 
 
-def first(text: str = "tray", *, user_key: str | None = None, page_size: int = 4) -> ResultPage:
-    return search(SearchRequest(document="product", text=text, user_key=user_key, page_size=page_size))
+def first(text: str = "tray", *, user_key: str | None = None, limit: int = 4) -> ResultPage:
+    return search(SearchRequest(document="product", text=text, user_key=user_key, limit=limit))
 
 
 def walk(page: ResultPage, *, user_key: str | None = None) -> list[str]:
-    ids = [item.id for item in page.results]
+    ids = [item.item_id for item in page.results]
     while page.next is not None:
         page = next_page(page.next, user_key=user_key)
-        ids += [item.id for item in page.results]
+        ids += [item.item_id for item in page.results]
     return ids
 
 
 def test_pages_together_are_the_list() -> None:
     open_shop()
-    whole = [item.id for item in first(page_size=100).results]
-    assert walk(first(page_size=7)) == whole
+    whole = [item.item_id for item in first(limit=100).results]
+    assert walk(first(limit=7)) == whole
     assert len(whole) == 30
 
 
@@ -51,17 +51,17 @@ def test_a_next_page_has_the_shape_of_the_first() -> None:
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
     request = SearchRequest(
-        document="product", text="steel tray", user_key="7", page_size=5, facets=("category", "in_stock")
+        document="product", text="steel tray", user_key="7", limit=5, facets=("category", "in_stock")
     )
     page = search(request)
-    whole = search(SearchRequest(document="product", text="steel tray", user_key="7", page_size=10))
+    whole = search(SearchRequest(document="product", text="steel tray", user_key="7", limit=10))
     assert page.next is not None
     second = next_page(page.next, user_key="7")
     assert (second.total, second.facets, second.request_id) == (page.total, page.facets, page.request_id)
     assert all(type(value) in (bool, str) for counts in second.facets.values() for value, _ in counts)
     for there, here in zip(whole.results[5:], second.results, strict=True):
-        assert (there.id, there.title, there.reasons, there.highlights) == (
-            here.id,
+        assert (there.item_id, there.title, there.reasons, there.highlights) == (
+            here.item_id,
             here.title,
             here.reasons,
             here.highlights,
@@ -150,7 +150,7 @@ def test_a_cursor_expires_with_its_list() -> None:
 
 def test_placements_have_pages_too() -> None:
     open_shop()
-    page = recommendations.recommend("latest", document="product", size=8)
+    page = recommendations.recommend("latest", document="product", limit=8)
     newest = [str(pk) for pk in Product.objects.order_by("-created", "-pk").values_list("pk", flat=True)]
     assert walk(page) == newest
 
@@ -158,7 +158,7 @@ def test_placements_have_pages_too() -> None:
 @pytest.mark.parametrize("size", [0, -1, 101, True])
 def test_a_page_size_out_of_range_is_refused(size: int) -> None:
     with pytest.raises(InvalidRequest):
-        result_pages.check_page_size(size)
+        result_pages.check_limit(size)
 
 
 def test_an_item_whose_prepare_raises_is_shown_without_highlights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_an_item_whose_prepare_raises_is_shown_without_highlights(monkeypatch: p
         return None if product.title == "steel paper tray" else prepare(self, product)
 
     monkeypatch.setattr(ProductDocument, "prepare", fails)
-    page = first("paper tray", page_size=100)
+    page = first("paper tray", limit=100)
     by_title = {item.title: item for item in page.results}
     assert by_title["wooden paper tray"].highlights == {}
     assert "steel paper tray" not in by_title, "what prepare no longer wants found is not shown"
@@ -188,13 +188,13 @@ changes = st.lists(
 @pytest.mark.parametrize("text", ["tray", ""])
 def test_no_page_repeats_or_skips_while_items_change(text: str) -> None:
     products = list(open_shop(copies=1).values())
-    expected = [item.id for item in first(text, page_size=100).results]
+    expected = [item.item_id for item in first(text, limit=100).results]
 
     @hypothesis_settings(max_examples=25, deadline=None)
-    @given(page_size=st.integers(1, 6), per_page=st.lists(changes, max_size=8))
-    def check(page_size: int, per_page: list[list[tuple[str, int]]]) -> None:
+    @given(limit=st.integers(1, 6), per_page=st.lists(changes, max_size=8))
+    def check(limit: int, per_page: list[list[tuple[str, int]]]) -> None:
         with transaction.atomic():
-            _walk_while_items_change(text, page_size, per_page, products, expected)
+            _walk_while_items_change(text, limit, per_page, products, expected)
             transaction.set_rollback(True)
 
     check()
@@ -202,22 +202,22 @@ def test_no_page_repeats_or_skips_while_items_change(text: str) -> None:
 
 def _walk_while_items_change(
     text: str,
-    page_size: int,
+    limit: int,
     per_page: list[list[tuple[str, int]]],
     products: list[Product],
     expected: list[str],
 ) -> None:
     touched: set[str] = set()
-    page = first(text, page_size=page_size)
-    seen = [item.id for item in page.results]
+    page = first(text, limit=limit)
+    seen = [item.item_id for item in page.results]
     steps = iter(per_page)
     while page.next is not None:
         for action, number in next(steps, []):
             touched |= _change(action, products[number].pk)
         page = next_page(page.next, user_key=None)
         visible = set(map(str, Product.objects.filter(is_draft=False).values_list("pk", flat=True)))
-        assert {item.id for item in page.results} <= visible
-        seen += [item.id for item in page.results]
+        assert {item.item_id for item in page.results} <= visible
+        seen += [item.item_id for item in page.results]
     assert len(seen) == len(set(seen)), "an item was repeated"
     places = [expected.index(key) for key in seen]
     assert places == sorted(places), "the order changed"

@@ -146,12 +146,12 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
     assert adaptation is not None
     assert adaptation.setup.weights is not None
     person = "u4"
-    page = recommend("for-you", document="product", user_key=person, size=60)
+    page = recommend("for-you", document="product", user_key=person, limit=60)
 
     version = Deployment.objects.latest("id").index_version
     stored = vectors_of(version, learned.keys)
     vectors = np.stack([stored[key] for key in learned.keys])
-    past = list(Interaction.objects.filter(user_key=person).order_by("at").values_list("object_id", "kind"))
+    past = list(Interaction.objects.filter(user_key=person).order_by("at").values_list("item_id", "kind"))
     fitted = Fitted(
         adaptation.setup,
         likeness(adaptation.head, vectors, gamma=adaptation.setup.gamma),
@@ -163,13 +163,15 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
 
     ranked = [item for item in page.results if any(name.startswith("taste") for name in item.contributions)]
     assert len(ranked) > 50
-    shifts = [item.score - float(measured[learned.positions[item.id]]) for item in ranked]
+    shifts = [item.score - float(measured[learned.positions[item.item_id]]) for item in ranked]
     assert shifts == pytest.approx([shifts[0]] * len(shifts), abs=2e-3)  # stored vectors have half precision
 
     assert adaptation.pointwise is not None
     told = [item.probability for item in ranked]
     parts = points(adaptation.setup.weights, fitted, [[learned.positions[key] for key, _ in past]], amounts)
-    meant = adaptation.pointwise(np.stack(parts, axis=2)[0][[learned.positions[item.id] for item in ranked]])
+    meant = adaptation.pointwise(
+        np.stack(parts, axis=2)[0][[learned.positions[item.item_id] for item in ranked]]
+    )
     assert told == pytest.approx(meant.tolist(), abs=5e-3)
 
 
@@ -182,14 +184,14 @@ def test_staff_is_told_the_probability_on_every_page_and_nobody_else(
     user = "person"
     families_for(products, 3)
     Interaction.objects.filter(user_key__startswith="new-3").update(user_key=user)
-    page = recommend("for-you", document="product", user_key=user, size=8)
+    page = recommend("for-you", document="product", user_key=user, limit=8)
     later = next_page(page.next or "", user_key=user)
     told = [item.probability for item in (*page.results, *later.results)]
     assert all(value is not None and 0 < value < 1 for value in told)
-    alike = similar("product", products[3, 0].pk, size=4)
+    alike = similar("product", products[3, 0].pk, limit=4)
     assert [item.probability for item in alike.results] == [None] * 4
 
-    address = "/api/recommendations/for-you/?document=product&size=4"
+    address = "/api/recommendations/for-you/?document=product&limit=4"
     shown = admin_client.get(f"{address}&explain=1").json()["results"]
     assert [item["probability"] for item in shown] == [None] * 4  # nothing is known of this editor's taste
     assert not any("probability" in item for item in client.get(address).json()["results"])

@@ -31,7 +31,7 @@ def lives(products: list[Product], *, since: datetime, prefix: str, seed: int = 
         Interaction(
             user_key=f"{prefix}{user}",
             document="product",
-            object_id=str(products[int(place)].pk),
+            item_id=str(products[int(place)].pk),
             kind="view",
             at=since + timedelta(minutes=user * 15 + step),
         )
@@ -128,7 +128,7 @@ def test_a_live_model_that_ranks_worse_than_the_texts_is_learned_anew() -> None:
             Interaction(
                 user_key=f"{prefix}{user}",
                 document="product",
-                object_id=str(items[int(rng.integers(len(items)))].pk),
+                item_id=str(items[int(rng.integers(len(items)))].pk),
                 kind="purchase",
                 at=since + timedelta(minutes=10 * user + step),
             )

@@ -162,7 +162,7 @@ def test_only_consented_events_in_favour_of_visible_items_count() -> None:
     did("3", "view", [hidden])
     Product.objects.filter(pk=hidden.pk).update(is_draft=True)
     Interaction.objects.create(
-        user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=1.0, at=timezone.now()
+        user_key="4", document="product", item_id=str(pot.pk), kind="rating", value=1.0, at=timezone.now()
     )
     learned = learned_by(model_fit.fit("product"))
     assert learned.keys == (str(hose.pk),)
@@ -172,7 +172,7 @@ def test_a_good_rating_counts() -> None:
     products = open_shop(copies=1)
     pot = products["steel flower pot"]
     Interaction.objects.create(
-        user_key="4", document="product", object_id=str(pot.pk), kind="rating", value=5.0, at=timezone.now()
+        user_key="4", document="product", item_id=str(pot.pk), kind="rating", value=5.0, at=timezone.now()
     )
     assert learned_by(model_fit.fit("product")).keys == (str(pot.pk),)
 

@@ -32,7 +32,7 @@ def rows(products: list[Product], users: int, **values: Any) -> None:
             **{
                 "user_key": f"u{user}",
                 "document": "product",
-                "object_id": str(product.pk),
+                "item_id": str(product.pk),
                 "kind": "purchase",
                 "at": start + timedelta(seconds=60 * user + place),
                 **values,
@@ -84,12 +84,12 @@ def test_items_that_are_gone_since_are_left_out() -> None:
     rows(products[:6], users=40)
     gone = [str(product.pk) for product in products[:3]]
     Product.objects.filter(pk__in=gone).delete()
-    rows(products[6:8], users=1, object_id="no such key")
+    rows(products[6:8], users=1, item_id="no such key")
     version = trained()
     assert set(learned_by(version).keys) == {str(one.pk) for one in products[3:6]}
     Product.objects.filter(pk=products[4].pk).delete()  # and what the live model knows may go, too
-    page = recommend("for-you", document="product", user_key="somebody new", size=30)
-    assert str(products[4].pk) not in {item.id for item in page.results}
+    page = recommend("for-you", document="product", user_key="somebody new", limit=30)
+    assert str(products[4].pk) not in {item.item_id for item in page.results}
 
 
 def test_no_item_is_left() -> None:
@@ -129,7 +129,7 @@ def test_ratings_that_are_no_numbers_are_refused_and_those_in_the_table_do_no_ha
         trained()
     with pytest.raises(InvalidRequest, match="a finite number, at most 1,000,000,000,000, not"):
         interactions.record(
-            user_key="1", document="product", object_id=products[0].pk, kind="rating", value=value
+            user_key="1", document="product", item_id=products[0].pk, kind="rating", value=value
         )
 
 

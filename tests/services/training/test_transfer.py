@@ -230,7 +230,7 @@ def test_a_source_that_new_items_or_breadth_would_pay_for_is_not_taken_over(
     past = Interaction.objects.filter(at__lt=timezone.now()).order_by("at")
     moments = list(past.values_list("at", flat=True))
     new = [str(product.pk) for (_, thing), product in products.items() if thing > 7]
-    Interaction.objects.filter(object_id__in=new, at__lt=moments[int(0.95 * len(moments))]).delete()
+    Interaction.objects.filter(item_id__in=new, at__lt=moments[int(0.95 * len(moments))]).delete()
     monkeypatch.setattr(transfer, limit, 1e9)
     before, out = live_pair("product"), io.StringIO()
     call_command("llmrec", "train", "--source", str(export), "--document", "product", stdout=out)

@@ -40,15 +40,15 @@ class Command(BaseCommand):
     def _tour(self) -> None:
         first = ""
         for document, text in QUERIES:
-            page = search(SearchRequest(document=document, text=text, page_size=SHOWN))
+            page = search(SearchRequest(document=document, text=text, limit=SHOWN))
             self._show(f'Search in {document}: "{text}" ({page.total} found)', page)
             if document == SHOP and page.results:
-                first = page.results[0].id
+                first = page.results[0].item_id
         if first:
             title = registry.get(SHOP).get_title(registry.get(SHOP).in_bulk([first])[first])
-            self._show(f"Similar to {title}", recommendations.similar(SHOP, first, size=SHOWN))
+            self._show(f"Similar to {title}", recommendations.similar(SHOP, first, limit=SHOWN))
         for username, user_key, document in self._people():
-            page = recommendations.recommend("for-you", user_key=user_key, document=document, size=SHOWN)
+            page = recommendations.recommend("for-you", user_key=user_key, document=document, limit=SHOWN)
             self._show(f"For {username}{self._past(user_key, document)}", page)
 
     def _people(self) -> list[tuple[str, str, str]]:
