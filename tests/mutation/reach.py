@@ -22,7 +22,7 @@ class Reach:
     """Tests by line, and how long each of them takes."""
 
     by_line: Mapping[str, Mapping[int, Collection[str]]]
-    """Path -> line -> contexts: "<id of a test>|<run, setup or teardown>", or "" when modules are imported."""
+    """Path -> line -> contexts: "<id of a test>|<run, setup or teardown>", "" when modules are imported."""
     seconds: Mapping[str, float]
 
     def tests(self, mutant: Mutant) -> list[str]:
