@@ -25,7 +25,7 @@ from llmrec_plugin.exceptions import LeaseLost
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.deployment import retirement
-from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.indexing import outbox, vector_refill
 from llmrec_plugin.services.privacy import derived_data, retention
 from llmrec_plugin.services.profiles import refresh
 from llmrec_plugin.services.reporting import daily_statistics
@@ -162,7 +162,7 @@ def audit_indexes() -> None:
 @shared_task(name="llmrec_plugin.refill_lost", base=LongWork)
 def refill_lost() -> None:
     """Put back what the site's own writes took from the indexes that documents are attached to."""
-    indexing.refill_lost()
+    vector_refill.refill_lost()
 
 
 @shared_task(name="llmrec_plugin.refresh_profiles", base=Work)

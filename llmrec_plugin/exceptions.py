@@ -21,6 +21,26 @@ LlmrecError
 
 from __future__ import annotations
 
+__all__ = [
+    "BackendUnavailable",
+    "ConfigurationError",
+    "CursorOfAnother",
+    "DocumentError",
+    "EncoderMismatch",
+    "EncoderUnavailable",
+    "EvaluationFailed",
+    "IndexConflict",
+    "InvalidCursor",
+    "InvalidRequest",
+    "InvalidVector",
+    "LeaseLost",
+    "LlmrecError",
+    "NotBuilt",
+    "NotFound",
+    "TrainingFailed",
+    "TrainingStopped",
+]
+
 
 class LlmrecError(Exception):
     """Base of all errors of this package; `code` is stable and safe to show to API clients."""

@@ -18,6 +18,8 @@ from llmrec_plugin.exceptions import (
     NotFound,
 )
 
+__all__ = ["JsonFormatter"]
+
 logger = logging.getLogger(__name__)
 
 

@@ -10,6 +10,8 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from llmrec_plugin import visitors
 
+__all__ = ["VisitorMiddleware"]
+
 
 class VisitorMiddleware:
     """Sends the key that a list gave a new visitor along with the page.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llmrec_plugin.models import ModelVersion
     from llmrec_plugin.types import ResultPage
 
+__all__ = ["Llmrec", "llmrec", "llmrec_settings"]
+
 ENCODER_OPTIONS = {"dimensions": 256}
 
 

@@ -25,6 +25,8 @@ try:
 except ImportError as error:
     raise ConfigurationError(extras.missing("celery", "A schedule", error=error)) from error
 
+__all__ = ["beat_schedule", "task_routes"]
+
 PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {
     "drain_outbox": "index",

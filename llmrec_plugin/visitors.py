@@ -22,15 +22,31 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.services import interactions
+from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.interactions import recording
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
+__all__ = [
+    "COOKIE",
+    "HEADER",
+    "consent_is_open",
+    "current_user_key",
+    "ensure_user_key",
+    "give_key",
+    "is_left_out",
+    "list_user_key",
+    "merge_visitor",
+    "resolve_user_key",
+    "take_key",
+]
+
 COOKIE = "llmrec_visitor"
+"""Name of the cookie that holds a visitor's signed key."""
 HEADER = "X-Llmrec-Visitor"
+"""Name of the header that holds it for clients without cookies."""
 COOKIE_AGE = 365 * 24 * 3600
 
 _ISSUED = "llmrec_issued_visitor"
@@ -121,6 +137,15 @@ def newcomers_are_remembered() -> bool:
     """Whether events may be kept of somebody who has not been asked yet."""
     settings = get_settings()
     return settings.ENABLED and settings.CONSENT == "opt-out"
+
+
+def consent_is_open(request: HttpRequest) -> bool:
+    """Return whether the visitor should be asked if they may be remembered: they have not answered yet, and
+    LLMREC["CONSENT"] is not "off"; for a banner. One query at most."""
+    if get_settings().CONSENT == "off":
+        return False
+    key = current_user_key(request)
+    return key is None or privacy.consent_of(key) is None
 
 
 def give_key(request: HttpRequest, response: HttpResponseBase) -> None:

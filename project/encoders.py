@@ -8,7 +8,7 @@ import django
 def main() -> None:
     django.setup()
     from llmrec_plugin.documents import registry
-    from llmrec_plugin.encoders.base import load_encoder
+    from llmrec_plugin.encoders import load_encoder
 
     for spec in {document.encoder_spec().name: document.encoder_spec() for document in registry}.values():
         print(spec.name, load_encoder(spec).id)  # noqa: T201

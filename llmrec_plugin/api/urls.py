@@ -7,6 +7,8 @@ from django.urls import path
 from llmrec_plugin import extras
 from llmrec_plugin.exceptions import ConfigurationError
 
+__all__ = ["app_name", "urlpatterns"]
+
 if not extras.is_installed("rest"):
     raise ConfigurationError(extras.missing("rest", "llmrec_plugin.api.urls"))
 

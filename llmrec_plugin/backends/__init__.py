@@ -1,4 +1,7 @@
-"""Search engines: `get_backend()` is the one that settings.LLMREC["BACKEND"] names."""
+"""Search engines: what one must do for us, and `get_backend()`, the one that LLMREC["BACKEND"] names.
+
+An engine of somebody's own is a module that exports a `SearchBackend`; LLMREC["BACKEND"] is its dotted path.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from inspect import isabstract
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from llmrec_plugin.backends.base import SearchBackend
+from llmrec_plugin.backends.base import AttachedBackend, SearchBackend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import ConfigurationError
 
-__all__ = ["SearchBackend", "get_backend"]
+__all__ = ["AttachedBackend", "SearchBackend"]
 
 _lock = threading.Lock()
 _backend: SearchBackend | None = None

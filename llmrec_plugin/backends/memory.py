@@ -35,6 +35,8 @@ from llmrec_plugin.types import (
     WriteReport,
 )
 
+__all__ = ["SearchBackend"]
+
 _K1 = 1.2
 _B = 0.75
 _DECIMALS = 6

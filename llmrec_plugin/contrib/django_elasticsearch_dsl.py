@@ -10,6 +10,8 @@ from django.db.models import Model
 
 from llmrec_plugin.services.indexing.attached_fields import carried
 
+__all__ = ["CarriesVectors"]
+
 CHUNK = 200
 
 

@@ -15,6 +15,8 @@ from llmrec_plugin.exceptions import InvalidRequest, LlmrecError
 from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 
+__all__ = ["RelevanceFilter"]
+
 
 class SearchUnavailable(APIException):
     status_code = 503

@@ -13,6 +13,8 @@ from llmrec_plugin.logs import public_message
 from llmrec_plugin.shortcuts import Results, search
 from llmrec_plugin.types import Filter
 
+__all__ = ["SearchMixin"]
+
 logger = logging.getLogger(__name__)
 
 

@@ -56,7 +56,8 @@ class Encoder(Protocol):
         prompts, pooling and truncation, but not dtype, device or batch size."""
 
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """Length of the vectors."""
 
     def encode_document(self, texts: Sequence[str]) -> Matrix:
         """Shape (len(texts), dimensions), float32, finite unit rows; raises EncoderUnavailable."""

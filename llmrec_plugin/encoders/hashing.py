@@ -19,6 +19,8 @@ from llmrec_plugin.encoders.identity import encoder_id
 from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.types import Matrix
 
+__all__ = ["build"]
+
 _VERSION = 1
 _MAX_CHARACTERS = 2000
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"

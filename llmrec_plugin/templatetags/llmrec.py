@@ -29,6 +29,8 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.types import ResultItem, ResultPage
 
+__all__ = ["RenderedList", "also", "llmrec_item", "llmrec_script", "llmrec_url", "recommend", "similar"]
+
 logger = logging.getLogger(__name__)
 register = template.Library()
 

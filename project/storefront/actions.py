@@ -17,9 +17,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from llmrec_plugin.documents import registry
-from llmrec_plugin.models import Interaction
-from llmrec_plugin.services import privacy
-from llmrec_plugin.services.privacy import consent as privacy_consent
+from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.visitors import current_user_key, ensure_user_key, give_key, take_key
 from project.school.models import Course, Enrolment
 from project.storefront.forms import ViewAsForm
@@ -123,7 +121,7 @@ def your_data(request: HttpRequest) -> HttpResponse:
     events = kept["interactions"]
     context = {
         "key": key,
-        "remembered": privacy_consent.may_personalise(key) if key else None,
+        "remembered": privacy.may_personalise(key) if key else None,
         "total": len(events),
         "lists": len(kept["impressions"]),
         "events": _told(events[::-1][:LATEST]),
@@ -133,7 +131,7 @@ def your_data(request: HttpRequest) -> HttpResponse:
 
 def _told(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The events with the verb, title and address that a reader needs; items may have vanished since."""
-    verbs = dict(Interaction.Kind.choices)
+    verbs = interactions.kind_labels()
     items: dict[tuple[str, str], Any] = {}
     for document in registry:
         keys = {event["item_id"] for event in events if event["document"] == document.label}

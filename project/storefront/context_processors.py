@@ -7,9 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from llmrec_plugin.conf import get_settings
-from llmrec_plugin.services import privacy
-from llmrec_plugin.visitors import current_user_key
+from llmrec_plugin.visitors import consent_is_open
 from project.storefront.middleware import SESSION_KEY
 from project.storefront.people import proposed_people
 
@@ -24,13 +22,5 @@ def storefront(request: HttpRequest) -> dict[str, Any]:
         "viewing_as": request.session.get(SESSION_KEY, "") if settings.DEMO else "",
         "people": proposed_people if settings.DEMO else None,
         "own_names": settings.LANGUAGES,
-        "ask_consent": _ask_consent(request),
+        "ask_consent": consent_is_open(request),
     }
-
-
-def _ask_consent(request: HttpRequest) -> bool:
-    """Until the visitor has answered."""
-    if get_settings().CONSENT == "off":
-        return False
-    key = current_user_key(request)
-    return key is None or privacy.consent_of(key) is None

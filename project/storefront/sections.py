@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotBuilt
-from llmrec_plugin.services.interactions import history
+from llmrec_plugin.services import interactions
 from llmrec_plugin.types import ResultPage
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def viewed_title(document: str, user_key: str | None) -> str:
     """Names the item that the visitor viewed last; empty: there is none, or it is gone."""
     if user_key is None:
         return ""
-    past = history.history(user_key, document=document, limit=HISTORY)
+    past = interactions.latest_events(user_key, document=document, limit=HISTORY)
     keys = [event.key for event in past if event.kind in VIEWED]
     items = registry.get(document).in_bulk(keys[:1])
     titles = [registry.get(document).get_title(item) for item in items.values()]

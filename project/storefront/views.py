@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from llmrec_plugin.analysis.text import html_to_text
+from llmrec_plugin.analysis import html_to_text
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidCursor, NotBuilt
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as searching

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.auth.signals import user_logged_in
 from django.core.signing import Signer
@@ -153,3 +154,21 @@ def test_a_site_that_knows_no_visitors_gives_them_no_key(
     response = view(api, catalogue)
     assert response.json()["refused"] == 1
     assert "llmrec_visitor" not in response.cookies
+
+
+def test_a_banner_asks_until_the_visitor_has_answered(db: None) -> None:
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    assert visitors.consent_is_open(request)
+    key = visitors.ensure_user_key(request)
+    assert key is not None
+    assert visitors.consent_is_open(request)
+    privacy.set_consent(key, granted=False)
+    assert not visitors.consent_is_open(request)
+
+
+def test_nobody_is_asked_where_nothing_is_ever_remembered(db: None) -> None:
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "off"}):
+        assert not visitors.consent_is_open(request)

@@ -21,9 +21,9 @@ from llmrec_plugin.models import Embedding, OutboxEntry
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.deployment.engines import attached_engine_of
 from llmrec_plugin.services.deployment.live import live_pair
-from llmrec_plugin.services.indexing import refill_lost
 from llmrec_plugin.services.indexing.index_audit import audit
 from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.indexing.vector_refill import refill_lost
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import EngineQuery, SearchRequest
 from tests.attached.dsl_site import CarryingProduct, CarryingSearch, PlainProduct, PlainSearch

@@ -13,9 +13,9 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.celery_tasks import refill_lost as refill_task
 from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services import indexing
-from llmrec_plugin.services.indexing import RefillReport, refill_lost
 from llmrec_plugin.services.indexing.index_audit import audit
 from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.indexing.vector_refill import RefillReport, refill_lost
 from tests.attached.site import Site
 from tests.attached.test_attached import TITLES, filled, find, keys, stocked, titles
 from tests.hostapp.models import Product

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.mutation import running
 from tests.mutation.operators import Mutant, mutants
+from tests.mutation.reach import measured
+from tests.mutation.running import outcomes
 
 FLOOR = 0.85
 """Share of mutants that the tests must kill."""
@@ -22,7 +23,8 @@ FOLDER = Path(".mutation")
 
 def main() -> None:
     options = _options()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a forked process has no threads of its parent
+    sys.dont_write_bytecode = False
     FOLDER.mkdir(exist_ok=True)
     report = FOLDER / "survivors.txt"
     found = [mutant for path in _files(options.targets) for mutant in mutants(path, path.read_text())]
@@ -31,12 +33,11 @@ def main() -> None:
     if options.again:
         known = set(report.read_text().splitlines())
         found = [mutant for mutant in found if mutant.name in known]
-    running.warm_up()
     print(f"{len(found)} mutants; running the tests once without any.", flush=True)
-    coverage = running.measure(options.targets, options.tests, FOLDER)
+    reach = measured(options.targets, options.tests, FOLDER)
     survivors: list[Mutant] = []
     counts: dict[str, Counter[str]] = {}
-    for mutant, outcome in running.outcomes(found, coverage, FOLDER, processes=options.processes):
+    for mutant, outcome in outcomes(found, reach, FOLDER, processes=options.processes):
         counts.setdefault(str(Path(mutant.path).parent), Counter())[outcome] += 1
         if outcome in ("survived", "uncovered"):
             survivors.append(mutant)

@@ -58,6 +58,8 @@ class Mutant:
     path: str
     scope: str
     """Class and function that the change is in, "" for the module itself."""
+    within: bool
+    """Whether it runs when a function is called, not when the module is imported."""
     first: int
     last: int
     """Lines of the statement that is changed, or of the head of a compound one; 1-based, both included."""
@@ -84,14 +86,23 @@ def mutants(path: Path, source: str) -> list[Mutant]:
     """Return every mutant of the module that compiles, in the order of its lines, none twice."""
     module = _Module(source)
     found: dict[str, Mutant] = {}
-    for statement, scope in _statements(module.tree, ()):
+    for statement, scope, within in _statements(module.tree, (), within=False):
         first, last = _lines(statement)
         for edit in _edits(statement, module):
             changed = module.with_edit(edit)
             if changed in found or not _compiles(changed):
                 continue
             before, after = module.shown(edit)
-            found[changed] = Mutant(path.as_posix(), ".".join(scope), first, last, before, after, changed)
+            found[changed] = Mutant(
+                path=path.as_posix(),
+                scope=".".join(scope),
+                within=within,
+                first=first,
+                last=last,
+                before=before,
+                after=after,
+                source=changed,
+            )
     return list(found.values())
 
 
@@ -145,19 +156,20 @@ def _compiles(source: str) -> bool:
 
 
 def _statements(
-    node: ast.AST, scope: tuple[str, ...]
-) -> Iterator[tuple[ast.stmt | ast.excepthandler, tuple[str, ...]]]:
-    """Every statement once, with the names of what it stands in."""
+    node: ast.AST, scope: tuple[str, ...], *, within: bool
+) -> Iterator[tuple[ast.stmt | ast.excepthandler, tuple[str, ...], bool]]:
+    """Every statement once, with the names of what it stands in, and whether that is a function."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue
+        is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
         inner = scope
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inner = (*scope, child.name)
         if isinstance(child, ast.stmt | ast.excepthandler):
-            yield child, inner
+            yield child, inner, within
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from _statements(child, inner)
+            yield from _statements(child, inner, within=within or is_function)
 
 
 def _lines(statement: ast.stmt | ast.excepthandler) -> tuple[int, int]:

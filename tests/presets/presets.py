@@ -74,7 +74,7 @@ def test_a_shop_made_with_oscar_is_searched_and_learned_from(tmp_path: Path) -> 
         "in stock": ["A novel of the sea", "Sailor shirt"],  # by its variant
         "cheap": ["A novel of the sea", "Sailor shirt"],
         "url": True,
-        "bought": [True, True, "purchase"],  # by this user, the parent of what he bought
+        "bought": [True, "purchase"],  # the parent of what this user bought
         "in stock then": True,
         "cheap then": True,
         "by category": "A novel of the sea",

@@ -180,9 +180,10 @@ def settle() -> None:
     """Drain until nothing waits; what was postponed is tried at once."""
     from llmrec_plugin.models import OutboxEntry
     from llmrec_plugin.services import indexing
+    from llmrec_plugin.services.indexing import outbox
 
     for _ in range(20):
-        indexing.retry(OutboxEntry.objects.all())
+        outbox.retry(OutboxEntry.objects.all())
         if not indexing.drain().remaining:
             break
 

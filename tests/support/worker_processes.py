@@ -62,9 +62,9 @@ def emptied() -> bool:
     """As beat does: send a drain now and then, until nothing waits."""
     from llmrec_plugin.celery_tasks import drain_outbox
     from llmrec_plugin.models import OutboxEntry
-    from llmrec_plugin.services import indexing
+    from llmrec_plugin.services.indexing import outbox
 
-    indexing.retry(OutboxEntry.objects.filter(attempts__gt=0))
+    outbox.retry(OutboxEntry.objects.filter(attempts__gt=0))
     drain_outbox.delay()
     time.sleep(0.3)
     return not OutboxEntry.objects.exists()

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from llmrec_plugin.admin.base import ModelAdmin, ReadOnlyAdmin, RecordAdmin
 from llmrec_plugin.models import Embedding, IndexBatch, Lease, OutboxEntry
-from llmrec_plugin.services import indexing
+from llmrec_plugin.services.indexing import outbox
 
 
 class FailedFilter(admin.SimpleListFilter):
@@ -44,7 +44,7 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Try the selected entries again now"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> None:
-        count = indexing.retry(queryset)
+        count = outbox.retry(queryset)
         message = ngettext("%(count)d entry is tried again.", "%(count)d entries are tried again.", count) % {
             "count": count
         }

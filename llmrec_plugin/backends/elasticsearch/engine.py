@@ -43,7 +43,7 @@ _LEASES_OUTLIVED = 4
 
 
 class SearchBackend(base.SearchBackend):
-    """Options: see `Options`."""
+    """Options: those that LLMREC["BACKEND_OPTIONS"] names in the reference of settings."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

@@ -161,7 +161,7 @@ def ease(
     `features`, shape (items, d), stand for d more users, each of whom took every item by so much, which tells
     of items that few or none took (Jeunen, Van Balen and Goethals, Closed-Form Models for Collaborative
     Filtering with Side-Information, 2020). Needs memory for one items x items matrix; see
-    MOST_ITEMS_FOR_EASE.
+    MAX_ITEMS_FOR_EASE.
     """
     if not regularisation > 0:
         raise ConfigurationError(f"EASE needs a positive regularisation, not {regularisation}.")

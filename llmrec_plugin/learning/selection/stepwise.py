@@ -43,7 +43,7 @@ MIN_CASES = 200
 CASES = 6_000
 SCORES = 48_000_000
 """Cases times items that one setting is measured by; a larger catalogue is measured on fewer cases."""
-MIN_CASES = 2_000
+MIN_DRAWN_CASES = 2_000
 COLD_KEPT = 0.95
 COVERAGE_KEPT = 0.25
 """Of the items that some list shows now. Much that wins shows less, but not the same few to everybody."""
@@ -107,7 +107,7 @@ def select_stepwise(
     rung beats it; its head is learned towards the `source`, if it has one. Only events of users with a past
     are measured: whoever has none, and says nothing of himself, gets popular and new items without any setup.
     """
-    most = min(CASES, max(MIN_CASES, SCORES // max(1, len(vectors))))
+    most = min(CASES, max(MIN_DRAWN_CASES, SCORES // max(1, len(vectors))))
     drawn = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
     cases = [case for case in drawn if case.history]
     if len(cases) < MIN_CASES:

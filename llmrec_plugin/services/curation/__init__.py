@@ -1,1 +1,5 @@
-"""What editors decide, remembered by each process: rules, placements, synonyms."""
+"""What editors decide, remembered by each process: rules, placements, synonyms, the configuration."""
+
+from llmrec_plugin.services.curation.configuration import configure
+
+__all__ = ["configure"]

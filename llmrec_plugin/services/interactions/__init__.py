@@ -1,6 +1,18 @@
 """What people do: recorded with consent, taken over from the site's rows, read as histories."""
 
+from llmrec_plugin.services.interactions.history import kind_labels, latest_events
 from llmrec_plugin.services.interactions.login_merge import merge
-from llmrec_plugin.services.interactions.recording import NewInteraction, record, record_many
+from llmrec_plugin.services.interactions.recording import NewInteraction, RecordReport, record, record_many
+from llmrec_plugin.services.interactions.site_sources import backfill, taken_over
 
-__all__ = ["NewInteraction", "merge", "record", "record_many"]
+__all__ = [
+    "NewInteraction",
+    "RecordReport",
+    "backfill",
+    "kind_labels",
+    "latest_events",
+    "merge",
+    "record",
+    "record_many",
+    "taken_over",
+]

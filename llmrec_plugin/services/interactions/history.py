@@ -11,7 +11,7 @@ from llmrec_plugin.models import Interaction
 from llmrec_plugin.types import Event, Kind
 
 
-def history(
+def latest_events(
     user_key: str,
     *,
     document: str,
@@ -19,8 +19,10 @@ def history(
     ignoring: Collection[str] = (),
     before: datetime | None = None,
 ) -> list[Event]:
-    """The user's latest events with items of one document type, or those `before` a moment, newest first,
-    but for those with some items; one query."""
+    """Return the user's latest events with items of one document, newest first; one query.
+
+    `ignoring`: keys of items whose events are left out. `before`: only what came before that moment.
+    """
     events = Interaction.objects.filter(user_key=user_key, document=document)
     if ignoring:
         events = events.exclude(item_id__in=ignoring)
@@ -28,6 +30,11 @@ def history(
         events = events.filter(at__lt=before)
     rows = events.order_by("-at", "-id").values_list("item_id", "kind", "at", "value")[:limit]
     return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
+
+
+def kind_labels() -> dict[str, str]:
+    """Return what each kind of event is called in the reader's language, such as "put in the basket"."""
+    return {kind: str(label) for kind, label in Interaction.Kind.choices}
 
 
 def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from llmrec_plugin.documents import InteractionSource
+from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.interactions.recording import (
     CHUNK,
     NewInteraction,
@@ -31,6 +32,11 @@ def backfill(source: InteractionSource[Any], *, progress: Progress | None = None
             progress(done, max(total, done))
         chunk = list(rows.filter(pk__gt=chunk[-1].pk)[:CHUNK])
     return stored
+
+
+def taken_over(source: InteractionSource[Any]) -> int:
+    """Return how many events of the source are known; one query."""
+    return Interaction.objects.filter(external_id__startswith=source.external_id("")).count()
 
 
 def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> RecordReport:

@@ -62,7 +62,7 @@ def load_user(
         return UserContext(key=user_key)
     events: Sequence[Event] = ()
     if history:
-        events = interactions.history(user_key, document=document, limit=history, ignoring=ignoring)
+        events = interactions.latest_events(user_key, document=document, limit=history, ignoring=ignoring)
     return UserContext(key=user_key, remembered=True, consented=True, events=tuple(events), ignoring=ignoring)
 
 

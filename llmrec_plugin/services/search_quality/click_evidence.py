@@ -98,7 +98,7 @@ def tastes(
     """The clicks of those with a past, each with what the taste that it showed by then gives to each item."""
     known, label = vectors_of(pair.index_version, found.keys), pair.index_version.document
     for click in clicks:
-        events = history.history(
+        events = history.latest_events(
             click.user, document=label, limit=configuration.history_length, before=click.at
         )
         user = UserContext(key=click.user, remembered=True, consented=True, events=tuple(events))

@@ -17,6 +17,7 @@ from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import DocumentError, NotFound
 from llmrec_plugin.models import Embedding, IndexBatch, OutboxEntry
 from llmrec_plugin.services import indexing
+from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.types import Terms
 from tests.hostapp.models import Brand, Course, Product
@@ -192,14 +193,14 @@ class TestBulkWrites:
         def hear(**kwargs: object) -> None:
             heard.append(kwargs["sender"])
 
-        indexing.marked.connect(hear)
+        outbox.marked.connect(hear)
         try:
             with django_capture_on_commit_callbacks(execute=True):
                 add("Lamp"), add("Torch")
                 indexing.mark(Product.objects.all())
                 assert not heard
         finally:
-            indexing.marked.disconnect(hear)
+            outbox.marked.disconnect(hear)
         assert heard == [OutboxEntry]
 
 

@@ -152,10 +152,10 @@ class TestItems:
             build("fragile")
             add("A glass")
             indexing.drain()
-            assert indexing.retry(OutboxEntry.objects.filter(document="fragile")) == 1
+            assert outbox.retry(OutboxEntry.objects.filter(document="fragile")) == 1
             entry = OutboxEntry.objects.get(document="fragile")
             assert (entry.attempts, entry.not_before, entry.last_error) == (0, None, "")
-            assert indexing.retry(OutboxEntry.objects.none()) == 0
+            assert outbox.retry(OutboxEntry.objects.none()) == 0
 
     @pytest.mark.usefixtures("live")
     def test_a_text_that_the_encoder_refuses_is_found_among_many_and_not_repeated_in_its_error(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import override_settings
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
@@ -18,6 +18,7 @@ from llmrec_plugin.models import Consent, Impression, Interaction, UserChange
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.interactions import NewInteraction, history, recording, site_sources
 from llmrec_plugin.services.privacy import consent, derived_data
+from llmrec_plugin.types import KINDS
 from tests.hostapp.models import Order, OrderLine, Product
 from tests.support.serving import did, stock
 
@@ -148,7 +149,7 @@ def test_history_is_newest_first_and_of_one_document(
     did("8", "view", [first])
     did("7", "view", [first], document="course")
     with django_assert_num_queries(1):
-        events = history.history("7", document="product", limit=2)
+        events = history.latest_events("7", document="product", limit=2)
     assert [found.key for found in events] == [str(third.pk), str(second.pk)]
 
 
@@ -249,3 +250,21 @@ def test_without_a_choice_the_setting_decides() -> None:
     with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "off"}):
         assert not consent.may_personalise("7")
     assert not consent.may_personalise(None)
+
+
+def test_kinds_are_named_in_the_readers_language() -> None:
+    assert interactions.kind_labels()["cart"] == "put in the basket"
+    with translation.override("zh-hans"):
+        assert set(interactions.kind_labels()) == set(KINDS)
+        assert interactions.kind_labels()["cart"] != "put in the basket"
+
+
+def test_how_many_rows_of_a_source_are_events_is_known_without_comparing_them() -> None:
+    source = registry.interaction_sources[0]
+    assert interactions.taken_over(source) == 0
+    lamp, mug, *_others = stock().values()
+    orders(lamp, mug, user=User.objects.create_user("ann"))
+    Interaction.objects.all().delete()
+    did("7", "purchase", [lamp])  # of no source
+    assert interactions.backfill(source) == 2
+    assert interactions.taken_over(source) == 2

@@ -11,8 +11,7 @@ from django.utils import translation
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.services import recommendations
-from llmrec_plugin.services.interactions import history
+from llmrec_plugin.services import interactions, recommendations
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import ResultPage, SearchRequest
 from project.storefront.forms import SCHOOL, SHOP
@@ -62,7 +61,7 @@ class Command(BaseCommand):
 
     def _past(self, user_key: str, document: str) -> str:
         """The last few items that the user chose, so that one can judge the list."""
-        keys = [event.key for event in history.history(user_key, document=document, limit=3)]
+        keys = [event.key for event in interactions.latest_events(user_key, document=document, limit=3)]
         items = registry.get(document).in_bulk(keys)
         titles = [registry.get(document).get_title(items[key]) for key in keys if key in items]
         return f", who last chose {'; '.join(titles)}" if titles else ""

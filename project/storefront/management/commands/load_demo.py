@@ -12,8 +12,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from llmrec_plugin.documents import InteractionSource, registry
-from llmrec_plugin.models import Configuration, Interaction
-from llmrec_plugin.services.interactions import site_sources
+from llmrec_plugin.services import curation, interactions
 from project.school.loading import load_school
 from project.school.models import Course, Enrolment, Learner
 from project.shop.loading import load_shop
@@ -54,9 +53,8 @@ class Command(BaseCommand):
 
     def _backfill(self, source: InteractionSource[Any]) -> None:
         """Make the site's own rows known as events; counting first saves comparing 386,000 of them."""
-        events = Interaction.objects.filter(document=source.document, kind=source.kind)
-        if events.count() < source.get_queryset().count():
-            new = site_sources.backfill(source)
+        if interactions.taken_over(source) < source.get_queryset().count():
+            new = interactions.backfill(source)
             self.stdout.write(f"{source.document}: {new} events of kind {source.kind} taken over")
 
     def _create_superuser(self) -> None:
@@ -68,7 +66,5 @@ class Command(BaseCommand):
 
     def _weigh_signals(self) -> None:
         """What is new or available stands somewhat higher, and of one teacher at first two courses."""
-        if not Configuration.objects.exists():
-            weighed = Configuration(freshness_weight=0.05, availability_weight=0.1, most_per_group=2)
-            weighed.changed_by = "load_demo"
-            weighed.save()
+        weights = {"freshness_weight": 0.05, "availability_weight": 0.1, "most_per_group": 2}
+        curation.configure(by="load_demo", if_untouched=True, **weights)

@@ -41,6 +41,7 @@ def test_a_table_may_be_of_a_slice() -> None:
 def test_the_best_is_the_first_of_equals_among_those_that_were_measured() -> None:
     methods = {"a": values(NAN), "b": values(0.5), "c": values(0.5)}
     assert best_of(methods, ["a", "b", "c"]) == "b"
+    assert best_of({**methods, "d": values(0.75)}, ["b", "d", "c"]) == "d"
     assert best_of(methods, ["a"]) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_the_bounds_are_the_published_ones() -> None:
     # sqrt((1 + 1 / 8.7818) (ln 9.7818 + 5.9915)) = sqrt(1.11387 * 8.27203)
     assert half_width(1.0) == pytest.approx(3.03547, abs=1e-4)
     assert half_width(0.02) == pytest.approx(0.02 * half_width(1.0))
+
+
+def test_the_bounds_of_a_comparison_follow_from_how_much_of_the_plan_is_there() -> None:
+    result = compare(sample([1, 0] * 100), sample([1, 0, 1] * 100), planned=500)
+    # 200 and 300 visitors weigh as much as 240 in each arm: 2 / (1 / 200 + 1 / 300), of 500
+    width = half_width(result.error, progress=0.48)
+    assert (result.low, result.high) == pytest.approx((result.difference - width, result.difference + width))
+
+
+def test_bounds_that_end_at_no_difference_decide_nothing() -> None:
+    assert not decided(Comparison(control=0.5, arm=0.5, difference=0.0, low=0.0, high=0.0, error=0.0))
 
 
 def test_the_bounds_are_tightest_where_the_plan_ends() -> None:
@@ -116,6 +128,27 @@ def test_what_was_known_before_takes_out_its_part_of_the_noise() -> None:
     assert without.explained == 0.0
 
 
+def test_a_difference_that_was_there_before_is_taken_out_of_the_result() -> None:
+    # Each visitor does 10 + 2 * before, and one more or less. Those of the arm did 1 more before, so they
+    # do 2 more without any merit of it. Variances: 5 with what was known (4 + 1), 1 without.
+    before = np.array([-1.0, 1.0] * 50)
+    noise = np.array([1.0, 1.0, -1.0, -1.0] * 25)
+    control = sample(10 + 2 * before + noise, before=before)
+    arm = sample(10 + 2 * (before + 1) + noise, before=before + 1)
+    result = compare(control, arm, planned=100)
+    assert (result.control, result.arm) == (10.0, 12.0)
+    assert result.difference == pytest.approx(0.0)
+    assert result.explained == pytest.approx(0.8)
+    assert result.error == pytest.approx(math.sqrt(2 / 99))
+
+
+def test_what_is_known_of_one_arm_alone_is_not_used() -> None:
+    control, arm = [1, 0] * 100, [1, 1, 1, 0] * 50
+    plain = compare(sample(control), sample(arm), planned=2_000)
+    assert compare(sample(control, before=control), sample(arm), planned=2_000) == plain
+    assert compare(sample(control), sample(arm, before=arm), planned=2_000) == plain
+
+
 def test_known_before_but_the_same_of_all_changes_nothing() -> None:
     control, arm = [1, 0] * 100, [1, 1, 0, 0] * 50
     plain = compare(sample(control), sample(arm), planned=2_000)
@@ -170,6 +203,9 @@ def test_a_smaller_change_needs_many_more_visitors() -> None:
     assert five == pytest.approx(4 * ten, rel=0.001)
     # 2 * .09 (3.03547 + .84162)² / .01²: the bounds' width and the quantile of 80 %, both in errors
     assert ten == pytest.approx(27_058, abs=2)
+    # The fewest of whom the bounds and that quantile fit into the change, which is 0.01.
+    errors = half_width(1.0) + NormalDist().inv_cdf(0.8)
+    assert math.sqrt(2 * 0.09 / ten) * errors <= 0.01 < math.sqrt(2 * 0.09 / (ten - 1)) * errors
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 12), (12, 0), (30, 30), (70, 30), (400, 300)])
@@ -183,6 +219,7 @@ def test_the_bounds_of_a_preference_hold_what_was_seen(wins: int, losses: int) -
 
 def test_nobody_prefers_anything_yet() -> None:
     result = preference(0, 0)
+    assert (result.wins, result.losses) == (0, 0)
     assert math.isnan(result.share)
     assert (result.low, result.high) == (0.0, 1.0)
 

@@ -68,6 +68,12 @@ def test_more_confidence_needs_a_wider_interval() -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
+def test_an_interval_of_one_half_is_as_wide_as_that_of_a_normal_mean() -> None:
+    result = paired_bootstrap(rng(1).normal(0, 1, 1_000), np.zeros(1_000), rng=rng(), confidence=0.5)
+    # from one quartile of the mean to the other: 2 * .6745 / sqrt(1,000) = .0427
+    assert result.high - result.low == pytest.approx(0.0427, rel=0.1)
+
+
 def test_the_interval_holds_the_truth_about_as_often_as_it_claims() -> None:
     held = 0
     for seed in range(100):

@@ -37,6 +37,13 @@ def test_where_nothing_is_proven_the_fastest_is_taken() -> None:
     assert "more than chance" in why
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.05), (-0.05, 0.0)])
+def test_an_interval_that_ends_at_no_difference_proves_nothing(low: float, high: float) -> None:
+    name, why = chosen(difference("large", "small", low, high), difference("small", "large", low, high))
+    assert name == "small"
+    assert "more than chance" in why
+
+
 @pytest.mark.parametrize(
     "proof", [difference("large", "small", 0.01, 0.04), difference("small", "large", -0.04, -0.01)]
 )

@@ -25,6 +25,10 @@ def test_four_answers_worked_out_by_hand() -> None:
     assert found["log-loss"] == pytest.approx(expected)
 
 
+def test_a_probability_of_one_half_is_a_yes() -> None:
+    assert measures([True], [0.5])["recall"] == 1.0
+
+
 def test_what_cannot_be_measured_is_not_a_number() -> None:
     alike = measures([False, False], [0.1, 0.2])
     assert math.isnan(alike["AUC"])
@@ -55,4 +59,6 @@ def test_what_was_promised_stands_beside_what_came_true() -> None:
     found = calibration([True, False, True, True], [0.1, 0.15, 0.95, 1.0])
     assert [(one["low"], one["count"], one["share"]) for one in found] == [(0.1, 2, 0.5), (0.9, 2, 1.0)]
     assert found[0]["mean"] == pytest.approx(0.125)
+    uneven = calibration([True, False, True], [0.1, 0.2, 0.6], bins=4)
+    assert [(one["low"], one["high"], one["count"]) for one in uneven] == [(0.0, 0.25, 2), (0.5, 0.75, 1)]
     assert calibration([], []) == []

@@ -66,10 +66,15 @@ def test_settings_are_chosen_by_a_tenth_or_by_as_much_more_as_tells_enough() -> 
     assert validation_split(once.part(slice(0, 0))) == (slice(0, 0),) * 3
 
 
-@given(times)
-def test_events_of_one_moment_are_never_on_both_sides_of_a_cut(when: list[int]) -> None:
+def test_shares_that_leave_nothing_to_learn_from_leave_nothing() -> None:
+    events = Events.of([0] * 4, range(4), range(4))
+    assert temporal_split(events, valid=0.5, test=0.5) == (slice(0, 0), slice(0, 2), slice(2, 4))
+
+
+@given(times, st.sampled_from([0.1, 0.3, 0.45]))
+def test_events_of_one_moment_are_never_on_both_sides_of_a_cut(when: list[int], share: float) -> None:
     events = Events.of([0] * len(when), range(len(when)), when)
-    train, valid, test = temporal_split(events)
+    train, valid, test = temporal_split(events, valid=share, test=share)
     assert (train.start, train.stop, valid.stop, test.stop) == (0, valid.start, test.start, len(when))
     moments = [set(events.times[window].tolist()) for window in (train, valid, test)]
     assert len(set().union(*moments)) == sum(map(len, moments))
@@ -96,13 +101,21 @@ def test_events_before_the_window_are_history_only() -> None:
     assert temporal_cases(events, slice(2, 3), rng=rng()) == [Case(1, 12, (10, 11))]
 
 
+def test_events_behind_the_window_are_not_foreseen() -> None:
+    events = log((1, 10, 1.0), (1, 11, 2.0), (1, 12, 3.0))
+    assert temporal_cases(events, slice(1, 2), rng=rng()) == [Case(1, 11, (10,))]
+
+
 def test_busy_users_and_long_logs_are_drawn_from() -> None:
     events = Events.of([0] * 50 + [1] * 3, range(53), range(53))
     cases = temporal_cases(events, ALL, rng=rng(), per_user=5)
     assert [sum(case.user == user for case in cases) for user in (0, 1)] == [5, 3]
     few = temporal_cases(events, ALL, rng=rng(), per_user=5, most=4)
-    assert len(few) == 4
+    assert len(set(few)) == 4
     assert set(few) <= set(temporal_cases(events, ALL, rng=rng(), per_user=50))
+    for seed in range(20):  # nothing is drawn twice
+        drawn = temporal_cases(events, ALL, rng=np.random.default_rng(seed), per_user=40)
+        assert len(set(drawn)) == len(drawn) == 43
 
 
 def test_last_out_holds_back_the_last_event_of_those_who_have_two() -> None:
@@ -148,10 +161,11 @@ def test_a_score_that_is_no_number_is_refused() -> None:
 
 
 def test_accuracy_of_ranks_worked_out_by_hand() -> None:
-    found = accuracy(np.array([1.0, 3.0, 11.0, math.nan]))
-    assert found["NDCG@10"].tolist() == pytest.approx([1.0, 0.5, 0.0, math.nan], nan_ok=True)
-    assert found["HR@10"].tolist() == pytest.approx([1.0, 1.0, 0.0, math.nan], nan_ok=True)
-    assert found["MRR@10"].tolist() == pytest.approx([1.0, 1 / 3, 0.0, math.nan], nan_ok=True)
+    found = accuracy(np.array([1.0, 3.0, 10.0, 11.0, math.nan]))
+    last = 1 / math.log2(11)  # the tenth place is the last that counts
+    assert found["NDCG@10"].tolist() == pytest.approx([1.0, 0.5, last, 0.0, math.nan], nan_ok=True)
+    assert found["HR@10"].tolist() == pytest.approx([1.0, 1.0, 1.0, 0.0, math.nan], nan_ok=True)
+    assert found["MRR@10"].tolist() == pytest.approx([1.0, 1 / 3, 0.1, 0.0, math.nan], nan_ok=True)
 
 
 def test_coverage_and_novelty_worked_out_by_hand() -> None:

@@ -1,0 +1,77 @@
+"""Holds what a site may add to: things declared once, found by their names.
+
+Each registry answers alike: two things of one name, a name that is none and a thing that nobody declared are a
+ConfigurationError that names the thing, the nearest known name and the cure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.suggest import hint
+
+PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,29}")
+"""What a name may be: it stands in URLs, in rows and in JSON."""
+
+
+class Named(Protocol):
+    """Whatever bears the name that it is found by."""
+
+    @property
+    def name(self) -> str:
+        """Return the name, as stored and sent."""
+
+
+D = TypeVar("D", bound=Named)
+
+
+class NameRegistry(Generic[D]):
+    """Keeps declared things by name, in the order of their declaration."""
+
+    def __init__(self, what: str, *, register: str) -> None:
+        """`what` is one of them, as errors call it ("kind of event"); `register` the function that adds one."""
+        self._what = what
+        self._register = register
+        self._declared: dict[str, D] = {}
+
+    def register(self, declared: D) -> D:
+        """Add a thing and hand it back; raises ConfigurationError if its name is taken, or is no name."""
+        name = declared.name
+        if not PATTERN.fullmatch(name):
+            raise ConfigurationError(
+                f'"{name}" cannot be the name of a {self._what}: up to 30 small letters, digits, "-" and "_", '
+                "a letter first."
+            )
+        if name in self._declared:
+            raise ConfigurationError(
+                f'There is a {self._what} "{name}" already: give yours another name. {hint(name, self.names())}'
+            )
+        self._declared[name] = declared
+        return declared
+
+    def unregister(self, name: str) -> None:
+        """Take a thing out again; a name that nothing bears is no error."""
+        self._declared.pop(name, None)
+
+    def get(self, name: str) -> D:
+        """Return the thing of that name; raises ConfigurationError, naming the nearest and the cure."""
+        declared = self._declared.get(name)
+        if declared is None:
+            raise ConfigurationError(
+                f'There is no {self._what} "{name}". {hint(name, self.names())} Declare it with '
+                f"{self._register} in the search_documents.py of an installed app."
+            )
+        return declared
+
+    def names(self) -> tuple[str, ...]:
+        """Return the known names, in the order of declaration."""
+        return tuple(self._declared)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._declared
+
+    def __iter__(self) -> Iterator[D]:
+        return iter(tuple(self._declared.values()))
