@@ -147,7 +147,9 @@ def test_a_list_about_an_item_goes_on_where_it_stopped(site: Site, api: APIClien
     first = api.get(f"/api/items/product/{site.key('Red kettle')}/similar/?limit=3").json()
     second = api.get(first["next"]).json()
     assert second["request_id"] == first["request_id"]
-    assert not {item["item_id"] for item in first["results"]} & {item["item_id"] for item in second["results"]}
+    assert not {item["item_id"] for item in first["results"]} & {
+        item["item_id"] for item in second["results"]
+    }
 
 
 @pytest.mark.parametrize("path", ["recommendations/for-you/?document=product", "items/product/{}/also/"])
