@@ -1,7 +1,7 @@
 """Holds what a site may add to: things declared once, found by their names.
 
-Each registry answers alike: two things of one name, a name that is none and a thing that nobody declared are a
-ConfigurationError that names the thing, the nearest known name and the cure.
+Each registry answers alike: two things of one name, a name that is none and a thing that nobody declared are
+a ConfigurationError that names the thing, the nearest known name and the cure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NameRegistry(Generic[D]):
     """Keeps declared things by name, in the order of their declaration."""
 
     def __init__(self, what: str, *, register: str) -> None:
-        """`what` is one of them, as errors call it ("kind of event"); `register` the function that adds one."""
+        """`what` is one of them, as errors call it ("kind of event"), `register` the function to add one."""
         self._what = what
         self._register = register
         self._declared: dict[str, D] = {}
@@ -42,8 +42,8 @@ class NameRegistry(Generic[D]):
         name = declared.name
         if not PATTERN.fullmatch(name):
             raise ConfigurationError(
-                f'"{name}" cannot be the name of a {self._what}: up to 30 small letters, digits, "-" and "_", '
-                "a letter first."
+                f'"{name}" cannot be the name of a {self._what}: up to 30 small letters, digits, "-" and '
+                '"_", a letter first.'
             )
         if name in self._declared:
             raise ConfigurationError(

@@ -36,7 +36,7 @@ def backfill(source: InteractionSource[Any], *, progress: Progress | None = None
 
 def taken_over(source: InteractionSource[Any]) -> int:
     """Return how many events of the source are known; one query."""
-    return Interaction.objects.filter(external_id__startswith=source.external_id("")).count()
+    return Interaction.objects.filter(event_id__startswith=source.event_id("")).count()
 
 
 def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> RecordReport:

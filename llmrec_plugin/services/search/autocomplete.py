@@ -57,7 +57,7 @@ class Suggestions:
 
 
 def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
-    """Up to `limit` searches and `limit` items that go on as the text begins; without a text popular searches.
+    """Return up to `limit` searches and as many items that go on as the text begins; without one, popular ones.
 
     Words may be typed in part, with a letter wrong from four on, and Chinese in pinyin. Nothing of it is
     stored. Raises NotFound for an unknown document, NotBuilt for one without a live index.
