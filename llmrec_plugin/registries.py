@@ -47,7 +47,8 @@ class NameRegistry(Generic[D]):
             )
         if name in self._declared:
             raise ConfigurationError(
-                f'There is a {self._what} "{name}" already: give yours another name. {hint(name, self.names())}'
+                f'There is a {self._what} "{name}" already: give yours another name. '
+                f"{hint(name, self.names())}"
             )
         self._declared[name] = declared
         return declared

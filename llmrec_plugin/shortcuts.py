@@ -212,7 +212,7 @@ def similar(
 def also(
     item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
-    """Return what people who took the item took as well; as many as the placement "also" says without `limit`."""
+    """Return what people who took the item took as well; as many as the placement says without `limit`."""
     document = document_of(type(item))
     return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 

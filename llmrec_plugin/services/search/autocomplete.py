@@ -57,7 +57,9 @@ class Suggestions:
 
 
 def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
-    """Return up to `limit` searches and as many items that go on as the text begins; without one, popular ones.
+    """Return up to `limit` searches and as many items that go on as the text begins.
+
+    Without a text they are popular ones.
 
     Words may be typed in part, with a letter wrong from four on, and Chinese in pinyin. Nothing of it is
     stored. Raises NotFound for an unknown document, NotBuilt for one without a live index.
