@@ -28,7 +28,7 @@ def test_one_event_is_stored_for_the_user_who_is_logged_in(
 ) -> None:
     request_id = customer_api.get("/api/search/", {"document": "product", "q": "red"}).json()["request_id"]
     sent = event(
-        site, kind="rating", value=4, time="2026-01-02T03:04:05Z", request_id=request_id, position=0, id="a1"
+        site, kind="rating", value=4, at="2026-01-02T03:04:05Z", request_id=request_id, position=0, event_id="a1"
     )
     response = customer_api.post(URL, sent, format="json")
     assert response.status_code == 202
@@ -47,7 +47,7 @@ def test_the_user_is_never_taken_from_the_body(
 
 
 def test_an_id_that_comes_twice_is_stored_once(catalogue: Site, customer_api: APIClient) -> None:
-    sent = [event(catalogue, id="a"), event(catalogue, id="a"), event(catalogue, id="b")]
+    sent = [event(catalogue, event_id="a"), event(catalogue, event_id="a"), event(catalogue, event_id="b")]
     assert customer_api.post(URL, sent, format="json").json()["stored"] == 2
     again = customer_api.post(URL, sent, format="json").json()
     assert (again["stored"], again["duplicates"]) == (0, 3)
@@ -55,7 +55,7 @@ def test_an_id_that_comes_twice_is_stored_once(catalogue: Site, customer_api: AP
 
 def test_the_ids_of_one_visitor_do_not_hide_those_of_another(catalogue: Site) -> None:
     for client in (APIClient(), APIClient()):
-        assert client.post(URL, event(catalogue, id="1"), format="json").json()["stored"] == 1
+        assert client.post(URL, event(catalogue, event_id="1"), format="json").json()["stored"] == 1
 
 
 def test_wrong_events_are_refused_by_index_and_the_others_stored(
@@ -103,7 +103,7 @@ def test_wrong_events_are_refused_by_index_and_the_others_stored(
         ({"value": [1]}, "value"),
         ({"at": "yesterday"}, "at"),
         ({"at": 5}, "at"),
-        ({"id": "x" * 101}, "id"),
+        ({"event_id": "x" * 101}, "event_id"),
         ({"request_id": "x"}, "request_id"),
         ({"request_id": False}, "request_id"),
         ({"position": -1}, "position"),
@@ -180,7 +180,7 @@ def test_many_events_take_few_queries(
     catalogue: Site, customer_api: APIClient, django_assert_max_num_queries: Any
 ) -> None:
     """Session, user, consent, the items, the known ids, the insert and its savepoint."""
-    sent = [event(catalogue, id=str(number)) for number in range(200)]
+    sent = [event(catalogue, event_id=str(number)) for number in range(200)]
     with django_assert_max_num_queries(9):
         assert customer_api.post(URL, sent, format="json").json()["stored"] == 200
 

@@ -22,7 +22,7 @@ def results(response: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("placement", ["for-you", "trending", "latest", "because-you-viewed"])
 def test_each_placement_answers_a_stranger(site: Site, api: APIClient, placement: str) -> None:
-    response = api.get(f"/api/recommendations/{placement}/", {"document": "product", "size": "5"})
+    response = api.get(f"/api/recommendations/{placement}/", {"document": "product", "limit": "5"})
     assert len(results(response)) == 5
     assert set(response.json()) == {"results", "total", "facets", "degraded", "request_id", "next"}
 
@@ -62,7 +62,7 @@ def test_an_editors_row_answers_under_its_name(site: Site, api: APIClient) -> No
 def test_what_was_bought_is_hidden_from_for_you(site: Site, customer: User, customer_api: APIClient) -> None:
     bought = site.key("Red kettle")
     interactions.record(user_key=str(customer.pk), document="product", item_id=bought, kind="purchase")
-    shown = results(customer_api.get("/api/recommendations/for-you/", {"document": "product", "size": "100"}))
+    shown = results(customer_api.get("/api/recommendations/for-you/", {"document": "product", "limit": "100"}))
     assert bought not in {item["item_id"] for item in shown}
     assert any(item["reasons"] for item in shown)
 

@@ -42,7 +42,7 @@ def test_every_operation_answers_staff_about_what_there_is_as_documented(
     case: Case, site: Site, staff_api: APIClient
 ) -> None:
     """At addresses that exist, and with `explain`, which others may not use."""
-    known = {"placement": "for-you", "document": "product", "id": site.key("Red kettle")}
+    known = {"placement": "for-you", "document": "product", "item_id": site.key("Red kettle")}
     case.path_parameters.update({name: known[name] for name in case.path_parameters})
     if case.operation.query.get("document"):
         case.query["document"] = "product"

@@ -24,7 +24,7 @@ from tests.hostapp.search_documents import CourseDocument
 from tests.support.serving import did
 
 LIST_KEYS = {"results", "total", "facets", "degraded", "request_id", "next"}
-ITEM_KEYS = {"document", "id", "title", "score", "reasons", "highlights"}
+ITEM_KEYS = {"document", "item_id", "title", "score", "reasons", "highlights"}
 
 
 def titles(response: Any) -> list[str]:

@@ -25,7 +25,7 @@ def test_searches_and_items_go_on_as_was_typed(site: Site, api: APIClient) -> No
     assert body["queries"] == ["teapot green"]
     assert body["items"][0] == {
         "document": "product",
-        "id": site.key("Red teapot"),
+        "item_id": site.key("Red teapot"),
         "title": "Red teapot",
         "url": "",
     }
