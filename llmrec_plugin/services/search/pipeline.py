@@ -329,7 +329,7 @@ def _last_resort(
         document=document,
         placement=PLACEMENT,
         items=items,
-        context=replace(reasons.context_of(items), lately=learned.uses_recent_popularity),
+        context=replace(reasons.context_of(items), uses_recent_popularity=learned.uses_recent_popularity),
         user=ruling.occasion.user,
         text=query.typed,
         words=query.words,

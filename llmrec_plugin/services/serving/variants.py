@@ -124,7 +124,7 @@ def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
         context=replace(
             ours.context,
             sources=sources,
-            times={**theirs.context.times, **ours.context.times},
+            weekly_counts={**theirs.context.weekly_counts, **ours.context.weekly_counts},
             pointwise=None,
         ),
         total=max(*totals, len(drafted)),

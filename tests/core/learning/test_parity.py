@@ -126,10 +126,10 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
 
 def test_points_are_told_where_a_taste_is_behind_them() -> None:
     item = RankedItem(
-        "x", 1.5, {"taste:1": 0.5, "taste": 0.25, "also:2": 0.5, "average": 0.5, "diversity": -0.25}
+        "x", 1.5, {"taste:1": 0.5, "taste": 0.25, "neighbours:2": 0.5, "average": 0.5, "diversity": -0.25}
     )
     assert personal_points(item) == (0.75, 0.5, 0.5)
-    assert personal_points(RankedItem("x", 1.0, {"also:2": 0.5, "popularity": 0.5})) is None
+    assert personal_points(RankedItem("x", 1.0, {"neighbours:2": 0.5, "popularity": 0.5})) is None
 
 
 def test_events_against_an_item_make_the_others_no_older() -> None:
