@@ -41,7 +41,7 @@ BLOCK_NUMBERS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeighbourSettings:
+class NeighbourConfig:
     """How neighbours are learned."""
 
     method: Method = "ease"
@@ -114,13 +114,13 @@ def changes(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.
     return found
 
 
-USUAL = NeighbourSettings()
+USUAL = NeighbourConfig()
 
 
 def fit_neighbours(
     user_item: UserItem,
     *,
-    settings: NeighbourSettings = USUAL,
+    config: NeighbourConfig = USUAL,
     whitened: Matrix | None = None,
     top: int = TOP,
 ) -> tuple[Neighbours, Method]:
@@ -130,12 +130,12 @@ def fit_neighbours(
     which counts nothing where `texts_fit` says no.
     """
     features = None
-    if whitened is not None and settings.likeness > 0 and texts_fit(len(whitened)):
-        features = np.float32(math.sqrt(settings.likeness)) * whitened
-    if settings.method == "item-knn":
-        return item_knn(user_item, features=features, shrink=settings.strength, top=top), "item-knn"
+    if whitened is not None and config.likeness > 0 and texts_fit(len(whitened)):
+        features = np.float32(math.sqrt(config.likeness)) * whitened
+    if config.method == "item-knn":
+        return item_knn(user_item, features=features, shrink=config.strength, top=top), "item-knn"
     if ease_fits(user_item.shape[1]):
-        return ease(user_item, features=features, regularisation=settings.strength, top=top), "ease"
+        return ease(user_item, features=features, regularisation=config.strength, top=top), "ease"
     return item_knn(user_item, features=features, top=top), "item-knn"
 
 

@@ -20,8 +20,8 @@ from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, histories, rank_cases
 from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Histories, Linear, constant
 from llmrec_plugin.learning.scorers.neighbours import (
+    NeighbourConfig,
     Neighbours,
-    NeighbourSettings,
     ease,
     fit_neighbours,
     item_knn,
@@ -175,8 +175,8 @@ def _text_ease(events: Events, catalogue: Catalogue) -> Callable[[Settings], Sco
 
     @lru_cache(maxsize=1)
     def neighbours(regularisation: float, likeness: float) -> Neighbours:
-        settings = NeighbourSettings(strength=regularisation, likeness=likeness)
-        return fit_neighbours(matrix, settings=settings, whitened=catalogue.whitened, top=NEIGHBOURS)[0]
+        config = NeighbourConfig(strength=regularisation, likeness=likeness)
+        return fit_neighbours(matrix, config=config, whitened=catalogue.whitened, top=NEIGHBOURS)[0]
 
     def ranking(settings: Settings) -> Scores:
         return Collaborative(neighbours(settings["regularisation"], settings["likeness"]), settings["gamma"])

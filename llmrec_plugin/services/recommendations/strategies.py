@@ -219,7 +219,7 @@ def _ranked_for_user(
         profile=profile,
         vectors=vectors,
         also=also,
-        alike={source: scene.learned.alike(source) for source in sources},
+        alike={source: scene.learned.text_neighbours(source) for source in sources},
         prior=prior,
         weights=weights,
         named=None if scene.explain else NAMED_PARTS,
@@ -349,7 +349,9 @@ def _about(
 
 def _neighbours(scene: RecommendationContext, anchor: str) -> list[RankedItem]:
     """What people with the anchor took as well; the strongest counts 1."""
-    rows = [row for row in scene.learned.also(anchor) if row[0] not in scene.hidden and row[0] != anchor]
+    rows = [
+        row for row in scene.learned.co_interacted(anchor) if row[0] not in scene.hidden and row[0] != anchor
+    ]
     passing = scene.passing_keys([key for key, _ in rows])
     rows = [row for row in rows if row[0] in passing]
     largest = rows[0][1] if rows else 1.0
