@@ -15,8 +15,9 @@ from llmrec_plugin.services.curation import rules
 from llmrec_plugin.services.curation.placements import Placement, get_placement
 from llmrec_plugin.services.profiles import taste
 from llmrec_plugin.services.recommendations import pipeline as recommendations
-from llmrec_plugin.services.recommendations.pipeline import RecommendationRequest
+from llmrec_plugin.services.recommendations.pipeline import RecommendationMaker, RecommendationRequest
 from llmrec_plugin.services.search import pipeline as search
+from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.serving import result_pages
 from llmrec_plugin.services.serving.ranked_list import RankedList
 from llmrec_plugin.services.serving.variants import Variant
@@ -34,7 +35,7 @@ class ListQuery:
     """A query or a placement, and who asks."""
 
     document: str
-    list: str = search.PLACEMENT
+    list: str = SEARCH_PLACEMENT
     """"search" or the name of a placement."""
     text: str = ""
     user_key: str | None = None
@@ -163,7 +164,7 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
         configuration=way.configuration, index_version=way.index_version, model_version=way.model_version
     )
     user_key = None if way.as_stranger else question.user_key
-    if question.list == search.PLACEMENT:
+    if question.list == SEARCH_PLACEMENT:
         request = SearchRequest(
             document=question.document,
             text=question.text,
@@ -171,13 +172,13 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
             explain=True,
             ignoring=way.ignoring,
         )
-        return search.listed(request, variant)
+        return search.ranked_list(request, variant)
     slot = way.slot or get_placement(question.list, way.configuration)
     label = recommendations.label_of(slot, question.document)
     asked = RecommendationRequest(
         user_key=user_key, item_id=question.item or "", explain=True, ignoring=way.ignoring
     )
-    return recommendations.listed(slot, label, asked, variant)
+    return RecommendationMaker(slot, label, asked).make(variant)
 
 
 def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
