@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
 from llmrec_plugin.learning.scorers.neighbours import (
     TOP,
     Method,
@@ -18,7 +19,6 @@ from llmrec_plugin.learning.scorers.neighbours import (
     UserItem,
     blended,
     changes,
-    fit_neighbours,
     strongest,
     taken,
 )

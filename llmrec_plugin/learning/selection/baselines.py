@@ -19,14 +19,10 @@ from llmrec_plugin.evaluation.comparison import PRIMARY, mean
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, histories, rank_cases
 from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Histories, Linear, constant
-from llmrec_plugin.learning.scorers.neighbours import (
-    NeighbourConfig,
-    Neighbours,
-    ease,
-    fit_neighbours,
-    item_knn,
-    taken,
-)
+from llmrec_plugin.learning.scorers.ease import ease
+from llmrec_plugin.learning.scorers.item_knn import item_knn
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, Neighbours, taken
 from llmrec_plugin.learning.scorers.projection_head import collect, fit_head
 from llmrec_plugin.learning.scorers.tfidf import WordLikeness
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening

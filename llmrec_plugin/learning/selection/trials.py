@@ -12,7 +12,8 @@ import numpy as np
 from llmrec_plugin.evaluation.protocol import Case, Events
 from llmrec_plugin.learning.prediction.calibration import Pointwise, fit_pointwise, pairs
 from llmrec_plugin.learning.scorers.catalogue_scores import Amounts
-from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, ease_fits
+from llmrec_plugin.learning.scorers.ease import ease_fits
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.selection.blends import Blends, BlendWeights, Sources
 from llmrec_plugin.learning.selection.case_metrics import CaseMetrics, Scores
 from llmrec_plugin.learning.selection.fits import FitCache, NeighbourScoring, TextConfig

@@ -15,12 +15,9 @@ import numpy as np
 from llmrec_plugin.evaluation.protocol import Events, validation_split
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
-from llmrec_plugin.learning.scorers.neighbours import (
-    MAX_ITEMS_FOR_EASE,
-    NeighbourConfig,
-    ease_fits,
-    texts_fit,
-)
+from llmrec_plugin.learning.scorers.ease import MAX_ITEMS_FOR_EASE, ease_fits
+from llmrec_plugin.learning.scorers.neighbour_fit import texts_fit
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_text
 from llmrec_plugin.learning.selection.steps import SelectionStep

@@ -13,16 +13,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
-from llmrec_plugin.learning.scorers import neighbours
-from llmrec_plugin.learning.scorers.neighbours import (
-    NeighbourConfig,
-    Neighbours,
-    ease,
-    fit_neighbours,
-    item_knn,
-    taken,
-    taken_together,
-)
+from llmrec_plugin.learning.scorers import ease as neighbours_ease
+from llmrec_plugin.learning.scorers import neighbour_fit, neighbours
+from llmrec_plugin.learning.scorers.ease import ease
+from llmrec_plugin.learning.scorers.item_knn import item_knn
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, Neighbours, taken, taken_together
 
 Fit = Callable[..., Neighbours]
 
@@ -168,7 +164,7 @@ def test_the_method_is_chosen_by_the_size_of_the_catalogue_and_named(
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "ease"
     assert (fitted.indices == ease(interactions, top=7).indices).all()
-    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_EASE", 24)
+    monkeypatch.setattr(neighbours_ease, "MAX_ITEMS_FOR_EASE", 24)
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "item-knn"
     assert (fitted.indices == item_knn(interactions, top=7).indices).all()
@@ -220,7 +216,7 @@ def test_of_too_many_items_only_company_counts(monkeypatch: pytest.MonkeyPatch) 
     matrix, texts = sparse.csr_array(random_interactions(5)), unit_texts(25)
     wanted = NeighbourConfig(likeness=9.0)
     alike, _ = fit_neighbours(matrix, config=wanted, whitened=texts)
-    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_LIKENESS", 24)
+    monkeypatch.setattr(neighbour_fit, "MAX_ITEMS_FOR_LIKENESS", 24)
     company, _ = fit_neighbours(matrix, config=wanted, whitened=texts)
     assert (company.weights == ease(matrix).weights).all()
     assert not (company.indices == alike.indices).all()

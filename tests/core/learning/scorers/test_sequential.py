@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, blended, fit_neighbours, strongest
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, blended, strongest
 from llmrec_plugin.learning.scorers.sequential import (
     SHRINK,
     STEP_GAMMA,
