@@ -105,7 +105,7 @@ def test_an_encoder_that_failed_is_told_until_it_works_again(
     checks = api.get("/api/health/ready/").json()["checks"]
     assert checks["encoder product"] == "encoder_unavailable"
     settings.LLMREC = {**settings.LLMREC}  # nothing but time makes the pause end sooner
-    query_embeddings.caching.write(query_embeddings._pause_key(version), 1, seconds=0)
+    query_embeddings.caches.write(query_embeddings._pause_key(version), 1, seconds=0)
     assert query_embeddings.encode_query("another query that nobody else asks", version=version) is not None
     assert api.get("/api/health/ready/").json()["checks"] == WELL
 

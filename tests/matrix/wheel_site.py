@@ -73,7 +73,11 @@ from django.contrib import admin
 admin.site.register(Book)
 """
 WARNINGS = ",".join(
-    ["error::DeprecationWarning", "error::PendingDeprecationWarning", "ignore::DeprecationWarning:pypinyin.pinyin_dict"]
+    [
+        "error::DeprecationWarning",
+        "error::PendingDeprecationWarning",
+        "ignore::DeprecationWarning:pypinyin.pinyin_dict",
+    ]
 )
 
 
@@ -94,7 +98,9 @@ def main(folder: Path) -> None:
     assert re.search(r"1\. Bread at home", printed), printed
     _manage(folder, "shell", "--command", "import visit")
     where = "import django, llmrec_plugin; print(f'Django {django.__version__} {llmrec_plugin.__file__}')"
-    print(f"A site with the wheel builds, searches and shows its dashboard: {_run(folder, '-c', where).strip()}")
+    print(
+        f"A site with the wheel builds, searches and shows its dashboard: {_run(folder, '-c', where).strip()}"
+    )
 
 
 def _manage(folder: Path, *words: str) -> str:
