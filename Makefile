@@ -13,7 +13,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets mutation lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets wheel matrix mutation lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -85,6 +85,16 @@ test-presets: .presets/oscar/.installed .presets/wagtail/.installed ## docs/pres
 	PYTHONPATH=.presets/oscar $(BIN)/python -m pytest -q tests/presets/presets.py -k oscar
 	PYTHONPATH=.presets/wagtail $(BIN)/python -m pytest -q tests/presets/presets.py -k wagtail
 
+PAIRS := $(patsubst tests/matrix/pairs/%.txt,%,$(wildcard tests/matrix/pairs/*.txt))
+# What may answer otherwise on another Python or Django; engines, models and processes are those of `make test`.
+ON_PAIRS := tests/core tests/contracts tests/api tests/admin tests/site tests/services/indexing
+
+matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a site with the wheel (5 minutes)
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync $(PAIRS:%=matrix-%)
+
+matrix-%: wheel
+	@$(BIN)/python -m tests.matrix $* --wheel build/dist/*.whl $(ON_PAIRS)
+
 mutation: $(VENV)/.development ## Which faults in the pure core no test notices (an hour; not part of CI)
 	$(BIN)/python -m tests.mutation llmrec_plugin/ranking llmrec_plugin/evaluation llmrec_plugin/experiments
 
@@ -115,12 +125,14 @@ messages: $(VENV)/.development ## Collect and compile the translations
 	cd llmrec_plugin && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
 	cd project && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
 
-package: $(VENV)/.development ## Build sdist and wheel, and a site on the wheel in an environment without extras
-	$(BIN)/python -m build --outdir build/dist . > /dev/null
+wheel: $(VENV)/.development
+	@rm -rf build
+	@$(BIN)/python -m build --outdir build/dist . > /dev/null
+
+package: wheel ## Build sdist and wheel, and a site on the wheel in an environment without extras
 	$(PYTHON) -m venv --clear build/bare
 	build/bare/bin/python -m pip install --quiet build/dist/*.whl
 	cd build && bare/bin/python ../tests/bare_site.py --bare
-	rm -rf build
 
 bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder of the data sets
 	$(BIN)/python -m benchmarks --data $(DATA)

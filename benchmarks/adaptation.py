@@ -30,11 +30,11 @@ from llmrec_plugin.learning.scorers.catalogue_scores import Shares
 from llmrec_plugin.learning.scorers.tfidf import tfidf
 from llmrec_plugin.learning.selection.baselines import BASELINES, METHODS, Catalogue
 from llmrec_plugin.learning.selection.baselines import fit as fit_baseline
-from llmrec_plugin.learning.selection.model_config import Fitted, ScorerConfig, fit_setup, points, recent
+from llmrec_plugin.learning.selection.model_config import Fitted, ScorerConfig, fit_scorer, points, recent
 from llmrec_plugin.learning.selection.stepwise import SelectionResult, select_stepwise
 from llmrec_plugin.types import Matrix
 
-CONFIGURED = ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
+CONFIGURED = ScorerConfig(shares=Shares(taste=0.3, neighbours=0.6, popularity=0.1))
 CANDIDATES = 200
 POPULAR_CANDIDATES = 50
 BEHAVIOUR = ("recent popularity", "item-knn", "ease")
@@ -52,7 +52,7 @@ def measure(texts: Sequence[str], vectors: Matrix, events: Events, split: Split)
     started, cpu = time.perf_counter(), time.process_time()
     choice = _climb(events, vectors, split)
     known = events.part(slice(0, split.test.start))
-    served, configured = (fit_setup(setup, known, vectors) for setup in (choice.setup, CONFIGURED))
+    served, configured = (fit_scorer(config, known, vectors) for config in (choice.config, CONFIGURED))
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     plan = _plan(events, split)
     catalogue = Catalogue(vectors=vectors, words=tfidf([index_terms(text) for text in texts]))
@@ -82,7 +82,7 @@ def measure(texts: Sequence[str], vectors: Matrix, events: Events, split: Split)
         "CPU seconds": cpu,
         "step": choice.name,
         "made live": bool(choice.gate and choice.gate.taken),
-        "setup": str(choice.setup),
+        "setup": str(choice.config),
         "methods": methods_table,
         "differences": {
             f"{one.method} - {one.baseline}": {
@@ -137,7 +137,7 @@ def _from_candidates(fitted: Fitted, batch: Sequence[Case]) -> Matrix:
     popular = np.tile(fitted.prior, (len(batch), 1))
     for source, count in (
         (fitted.text(past), CANDIDATES),
-        (fitted.also(past), CANDIDATES),
+        (fitted.neighbours(past), CANDIDATES),
         (popular, POPULAR_CANDIDATES),
     ):
         source[known] = -np.inf
@@ -168,13 +168,13 @@ def _cold(methods: Mapping[str, Scorer], plan: Plan, known: Events, size: int) -
 def _pointwise(plan: Plan, choice: SelectionResult, served: Fitted) -> dict[str, dict[str, float]]:
     """Accuracy and log-loss of what was taken against as many items drawn at random: as calibrated in
     training, and by popularity alone, calibrated on one half of these very pairs."""
-    if choice.setup.weights is None or choice.pointwise is None:
+    if choice.config.weights is None or choice.pointwise is None:
         return {}
     rng = np.random.default_rng(0)
     found = []
     for start in range(0, len(plan.test), BATCH):
         batch = plan.test[start : start + BATCH]
-        found.append(pairs(points(choice.setup.weights, served, recent(batch)), batch, rng))
+        found.append(pairs(points(choice.config.weights, served, recent(batch)), batch, rng))
     taken, others = (np.concatenate(part) for part in zip(*found, strict=True))
     rows = np.bincount(plan.known.items, minlength=len(served.prior))
     figures = {"served": _quality(choice.pointwise, taken, others)}
@@ -198,7 +198,7 @@ def published(folder: Path, vectors: Matrix, events: Events, split: Split) -> di
     """All test rows of a published comparison, learned from what can be had of its train part only; what a
     user has stays a candidate, as there."""
     choice = _climb(events, vectors, split)
-    fitted = fit_setup(choice.setup, events.part(split.train), vectors)
+    fitted = fit_scorer(choice.config, events.part(split.train), vectors)
     rows = behaviour.published_rows(folder)
     ranks = []
     for start in range(0, len(rows), 256):

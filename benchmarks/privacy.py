@@ -18,7 +18,7 @@ from llmrec_plugin.learning.privacy.noisy_sums import GAMMA, HEAD_SHARE, MIN_RID
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.learning.selection.model_config import (
-    HeadSettings,
+    HeadConfig,
     ScorerConfig,
     fit_text,
     likeness,
@@ -62,8 +62,8 @@ def _rows(site: Site, vectors: Matrix) -> dict[str, float]:
         mu, rng = mu_of(epsilon, DELTA) * HEAD_SHARE**0.5, np.random.default_rng(draw)
         return worth(private_head(past, whitened, whitening, mu=mu, rng=rng))
 
-    whitened_only = ScorerConfig(gamma=GAMMA, head=HeadSettings())
-    learned = ScorerConfig(gamma=GAMMA, head=HeadSettings(ridge=MIN_RIDGE, mix=MIX))
+    whitened_only = ScorerConfig(gamma=GAMMA, head=HeadConfig())
+    learned = ScorerConfig(gamma=GAMMA, head=HeadConfig(ridge=MIN_RIDGE, mix=MIX))
     return {
         "users": float(len(past)),
         "frozen": worth(None),

@@ -51,7 +51,7 @@ def _train(count: int, items: int) -> dict[str, float]:
     """Choosing on held-back events and learning from all, as `services.training` does after its queries."""
     from llmrec_plugin.evaluation.protocol import temporal_split
     from llmrec_plugin.learning.scorers.catalogue_scores import Shares
-    from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_setup
+    from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_scorer
     from llmrec_plugin.learning.selection.stepwise import select_stepwise
 
     rng = np.random.default_rng(0)
@@ -62,12 +62,12 @@ def _train(count: int, items: int) -> dict[str, float]:
         choice = select_stepwise(
             events,
             vectors,
-            incumbent=ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1)),
+            incumbent=ScorerConfig(shares=Shares(taste=0.3, neighbours=0.6, popularity=0.1)),
             train=split.train,
             valid=split.valid,
             rng=np.random.default_rng(0),
         )
-        fit_setup(choice.setup, events, vectors)
+        fit_scorer(choice.config, events, vectors)
     return taken
 
 

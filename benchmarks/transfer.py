@@ -15,7 +15,7 @@ from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import rank_cases, temporal_cases
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.selection.model_config import (
-    HeadSettings,
+    HeadConfig,
     ScorerConfig,
     fit_text,
     likeness,
@@ -28,7 +28,7 @@ PAIRS = (("retail", "industrial"), ("industrial", "retail"), ("retail", "courses
 SIZES = (0, 100, 1_000, 10_000)
 WEIGHT = 1_000.0
 MIX = 1.0
-SETUP = ScorerConfig(gamma=0.8, head=HeadSettings(ridge=1e-3, mix=MIX))
+SETUP = ScorerConfig(gamma=0.8, head=HeadConfig(ridge=1e-3, mix=MIX))
 CASES = 2_000
 
 

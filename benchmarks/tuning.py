@@ -21,23 +21,19 @@ from benchmarks.behaviour import SITES, Site, chinese_courses, film_ratings, fil
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
+from llmrec_plugin.learning.selection.blends import BlendWeights, Sources
+from llmrec_plugin.learning.selection.fits import NeighbourScoring, TextConfig
 from llmrec_plugin.learning.selection.folds import Folds
 from llmrec_plugin.learning.selection.model_config import (
     KINDS,
-    HeadSettings,
-    ScorerConfig,
-    fit_setup,
+    HeadConfig,
+    fit_scorer,
     fit_text,
     likeness,
     recent,
 )
-from llmrec_plugin.learning.selection.trials import (
-    BlendWeights,
-    NeighbourScoring,
-    TextSettings,
-    TrialEvaluator,
-)
+from llmrec_plugin.learning.selection.trials import TrialEvaluator
 from llmrec_plugin.training.base import BaseModel, TrainingOptions
 from llmrec_plugin.types import Matrix
 
@@ -72,14 +68,14 @@ SOURCES: Mapping[str, str] = {"industrial": "retail", "retail": "industrial"}
 """Whose texts a site's encoder learns not to tell from the site's own."""
 TUNED: Mapping[str, Callable[[Path], Site]] = {**SITES, "films": films, "chinese courses": chinese_courses}
 TEXTS = tuple(
-    TextSettings(head, gamma)
+    TextConfig(head, gamma)
     for head, gamma in product(
-        (None, HeadSettings(), *(HeadSettings(ridge=r, mix=m) for r, m in product((1e-3, 1e-2), (0.3, 3.0)))),
+        (None, HeadConfig(), *(HeadConfig(ridge=r, mix=m) for r, m in product((1e-3, 1e-2), (0.3, 3.0)))),
         (0.6, 0.8),
     )
 )
-ALSO = NeighbourScoring(NeighbourSettings(method="ease", strength=100.0), 0.8)
-MIXTURES = tuple(
+NEIGHBOURS = NeighbourScoring(NeighbourConfig(method="ease", strength=100.0), 0.8)
+BLENDS = tuple(
     BlendWeights(taste, 1.0, popularity, kind)
     for taste, (popularity, kind) in product(
         (0.25, 1.0, 2.0, 4.0), ((0.0, KINDS[0]), (4.0, KINDS[0]), (4.0, KINDS[1]))
@@ -92,28 +88,17 @@ def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any
     _, events, split = site
     past = events.part(slice(0, split.valid.stop))
     valid = temporal_cases(past, split.valid, rng=np.random.default_rng(1), most=CASES)
-    trials = TrialEvaluator(
-        events=events.part(split.train),
-        cases=valid,
-        vectors=vectors,
+    trials = TrialEvaluator.of(
+        events.part(split.train),
+        valid,
+        vectors,
         folds=Folds.dealt([case.user for case in valid], np.random.default_rng(0)),
     )
-    worth = {one: float(np.nanmean(trials.measure(trials.text(one)))) for one in TEXTS}
+    worth = {one: float(np.nanmean(trials.metrics.ndcg(trials.fits.text(one)))) for one in TEXTS}
     plain = max((one for one in TEXTS if one.head is None), key=worth.__getitem__)
     best = max(TEXTS, key=worth.__getitem__)
-    weights = {mixture: trials.weights(best, ALSO, mixture) for mixture in MIXTURES}
-    setups = [
-        ScorerConfig(
-            weights=weight,
-            head=best.head,
-            gamma=best.gamma,
-            also=ALSO.neighbours,
-            also_gamma=ALSO.gamma,
-            popularity=mixture.kind,
-        )
-        for mixture, weight in weights.items()
-    ]
-    chosen = max(setups, key=lambda one: float(np.nanmean(trials.measure(trials.fitted(one)))))
+    configs = [trials.config(Sources(best, NEIGHBOURS), blend) for blend in BLENDS]
+    chosen = max(configs, key=lambda one: float(np.nanmean(trials.metrics.ndcg(trials.fits.fitted(one)))))
     cold = np.bincount(past.items, minlength=len(vectors)) == 0
 
     def score(by: Callable[[Sequence[Sequence[int]]], Matrix], *, among: Any = None) -> Any:
@@ -125,7 +110,7 @@ def measure(site: Site, vectors: Matrix, cases: Sequence[Case]) -> dict[str, Any
         "alone": score(likeness(None, vectors, gamma=plain.gamma)),
         "head": score(head),
         "new items": score(head, among=cold),
-        "served": score(fit_setup(chosen, past, vectors)),
+        "served": score(fit_scorer(chosen, past, vectors)),
     }
 
 

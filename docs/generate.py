@@ -182,6 +182,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "UserDocument": ("get_queryset", "get_user_key", "find", "prepare"),
     "InteractionSource": ("get_queryset", "event"),
     "SourceEvent": (),
+    "Contribution": (),
     "Registry": ("register", "get", "for_model", "labels"),
 }
 """Class -> the methods that a site overrides or calls."""
@@ -193,6 +194,7 @@ SITE_TYPES = (
     "ResultPage",
     "ResultItem",
     "PastItem",
+    "ContributionCode",
     "Event",
     "Kind",
     "KINDS",

@@ -131,6 +131,14 @@ class Settings:
             )
         return Path(base) / ".llmrec"
 
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder inside of `data_dir`. Where that is new, too, version control is told to leave it
+        alone: indexes and models of half a gigabyte may lie in a site's repository."""
+        is_new = not self.data_dir.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        if is_new and self.data_dir.exists():
+            (self.data_dir / ".gitignore").write_text("*\n", encoding="utf-8")
+
 
 _DICTS = ("BACKEND_OPTIONS", "ENCODER_OPTIONS", "RERANK", "PLACEMENTS", "SCHEDULE", "DIFFERENTIAL_PRIVACY")
 _TEXTS = ("BACKEND", "ENCODER", "INDEX_PREFIX", "USER_RESOLVER", "METRICS_TOKEN")

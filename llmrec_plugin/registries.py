@@ -32,7 +32,7 @@ class NameRegistry(Generic[D]):
     """Keeps declared things by name, in the order of their declaration."""
 
     def __init__(self, what: str, *, register: str) -> None:
-        """`what` is one of them, as errors call it ("kind of event"), `register` the function to add one."""
+        """Take what one of them is called ("kind of event"), and the name of the function that adds one."""
         self._what = what
         self._register = register
         self._declared: dict[str, D] = {}
@@ -42,8 +42,8 @@ class NameRegistry(Generic[D]):
         name = declared.name
         if not PATTERN.fullmatch(name):
             raise ConfigurationError(
-                f'"{name}" cannot be the name of a {self._what}: up to 30 small letters, digits, "-" and '
-                '"_", a letter first.'
+                f'"{name}" cannot name a {self._what}: up to 30 small letters, digits, "-" and "_", the '
+                "first a letter."
             )
         if name in self._declared:
             raise ConfigurationError(

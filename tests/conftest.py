@@ -24,6 +24,8 @@ hypothesis.settings.register_profile(
     database=None,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
+# On further pairs of Python and Django a few examples tell whether it runs there: `make matrix`.
+hypothesis.settings.register_profile("matrix", deadline=None, max_examples=10, database=None)
 hypothesis.settings.load_profile("tests")
 
 

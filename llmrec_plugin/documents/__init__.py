@@ -9,6 +9,7 @@ class ProductDocument(SearchDocument[Product]):
     related = {Category: "category"}
 """
 
+from llmrec_plugin.contributions import Contribution, register_contribution
 from llmrec_plugin.documents.imported import ImportedItemDocument
 from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserDocument
 from llmrec_plugin.documents.progression import Progression
@@ -19,6 +20,7 @@ from llmrec_plugin.types import AttachedIndex
 
 __all__ = [
     "AttachedIndex",
+    "Contribution",
     "ImportedItemDocument",
     "InteractionSource",
     "Progression",
@@ -28,5 +30,6 @@ __all__ = [
     "SourceEvent",
     "UserDocument",
     "register",
+    "register_contribution",
     "registry",
 ]

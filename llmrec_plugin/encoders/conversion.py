@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import EncoderUnavailable
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def convert_e5(source: Path, folder: Path) -> Path:
     if target.is_dir():
         return target
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        get_settings().make_folder(folder)
         with FileLock(folder / f"{target.name}.lock"):
             if not target.is_dir():
                 _convert_into(source, target)

@@ -119,7 +119,7 @@ class _FileDigests:
         if not self._changed:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            get_settings().make_folder(self._file.parent)
             handle, name = tempfile.mkstemp(dir=self._file.parent, prefix="digests-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({**self._read(), **self._known}, file)

@@ -243,7 +243,7 @@ class Configuration(models.Model):
         """The weights of for-you that stand here."""
         return Shares(
             taste=self.recommendation_taste,
-            also=self.recommendation_also,
+            neighbours=self.recommendation_also,
             popularity=self.recommendation_popularity,
         )
 

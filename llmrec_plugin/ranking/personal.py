@@ -43,7 +43,8 @@ def rank_for_user(
 
     `also` maps a candidate to the past items that lead to it and how strongly. Without a profile
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
-    also:<past item>, alike:<past item>, popularity. `alike` as of `Also`, `named` as of `Taste`.
+    neighbours:<past item>, text_neighbours:<past item>, popularity. `alike` as of `Also`, `named` as of
+    `Taste`.
     """
     keys = list(dict.fromkeys(candidates))
     known = {key: prior[key] for key in keys if key in prior}

@@ -20,7 +20,7 @@ from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.items import add, best_first
 from llmrec_plugin.ranking.profile import Profile
 from llmrec_plugin.ranking.vectors import stack
-from llmrec_plugin.types import Matrix, RankedItem, Vector
+from llmrec_plugin.types import ContributionCode, Matrix, RankedItem, Vector
 
 Stage: TypeAlias = Callable[[Sequence[RankedItem]], list[RankedItem]]
 
@@ -78,7 +78,7 @@ class Taste(AdditiveStage):
 
     def _named(self, shares: Matrix, factor: float) -> list[dict[str, float]]:
         scaled = (shares - shares.mean(axis=0, dtype=np.float64)) * factor
-        names = np.array([f"taste:{key}" if key else "taste" for key in self.profile.keys], dtype=object)
+        names = np.array([str(ContributionCode("taste", key)) for key in self.profile.keys], dtype=object)
         if self.named is None or len(names) <= self.named:
             return [dict(zip(names, values, strict=True)) for values in scaled.tolist()]
         largest = np.argpartition(scaled, -self.named, axis=1)[:, -self.named :]
@@ -91,8 +91,8 @@ class Taste(AdditiveStage):
 
 @dataclass(frozen=True, eq=False)
 class Also(AdditiveStage):
-    """Adds what people who took the user's items took as well, one `also:<past item>` per cause; of what goes
-    with a past item though nobody took both, `alike:<past item>`.
+    """Adds what people who took the user's items took as well, one `neighbours:<past item>` per cause; of
+    what goes with a past item though nobody took both, `text_neighbours:<past item>`.
 
     Best and worst candidate lie `weight` apart, where a pair that nobody took together counts 0; with a
     `span` given, this much strength counts `weight`, whatever the candidates.
@@ -114,13 +114,16 @@ class Also(AdditiveStage):
         factor = self.weight / span if span > 0 else 0.0
         if factor == 0:
             return [{} for _ in keys]
+        pasts = {past for cause in causes for past in cause}
+        together = {past: str(ContributionCode("neighbours", past)) for past in pasts}
+        apart = {past: str(ContributionCode("text_neighbours", past)) for past in pasts}
         return [
-            {f"{self._code(key, past)}:{past}": value * factor for past, value in cause.items()}
+            {
+                (apart if key in self.alike.get(past, ()) else together)[past]: value * factor
+                for past, value in cause.items()
+            }
             for key, cause in zip(keys, causes, strict=True)
         ]
-
-    def _code(self, key: str, past: str) -> str:
-        return "alike" if key in self.alike.get(past, ()) else "also"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,37 +7,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.contributions import contributions
 from llmrec_plugin.services.explorer.comparison import ContributionRow, RankedPosition
 
 register = template.Library()
 
-_WORDS = {
-    "text": _("words of the query"),
-    "vector": _("meaning"),
-    "rerank": _("query and item read together"),
-    "taste": _("taste of the user"),
-    "also": _("taken together by others"),
-    "alike": _("alike, though nobody took both"),
-    "next": _("next step"),
-    "popularity": _("popularity"),
-    "average": _("average popularity of a new item"),
-    "trending": _("popular this week"),
-    "earlier": _("popular in the weeks before"),
-    "freshness": _("newness"),
-    "reserve": _("a place kept for new items"),
-    "diversity": _("too much like the items above"),
-    "tail": _("only fills the list up"),
-    "rule": _("rule"),
-}
-
 
 @register.filter
 def in_words(part: ContributionRow) -> str:
-    """The contribution as an editor may call it, with the item or rule that it goes back to."""
-    code, _colon, source = part.name.partition(":")
-    words = str(_WORDS.get(code, code))
-    about = part.title or source
-    return f"{words}: “{about}”" if about else words
+    """Return the contribution as an editor may call it, with the item or rule that it goes back to."""
+    label = str(contributions.get(part.name).label)
+    about = part.title or part.source
+    return f"{label}: “{about}”" if about else label
 
 
 @register.filter

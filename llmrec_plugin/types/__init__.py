@@ -1,5 +1,6 @@
 """The frozen values that travel between layers; no behaviour beyond validation and hashing."""
 
+from llmrec_plugin.types.contributions import ContributionCode
 from llmrec_plugin.types.documents import (
     AttachedIndex,
     Document,
@@ -32,6 +33,7 @@ from llmrec_plugin.types.results import (
 __all__ = [
     "KINDS",
     "AttachedIndex",
+    "ContributionCode",
     "Document",
     "EngineQuery",
     "EngineResult",

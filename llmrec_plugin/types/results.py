@@ -12,13 +12,10 @@ from llmrec_plugin.types.filters import Filter
 
 
 class RankedItem(NamedTuple):
-    """`score == sum(contributions.values())` up to rounding, always.
+    """A frozen item of a list with what its score is made of.
 
-    Contribution names: text, vector, rerank, taste:<key> (the part a past item of the user has in it),
-    taste (the rest), also:<key> (people who took that item took this one too), next:<key> (it leads on
-    from that item), popularity, average (of what nobody chose yet), trending (chosen in the last week),
-    earlier (the older part of a trend), freshness, reserve (a place kept for new items), diversity and tail
-    (never positive; what is added to a list that is too short), rule:<id> (what an editor decided).
+    `score == sum(contributions.values())` up to rounding, always. Each contribution bears the text of a
+    `ContributionCode`; the names there are, and what each means, are those of `llmrec_plugin.contributions`.
     """
 
     key: str

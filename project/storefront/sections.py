@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotBuilt
 from llmrec_plugin.services import interactions
-from llmrec_plugin.types import ResultPage
+from llmrec_plugin.types import ContributionCode, ResultItem, ResultPage
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +54,20 @@ class Sections:
             self.found.append(Section(slug, heading, page))
 
 
+def names_of(items: Iterable[ResultItem]) -> set[str]:
+    """Return the names of all contributions to the scores of these items."""
+    return {ContributionCode.parse(text).name for item in items for text in item.contributions}
+
+
 def personal_title(page: ResultPage) -> str:
-    """A list in which nothing is the visitor's own is not called his."""
-    causes = {name for item in page.results for name in item.contributions}
-    is_personal = any(name.startswith(("taste", "also:")) for name in causes)
+    """Return what a list is called; one in which nothing is the visitor's own is not called theirs."""
+    is_personal = not names_of(page.results).isdisjoint(("taste", "neighbours"))
     return gettext("For you") if is_personal else gettext("Popular")
 
 
 def next_title(page: ResultPage) -> str:
-    """Only of what leads on from something that the learner has taken."""
-    causes = {name for item in page.results for name in item.contributions}
-    return gettext("Your next step") if any(name.startswith("next:") for name in causes) else ""
+    """Return a title only for what leads on from something that the learner has taken."""
+    return gettext("Your next step") if "next" in names_of(page.results) else ""
 
 
 def viewed_title(document: str, user_key: str | None) -> str:

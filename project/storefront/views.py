@@ -24,7 +24,7 @@ from llmrec_plugin.visitors import give_key, list_user_key
 from project.school.models import Course, Enrolment
 from project.shop.models import Department, InvoiceLine, Product
 from project.storefront.forms import ORDERS, SCHOOL, SHOP, SearchForm
-from project.storefront.sections import Sections, Title, next_title, personal_title, viewed_title
+from project.storefront.sections import Sections, Title, names_of, next_title, personal_title, viewed_title
 from project.storefront.visitors import note
 
 ROW = 6
@@ -231,5 +231,5 @@ def _item_page(
 def _also(document: str, key: str, user_key: str | None) -> ResultPage:
     """Nothing where no one has taken the item yet: the list then holds what is similar, shown already."""
     page = recommendations.also(document, key, user_key=user_key, limit=ROW)
-    known = [item for item in page.results if any(name.startswith("also:") for name in item.contributions)]
+    known = [item for item in page.results if "neighbours" in names_of([item])]
     return replace(page, results=tuple(known))

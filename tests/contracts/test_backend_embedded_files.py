@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -47,6 +48,26 @@ def near(backend: SearchBackend, **query: Any) -> list[str]:
 
 def found(backend: SearchBackend, *terms: str, **query: Any) -> list[str]:
     return keys(backend.search(NAME, EngineQuery(text=words(*terms), **query)).text)
+
+
+def test_a_new_data_folder_is_no_part_of_the_sites_repository(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with override_settings(BASE_DIR=site, LLMREC={**django_settings.LLMREC, "DATA_DIR": ""}):
+        SearchBackend({}).create_index(NAME, SCHEMA)
+    assert (site / ".llmrec" / ".gitignore").read_text() == "*\n"
+    subprocess.run(["git", "init", "--quiet", str(site)], check=True)
+    (site / "page.txt").write_text("of the site")
+    told = subprocess.run(
+        ["git", "-C", str(site), "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["??", "page.txt"]
+
+
+def test_a_data_folder_that_was_there_is_left_as_it_is(backend: SearchBackend, data_dir: Path) -> None:
+    assert [path.name for path in data_dir.iterdir()] == ["index"]
 
 
 def test_a_damaged_file_is_reported_with_the_cure_and_can_be_dropped(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from llmrec_plugin.documents import InteractionSource, Progression, SearchDocument, UserDocument, register
+from llmrec_plugin.documents import (
+    Contribution,
+    InteractionSource,
+    Progression,
+    SearchDocument,
+    UserDocument,
+    register,
+    register_contribution,
+)
 from tests.hostapp.models import Brand, Category, Course, Learner, OrderLine, Product
 
 
@@ -52,3 +60,14 @@ class OrderSource(InteractionSource[OrderLine]):
     item_field = "product_id"
     kind = "purchase"
     time_field = "order__created"
+
+
+register_contribution(
+    Contribution(
+        name="campaign",
+        label="part of a campaign",
+        sentence="On offer with “%(title)s”",
+        untitled_sentence="On offer this week",
+        source="item",
+    )
+)

@@ -22,7 +22,8 @@ FOLDER = Path(".mutation")
 
 
 def main() -> None:
-    options = _options()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options = _parser().parse_args(sys.argv[1:end])
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a forked process has no threads of its parent
     sys.dont_write_bytecode = False
     FOLDER.mkdir(exist_ok=True)
@@ -34,7 +35,7 @@ def main() -> None:
         known = set(report.read_text().splitlines())
         found = [mutant for mutant in found if mutant.name in known]
     print(f"{len(found)} mutants; running the tests once without any.", flush=True)
-    reach = measured(options.targets, options.tests, FOLDER)
+    reach = measured(options.targets, [*options.tests, *sys.argv[end + 1 :]], FOLDER)
     survivors: list[Mutant] = []
     counts: dict[str, Counter[str]] = {}
     for mutant, outcome in outcomes(found, reach, FOLDER, processes=options.processes):
@@ -55,15 +56,17 @@ def sampled(found: Sequence[Mutant], count: int, *, seed: int) -> list[Mutant]:
     return [mutant for mutant in found if mutant in drawn]
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutation", description=__doc__, epilog='What follows "--" goes to pytest.'
+    )
     parser.add_argument("targets", nargs="+", help="modules or folders to mutate")
     parser.add_argument("--tests", nargs="+", default=["tests/core"], help="what to run (tests/core)")
     parser.add_argument("--sample", type=int, help="so many mutants, drawn at random, instead of all")
     parser.add_argument("--seed", type=int, default=13, help="of the draw (13)")
     parser.add_argument("--processes", type=int, default=2, help="side by side (2)")
     parser.add_argument("--again", action="store_true", help="only those that survived the last run")
-    return parser.parse_args()
+    return parser
 
 
 def _files(targets: Iterable[str]) -> list[Path]:

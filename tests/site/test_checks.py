@@ -107,6 +107,18 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
     assert said in message.msg
 
 
+def test_a_site_without_a_folder_for_its_indexes_is_told_both_ways_to_name_one(settings: Any) -> None:
+    settings.LLMREC = {**django_settings.LLMREC, "DATA_DIR": ""}
+    assert checks.check_settings() == []
+    del settings.BASE_DIR
+    (message,) = checks.check_settings()
+    assert message.id == "llmrec_plugin.E006"
+    assert 'LLMREC["DATA_DIR"]' in message.msg
+    assert "BASE_DIR" in message.msg
+    settings.LLMREC = {**django_settings.LLMREC, "DATA_DIR": "/var/lib/site"}
+    assert checks.check_settings() == []
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [("text_field", "text_fields"), ("filters_fields", "filter_fields"), ("get_query_set", "get_queryset")],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llmrec_plugin.backends.embedded.codec import Codec
 from llmrec_plugin.backends.embedded.schema import Layout, create_tables, read_layout
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
 from llmrec_plugin.types import IndexSchema
 
@@ -145,7 +146,7 @@ class Pool:
     def create(self, name: str, schema: IndexSchema, codec: Codec) -> None:
         """Make the file unless it is there; IndexConflict if it was made with another schema."""
         with _gate.use(), self._translated(name):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            get_settings().make_folder(self.folder)
             with self._catalogue():
                 if _file(self.path(name)) is None:
                     self._unlink(name)

@@ -31,13 +31,13 @@ class Pointwise:
     """The calibrated form: log-odds per point of each source, never negative: more is no less likely."""
 
     taste: float
-    also: float
+    neighbours: float
     popularity: float
     bias: float
 
     def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
         """Probabilities, 0..1, of items whose points are the rows, shape (n, 3): taste, also, popularity."""
-        scales = np.array([self.taste, self.also, self.popularity])
+        scales = np.array([self.taste, self.neighbours, self.popularity])
         return _sigmoid(np.asarray(points, dtype=np.float64) @ scales + self.bias)
 
 
@@ -60,8 +60,8 @@ def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
         scales[used] = weights[:-1] / spread[used]
         if (scales >= 0).all():
             bias = float(weights[-1] - scales @ centre)
-            taste, also, popularity = scales.tolist()
-            return Pointwise(taste=taste, also=also, popularity=popularity, bias=bias)
+            taste, neighbours, popularity = scales.tolist()
+            return Pointwise(taste=taste, neighbours=neighbours, popularity=popularity, bias=bias)
         used &= scales >= 0
 
 

@@ -61,19 +61,19 @@ class Weights:
 
     taste: float = 0.0
     """Per cosine."""
-    also: float = 0.0
+    neighbours: float = 0.0
     """Per weight of a neighbour."""
     popularity: float = 0.0
     """Per 1 of the prior."""
 
-    def fused(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Matrix:
-        """Shape as `taste` and `also`, (cases, n); `popularity`: shape (n,)."""
-        scores: Matrix = self.personal(taste, also) + self.common(popularity)
+    def fused(self, taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]) -> Matrix:
+        """Shape as `taste` and `neighbours`, (cases, n); `popularity`: shape (n,)."""
+        scores: Matrix = self.personal(taste, neighbours) + self.common(popularity)
         return scores
 
-    def personal(self, taste: Matrix, also: Matrix) -> Matrix:
+    def personal(self, taste: Matrix, neighbours: Matrix) -> Matrix:
         """The points of both sources that differ from user to user."""
-        points: Matrix = np.float32(self.taste) * taste + np.float32(self.also) * also
+        points: Matrix = np.float32(self.taste) * taste + np.float32(self.neighbours) * neighbours
         return points
 
     def common(self, popularity: NDArray[np.floating]) -> Matrix:
@@ -81,15 +81,23 @@ class Weights:
         row: Matrix = np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)[None, :]
         return row
 
-    def parts(self, taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> tuple[Matrix, ...]:
+    def parts(
+        self, taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]
+    ) -> tuple[Matrix, ...]:
         """The points of each source, that of popularity as one row for all."""
-        return np.float32(self.taste) * taste, np.float32(self.also) * also, self.common(popularity)
+        return (
+            np.float32(self.taste) * taste,
+            np.float32(self.neighbours) * neighbours,
+            self.common(popularity),
+        )
 
     def divided(self, by: float) -> Weights:
         """The same order with all scores divided; as they are where `by` is 0."""
         if not by > 0:
             return self
-        return Weights(taste=self.taste / by, also=self.also / by, popularity=self.popularity / by)
+        return Weights(
+            taste=self.taste / by, neighbours=self.neighbours / by, popularity=self.popularity / by
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +105,7 @@ class Shares:
     """How far apart each source puts the best and the worst item of the catalogue."""
 
     taste: float = 0.0
-    also: float = 0.0
+    neighbours: float = 0.0
     popularity: float = 0.0
 
 
@@ -106,31 +114,31 @@ class Scaled:
     """The sources of some cases, each brought to the range that `ranking.personal` gives it."""
 
     taste: Matrix
-    also: Matrix
+    neighbours: Matrix
     popularity: Matrix
     """Shape (1, n) or (cases, n)."""
 
     def fused(self, shares: Shares) -> Matrix:
         scores: Matrix = (
             np.float32(shares.taste) * self.taste
-            + np.float32(shares.also) * self.also
+            + np.float32(shares.neighbours) * self.neighbours
             + np.float32(shares.popularity) * self.popularity
         )
         return scores
 
 
-def scaled(taste: Matrix, also: Matrix, popularity: NDArray[np.floating]) -> Scaled:
+def scaled(taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]) -> Scaled:
     """Rows of scores divided by their range; a row that tells nothing becomes zero.
 
-    In `also` an item that nothing leads to counts 0 in the range, as there.
+    In `neighbours` an item that nothing leads to counts 0 in the range, as there.
     """
     low, high = taste.min(axis=1, keepdims=True), taste.max(axis=1, keepdims=True)
-    least = np.minimum(also.min(axis=1, keepdims=True), 0.0)
-    most = np.maximum(also.max(axis=1, keepdims=True), 0.0)
+    least = np.minimum(neighbours.min(axis=1, keepdims=True), 0.0)
+    most = np.maximum(neighbours.max(axis=1, keepdims=True), 0.0)
     row = np.asarray(popularity, dtype=np.float32)[None, :]
     return Scaled(
         taste=_divided(taste - low, high - low),
-        also=_divided(also, most - least),
+        neighbours=_divided(neighbours, most - least),
         popularity=_divided(row - row.min(), np.atleast_2d(row.max() - row.min())),
     )
 

@@ -1,12 +1,12 @@
-"""Which items follow from which, learned from who took what: EASE where it fits, item-kNN above.
+"""Holds which items follow from which, and how it is gathered from who took what.
 
-Direction: row s of `Neighbours` lists what to recommend to one who took item s.
+Direction: row s of `Neighbours` lists what to recommend to one who took item s. How the weights come about is
+`ease` and `item_knn`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -14,35 +14,22 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
+from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.types import Matrix
 
 Method: TypeAlias = Literal["ease", "item-knn"]
 UserItem: TypeAlias = Any
 """scipy.sparse matrix or array, users x items; 1 or a weight where the user took the item."""
-
 TOP = 50
 """Neighbours kept per item; all of them rank no better (docs/measurements.md)."""
 USUAL_RIDGE = 100.0
-USUAL_SHRINK = 50.0
-
-MAX_ITEMS_FOR_EASE = 10_000
-"""The inverse of EASE holds items x items numbers (at 10,000: 0.4 GB) and takes time cubic in them."""
-
-MAX_ITEMS_FOR_LIKENESS = 50_000
-"""The likeness of all pairs of texts takes time that grows with the square of their number: a minute here."""
-
-WELL_CONDITIONED = 1e4
-"""Below this condition number single precision inverts with about three correct digits, enough to
-order neighbours and half the memory and time; above it double precision is used."""
-
 BLOCK_NUMBERS = 4_000_000
 """Size of the intermediate results, in numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeighbourSettings:
-    """How neighbours are learned."""
+class NeighbourConfig:
+    """Says how neighbours are learned."""
 
     method: Method = "ease"
     """EASE gives way to item-kNN where there are too many items for it."""
@@ -61,7 +48,7 @@ class NeighbourSettings:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The strongest positive weights of each item, strongest first, equal ones by index."""
+    """Holds the strongest positive weights of each item, strongest first, equal ones by index."""
 
     indices: NDArray[np.int32]
     """Shape (n, top): row s holds the items to recommend to one who took s, padded with -1."""
@@ -69,14 +56,14 @@ class Neighbours:
     """Shape (n, top): how strongly, padded with 0."""
 
     def of(self, item: int) -> list[tuple[int, float]]:
-        """What to recommend to one who took the item, strongest first."""
+        """Return what to recommend to one who took the item, strongest first."""
         count = int((self.indices[item] >= 0).sum())
         return list(
             zip(self.indices[item, :count].tolist(), self.weights[item, :count].tolist(), strict=True)
         )
 
     def leading(self) -> UserItem:
-        """Sparse, items x items: from a past item to what it leads to."""
+        """Return them as a sparse matrix, items x items: from a past item to what it leads to."""
         from scipy import sparse
 
         known = self.indices >= 0
@@ -92,7 +79,7 @@ def taken(
     *,
     catalogue: int,
 ) -> UserItem:
-    """The matrix of who took what, from one entry per event; shape (largest user + 1, catalogue).
+    """Return the matrix of who took what, from one entry per event; shape (largest user + 1, catalogue).
 
     Of several events of a pair the largest amount counts; without `amounts` each counts 1.
     """
@@ -108,110 +95,41 @@ def taken(
 
 
 def changes(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where a pair of two columns differs from the one before it; the first does."""
+    """Return where a pair of two columns differs from the one before it; the first does."""
     found = np.ones(len(one), np.bool_)
     found[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
     return found
 
 
-USUAL = NeighbourSettings()
-
-
-def fit_neighbours(
-    user_item: UserItem,
-    *,
-    settings: NeighbourSettings = USUAL,
-    whitened: Matrix | None = None,
-    top: int = TOP,
-) -> tuple[Neighbours, Method]:
-    """Neighbours by the method asked for, as far as the size of the catalogue allows it, and by which.
-
-    `whitened`: shape (items, d), unit rows or zero ones for texts that are not known; needed for `likeness`,
-    which counts nothing where `texts_fit` says no.
-    """
-    features = None
-    if whitened is not None and settings.likeness > 0 and texts_fit(len(whitened)):
-        features = np.float32(math.sqrt(settings.likeness)) * whitened
-    if settings.method == "item-knn":
-        return item_knn(user_item, features=features, shrink=settings.strength, top=top), "item-knn"
-    if ease_fits(user_item.shape[1]):
-        return ease(user_item, features=features, regularisation=settings.strength, top=top), "ease"
-    return item_knn(user_item, features=features, top=top), "item-knn"
-
-
-def ease_fits(items: int) -> bool:
-    """Whether so many are few enough for EASE."""
-    return items <= MAX_ITEMS_FOR_EASE
-
-
-def texts_fit(items: int) -> bool:
-    """Whether so many are few enough for the likeness of all pairs of texts."""
-    return items <= MAX_ITEMS_FOR_LIKENESS
-
-
-def ease(
-    user_item: UserItem,
-    *,
-    features: Matrix | None = None,
-    regularisation: float = USUAL_RIDGE,
-    top: int = TOP,
-) -> Neighbours:
-    """Steck's closed-form linear autoencoder (2019), its `top` positive weights per item.
-
-    `features`, shape (items, d), stand for d more users, each of whom took every item by so much, which tells
-    of items that few or none took (Jeunen, Van Balen and Goethals, Closed-Form Models for Collaborative
-    Filtering with Side-Information, 2020). Needs memory for one items x items matrix; see
-    MAX_ITEMS_FOR_EASE.
-    """
-    if not regularisation > 0:
-        raise ConfigurationError(f"EASE needs a positive regularisation, not {regularisation}.")
-    matrix = _checked(user_item)
-    return _gathered(_ease_rows(matrix, features, regularisation), matrix.shape[1], top)
-
-
-def item_knn(
-    user_item: UserItem,
-    *,
-    features: Matrix | None = None,
-    shrink: float = USUAL_SHRINK,
-    top: int = TOP,
-) -> Neighbours:
-    """Cosine between the items' columns, shrunk towards 0 where few users took both; `features` as of `ease`.
-
-    Memory stays bounded: the products are formed for a few items at a time.
-    """
-    matrix = _checked(user_item)
-    return _gathered(_knn_rows(matrix, features, shrink), matrix.shape[1], top)
-
-
 def taken_together(user_item: UserItem, neighbours: Neighbours) -> NDArray[np.bool_]:
-    """Shape as of `neighbours`: whether any user took both, the item and its neighbour."""
+    """Return whether any user took both, the item and its neighbour; shape as of `neighbours`."""
     together = np.zeros(neighbours.indices.shape, np.bool_)
-    for start, block in _products(_checked(user_item)):
+    for start, block in products(checked(user_item)):
         for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
             together[item] = np.isin(neighbours.indices[item], block.indices[begin:end])
     return together
 
 
 def strongest(leading: UserItem, *, top: int = TOP) -> Neighbours:
-    """Of each row of a sparse matrix, items x items, its `top` positive weights."""
+    """Return the `top` positive weights of each row of a sparse matrix, items x items."""
     leading = leading.tocsr()
     rows = (
         (leading.indices[begin:end], leading.data[begin:end])
         for begin, end in itertools.pairwise(leading.indptr)
     )
-    return _gathered(rows, leading.shape[0], top)
+    return gathered(rows, leading.shape[0], top)
 
 
 def blended(one: Neighbours, other: Neighbours, *, share: float, top: int = TOP) -> Neighbours:
-    """Both together; the `other` counts `share` once the weights of both sum up to the same."""
+    """Return both together; the `other` counts `share` once the weights of both sum up to the same."""
     first, second = one.leading(), other.leading()
     if not (share > 0 and first.sum() > 0 and second.sum() > 0):
         return one
     return strongest(first + second * np.float32(share * first.sum() / second.sum()), top=top)
 
 
-def _checked(user_item: UserItem) -> UserItem:
+def checked(user_item: UserItem) -> UserItem:
+    """Return the matrix as float32; raises InvalidVector where it is not finite or below 0."""
     from scipy import sparse
 
     matrix = sparse.csr_array(user_item, dtype=np.float32)
@@ -220,74 +138,20 @@ def _checked(user_item: UserItem) -> UserItem:
     return matrix
 
 
-_Row: TypeAlias = tuple[NDArray[np.integer], NDArray[np.floating]]
+Row: TypeAlias = tuple[NDArray[np.integer], NDArray[np.floating]]
 
 
-def _ease_rows(matrix: UserItem, features: Matrix | None, regularisation: float) -> Iterator[_Row]:
-    from scipy.linalg import lapack
-
-    items = matrix.shape[1]
-    if items == 0:
-        return
-    largest = float((matrix.T @ (matrix @ np.ones(items))).max())  # largest row sum, bounds the eigenvalues
-    if features is not None:
-        largest += float(np.linalg.eigvalsh(features.T @ features)[-1])
-    single = 1.0 + largest / regularisation < WELL_CONDITIONED
-    full = np.empty((items, items), dtype=np.float32 if single else np.float64, order="F")
-    for start, block in _dense_products(matrix, features):
-        full[:, start : start + len(block)] = block.T
-    full[np.diag_indices(items)] += regularisation
-    factorise, invert = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
-    factor, _ = factorise(full, overwrite_a=1)
-    inverse, _ = invert(factor, overwrite_c=1)
-    columns = np.arange(items)
-    diagonal = inverse.diagonal().copy()
-    for item in range(items):
-        # Only the upper triangle is filled: what lies left of the diagonal stands above it.
-        weights = np.concatenate([inverse[:item, item], inverse[item, item:]]) / -diagonal
-        weights[item] = 0.0
-        yield columns, weights
-
-
-def _knn_rows(matrix: UserItem, features: Matrix | None, shrink: float) -> Iterator[_Row]:
-    squares = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
-    if features is None:
-        lengths = np.sqrt(squares)
-        for start, block in _products(matrix):
-            for item, begin, end in zip(itertools.count(start), block.indptr, block.indptr[1:], strict=False):
-                yield _cosines(item, block.indices[begin:end], block.data[begin:end], lengths, shrink)
-        return
-    lengths = np.sqrt(squares + np.square(features).sum(axis=1))
-    columns = np.arange(matrix.shape[1])
-    for start, dense in _dense_products(matrix, features):
-        for item, dots in enumerate(dense, start):
-            yield _cosines(item, columns, dots, lengths, shrink)
-
-
-def _cosines(
-    item: int,
-    columns: NDArray[np.integer],
-    dots: NDArray[np.floating],
-    lengths: NDArray[np.floating],
-    shrink: float,
-) -> _Row:
-    below = lengths[item] * lengths[columns] + shrink
-    weights = np.divide(dots, below, out=np.zeros_like(dots), where=below > 0)
-    weights[columns == item] = 0.0
-    return columns, weights
-
-
-def _dense_products(matrix: UserItem, features: Matrix | None) -> Iterator[tuple[int, Matrix]]:
-    """As `_products`, filled up, with those of the features."""
-    for start, block in _products(matrix):
+def dense_products(matrix: UserItem, features: Matrix | None) -> Iterator[tuple[int, Matrix]]:
+    """Yield the same as `products`, filled up, with those of the features."""
+    for start, block in products(matrix):
         dense: Matrix = block.toarray()
         if features is not None:
             dense += features[start : start + len(dense)] @ features.T
         yield start, dense
 
 
-def _products(matrix: UserItem) -> Iterator[tuple[int, UserItem]]:
-    """The dot products of all pairs of items, some rows at a time: (first item, sparse rows)."""
+def products(matrix: UserItem) -> Iterator[tuple[int, UserItem]]:
+    """Yield the dot products of all pairs of items, some rows at a time: (first item, sparse rows)."""
     by_item = matrix.T.tocsr()
     items = matrix.shape[1]
     step = max(1, BLOCK_NUMBERS // max(1, items))
@@ -295,7 +159,8 @@ def _products(matrix: UserItem) -> Iterator[tuple[int, UserItem]]:
         yield start, by_item[start : start + step] @ matrix
 
 
-def _gathered(rows: Iterator[_Row], items: int, top: int) -> Neighbours:
+def gathered(rows: Iterator[Row], items: int, top: int) -> Neighbours:
+    """Return the `top` strongest of each row: (columns, weights), one row per item."""
     indices = np.full((items, top), -1, dtype=np.int32)
     weights = np.zeros((items, top), dtype=np.float32)
     for item, (columns, values) in enumerate(rows):
@@ -306,7 +171,7 @@ def _gathered(rows: Iterator[_Row], items: int, top: int) -> Neighbours:
 
 
 def _strongest(columns: NDArray[np.integer], values: NDArray[np.floating], top: int) -> NDArray[np.intp]:
-    """Positions of the largest positive values, largest first, equal ones by column."""
+    """Return positions of the largest positive values, largest first, equal ones by column."""
     positive = np.flatnonzero(values > 0)
     if len(positive) > top:
         least = np.partition(values[positive], -top)[-top]

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
 from llmrec_plugin.learning.scorers.neighbours import (
     TOP,
     Method,
+    NeighbourConfig,
     Neighbours,
-    NeighbourSettings,
     UserItem,
     blended,
     changes,
-    fit_neighbours,
     strongest,
     taken,
 )
@@ -37,17 +37,17 @@ def neighbours_from(
     events: Events,
     *,
     catalogue: int,
-    settings: NeighbourSettings,
+    config: NeighbourConfig,
     whitened: Matrix | None = None,
     top: int = TOP,
 ) -> tuple[Neighbours, Method]:
-    """Neighbours of all items by all that `settings` ask for, and by which method those by company are;
+    """Neighbours of all items by all that `config` ask for, and by which method those by company are;
     `whitened` as of `fit_neighbours`."""
-    matrix = matrix_of(events, settings.recency, catalogue)
-    company, method = fit_neighbours(matrix, settings=settings, whitened=whitened, top=top)
-    if settings.order <= 0:
+    matrix = matrix_of(events, config.recency, catalogue)
+    company, method = fit_neighbours(matrix, config=config, whitened=whitened, top=top)
+    if config.order <= 0:
         return company, method
-    return in_order(company, transitions(events, catalogue=catalogue), settings.order, top=top), method
+    return in_order(company, transitions(events, catalogue=catalogue), config.order, top=top), method
 
 
 def in_order(company: Neighbours, transitions: UserItem, order: float, *, top: int = TOP) -> Neighbours:
@@ -56,7 +56,7 @@ def in_order(company: Neighbours, transitions: UserItem, order: float, *, top: i
 
 
 def matrix_of(events: Events, recency: float | None, catalogue: int) -> UserItem:
-    """Sparse, users x items: the amount of each event, faded by its age as `NeighbourSettings.recency` says.
+    """Sparse, users x items: the amount of each event, faded by its age as `NeighbourConfig.recency` says.
 
     Roots are stored, so that the product of two events of one age fades as each of them.
     """

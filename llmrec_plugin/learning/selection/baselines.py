@@ -19,14 +19,10 @@ from llmrec_plugin.evaluation.comparison import PRIMARY, mean
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import Case, Events, Plan, histories, rank_cases
 from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Histories, Linear, constant
-from llmrec_plugin.learning.scorers.neighbours import (
-    Neighbours,
-    NeighbourSettings,
-    ease,
-    fit_neighbours,
-    item_knn,
-    taken,
-)
+from llmrec_plugin.learning.scorers.ease import ease
+from llmrec_plugin.learning.scorers.item_knn import item_knn
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, Neighbours, taken
 from llmrec_plugin.learning.scorers.projection_head import collect, fit_head
 from llmrec_plugin.learning.scorers.tfidf import WordLikeness
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
@@ -175,8 +171,8 @@ def _text_ease(events: Events, catalogue: Catalogue) -> Callable[[Settings], Sco
 
     @lru_cache(maxsize=1)
     def neighbours(regularisation: float, likeness: float) -> Neighbours:
-        settings = NeighbourSettings(strength=regularisation, likeness=likeness)
-        return fit_neighbours(matrix, settings=settings, whitened=catalogue.whitened, top=NEIGHBOURS)[0]
+        config = NeighbourConfig(strength=regularisation, likeness=likeness)
+        return fit_neighbours(matrix, config=config, whitened=catalogue.whitened, top=NEIGHBOURS)[0]
 
     def ranking(settings: Settings) -> Scores:
         return Collaborative(neighbours(settings["regularisation"], settings["likeness"]), settings["gamma"])

@@ -24,7 +24,7 @@ from llmrec_plugin.learning.scorers.catalogue_scores import (
     Weights,
     scaled,
 )
-from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.scorers.popularity import popularity_prior
 from llmrec_plugin.learning.scorers.projection_head import (
     HISTORY,
@@ -43,13 +43,13 @@ COUNTED_SHARE: Mapping[Popularity, float] = {"all-time": 1.0, "recent": 0.1, "la
 """Of the events in order of time, how many of the last are counted."""
 KINDS = tuple(COUNTED_SHARE)
 SEED = 0
-USUAL_NEIGHBOURS = NeighbourSettings(order=0.1, likeness=3.0)
+USUAL_NEIGHBOURS = NeighbourConfig(order=0.1, likeness=3.0)
 """Where nothing is proven yet: so little of the order helped on each of four sites, and so little likeness on
 one, with no harm on the others (docs/measurements.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSettings:
+class HeadConfig:
     """How a head is fitted."""
 
     ridge: float | None = None
@@ -66,11 +66,11 @@ class ScorerConfig:
     weights: Weights | None = None
     gamma: float = 1.0
     """What a past item adds to the taste, of what the next younger one does."""
-    head: HeadSettings | None = None
+    head: HeadConfig | None = None
     """None: likeness by the frozen vectors."""
-    also: NeighbourSettings = USUAL_NEIGHBOURS
+    neighbours: NeighbourConfig = USUAL_NEIGHBOURS
     """How neighbours are learned."""
-    also_gamma: float = 1.0
+    neighbour_gamma: float = 1.0
     """What the neighbours of a past item count, of what those of the next younger one do."""
     popularity: Popularity = "all-time"
     """Which events an item is called popular for."""
@@ -78,49 +78,51 @@ class ScorerConfig:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A setup with all that it learned from some events; ranks a whole catalogue."""
+    """A config with all that it learned from some events; ranks a whole catalogue."""
 
-    setup: ScorerConfig
+    config: ScorerConfig
     text: Linear
-    also: Collaborative
+    neighbours: Collaborative
     prior: NDArray[np.float32]
 
     def __call__(self, past: Histories, amounts: Amounts = None) -> Matrix:
         """Scores, shape (histories, items)."""
-        taste, also = self.text(past, amounts), self.also(past, amounts)
-        if self.setup.weights is not None:
-            return self.setup.weights.fused(taste, also, self.prior)
-        return scaled(taste, also, self.prior).fused(self.setup.shares)
+        taste, neighbours = self.text(past, amounts), self.neighbours(past, amounts)
+        if self.config.weights is not None:
+            return self.config.weights.fused(taste, neighbours, self.prior)
+        return scaled(taste, neighbours, self.prior).fused(self.config.shares)
 
 
 def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts = None) -> list[Matrix]:
     """What each source contributes to the scores, each of shape (histories, items)."""
-    taste, also = fitted.text(past, amounts), fitted.also(past, amounts)
-    return [np.broadcast_to(part, taste.shape) for part in weights.parts(taste, also, fitted.prior)]
+    taste, neighbours = fitted.text(past, amounts), fitted.neighbours(past, amounts)
+    return [np.broadcast_to(part, taste.shape) for part in weights.parts(taste, neighbours, fitted.prior)]
 
 
-def fit_setup(setup: ScorerConfig, events: Events, vectors: Matrix) -> Fitted:
-    """What `setup` learns from all events given; `vectors`: shape (items, d), unit rows."""
-    whitened = fit_whitening(vectors).apply(vectors) if setup.also.likeness > 0 else None
-    neighbours, _ = neighbours_from(events, catalogue=len(vectors), settings=setup.also, whitened=whitened)
+def fit_scorer(config: ScorerConfig, events: Events, vectors: Matrix) -> Fitted:
+    """What `config` learns from all events given; `vectors`: shape (items, d), unit rows."""
+    whitened = fit_whitening(vectors).apply(vectors) if config.neighbours.likeness > 0 else None
+    neighbours, _ = neighbours_from(
+        events, catalogue=len(vectors), config=config.neighbours, whitened=whitened
+    )
     return Fitted(
-        setup=setup,
-        text=likeness(fit_text(setup, events, vectors), vectors, gamma=setup.gamma),
-        also=Collaborative(neighbours, setup.also_gamma),
-        prior=fit_prior(events, setup.popularity, len(vectors)),
+        config=config,
+        text=likeness(fit_text(config, events, vectors), vectors, gamma=config.gamma),
+        neighbours=Collaborative(neighbours, config.neighbour_gamma),
+        prior=fit_prior(events, config.popularity, len(vectors)),
     )
 
 
-def fit_text(setup: ScorerConfig, events: Events, vectors: Matrix) -> Head | None:
-    """The head of this setup from all events given, None where it has none; the same events give the same
+def fit_text(config: ScorerConfig, events: Events, vectors: Matrix) -> Head | None:
+    """The head of this config from all events given, None where it has none; the same events give the same
     head."""
-    if setup.head is None:
+    if config.head is None:
         return None
     whitening = fit_whitening(vectors)
-    if setup.head.ridge is None:
-        return identity_head(whitening, gamma=setup.gamma)
-    sums = head_sums(events, whitening.apply(vectors), gamma=setup.gamma)
-    return fit_head(sums, whitening, gamma=setup.gamma, ridge=setup.head.ridge, mix=setup.head.mix)
+    if config.head.ridge is None:
+        return identity_head(whitening, gamma=config.gamma)
+    sums = head_sums(events, whitening.apply(vectors), gamma=config.gamma)
+    return fit_head(sums, whitening, gamma=config.gamma, ridge=config.head.ridge, mix=config.head.mix)
 
 
 def head_sums(events: Events, whitened: Matrix, *, gamma: float) -> HeadSums:

@@ -6,36 +6,29 @@ that are new do not pay for it. Few events mean a low step, never a worse site.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmrec_plugin.evaluation.protocol import Events, amounts_by_user, temporal_cases
-from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
+from llmrec_plugin.evaluation.protocol import Case, Events, amounts_by_user, temporal_cases
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.learning.scorers.catalogue_scores import constant
+from llmrec_plugin.learning.selection.blends import BLENDS, BlendWeights
+from llmrec_plugin.learning.selection.case_metrics import CaseMetrics, Scores
+from llmrec_plugin.learning.selection.fits import FitCache, TextConfig
 from llmrec_plugin.learning.selection.folds import Folds, Selected, Values
 from llmrec_plugin.learning.selection.model_config import KINDS, ScorerConfig, likeness, recent_amounts
+from llmrec_plugin.learning.selection.steps import Climb, Comparer, SelectionStep
 from llmrec_plugin.learning.selection.transfer import Source, head_from
 from llmrec_plugin.learning.selection.trials import (
-    BLENDS,
     FROZEN,
     HEADS,
     WHITENED,
-    BlendWeights,
-    NeighbourScoring,
-    Scores,
-    TextSettings,
+    SelectedSources,
     TrialEvaluator,
 )
 from llmrec_plugin.types import Matrix, Progress
 
-STEP_CONFIDENCE = 0.9
-"""Of each step over the one that stood before."""
-CLIMB_CONFIDENCE = 0.995
-"""Of the highest step over the lowest: of five steps luck takes one now and then, but hardly one that this
-confirms."""
 GATE_CONFIDENCE = 0.9
 """Of the highest step over what is served now. Only the lower bounds are asked."""
 MIN_CASES = 200
@@ -47,41 +40,19 @@ MIN_DRAWN_CASES = 2_000
 COLD_KEPT = 0.95
 COVERAGE_KEPT = 0.25
 """Of the items that some list shows now. Much that wins shows less, but not the same few to everybody."""
-RUNGS = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionStep:
-    """One rung that was tried."""
-
-    name: str
-    value: float
-    """NDCG@10 on the validation events, of settings chosen by other users than those measured."""
-    gain: float
-    low: float
-    """Lower bound of the paired gain over the rung that stood before."""
-    taken: bool
-    high: float = 0.0
-    """Upper bound of the same."""
-    interval: tuple[float, float] | None = None
-    """Of `value`, by the same luck of which users there are; None: not asked for."""
-    reason: str = ""
-    """Why it was not taken although it won: "new-items" when these, among themselves, are ranked worse,
-    "luck" when the whole climb does not clearly beat its lowest step, "coverage" when lists would show too
-    few different items (what shows enough of them is tried next, as "varied")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionResult:
     """What is to be served, and why."""
 
-    setup: ScorerConfig
+    config: ScorerConfig
     steps: tuple[SelectionStep, ...]
     gate: SelectionStep | None = None
     """Whether the highest rung beats what is served now; None: too few events to tell."""
     cases: int = 0
     pointwise: Pointwise | None = None
-    """How the scores of `setup` are read as probabilities; None: its weights are not learned, or there are
+    """How the scores of `config` are read as probabilities; None: its weights are not learned, or there are
     too few events."""
 
     @property
@@ -105,182 +76,157 @@ def select_stepwise(
 
     `vectors`: shape (items, d), unit rows. What is served now, the `incumbent`, stays unless the highest
     rung beats it; its head is learned towards the `source`, if it has one. Only events of users with a past
-    are measured: whoever has none, and says nothing of himself, gets popular and new items without any setup.
+    are measured: whoever has none, and says nothing of themselves, gets popular and new items whatever is
+    chosen.
     """
-    most = min(CASES, max(MIN_DRAWN_CASES, SCORES // max(1, len(vectors))))
-    drawn = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng, most=most)
-    cases = [case for case in drawn if case.history]
+    cases = _drawn_cases(events.part(slice(0, valid.stop)), valid, rng, items=len(vectors))
     if len(cases) < MIN_CASES:
-        return SelectionResult(setup=incumbent, steps=(), cases=len(cases))
-    trials = TrialEvaluator(
-        events=events.part(train),
-        cases=cases,
-        vectors=vectors,
+        return SelectionResult(config=incumbent, steps=(), cases=len(cases))
+    trials = TrialEvaluator.of(
+        events.part(train),
+        cases,
+        vectors,
         folds=Folds.dealt([case.user for case in cases], rng),
         past_amounts=recent_amounts(cases, amounts_by_user(events)),
     )
-    climber = _StepwiseSelection(trials, rng, progress or (lambda done, total: None))
-    setup = climber.climb()
-    fitted = trials.fitted(incumbent)
-    if source is not None:
-        head = head_from(source, incumbent, trials.events, vectors)
-        fitted = replace(fitted, text=likeness(head, vectors, gamma=incumbent.gamma))
-    gate = climber.gate(trials.fitted(setup), fitted)
+    ladder = Ladder(trials, Comparer(trials.metrics.users, rng), progress or (lambda done, total: None))
+    served = _served(trials.fits, incumbent, source)
+    found = ladder.climb()
+    gate = gate_of(
+        found.climb.values, trials.fits.fitted(found.config), served, trials.metrics, ladder.comparer
+    )
     if gate.reason == "coverage":
-        varied = climber.vary(least=COVERAGE_KEPT * trials.coverage(fitted))
-        if varied is not None:
-            setup = varied
-            gate = climber.gate(trials.fitted(setup), fitted)
-    served = setup if gate.taken else incumbent
+        least = COVERAGE_KEPT * trials.metrics.coverage(served)
+        found, proven = ladder.vary(found, least=least)
+        if proven:
+            rival = trials.fits.fitted(found.config)
+            gate = gate_of(found.climb.values, rival, served, trials.metrics, ladder.comparer)
+    config = found.config if gate.taken else incumbent
     return SelectionResult(
-        setup=served,
-        steps=tuple(climber.steps),
+        config=config,
+        steps=found.climb.steps,
         gate=gate,
         cases=len(cases),
-        pointwise=trials.pointwise(served),
+        pointwise=trials.pointwise(config),
     )
 
 
-class _StepwiseSelection:
-    """Where the ladder stands."""
+def _drawn_cases(events: Events, valid: slice, rng: np.random.Generator, *, items: int) -> list[Case]:
+    """Return the cases with a history; of many, as many as their scores leave room for."""
+    most = min(CASES, max(MIN_DRAWN_CASES, SCORES // max(1, items)))
+    return [case for case in temporal_cases(events, valid, rng=rng, most=most) if case.history]
 
-    def __init__(self, trials: TrialEvaluator, rng: np.random.Generator, progress: Progress) -> None:
-        self.trials = trials
-        self.rng = rng
-        self.progress = progress
-        self.steps: list[SelectionStep] = []
-        self.values: Values
-        """Per case, of the rung that stands."""
-        self.lowest: Values
-        self.cold_value = float("nan")
-        """Of the frozen vectors among new items; NaN: too few to tell."""
-        self.text: Selected[TextSettings]
-        self.also: Selected[NeighbourScoring]
 
-    def climb(self) -> ScorerConfig:
-        """The setup of the highest rung."""
-        popular = self.trials.select(KINDS, lambda kind: constant(self.trials.priors[kind]))
-        self.values = self.lowest = popular.honest
-        self.steps.append(
-            SelectionStep(name="popularity", value=float(self.values.mean()), gain=0.0, low=0.0, taken=True)
-        )
+def _served(fits: FitCache, incumbent: ScorerConfig, source: Source | None) -> Scores:
+    """Return the scores of what is served now, learned from the same events as its rivals."""
+    fitted = fits.fitted(incumbent)
+    if source is None:
+        return fitted
+    head = head_from(source, incumbent, fits.events, fits.vectors)
+    return replace(fitted, text=likeness(head, fits.vectors, gamma=incumbent.gamma))
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """What a ladder came to: its steps, the sources that were chosen, and the config of the highest step."""
+
+    climb: Climb
+    sources: SelectedSources
+    config: ScorerConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """Tries one step after the other on the same cases."""
+
+    trials: TrialEvaluator
+    comparer: Comparer
+    progress: Progress
+
+    def climb(self) -> Ascent:
+        """Return the highest rung that is beyond doubt."""
+        priors = self.trials.fits.priors
+        popular = self.trials.select(KINDS, lambda kind: constant(priors[kind]))
         lowest = BlendWeights(0.0, 0.0, 1.0, popular.final)
-        self.text = self._climb_text()
-        self.also = self.trials.select_also()
-        mixture = self._mix(lowest)
-        return self._setup(mixture if self._confirmed() else lowest)
+        climb, text = self._try_texts(Climb.begin("popularity", popular.honest))
+        sources = SelectedSources(text, self.trials.select_neighbours())
+        climb, blend = self._try_blends(climb, sources, lowest)
+        climb = climb.confirmed(self.comparer)
+        config = self.trials.config(sources.final, blend if climb.stands_higher else lowest)
+        return Ascent(climb, sources, config)
 
-    def vary(self, *, least: float) -> ScorerConfig | None:
-        """The best mixture of those whose lists together show at least this share of the catalogue, in place
-        of the best of all, which shows less; None: there is none, or it is not proven."""
-        allowed = self.trials.covering(self.text.final, self.also.final, least=least)
-        if not allowed:
-            return None
-        self.steps[1:] = [
-            replace(step, taken=False, reason="coverage") if step.taken else step for step in self.steps[1:]
-        ]
-        self.values = self.lowest
-        rival = self._select(allowed)
-        if not self.try_step("varied", rival.honest) or not self._confirmed():
-            return None
-        return self._setup(rival.final)
+    def _try_texts(self, climb: Climb) -> tuple[Climb, Selected[TextConfig]]:
+        """Try frozen vectors, then whitened ones, then the best head of the grid.
 
-    def _confirmed(self) -> bool:
-        """Whether the whole climb is beyond doubt; if not, nothing was taken."""
-        if self._gain(self.values, self.lowest, confidence=CLIMB_CONFIDENCE).low > 0:
-            return True
-        self.values = self.lowest
-        doubtful = (
-            replace(step, taken=False, reason="luck") if step.taken else step for step in self.steps[1:]
-        )
-        self.steps[1:] = doubtful
-        return False
-
-    def gate(self, rival: Scores, served: Scores) -> SelectionStep:
-        """The highest rung against what is served now, learned from the same events."""
-        trials = self.trials
-        gain = self._gain(self.values, trials.measure(served), confidence=GATE_CONFIDENCE)
-        alone = self._gain(self.values, np.zeros_like(self.values), confidence=GATE_CONFIDENCE)
-        varied = gain.low <= 0 or trials.coverage(rival) >= COVERAGE_KEPT * trials.coverage(served)
-        return SelectionStep(
-            name="served",
-            value=float(self.values.mean()),
-            gain=gain.difference,
-            low=gain.low,
-            high=gain.high,
-            interval=(alone.low, alone.high),
-            taken=gain.low > 0 and varied,
-            reason="" if varied else "coverage",
-        )
-
-    def _climb_text(self) -> Selected[TextSettings]:
-        """Frozen vectors, then whitened ones, then the best head of the grid.
-
-        A text model may be the better one and still lose to popularity: the mixture gets the better.
+        A text model may be the better one and still lose to popularity: the blend gets the better.
         """
-        best = self.trials.select(FROZEN, self.trials.text)
-        self.cold_value = self.trials.cold_mean(self.trials.text(best.final))
-        self.try_step("frozen", best.honest)
+        fits, metrics = self.trials.fits, self.trials.metrics
+        best = self.trials.select(FROZEN, fits.text)
+        frozen_cold = metrics.cold_mean(fits.text(best.final))
+        climb = self.tried(climb, "frozen", best.honest)
         for name, family in (("whitening", WHITENED), ("head", HEADS)):
-            rival = self.trials.select(family, self.trials.text)
-            self.try_step(name, rival.honest, cold=self.trials.cold_mean(self.trials.text(rival.final)))
-            if not self.steps[-1].reason and rival.honest.mean() > best.honest.mean():
+            rival = self.trials.select(family, fits.text)
+            spares_new = is_spared(metrics.cold_mean(fits.text(rival.final)), frozen_cold)
+            climb = self.tried(climb, name, rival.honest, spares_new=spares_new)
+            if spares_new and rival.honest.mean() > best.honest.mean():
                 best = rival
-        return best
+        return climb, best
 
-    def _mix(self, lowest: BlendWeights) -> BlendWeights:
-        """The neighbours beside the text, then the better prior beside both."""
-        taste_only = BlendWeights(1.0, 0.0, 0.0, lowest.kind)
-        current = taste_only if any(step.taken for step in self.steps[1:]) else lowest
-        unpopular = [mixture for mixture in BLENDS if mixture.popularity == 0]
+    def _try_blends(
+        self, climb: Climb, sources: SelectedSources, lowest: BlendWeights
+    ) -> tuple[Climb, BlendWeights]:
+        """Try the neighbours beside the text, then the better prior beside both."""
+        blend = BlendWeights(1.0, 0.0, 0.0, lowest.kind) if climb.stands_higher else lowest
+        unpopular = [one for one in BLENDS if one.popularity == 0]
         for name, allowed in (("neighbours", unpopular), ("prior", BLENDS)):
-            rival = self._select(allowed)
-            if self.try_step(name, rival.honest):
-                current = rival.final
-        return current
+            rival = self.trials.select_blend(sources, allowed)
+            climb = self.tried(climb, name, rival.honest)
+            if climb.steps[-1].taken:
+                blend = rival.final
+        return climb, blend
 
-    def _select(self, allowed: Sequence[BlendWeights]) -> Selected[BlendWeights]:
-        """Each chooser mixes the sources that it chose itself."""
-        pairs = zip(self.text.picks, self.also.picks, strict=True)
-        values = [self.trials.by_mixture(*pair) for pair in pairs]
-        return self.trials.folds.select(
-            allowed, *(np.stack([one[mixture] for mixture in allowed]) for one in values)
-        )
+    def vary(self, found: Ascent, *, least: float) -> tuple[Ascent, bool]:
+        """Try the best blend of those whose lists together show at least this share of the catalogue.
 
-    def _setup(self, mixture: BlendWeights) -> ScorerConfig:
-        text, also = self.text.final, self.also.final
-        return ScorerConfig(
-            weights=self.trials.weights(text, also, mixture),
-            gamma=text.gamma,
-            head=text.head,
-            also=also.neighbours,
-            also_gamma=also.gamma,
-            popularity=mixture.kind,
-        )
+        It takes the place of the best of all, which shows less. Returns the ascent after it, and whether
+        there is such a blend and it is proven.
+        """
+        allowed = self.trials.blends.covering(found.sources.final, least=least)
+        if not allowed:
+            return found, False
+        rival = self.trials.select_blend(found.sources, allowed)
+        climb = self.tried(found.climb.taken_back("coverage"), "varied", rival.honest)
+        if climb.stands_higher:
+            climb = climb.confirmed(self.comparer)
+        if not climb.stands_higher:
+            return replace(found, climb=climb), False
+        return Ascent(climb, found.sources, self.trials.config(found.sources.final, rival.final)), True
 
-    def try_step(self, name: str, values: Values, *, cold: float = float("nan")) -> bool:
-        gain = self._gain(values, self.values)
-        spares_new = not cold < COLD_KEPT * self.cold_value
-        taken = gain.low > 0 and spares_new
-        self.steps.append(
-            SelectionStep(
-                name=name,
-                value=float(values.mean()),
-                gain=gain.difference,
-                low=gain.low,
-                high=gain.high,
-                taken=taken,
-                reason="" if spares_new else "new-items",
-            )
-        )
-        if taken:
-            self.values = values
-        self.progress(min(len(self.steps), RUNGS), RUNGS)
-        return taken
+    def tried(self, climb: Climb, name: str, values: Values, *, spares_new: bool = True) -> Climb:
+        """Return the climb with one more step."""
+        return climb.tried(name, values, self.comparer, spares_new=spares_new, progress=self.progress)
 
-    def _gain(
-        self, values: Values, other: Values, *, confidence: float = STEP_CONFIDENCE
-    ) -> PairedDifference:
-        """Users are drawn whole: the events of one are no independent evidence."""
-        users = [case.user for case in self.trials.cases]
-        return paired_bootstrap(values, other, rng=self.rng, groups=users, confidence=confidence)
+
+def is_spared(cold: float, frozen_cold: float) -> bool:
+    """Return whether new items are ranked nearly as well as by the frozen vectors; NaN, too few of them to
+    tell, speaks neither for nor against."""
+    return not cold < COLD_KEPT * frozen_cold
+
+
+def gate_of(
+    values: Values, rival: Scores, served: Scores, metrics: CaseMetrics, comparer: Comparer
+) -> SelectionStep:
+    """Return the highest rung, whose `values` per case are given, against what is served now."""
+    gain = comparer.gain(values, metrics.ndcg(served), confidence=GATE_CONFIDENCE)
+    alone = comparer.gain(values, np.zeros_like(values), confidence=GATE_CONFIDENCE)
+    varied = gain.low <= 0 or metrics.coverage(rival) >= COVERAGE_KEPT * metrics.coverage(served)
+    return SelectionStep(
+        name="served",
+        value=float(values.mean()),
+        gain=gain.difference,
+        low=gain.low,
+        high=gain.high,
+        interval=(alone.low, alone.high),
+        taken=gain.low > 0 and varied,
+        reason="" if varied else "coverage",
+    )

@@ -13,11 +13,11 @@ from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.scorers.projection_head import Head, HeadSums
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig, head_sums
+from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConfig, head_sums
 from llmrec_plugin.types import Matrix
 
 RIDGE = 1e-3
-"""Of a setup that names none."""
+"""Of a config that names none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +64,17 @@ def fit_from(
     return Head(whitening=whitening, adapted=adapted.astype(np.float32), gamma=gamma)
 
 
-def head_from(source: Source, setup: ScorerConfig, events: Events, vectors: Matrix) -> Head:
-    """The head of a setup, from the source and all events given; without any, the source alone answers."""
+def head_from(source: Source, config: ScorerConfig, events: Events, vectors: Matrix) -> Head:
+    """The head of a config, from the source and all events given; without any, the source alone answers."""
     whitening = fit_whitening(vectors)
-    settings = setup.head or HeadSettings()
+    head = config.head or HeadConfig()
     return fit_from(
-        head_sums(events, whitening.apply(vectors), gamma=setup.gamma),
+        head_sums(events, whitening.apply(vectors), gamma=config.gamma),
         whitening,
         source,
-        gamma=setup.gamma,
-        ridge=settings.ridge or RIDGE,
-        mix=settings.mix,
+        gamma=config.gamma,
+        ridge=head.ridge or RIDGE,
+        mix=head.mix,
     )
 
 

@@ -17,7 +17,7 @@ from llmrec_plugin.models import Rule
 from llmrec_plugin.ranking.rules import Action
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
-from llmrec_plugin.types import Filter
+from llmrec_plugin.types import ContributionCode, Filter
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class KnownRule:
 
     @property
     def name(self) -> str:
-        return f"rule:{self.id}"
+        return str(ContributionCode("rule", str(self.id)))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from llmrec_plugin.evaluation.protocol import (
     temporal_cases,
 )
 from llmrec_plugin.evaluation.significance import paired_bootstrap
-from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_setup, recent, recent_amounts
+from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_scorer, recent, recent_amounts
 from llmrec_plugin.learning.selection.stepwise import select_stepwise
 from llmrec_plugin.models import Judgment
 from llmrec_plugin.services.indexing.similarity_floor import as_typed
@@ -70,7 +70,7 @@ class GateDecision:
 class _Measured:
     """One encoder with the best that the ladder makes of it."""
 
-    setup: ScorerConfig
+    config: ScorerConfig
     values: NDArray[np.float64]
     cold: NDArray[np.float64]
     """The same among new items; NaN where the target is none."""
@@ -123,7 +123,7 @@ def _measure(
         rng=np.random.default_rng(SEED),
     )
     known = arena.events.part(slice(0, split.valid.stop))
-    fitted = fit_setup(choice.setup, known, vectors)
+    fitted = fit_scorer(choice.config, known, vectors)
     by_user = amounts_by_user(arena.events)
 
     def score(batch: Sequence[Case]) -> Matrix:
@@ -133,7 +133,7 @@ def _measure(
     outcome = rank_cases(score, cases)
     among = rank_cases(score, cases, among=cold)
     return _Measured(
-        setup=choice.setup,
+        config=choice.config,
         values=accuracy(outcome.ranks)[METRIC],
         cold=accuracy(among.ranks)[METRIC],
         coverage=coverage(outcome, len(vectors)),

@@ -237,7 +237,7 @@ def _compare(
 def _incumbent(pair: LivePair) -> ScorerConfig:
     """What is served now, as far as it does not belong to the vectors of one encoder."""
     adaptation = learned_by(pair.model_version).adaptation
-    return adaptation.setup if adaptation else ScorerConfig(shares=Configuration.current().shares())
+    return adaptation.config if adaptation else ScorerConfig(shares=Configuration.current().shares())
 
 
 def _encode_catalogue(

@@ -28,7 +28,8 @@ from llmrec_plugin.learning.mining.text_pairs import (
     make_pairs,
     neighbour_pairs,
 )
-from llmrec_plugin.learning.scorers.neighbours import Neighbours, fit_neighbours, taken
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import Neighbours, taken
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.privacy import consent

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
+from llmrec_plugin.contributions import contributions
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Rule
@@ -14,15 +15,15 @@ from llmrec_plugin.services.curation import rules
 from llmrec_plugin.services.curation.placements import Placement, get_placement
 from llmrec_plugin.services.profiles import taste
 from llmrec_plugin.services.recommendations import pipeline as recommendations
-from llmrec_plugin.services.recommendations.pipeline import RecommendationRequest
+from llmrec_plugin.services.recommendations.pipeline import RecommendationMaker, RecommendationRequest
 from llmrec_plugin.services.search import pipeline as search
+from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.serving import result_pages
 from llmrec_plugin.services.serving.ranked_list import RankedList
 from llmrec_plugin.services.serving.variants import Variant
-from llmrec_plugin.types import RankedItem, ResultItem, SearchRequest
+from llmrec_plugin.types import ContributionCode, RankedItem, ResultItem, SearchRequest
 
 SHOWN = 10
-RULE = "rule:"
 PAST_ITEMS = 10
 """Named per place; those that moved it less are told together."""
 REACH = 100
@@ -34,7 +35,7 @@ class ListQuery:
     """A query or a placement, and who asks."""
 
     document: str
-    list: str = search.PLACEMENT
+    list: str = SEARCH_PLACEMENT
     """"search" or the name of a placement."""
     text: str = ""
     user_key: str | None = None
@@ -60,10 +61,12 @@ class ServingOverrides:
 
 @dataclass(frozen=True, kw_only=True)
 class ContributionRow:
-    """One contribution."""
+    """A frozen record of one contribution, or of what one past item put into a score."""
 
     name: str
-    """As in `RankedItem`."""
+    """Of a registered contribution; in a history the key of the past item."""
+    source: str = ""
+    """What a contribution goes back to: the key of an item, the number of a rule; empty: no single one."""
     title: str
     """Of the item or rule that it goes back to; empty: it names none."""
     value: float
@@ -161,7 +164,7 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
         configuration=way.configuration, index_version=way.index_version, model_version=way.model_version
     )
     user_key = None if way.as_stranger else question.user_key
-    if question.list == search.PLACEMENT:
+    if question.list == SEARCH_PLACEMENT:
         request = SearchRequest(
             document=question.document,
             text=question.text,
@@ -169,13 +172,13 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
             explain=True,
             ignoring=way.ignoring,
         )
-        return search.listed(request, variant)
+        return search.ranked_list(request, variant)
     slot = way.slot or get_placement(question.list, way.configuration)
     label = recommendations.label_of(slot, question.document)
     asked = RecommendationRequest(
         user_key=user_key, item_id=question.item or "", explain=True, ignoring=way.ignoring
     )
-    return recommendations.listed(slot, label, asked, variant)
+    return RecommendationMaker(slot, label, asked).make(variant)
 
 
 def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
@@ -193,34 +196,58 @@ def _parts(
     label: str, items: Sequence[ResultItem], tried: Sequence[Rule], largest: float
 ) -> dict[str, tuple[ContributionRow, ...]]:
     """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
-    contributions = {
+    folded_contributions = {
         item.item_id: folded(RankedItem(item.item_id, item.score, item.contributions)).contributions
         for item in items
     }
-    names = {name for parts in contributions.values() for name in parts if ":" in name}
-    titles = _titles_of_items(label, {name for name in names if not name.startswith(RULE)})
-    titles |= _titles_of_rules({name for name in names if name.startswith(RULE)}, tried)
+    codes = {code for parts in folded_contributions.values() for code in map(ContributionCode.parse, parts)}
+    titles = _titles(label, codes, tried)
     return {
         key: tuple(
             ContributionRow(
-                name=name, title=titles.get(name, ""), value=value, share=min(1.0, abs(value) / largest)
+                name=code.name,
+                source=code.source,
+                title=titles.get(code, ""),
+                value=value,
+                share=min(1.0, abs(value) / largest),
             )
-            for name, value in sorted(parts.items(), key=lambda pair: -abs(pair[1]))
+            for code, value in sorted(
+                ((ContributionCode.parse(text), value) for text, value in parts.items()),
+                key=lambda pair: -abs(pair[1]),
+            )
         )
-        for key, parts in contributions.items()
+        for key, parts in folded_contributions.items()
     }
 
 
-def _titles_of_items(label: str, names: set[str]) -> dict[str, str]:
+def _titles(
+    label: str, codes: Collection[ContributionCode], tried: Sequence[Rule]
+) -> dict[ContributionCode, str]:
+    """Return what is shown of the items and rules that contributions go back to."""
+    found = {}
+    sources = {
+        kind: {code.source for code in codes if code.source and contributions.get(code.name).source == kind}
+        for kind in ("item", "rule")
+    }
+    titles = {
+        "item": _titles_of_items(label, sources["item"]),
+        "rule": _titles_of_rules(sources["rule"], tried),
+    }
+    for code in codes:
+        title = titles.get(contributions.get(code.name).source, {}).get(code.source)
+        if title is not None:
+            found[code] = title
+    return found
+
+
+def _titles_of_items(label: str, keys: Collection[str]) -> dict[str, str]:
     document = registry.get(label)
-    keys = {name: name.partition(":")[2] for name in names}
-    objects = document.in_bulk(sorted(set(keys.values())))
-    return {name: document.get_title(objects[key]) for name, key in keys.items() if key in objects}
+    return {key: document.get_title(obj) for key, obj in document.in_bulk(sorted(keys)).items()}
 
 
-def _titles_of_rules(names: set[str], tried: Sequence[Rule]) -> dict[str, str]:
-    """The name of each rule; a tried one may not be saved yet."""
-    titles = {f"{RULE}{rule.pk or 0}": rule.name for rule in tried}
-    missing = [name.removeprefix(RULE) for name in names - titles.keys()]
+def _titles_of_rules(numbers: Collection[str], tried: Sequence[Rule]) -> dict[str, str]:
+    """Return the name of each rule; a tried one may not be saved yet."""
+    titles = {str(rule.pk or 0): rule.name for rule in tried}
+    missing = [number for number in numbers if number not in titles]
     stored = Rule.objects.filter(pk__in=missing).values_list("pk", "name") if missing else ()
-    return titles | {f"{RULE}{pk}": name for pk, name in stored}
+    return titles | {str(pk): name for pk, name in stored}

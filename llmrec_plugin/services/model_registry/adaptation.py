@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares, Weights
 from llmrec_plugin.learning.scorers.neighbours import (
-    NeighbourSettings,
+    NeighbourConfig,
 )
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import Whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig
+from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConfig
 from llmrec_plugin.learning.selection.transfer import Source
 
 
@@ -28,7 +28,7 @@ class Adaptation:
     """What won, fitted on all events; it belongs to the vectors of one encoder."""
 
     encoder_id: str
-    setup: ScorerConfig
+    config: ScorerConfig
     head: Head | None
     """None: the frozen vectors stand."""
     pointwise: Pointwise | None = None
@@ -39,7 +39,7 @@ class Adaptation:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that a taste is turned by."""
-        parts = [json.dumps(asdict(self.setup), sort_keys=True).encode()]
+        parts = [json.dumps(asdict(self.config), sort_keys=True).encode()]
         if self.head is not None:
             parts += [self.head.whitening.mean.tobytes(), self.head.adapted.tobytes()]
         return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -48,7 +48,7 @@ class Adaptation:
         """For safetensors."""
         plain = {
             "encoder_id": self.encoder_id,
-            "setup": asdict(self.setup),
+            "config": asdict(self.config),
             "pointwise": asdict(self.pointwise) if self.pointwise else None,
         }
         arrays: dict[str, NDArray[Any]] = {
@@ -68,26 +68,28 @@ class Adaptation:
         if "adaptation" not in arrays:
             return None
         plain = json.loads(arrays["adaptation"].tobytes())
-        setup = _setup(plain["setup"])
+        config = config_from_json(plain["config"])
         head = None
         if "head.adapted" in arrays:
             whitening = Whitening(mean=arrays["head.mean"], matrix=arrays["head.whitening"])
-            head = Head(whitening=whitening, adapted=arrays["head.adapted"], gamma=setup.gamma)
+            head = Head(whitening=whitening, adapted=arrays["head.adapted"], gamma=config.gamma)
         pointwise = Pointwise(**plain["pointwise"]) if plain["pointwise"] else None
         source = None
         if "source.map" in arrays:
             source = Source(arrays["source.map"], float(arrays["source.weight"][0]))
-        return cls(encoder_id=plain["encoder_id"], setup=setup, head=head, pointwise=pointwise, source=source)
+        return cls(
+            encoder_id=plain["encoder_id"], config=config, head=head, pointwise=pointwise, source=source
+        )
 
 
-def _setup(plain: Mapping[str, Any]) -> ScorerConfig:
+def config_from_json(plain: Mapping[str, Any]) -> ScorerConfig:
     head, weights = plain["head"], plain["weights"]
     return ScorerConfig(
         **{
             **plain,
             "shares": Shares(**plain["shares"]),
             "weights": None if weights is None else Weights(**weights),
-            "head": None if head is None else HeadSettings(**head),
-            "also": NeighbourSettings(**plain["also"]),
+            "head": None if head is None else HeadConfig(**head),
+            "neighbours": NeighbourConfig(**plain["neighbours"]),
         }
     )

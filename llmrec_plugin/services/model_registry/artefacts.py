@@ -40,7 +40,7 @@ class LearnedModel:
     @property
     def uses_recent_popularity(self) -> bool:
         """Whether popularity is that of the latest events alone, which then told more than that of all."""
-        return self.adaptation is not None and self.adaptation.setup.popularity != "all-time"
+        return self.adaptation is not None and self.adaptation.config.popularity != "all-time"
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -75,25 +75,25 @@ class LearnedModel:
             return []
         return [(self._names[item], weight) for item, weight in self.neighbours.of(row)]
 
-    def alike(self, key: str) -> frozenset[str]:
-        """Of what goes with this item that which nobody took together with it."""
+    def text_neighbours(self, key: str) -> frozenset[str]:
+        """Return those neighbours of the item that nobody took together with it: their texts are alike."""
         row = self._rows.get(key)
         if row is None:
             return frozenset()
         apart = self.neighbours.indices[row][~self.together[row]]
         return frozenset(self._names[item] for item in apart.tolist() if item >= 0)
 
-    def also(self, key: str) -> list[tuple[str, float]]:
-        """Of what goes with this item that which people took as well, strongest first."""
-        alike = self.alike(key)
-        return [(other, weight) for other, weight in self.neighbours_of(key) if other not in alike]
+    def co_interacted(self, key: str) -> list[tuple[str, float]]:
+        """Return those neighbours of the item that people took as well, strongest first."""
+        text_neighbours = self.text_neighbours(key)
+        return [(other, weight) for other, weight in self.neighbours_of(key) if other not in text_neighbours]
 
     def scores_by_history(
         self, sources: Mapping[str, float], *, together: bool = False
     ) -> dict[str, dict[str, float]]:
         """candidate -> past item -> weight, for past items that count as given; with `together` only what
         people took together."""
-        find = self.also if together else self.neighbours_of
+        find = self.co_interacted if together else self.neighbours_of
         found: dict[str, dict[str, float]] = {}
         for source, amount in sources.items():
             for candidate, weight in find(source):

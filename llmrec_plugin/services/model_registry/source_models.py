@@ -167,7 +167,7 @@ def _of_document(label: str) -> SourceModel:
             f'"{label}" was never trained: run `manage.py llmrec train --document {label}` before.'
         )
     adaptation = learned_by(pair.model_version).adaptation
-    settings = adaptation.setup.head if adaptation else None
+    settings = adaptation.config.head if adaptation else None
     if adaptation is None or adaptation.head is None or settings is None or settings.ridge is None:
         raise NotFound(
             f'The live model of "{label}" has learned no head, so there is nothing to carry over: its events '
@@ -178,7 +178,7 @@ def _of_document(label: str) -> SourceModel:
         encoder_id=adaptation.encoder_id,
         encoder_name=pair.index_version.encoder_name,
         map=map_of(adaptation.head, mix=settings.mix),
-        gamma=adaptation.setup.gamma,
+        gamma=adaptation.config.gamma,
         mix=settings.mix,
         events=int(pair.model_version.report.get("events", 0)),
     )

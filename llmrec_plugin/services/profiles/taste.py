@@ -83,7 +83,7 @@ def build_user_profile(
         now=now,
         half_life=None if adaptation else timedelta(days=configuration.half_life_days),
         kind_weights=configuration.kind_weights,
-        recency=adaptation.setup.gamma if adaptation else 1.0,
+        recency=adaptation.config.gamma if adaptation else 1.0,
         turn=adaptation.head.directions if adaptation and adaptation.head else None,
     )
 
@@ -100,7 +100,7 @@ def history_weights(
         now=now,
         half_life=None if adaptation else timedelta(days=configuration.half_life_days),
         kind_weights=configuration.kind_weights,
-        recency=adaptation.setup.also_gamma if adaptation else 1.0,
+        recency=adaptation.config.neighbour_gamma if adaptation else 1.0,
     )
     strongest = max((configuration.kind_weights if adaptation else weights).values(), default=0.0)
     return {key: weight / strongest for key, weight in weights.items() if weight > 0}

@@ -35,7 +35,7 @@ from llmrec_plugin.services.serving import result_pages, rule_application, varia
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
 from llmrec_plugin.services.serving.ranked_list import RankedList
 from llmrec_plugin.services.serving.rule_application import RuleContext
-from llmrec_plugin.services.serving.variants import Variant
+from llmrec_plugin.services.serving.variants import ListMaker, Variant
 from llmrec_plugin.types import Filter, RankedItem, ResultPage
 
 logger = logging.getLogger(__name__)
@@ -154,36 +154,48 @@ def _page(
     registry.get(label)  # before the database is asked for something that no column can hold
     limit = slot.limit if limit is None else limit
     result_pages.check_limit(limit, parameter="limit")
-    ranked = variants.answer(
-        partial(listed, slot, label, asked),
-        configuration=configuration,
-        document=label,
-        placement=slot.name,
-        user_key=asked.user_key,
-    )
+    ranked = variants.answer(RecommendationMaker(slot, label, asked), configuration)
     return result_pages.first_page(ranked, limit=limit, started=started)
 
 
-def listed(slot: Placement, label: str, asked: RecommendationRequest, variant: Variant) -> RankedList:
-    """The whole list that the variant answers with, under the name of the slot that was asked for."""
-    name = slot.name
-    if variant.placement:
-        slot = get_placement(variant.placement, variant.configuration)
-    live = _pair(label, needed=asked.needs_index)
-    pair = variant.pair_of(live) if live else None
-    scene = _scene(slot, name, label, asked, pair, variant.configuration)
-    shelf = strategies.recommend_items(scene, item_id=asked.item_id)
-    return RankedList(
-        document=scene.document,
-        placement=name,
-        items=scene.ruling.apply(shelf.items).items,
-        context=shelf.context,
-        user=scene.user,
-        degraded=shelf.degraded,
-        pair=pair,
-        more=partial(strategies.backfill, scene, shelf),
-        explain=asked.explain,
-    )
+@dataclass(frozen=True)
+class RecommendationMaker(ListMaker):
+    """A list without a query before it is known which variant answers it."""
+
+    slot: Placement
+    document: str
+    request: RecommendationRequest
+
+    @property
+    def label(self) -> str:
+        return self.document
+
+    @property
+    def placement(self) -> str:
+        return self.slot.name
+
+    @property
+    def user_key(self) -> str | None:
+        return self.request.user_key
+
+    def make(self, variant: Variant) -> RankedList:
+        """Return the whole list under the name of the placement that was asked for."""
+        slot = get_placement(variant.placement, variant.configuration) if variant.placement else self.slot
+        live = _pair(self.document, needed=self.request.needs_index)
+        pair = variant.pair_of(live) if live else None
+        scene = _scene(slot, self.slot.name, self.document, self.request, pair, variant.configuration)
+        shelf = strategies.recommend_items(scene, item_id=self.request.item_id)
+        return RankedList(
+            document=scene.document,
+            placement=self.slot.name,
+            items=scene.ruling.apply(shelf.items).items,
+            context=shelf.context,
+            user=scene.user,
+            degraded=shelf.degraded,
+            pair=pair,
+            more=partial(strategies.backfill, scene, shelf),
+            explain=self.request.explain,
+        )
 
 
 def _scene(

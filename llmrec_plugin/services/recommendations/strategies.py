@@ -22,7 +22,7 @@ from llmrec_plugin.services.profiles import declared_interests, taste
 from llmrec_plugin.services.recommendations import weights as weighing
 from llmrec_plugin.services.recommendations.context import RecommendationContext
 from llmrec_plugin.services.serving import popular_items, reasons
-from llmrec_plugin.types import Hit, RankedItem, Vector
+from llmrec_plugin.types import ContributionCode, Hit, RankedItem, Vector
 
 ANCHORS_TRIED = 10
 """Latest items of the user that are looked through for one that still exists."""
@@ -41,7 +41,7 @@ class CandidateList:
     """A list as it was made."""
 
     items: Sequence[RankedItem]
-    context: reasons.Context
+    context: reasons.ReasonContext
     degraded: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
     """Items that the list is about, or in the basket: never in it."""
@@ -64,15 +64,15 @@ def recommend_items(scene: RecommendationContext, *, item_id: str | None = None)
 
 
 def _with_counts(
-    scene: RecommendationContext, items: Sequence[RankedItem], context: reasons.Context
-) -> reasons.Context:
+    scene: RecommendationContext, items: Sequence[RankedItem], context: reasons.ReasonContext
+) -> reasons.ReasonContext:
     """The context, with what popularity counts, and how often what is of the trend was chosen this week."""
     trend = [item.key for item in items if "trending" in item.contributions]
     times = scene.counted() if trend else {}
     return replace(
         context,
-        times={key: times[key] for key in trend if key in times},
-        lately=scene.learned.uses_recent_popularity,
+        weekly_counts={key: times[key] for key in trend if key in times},
+        uses_recent_popularity=scene.learned.uses_recent_popularity,
     )
 
 
@@ -88,7 +88,9 @@ def backfill(
     """Whatever else the list may show, for one that has turned out too short."""
     score = min(0.0, items[-1].score) if items else 0.0
     keys = scene.further({*shelf.beside, *(item.key for item in items)}, count)
-    return [RankedItem(key=key, score=score, contributions={"tail": score} if score else {}) for key in keys]
+    return [
+        RankedItem(key=key, score=score, contributions={"backfill": score} if score else {}) for key in keys
+    ]
 
 
 def _with_fallbacks(
@@ -167,8 +169,8 @@ def _for_you(scene: RecommendationContext) -> CandidateList:
     context = reasons.context_of(
         items,
         sources=scene.user.kinds(scene.configuration),
-        stated=not scene.user.events,
-        also_kind=scene.learned.kind,
+        has_declared_taste=not scene.user.events,
+        neighbours_kind=scene.learned.kind,
         pointwise=pointwise,
     )
     return CandidateList(items=items, context=context, degraded=tuple(dict.fromkeys(degraded)))
@@ -217,7 +219,7 @@ def _ranked_for_user(
         profile=profile,
         vectors=vectors,
         also=also,
-        alike={source: scene.learned.alike(source) for source in sources},
+        alike={source: scene.learned.text_neighbours(source) for source in sources},
         prior=prior,
         weights=weights,
         named=None if scene.explain else NAMED_PARTS,
@@ -268,7 +270,7 @@ def _because_you_viewed(scene: RecommendationContext) -> CandidateList:
     for item in near:
         both[item.key] = {"vector": weight * item.score}
     for item in _neighbours(scene, anchor):
-        both.setdefault(item.key, {})[f"also:{anchor}"] = weight_also * item.score
+        both.setdefault(item.key, {})[str(ContributionCode("neighbours", anchor))] = weight_also * item.score
     items = best_first(
         RankedItem(key=key, score=sum(parts.values()), contributions=parts) for key, parts in both.items()
     )
@@ -294,7 +296,7 @@ def _basket(scene: RecommendationContext) -> CandidateList:
     rest = [item for item in personal.items if item.key not in hidden]
     items = _with_fallbacks(scene, items, lambda: rest, hidden=hidden)
     context = reasons.context_of(
-        items, sources=scene.user.kinds(scene.configuration), also_kind=scene.learned.kind
+        items, sources=scene.user.kinds(scene.configuration), neighbours_kind=scene.learned.kind
     )
     return CandidateList(
         items=items, context=context, degraded=personal.degraded, beside=frozenset(scene.basket)
@@ -312,7 +314,9 @@ def _next(scene: RecommendationContext) -> CandidateList:
     for key in passing:
         causes = follow_ups[key]
         item = items.get(key, RankedItem(key=key, score=0.0, contributions={}))
-        items[key] = add(item, {f"next:{cause}": NEXT_WEIGHT / len(causes) for cause in causes})
+        items[key] = add(
+            item, {str(ContributionCode("next", cause)): NEXT_WEIGHT / len(causes) for cause in causes}
+        )
     return replace(shelf, items=best_first(items.values()))
 
 
@@ -338,19 +342,25 @@ def _about(
     hidden = scene.hidden | {anchor}
     chained = _with_fallbacks(scene, items, hidden=hidden)
     context = reasons.context_of(
-        chained, anchor=anchor, anchor_kind=anchor_kind, also_kind=scene.learned.kind
+        chained, anchor=anchor, anchor_kind=anchor_kind, neighbours_kind=scene.learned.kind
     )
     return CandidateList(items=chained, context=context, degraded=degraded, beside=frozenset({anchor}))
 
 
 def _neighbours(scene: RecommendationContext, anchor: str) -> list[RankedItem]:
     """What people with the anchor took as well; the strongest counts 1."""
-    rows = [row for row in scene.learned.also(anchor) if row[0] not in scene.hidden and row[0] != anchor]
+    rows = [
+        row for row in scene.learned.co_interacted(anchor) if row[0] not in scene.hidden and row[0] != anchor
+    ]
     passing = scene.passing_keys([key for key, _ in rows])
     rows = [row for row in rows if row[0] in passing]
     largest = rows[0][1] if rows else 1.0
     return [
-        RankedItem(key=key, score=weight / largest, contributions={f"also:{anchor}": weight / largest})
+        RankedItem(
+            key=key,
+            score=weight / largest,
+            contributions={str(ContributionCode("neighbours", anchor)): weight / largest},
+        )
         for key, weight in rows
     ]
 

@@ -19,11 +19,11 @@ def weights_of(
     adaptation: Adaptation | None, learned: LearnedModel, configuration: Configuration
 ) -> PersonalWeights:
     """The learned weights, or without them the configured ones."""
-    weights = adaptation.setup.weights if adaptation else None
+    weights = adaptation.config.weights if adaptation else None
     counted = weights or configuration.shares()
     return PersonalWeights(
         taste=counted.taste,
-        also=counted.also,
+        also=counted.neighbours,
         popularity=counted.popularity,
         learned=weights is not None,
         average=learned.average,
@@ -45,6 +45,6 @@ def pointwise_of(
     if calibrated is None or profile is None or item is None:
         return None
     common = common_points(item, profile=profile, vectors=vectors, prior=prior, weights=weights)
-    scales = calibrated.taste, calibrated.also, calibrated.popularity
+    scales = calibrated.taste, calibrated.neighbours, calibrated.popularity
     shift = math.fsum(scale * points for scale, points in zip(scales, common, strict=True))
     return replace(calibrated, bias=calibrated.bias + shift)

@@ -148,7 +148,8 @@ def _count_lists(document: str, spans: Sequence[tuple[datetime, datetime]], foun
         .annotate(lists=Count("*"), empty=Count("total", filter=Q(total=0)))
         for number, (start, end) in enumerate(spans)
     ]
-    rows = parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
+    # A union takes up the model's own order again, by a column that these sums do not have.
+    rows = parts[0].union(*parts[1:], all=True).order_by() if len(parts) > 1 else parts[0]
     for number, placement, shown, took_ms, lists, empty in rows.iterator(CHUNK):
         sums = found[number][placement]
         sums.lists += lists

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import replace
 
 from llmrec_plugin.analysis import operators
 from llmrec_plugin.analysis.exact import TypedWord, exact_terms, typed_words
@@ -12,12 +12,13 @@ from llmrec_plugin.analysis.languages import detect_language
 from llmrec_plugin.analysis.operators import Operators
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.backends.spelling import SHORTEST
-from llmrec_plugin.models import Configuration, IndexVersion
+from llmrec_plugin.conf import get_settings
+from llmrec_plugin.models import Configuration
 from llmrec_plugin.services.curation import synonyms
-from llmrec_plugin.services.curation.synonyms import KnownSynonym
 from llmrec_plugin.services.deployment import dictionaries
 from llmrec_plugin.services.inference.query_embeddings import encode_query
-from llmrec_plugin.types import Phrase, Vector
+from llmrec_plugin.services.search.context import AnalysedQuery, SearchContext
+from llmrec_plugin.types import Phrase
 
 MAX_LENGTH = 500
 """Characters of a query that are read."""
@@ -25,59 +26,28 @@ MAX_SPELLED = 8
 """Words of a query whose spelling is looked up; of a longer text none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnalysedQuery:
-    """What is asked, in the two forms that the two legs take."""
-
-    text: str
-    """What is looked for: without quotes, and without what is not wanted."""
-    typed: str = ""
-    """All that was typed."""
-    words: tuple[tuple[str, ...], ...] = ()
-    """Empty when the text has no word to look for."""
-    phrases: tuple[Phrase, ...] = ()
-    without: tuple[Phrase, ...] = ()
-    spelled: tuple[TypedWord, ...] = ()
-    """Words whose spelling is worth a look, with their places in `typed`."""
-    language: str = ""
-    """One of LLMREC["LANGUAGES"]; empty: it cannot be told."""
-    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What was typed -> what is looked for as well, as editors say; it is in `words`."""
-    vector: Vector | None = None
-    degraded: tuple[str, ...] = ()
-    """("vector",) when there should have been a vector."""
-
-    @property
-    def expanded_text(self) -> str:
-        """The text with its synonyms, for an index that reads it itself and for highlighting."""
-        return " ".join([self.text, *(word for found in self.synonyms.values() for word in found)])
+def analyse(context: SearchContext) -> SearchContext:
+    """Return the context with its query analysed; a text of blanks alone is empty."""
+    return context.with_query(_analysed_query(context.request.text, context))
 
 
-def analyse(
-    text: str,
-    *,
-    version: IndexVersion,
-    with_vector: bool,
-    configuration: Configuration,
-    proposed: Sequence[KnownSynonym] = (),
-) -> AnalysedQuery:
-    """The query of a visitor; a text of blanks alone is empty. `proposed` synonyms count like known ones."""
-    with dictionaries.of(version):
-        return _analysed(text, version, with_vector, configuration, proposed)
+def respelled(context: SearchContext, text: str) -> SearchContext:
+    """Return the context with this text asked for in place of what was typed."""
+    return context.with_query(replace(_analysed_query(text, context), typed=context.query.typed))
 
 
-def _analysed(
-    text: str,
-    version: IndexVersion,
-    with_vector: bool,
-    configuration: Configuration,
-    proposed: Sequence[KnownSynonym],
-) -> AnalysedQuery:
-    text = " ".join(text[:MAX_LENGTH].replace("\0", " ").split())  # PostgreSQL stores no NUL
+def _analysed_query(text: str, context: SearchContext) -> AnalysedQuery:
+    with dictionaries.of(context.pair.index_version):
+        # PostgreSQL stores no NUL
+        return _read(" ".join(text[:MAX_LENGTH].replace("\0", " ").split()), context)
+
+
+def _read(text: str, context: SearchContext) -> AnalysedQuery:
     if not text:
         return AnalysedQuery(text="")
+    version = context.pair.index_version
     parts = operators.parse(text)
-    with_vector = with_vector and bool(parts.text)
+    with_vector = _wants_vector(context.configuration) and bool(parts.text)
     vector = encode_query(parts.text, version=version) if with_vector else None
     language = detect_language(parts.text)
     expanded = synonyms.expand(
@@ -85,8 +55,8 @@ def _analysed(
         query_words(parts.text),
         document=version.document,
         language=language,
-        configuration=configuration,
-        proposed=proposed,
+        configuration=context.configuration,
+        proposed=context.proposed,
     )
     return AnalysedQuery(
         text=parts.text,
@@ -100,6 +70,10 @@ def _analysed(
         vector=vector,
         degraded=("vector",) if with_vector and vector is None else (),
     )
+
+
+def _wants_vector(configuration: Configuration) -> bool:
+    return get_settings().ENABLED and configuration.text_weight < 1.0
 
 
 def _phrases(texts: Iterable[str]) -> tuple[Phrase, ...]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from llmrec_plugin.analysis import pinyin
 from llmrec_plugin.analysis.exact import TypedWord
 from llmrec_plugin.analysis.han import HAN
-from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.services.deployment.engines import engine_of
-from llmrec_plugin.services.deployment.live import LivePair
-from llmrec_plugin.services.search.query_analysis import AnalysedQuery
+from llmrec_plugin.services.search.context import SearchContext
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +22,13 @@ MIN_LETTERS = 4
 """Of a pinyin; shorter ones stand for too much."""
 
 
-def did_you_mean(
-    query: AnalysedQuery, near: Mapping[str, tuple[str, ...]], document: SearchDocument[Any], pair: LivePair
-) -> str | None:
-    """The query with each unknown word replaced by the nearest known one; None where every word is known,
-    or nothing better is.
+def did_you_mean(context: SearchContext, near: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return the query with each unknown word replaced by the nearest known one; None where every word is
+    known, or nothing better is. `near`: each unknown word -> known ones, nearest first.
 
     A Chinese word is replaced by one that sounds alike, pinyin by the characters that it stands for.
     """
-    unknown = [word for word in query.spelled if word.exact in near]
+    unknown = [word for word in context.query.spelled if word.exact in near]
     if not unknown:
         return None
     better: dict[TypedWord, str] = {}
@@ -42,12 +37,12 @@ def did_you_mean(
         found = ""
         if sounded < SOUNDED_WORDS and _has_sound(word.exact):
             sounded += 1
-            found = _by_sound(word.exact, document, pair)
+            found = _by_sound(word.exact, context)
         if not found and near[word.exact]:
             found = near[word.exact][0]
         if found:
             better[word] = found
-    return _replaced(query.typed, better) if better else None
+    return _replaced(context.query.typed, better) if better else None
 
 
 def _replaced(text: str, better: Mapping[TypedWord, str]) -> str:
@@ -65,10 +60,10 @@ def _has_sound(word: str) -> bool:
     return bool(HAN.match(word)) or (word.isascii() and word.isalpha() and len(word) >= MIN_LETTERS)
 
 
-def _by_sound(word: str, document: SearchDocument[Any], pair: LivePair) -> str:
-    """Characters of some title that are read as the word is; empty where there are none."""
+def _by_sound(word: str, context: SearchContext) -> str:
+    """Return characters of some title that are read as the word is; empty where there are none."""
     sound = pinyin.reading(word) if HAN.match(word) else word
-    version = pair.index_version
+    document, version = context.document, context.pair.index_version
     try:
         keys = engine_of(version).suggest(version.name, [sound], limit=TITLES)
     except (BackendUnavailable, NotFound) as error:

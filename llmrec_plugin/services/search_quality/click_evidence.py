@@ -27,6 +27,7 @@ from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.profiles import taste
 from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.search import pipeline
+from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.types import SearchRequest
 
@@ -74,7 +75,7 @@ def candidates(label: str, text: str, configuration: Configuration) -> Candidate
     """
     variant = Variant(configuration=configuration.with_overrides(PROBE))
     with rules.preview_rules(()):
-        ranked = pipeline.listed(SearchRequest(document=label, text=text), variant)
+        ranked = pipeline.ranked_list(SearchRequest(document=label, text=text), variant)
     if ranked.degraded:
         raise Degraded
     items = sorted(ranked.items, key=lambda item: item.key)
@@ -148,7 +149,7 @@ def _lists(
         Impression.objects.filter(
             Q(arm=None) | Q(arm__is_control=True),
             document=label,
-            placement=pipeline.PLACEMENT,
+            placement=SEARCH_PLACEMENT,
             index_version__encoder_id=pair.index_version.encoder_id,
             at__gt=since if changed is None else max(since, changed),
         )

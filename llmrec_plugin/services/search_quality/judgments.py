@@ -163,7 +163,7 @@ def rankings(
         (
             [
                 item.key
-                for item in pipeline.listed(SearchRequest(document=document, text=text), variant).items
+                for item in pipeline.ranked_list(SearchRequest(document=document, text=text), variant).items
             ],
             of,
         )

@@ -31,6 +31,7 @@ from llmrec_plugin.models.synonyms import LONGEST_LINE, lines_of
 from llmrec_plugin.services.curation import synonyms
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.search import pipeline
+from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.search_quality.click_evidence import clicked_in
 from llmrec_plugin.types import SearchRequest
 
@@ -98,7 +99,7 @@ def _suggest(label: str) -> int:
 
 def _searches(label: str) -> Iterator[Search]:
     lists = Impression.objects.filter(
-        document=label, placement=pipeline.PLACEMENT, at__gt=timezone.now() - WINDOW
+        document=label, placement=SEARCH_PLACEMENT, at__gt=timezone.now() - WINDOW
     )
     rows = consent.consented(lists).exclude(user_key="").exclude(query="").order_by("-at")
     latest = rows.values_list("request_id", "user_key", "query", "at")[:MAX_LISTS].iterator(chunk_size=BATCH)

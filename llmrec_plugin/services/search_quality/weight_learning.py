@@ -32,7 +32,7 @@ from llmrec_plugin.learning.selection.folds import Values
 from llmrec_plugin.models import Configuration, Judgment, SearchChoice
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.experiments import assignment
-from llmrec_plugin.services.search import pipeline
+from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.search_quality import click_evidence, judgments
 from llmrec_plugin.services.search_quality.click_evidence import Click, ClickLog, Degraded
 
@@ -111,7 +111,7 @@ def _why_not(label: str, configuration: Configuration) -> str:
         return "off"
     if not configuration.search_learned:
         return "own"
-    if assignment.experiment_for(label, pipeline.PLACEMENT, configuration) is not None:
+    if assignment.experiment_for(label, SEARCH_PLACEMENT, configuration) is not None:
         return "experiment"
     return ""
 

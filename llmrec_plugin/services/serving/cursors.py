@@ -35,7 +35,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
         raise CursorOfAnother("This cursor belongs to another visitor: search again.")
     document = registry.get(impression.document)
     items = _items_of(impression)
-    context = reasons.Context(**impression.extra["reasons"])
+    context = reasons.ReasonContext(**impression.extra["reasons"])
     words = _words_of(text, impression.index_version)
     rows, end = _visible_rows(document, items, start, limit, words)
     if end > impression.shown:

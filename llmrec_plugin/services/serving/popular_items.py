@@ -193,7 +193,7 @@ def concat_unique(
 ) -> list[RankedItem]:
     """The first list, made longer by the others, asked for in turn, as long as it is too short.
 
-    So that scores never rise along the whole, what is added gets a `tail` contribution, never positive.
+    So that scores never rise along the whole, what is added gets a `backfill` contribution, never positive.
     """
     result = list(first[:limit])
     for further in others:
@@ -202,8 +202,8 @@ def concat_unique(
         have = {item.key for item in result}
         added = [item for item in further() if item.key not in have][: limit - len(result)]
         top = max((item.score for item in added), default=0.0)
-        tail = min(0.0, result[-1].score - top) if result else 0.0
-        result += [add(item, {"tail": tail}) for item in added] if tail else added
+        backfill = min(0.0, result[-1].score - top) if result else 0.0
+        result += [add(item, {"backfill": backfill}) for item in added] if backfill else added
     return result
 
 

@@ -23,7 +23,7 @@ class RankedList:
     document: SearchDocument[Any]
     placement: str
     items: Sequence[RankedItem]
-    context: reasons.Context
+    context: reasons.ReasonContext
     user: UserContext
     total: int | None = None
     """Candidates there are; None: as many as `items`."""

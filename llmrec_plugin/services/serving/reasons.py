@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from llmrec_plugin.contributions import contributions, reason_names
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
-from llmrec_plugin.ranking.history import PERSONAL
-from llmrec_plugin.types import RankedItem
+from llmrec_plugin.types import ContributionCode, RankedItem
+
+if TYPE_CHECKING:
+    from llmrec_plugin.contributions import Text
 
 TITLE_LENGTH = 60
 
-_PLAIN = {
-    "text": _("Matches your words"),
-    "vector": _("Close in meaning to your search"),
-    "rerank": _("A good answer to your search"),
-    "popularity": _("Popular with everybody"),
-    "trending": _("Popular this week"),
-    "earlier": _("Popular lately"),
-    "freshness": _("New here"),
-    "reserve": _("New here"),
-    "rule": _("Our pick"),
-}
 _BECAUSE = {
     "view": _("Because you viewed “%(title)s”"),
     "click": _("Because you viewed “%(title)s”"),
@@ -51,55 +43,54 @@ _TIMES = {
     ),
     "view": ngettext_lazy("Viewed %(count)d time this week", "Viewed %(count)d times this week", "count"),
 }
-MIN_TOLD = 5
-"""Times; fewer do not impress."""
-_SIMILAR = _("Similar to “%(title)s”")
-_OTHER = _("People who chose “%(title)s” also chose this")
-_NEXT = _("Follows on from “%(title)s”")
-_INTERESTS = _("Matches your interests")
+TASTE_EVIDENCE = ("taste", "neighbours", "text_neighbours")
+"""Names of the contributions whose past items are what a taste may be laid to."""
+MIN_COUNT = 5
+"""Times in a week that an item was chosen; fewer do not impress."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
-    """What the sentences of one list need to know beside its contributions."""
+class ReasonContext:
+    """A frozen record of what the sentences of one list need to know beside its contributions."""
 
     anchor: str = ""
     """Key of the item that the list is about."""
     anchor_kind: str = ""
-    """What the user did with it; empty: it is the item of the page he looks at."""
+    """What the user did with it; empty: it is the item of the page they look at."""
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Past item -> what the user did with it; those that he did not want are not here."""
-    stated: bool = False
-    """The taste is what the user says about himself."""
-    also_kind: str = ""
-    """What other people mostly did."""
+    """Past item -> what the user did with it; those that they did not want are not here."""
+    has_declared_taste: bool = False
+    """The taste is what the user says about themselves."""
+    neighbours_kind: str = ""
+    """The kind of event that neighbours were mostly learned from: what other people did."""
     pointwise: Mapping[str, float] | None = None
     """What makes a probability of an item's personal contributions: log-odds per point; None: not known."""
-    popular_from: float = 0.0
+    min_popularity: float = 0.0
     """Least contribution of popularity that is worth telling."""
-    lately: bool = False
+    uses_recent_popularity: bool = False
     """Popularity is that of the latest events alone."""
-    alike_from: float = 0.0
+    min_text_neighbours: float = 0.0
     """Least contribution of a past item's likeness that is worth telling."""
-    fresh_from: float = 0.0
-    trending_from: float = 0.0
-    times: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    min_freshness: float = 0.0
+    min_trending: float = 0.0
+    weekly_counts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     """Item of a trend -> what happened to it in the last week and how often: see `popularity.counted`."""
 
     def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold and `ReasonContext(**…)` takes back."""
         return {
             "anchor": self.anchor,
             "anchor_kind": self.anchor_kind,
             "sources": dict(self.sources),
-            "stated": self.stated,
-            "also_kind": self.also_kind,
+            "has_declared_taste": self.has_declared_taste,
+            "neighbours_kind": self.neighbours_kind,
             "pointwise": self.pointwise,
-            "popular_from": self.popular_from,
-            "lately": self.lately,
-            "alike_from": self.alike_from,
-            "fresh_from": self.fresh_from,
-            "trending_from": self.trending_from,
-            "times": {key: list(told) for key, told in self.times.items()},
+            "min_popularity": self.min_popularity,
+            "uses_recent_popularity": self.uses_recent_popularity,
+            "min_text_neighbours": self.min_text_neighbours,
+            "min_freshness": self.min_freshness,
+            "min_trending": self.min_trending,
+            "weekly_counts": {key: list(counted) for key, counted in self.weekly_counts.items()},
         }
 
 
@@ -109,144 +100,156 @@ def context_of(
     sources: Mapping[str, str] | None = None,
     anchor: str = "",
     anchor_kind: str = "",
-    stated: bool = False,
-    also_kind: str = "",
+    has_declared_taste: bool = False,
+    neighbours_kind: str = "",
     pointwise: Pointwise | None = None,
-) -> Context:
-    """The context of a list; an item counts as popular, new or alike with half of what the first in that
-    has."""
+) -> ReasonContext:
+    """Return the context of a list; an item counts as popular, new or alike with half of what the first in
+    that has."""
     named = _named_sources(items) if sources else ()
-    return Context(
+    return ReasonContext(
         anchor=anchor,
         anchor_kind=anchor_kind,
         sources={key: kind for key, kind in (sources or {}).items() if key in named},
-        stated=stated,
-        also_kind=also_kind,
+        has_declared_taste=has_declared_taste,
+        neighbours_kind=neighbours_kind,
         pointwise=None if pointwise is None else asdict(pointwise),
-        popular_from=_half_of_largest(items, "popularity"),
-        alike_from=_half_of_most_alike(items),
-        fresh_from=_half_of_largest(items, "freshness"),
-        trending_from=_half_of_largest(items, "trending"),
+        min_popularity=_half_of_largest(items, "popularity"),
+        min_text_neighbours=_half_of_largest_of(items, "text_neighbours"),
+        min_freshness=_half_of_largest(items, "freshness"),
+        min_trending=_half_of_largest(items, "trending"),
     )
 
 
+def check_contributions(items: Sequence[RankedItem]) -> None:
+    """Raise ConfigurationError, naming the nearest, where a score has a part that nobody declared."""
+    for name in {ContributionCode.parse(text).name for item in items for text in item.contributions}:
+        contributions.get(name)
+
+
 def _named_sources(items: Sequence[RankedItem]) -> set[str]:
-    """Past items that some contribution goes back to."""
-    names = set().union(*(item.contributions for item in items))
-    return {name.partition(":")[2] for name in names if name.startswith(("taste:", "also:", "alike:"))}
+    """Return the past items that some contribution of a taste goes back to."""
+    codes = map(ContributionCode.parse, set().union(*(item.contributions for item in items)))
+    return {code.source for code in codes if code.source and code.name in TASTE_EVIDENCE}
 
 
-def _half_of_largest(items: Sequence[RankedItem], name: str) -> float:
-    return max((item.contributions.get(name, 0.0) for item in items), default=0.0) / 2
+def _half_of_largest(items: Sequence[RankedItem], text: str) -> float:
+    return max((item.contributions.get(text, 0.0) for item in items), default=0.0) / 2
 
 
-def _half_of_most_alike(items: Sequence[RankedItem]) -> float:
+def _half_of_largest_of(items: Sequence[RankedItem], name: str) -> float:
+    """Return half of the largest contribution of that name, whatever it goes back to."""
     parts = (part for item in items for part in item.contributions.items())
-    return max((value for name, value in parts if name.startswith("alike:")), default=0.0) / 2
+    return max((value for text, value in parts if ContributionCode.parse(text).name == name), default=0.0) / 2
 
 
-def probability(item: RankedItem, context: Context) -> float | None:
-    """That the user takes the item, and not one drawn at random; None where it is not known."""
+def probability(item: RankedItem, context: ReasonContext) -> float | None:
+    """Return the probability that the user takes the item, and not one drawn at random; None where it is not
+    known."""
     points = personal_points(item)
     if context.pointwise is None or points is None:
         return None
     return float(Pointwise(**context.pointwise)([points])[0])
 
 
-def causes(item: RankedItem, context: Context) -> list[Reason]:
-    """The causes that can truthfully be told, strongest first."""
-    found = [reason for reason in explain(item) if _is_true(reason, item, context)]
-    codes = {reason.code for reason in found}
+def causes(item: RankedItem, context: ReasonContext) -> list[Reason]:
+    """Return the causes that can truthfully be given, strongest first."""
+    found = [reason for reason in explain(item, reason_names()) if _is_true(reason, item, context)]
+    names = {reason.code.name for reason in found}
+    counted = ContributionCode("trending", item.key)
     return [
-        replace(reason, source=item.key) if reason.code == "trending" and _is_told(item, context) else reason
+        replace(reason, code=counted)
+        if reason.code.name == "trending" and _is_counted(item, context)
+        else reason
         for reason in found
-        if reason.code != "earlier" or "trending" not in codes
+        if reason.code.name != "earlier" or "trending" not in names
     ]
 
 
-def _is_told(item: RankedItem, context: Context) -> bool:
-    """Whether it is worth saying how often it was chosen of late."""
-    return context.times.get(item.key, ("", 0))[1] >= MIN_TOLD
+def _is_counted(item: RankedItem, context: ReasonContext) -> bool:
+    """Return whether it is worth saying how often the item was chosen of late."""
+    return context.weekly_counts.get(item.key, ("", 0))[1] >= MIN_COUNT
 
 
-def _is_true(reason: Reason, item: RankedItem, context: Context) -> bool:
-    if reason.code == "popularity":
-        return item.contributions["popularity"] >= context.popular_from
-    if reason.code == "freshness":
-        return item.contributions["freshness"] >= context.fresh_from
-    if reason.code == "trending":
-        return _is_told(item, context) or item.contributions["trending"] >= context.trending_from
-    if reason.code == "alike":
-        return item.contributions[f"alike:{reason.source}"] >= context.alike_from
-    if reason.code == "taste":
-        liked = context.sources if reason.source is None else reason.source in context.sources
-        return context.stated or bool(liked)
+def _is_true(reason: Reason, item: RankedItem, context: ReasonContext) -> bool:
+    name, source = reason.code
+    value = item.contributions[str(reason.code)]
+    if name == "popularity":
+        return value >= context.min_popularity
+    if name == "freshness":
+        return value >= context.min_freshness
+    if name == "trending":
+        return _is_counted(item, context) or value >= context.min_trending
+    if name == "text_neighbours":
+        return value >= context.min_text_neighbours
+    if name == "taste":
+        liked = source in context.sources if source else context.sources
+        return context.has_declared_taste or bool(liked)
     return True
 
 
-def sources_of(reasons: Sequence[Reason], context: Context) -> set[str]:
-    """Keys of the items whose titles the sentences name."""
-    keys = {reason.source for reason in reasons if reason.source is not None and reason.code in PERSONAL}
-    if context.anchor and any(reason.code == "vector" for reason in reasons):
+def sources_of(reasons: Sequence[Reason], context: ReasonContext) -> set[str]:
+    """Return the keys of the items whose titles the sentences name."""
+    keys = {
+        reason.code.source
+        for reason in reasons
+        if reason.code.source and contributions.get(reason.code.name).source == "item"
+    }
+    if context.anchor and any(reason.code.name == "vector" for reason in reasons):
         keys.add(context.anchor)
     return keys
 
 
 def sentences(
-    reasons: Sequence[Sequence[Reason]], context: Context, titles: Mapping[str, str]
+    reasons: Sequence[Sequence[Reason]], context: ReasonContext, titles: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    """For each item one sentence per cause in the active language, none twice; `titles` lacks items that are
-    gone. Most items of a list have their causes in common, each of which is put into words once."""
-    told: dict[tuple[str, str | None], str] = {}
+    """Return for each item one sentence per cause in the active language, none twice; `titles` lacks items
+    that are gone. Most items of a list have their causes in common, each of which is put into words once."""
+    worded: dict[ContributionCode, str] = {}
     for reason in chain.from_iterable(reasons):
-        if (reason.code, reason.source) not in told:
-            told[reason.code, reason.source] = _sentence(reason, context, titles)
-    found = ([told[reason.code, reason.source] for reason in causes] for causes in reasons)
+        if reason.code not in worded:
+            worded[reason.code] = _sentence(reason.code, context, titles)
+    found = ([worded[reason.code] for reason in causes] for causes in reasons)
     return [tuple(dict.fromkeys(filter(None, sentences))) for sentences in found]
 
 
-def _sentence(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
-    if reason.code == "vector" and context.anchor:
+def _sentence(code: ContributionCode, context: ReasonContext, titles: Mapping[str, str]) -> str:
+    title = titles.get(code.source)
+    if code.name == "vector" and context.anchor:
         return _about_anchor(context, titles)
-    if reason.code == "trending" and reason.source is not None:
-        kind, count = context.times[reason.source]
+    if code.name == "trending" and code.source:
+        kind, count = context.weekly_counts[code.source]
         return str(_TIMES[kind] % {"count": count})
-    if reason.code in PERSONAL:
-        return _about_source(reason, context, titles)
-    if reason.code == "popularity" and context.lately:
-        return str(_PLAIN["earlier"])
-    return str(_PLAIN[reason.code])
+    if code.name == "taste" and title is not None:
+        return _because(context.sources[code.source], title)
+    if code.name == "neighbours" and context.neighbours_kind in _ALSO:
+        return "" if title is None else _titled(_ALSO[context.neighbours_kind], title)
+    if code.name == "popularity" and context.uses_recent_popularity:
+        return str(contributions.get("earlier").sentence)
+    return _declared_sentence(code, title)
 
 
-def _about_anchor(context: Context, titles: Mapping[str, str]) -> str:
+def _declared_sentence(code: ContributionCode, title: str | None) -> str:
+    contribution = contributions.get(code.name)
+    sentence = str(contribution.sentence)
+    if "%(title)s" not in sentence:
+        return sentence
+    return str(contribution.untitled_sentence) if title is None else _titled(sentence, title)
+
+
+def _about_anchor(context: ReasonContext, titles: Mapping[str, str]) -> str:
     title = titles.get(context.anchor)
     if title is None:
         return ""
     if context.anchor_kind:
         return _because(context.anchor_kind, title)
-    return str(_SIMILAR) % {"title": _short(title)}
-
-
-def _about_source(reason: Reason, context: Context, titles: Mapping[str, str]) -> str:
-    title = titles.get(reason.source or "")
-    if reason.code == "next":
-        return "" if title is None else str(_NEXT) % {"title": _short(title)}
-    if reason.code == "also":
-        return "" if title is None else _also(context.also_kind, title)
-    if title is None:
-        return str(_INTERESTS)
-    if reason.code == "alike":
-        return str(_SIMILAR) % {"title": _short(title)}
-    return _because(context.sources[reason.source or ""], title)
+    return _declared_sentence(ContributionCode("text_neighbours", context.anchor), title)
 
 
 def _because(kind: str, title: str) -> str:
-    return str(_BECAUSE.get(kind, _INTERESTS)) % {"title": _short(title)}
+    return _titled(_BECAUSE.get(kind, contributions.get("taste").sentence), title)
 
 
-def _also(kind: str, title: str) -> str:
-    return str(_ALSO.get(kind, _OTHER)) % {"title": _short(title)}
-
-
-def _short(title: str) -> str:
-    return str(Truncator(title).chars(TITLE_LENGTH))
+def _titled(sentence: Text, title: str) -> str:
+    """Return the sentence with the title in it, cut where it is long."""
+    return str(sentence) % {"title": Truncator(title).chars(TITLE_LENGTH)}

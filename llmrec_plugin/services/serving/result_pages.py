@@ -17,6 +17,7 @@ from llmrec_plugin.analysis import operators
 from llmrec_plugin.analysis.highlight import highlight
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.contributions import personal_names
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import InvalidCursor, InvalidRequest
 from llmrec_plugin.models import Impression, IndexVersion
@@ -124,7 +125,7 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     Impression.objects.filter(pk=request_id, shown__lt=last).update(shown=last)
     found = [_row(document, ranked[place], objects[ranked[place].key], words) for place in places]
     rows = [row for row in found if row is not None]
-    context = reasons.Context(**impression.extra["reasons"])
+    context = reasons.ReasonContext(**impression.extra["reasons"])
     version = impression.index_version
     return {item.item_id: item for item in _results(document, rows, context, words, version)}
 
@@ -178,6 +179,7 @@ def _row(document: SearchDocument[Any], item: RankedItem, obj: Any, words: Words
 
 
 def _listed(ranked: RankedList, rows: Sequence[_Row]) -> tuple[ResultItem, ...]:
+    reasons.check_contributions([row.item for row in rows])
     version = ranked.pair.index_version if ranked.pair else None
     return _results(ranked.document, rows, ranked.context, ranked.words, version, explain=ranked.explain)
 
@@ -185,7 +187,7 @@ def _listed(ranked: RankedList, rows: Sequence[_Row]) -> tuple[ResultItem, ...]:
 def _results(
     document: SearchDocument[Any],
     rows: Sequence[_Row],
-    context: reasons.Context,
+    context: reasons.ReasonContext,
     words: Words,
     version: IndexVersion | None,
     *,
@@ -194,7 +196,8 @@ def _results(
     causes = [reasons.causes(folded(row.item), context) for row in rows]
     with dictionaries.of(version):
         highlights = [_highlights(row.prepared, words) for row in rows]
-    past = [by_past_item(row.item.contributions) if explain else {} for row in rows]
+    personal = personal_names()
+    past = [by_past_item(row.item.contributions, personal) if explain else {} for row in rows]
     named = set().union(*(reasons.sources_of(found, context) for found in causes), *past) - {""}
     titles = _titles(document, rows, named)
     told = reasons.sentences(causes, context, titles)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ ERROR_LENGTH = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What one request is answered with: the control's where nothing differs."""
+    """Says what one request is answered with: the control's where nothing differs."""
 
     configuration: Configuration
     placement: str = ""
@@ -32,7 +32,7 @@ class Variant:
     model_version: int | None = None
 
     def pair_of(self, live: LivePair) -> LivePair:
-        """The live pair, or what the arm pins instead of it; up to two queries where it does.
+        """Return the live pair, or what the arm pins instead of it; up to two queries where it does.
 
         Raises NotFound for a version that is gone, and EncoderUnavailable while its encoder is still being
         loaded by this process, which no visitor is to wait for.
@@ -56,34 +56,51 @@ def _ready(pk: int, live: LivePair) -> IndexVersion:
     return version
 
 
-Make = Callable[[Variant], RankedList]
+class ListMaker(ABC):
+    """A request for one list before it is known which variant answers it; searches and recommendations each
+    have their own."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The document that the list is of."""
+
+    @property
+    @abstractmethod
+    def placement(self) -> str:
+        """The name that the list is asked for by, whatever placement the variant puts in its place."""
+
+    @property
+    @abstractmethod
+    def user_key(self) -> str | None:
+        """The one who asks; None: nobody in particular."""
+
+    @abstractmethod
+    def make(self, variant: Variant) -> RankedList:
+        """Return the whole list that the variant answers with."""
 
 
-def answer(
-    make: Make, *, configuration: Configuration, document: str, placement: str, user_key: str | None
-) -> RankedList:
-    """What `make` makes of the variant that this user is to see.
+def answer(maker: ListMaker, configuration: Configuration) -> RankedList:
+    """Return the list that this user is to see; `configuration` is the control's.
 
     Without an experiment on this list it costs nothing. Only those whose lists may be kept
     take part, since nobody else's clicks could be counted.
     """
     control = Variant(configuration=configuration)
-    experiment = assignment.experiment_for(document, placement, configuration)
-    if experiment is None or not assignment.is_eligible(experiment, user_key):
-        return make(control)
+    experiment = assignment.experiment_for(maker.label, maker.placement, configuration)
+    if experiment is None or not assignment.is_eligible(experiment, maker.user_key):
+        return maker.make(control)
     if experiment.interleaving:
-        return _interleaved(make, control, experiment.arms[1])
-    arm = assignment.assigned_arm(experiment, user_key or "")
+        return _interleaved(maker, control, experiment.arms[1])
+    arm = assignment.assigned_arm(experiment, maker.user_key or "")
     if arm.is_control:
-        return replace(make(control), arm=arm.pk)
-    ranked, error = _tried(make, control, arm)
-    if ranked is None:
-        ranked = make(control)
-    return replace(ranked, arm=arm.pk, arm_error=error)
+        return replace(maker.make(control), arm=arm.pk)
+    ranked, error = _made_by_arm(maker, control, arm)
+    return replace(maker.make(control) if ranked is None else ranked, arm=arm.pk, arm_error=error)
 
 
-def _tried(make: Make, control: Variant, arm: Arm) -> tuple[RankedList | None, str]:
-    """The list of the arm, or None and why there is none."""
+def _made_by_arm(maker: ListMaker, control: Variant, arm: Arm) -> tuple[RankedList | None, str]:
+    """Return the list of the arm, or None and why there is none."""
     variant = Variant(
         configuration=control.configuration.with_overrides(arm.overrides),
         placement=arm.placement,
@@ -91,27 +108,27 @@ def _tried(make: Make, control: Variant, arm: Arm) -> tuple[RankedList | None, s
         model_version=arm.model_version_id,
     )
     try:
-        ranked = make(variant)
+        ranked = maker.make(variant)
     except Exception as error:  # an experiment must not break what works without it
         logger.error("arm failed arm=%d error=%s", arm.pk, type(error).__name__)
-        return None, _told(error)
+        return None, _recorded(error)
     if arm.index_version_id is not None and ranked.degraded:
         return None, f"answered without {', '.join(ranked.degraded)}"[:ERROR_LENGTH]
     return ranked, ""
 
 
-def _told(error: Exception) -> str:
-    """Without what the visitor sent, which other errors may repeat."""
+def _recorded(error: Exception) -> str:
+    """Return what is kept of the error: nothing that the visitor sent, which most errors may repeat."""
     name = type(error).__name__
     if isinstance(error, LlmrecError) and not isinstance(error, InvalidRequest):
         return f"{name}: {error}"[:ERROR_LENGTH]
     return name[:ERROR_LENGTH]
 
 
-def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
-    """Both lists in one, with who put which item there; scores are those of the list it is from."""
-    ours = make(control)
-    theirs, error = _tried(make, control, arm)
+def _interleaved(maker: ListMaker, control: Variant, arm: Arm) -> RankedList:
+    """Return both lists in one, with who put which item there; scores are those of the list it is from."""
+    ours = maker.make(control)
+    theirs, error = _made_by_arm(maker, control, arm)
     if theirs is None:
         return replace(ours, arm=arm.pk, arm_error=error)
     lists = [{item.key: item for item in ranked.items} for ranked in (ours, theirs)]
@@ -124,7 +141,7 @@ def _interleaved(make: Make, control: Variant, arm: Arm) -> RankedList:
         context=replace(
             ours.context,
             sources=sources,
-            times={**theirs.context.times, **ours.context.times},
+            weekly_counts={**theirs.context.weekly_counts, **ours.context.weekly_counts},
             pointwise=None,
         ),
         total=max(*totals, len(drafted)),

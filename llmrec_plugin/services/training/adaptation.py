@@ -15,15 +15,13 @@ import numpy as np
 from llmrec_plugin.evaluation.protocol import Events, validation_split
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
-from llmrec_plugin.learning.scorers.neighbours import (
-    MAX_ITEMS_FOR_EASE,
-    NeighbourSettings,
-    ease_fits,
-    texts_fit,
-)
+from llmrec_plugin.learning.scorers.ease import MAX_ITEMS_FOR_EASE, ease_fits
+from llmrec_plugin.learning.scorers.neighbour_fit import texts_fit
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_text
-from llmrec_plugin.learning.selection.stepwise import SelectionResult, SelectionStep, select_stepwise
+from llmrec_plugin.learning.selection.steps import SelectionStep
+from llmrec_plugin.learning.selection.stepwise import SelectionResult, select_stepwise
 from llmrec_plugin.learning.selection.transfer import head_from
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
@@ -61,7 +59,7 @@ def adapt(
     choice = select_stepwise(
         events,
         vectors,
-        incumbent=incumbent.setup if incumbent else ScorerConfig(shares=configured),
+        incumbent=incumbent.config if incumbent else ScorerConfig(shares=configured),
         source=incumbent.source if incumbent else None,
         train=split.train,
         valid=split.valid,
@@ -69,12 +67,12 @@ def adapt(
         progress=progress,
     )
     adapted = None
-    if incumbent is not None and incumbent.source is not None and choice.setup == incumbent.setup:
-        adapted = replace(incumbent, head=head_from(incumbent.source, incumbent.setup, events, vectors))
+    if incumbent is not None and incumbent.source is not None and choice.config == incumbent.config:
+        adapted = replace(incumbent, head=head_from(incumbent.source, incumbent.config, events, vectors))
     elif choice.gate is not None and (choice.gate.taken or incumbent is not None):
-        head = fit_text(choice.setup, events, vectors)
+        head = fit_text(choice.config, events, vectors)
         adapted = Adaptation(
-            encoder_id=version.encoder_id, setup=choice.setup, head=head, pointwise=choice.pointwise
+            encoder_id=version.encoder_id, config=choice.config, head=head, pointwise=choice.pointwise
         )
     return adapted, report_of(choice, seconds=time.perf_counter() - started)
 
@@ -96,12 +94,12 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
 
 
 def whitened_rows(
-    version: IndexVersion, keys: Sequence[str], *, settings: NeighbourSettings
+    version: IndexVersion, keys: Sequence[str], *, config: NeighbourConfig
 ) -> tuple[tuple[str, ...], Matrix | None]:
     """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
     and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
     or vectors tell nothing."""
-    if settings.likeness <= 0 or not texts_fit(len(keys)):
+    if config.likeness <= 0 or not texts_fit(len(keys)):
         return (), None
     room = MAX_ITEMS_FOR_EASE if ease_fits(len(keys)) else MAX_ITEMS
     others = others_embedded(version, keys, most=max(0, room - len(keys)))
@@ -142,7 +140,7 @@ def report_of(choice: SelectionResult, *, seconds: float) -> dict[str, Any]:
         "ladder": [_as_json(step) for step in choice.steps],
         "step": choice.name,
         "gate": None if gate is None else _as_json(gate),
-        "setup": asdict(choice.setup),
+        "setup": asdict(choice.config),
         "pointwise": asdict(choice.pointwise) if choice.pointwise else None,
         "ladder_seconds": round(seconds, 3),
     }

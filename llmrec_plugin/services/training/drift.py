@@ -220,14 +220,14 @@ class _Catalogue:
             return None
         configuration = Configuration.current()
         adaptation = adaptation_of(self.pair, configuration)
-        setup = adaptation.setup if adaptation else ScorerConfig(shares=configuration.shares())
+        config = adaptation.config if adaptation else ScorerConfig(shares=configuration.shares())
         live = Fitted(
-            setup,
-            likeness(adaptation.head if adaptation else None, self.vectors, gamma=setup.gamma),
-            Collaborative(self._neighbours(), setup.also_gamma),
+            config,
+            likeness(adaptation.head if adaptation else None, self.vectors, gamma=config.gamma),
+            Collaborative(self._neighbours(), config.neighbour_gamma),
             self._prior(),
         )
-        frozen = likeness(None, self.vectors, gamma=setup.gamma)
+        frozen = likeness(None, self.vectors, gamma=config.gamma)
         values = [accuracy(rank_cases(_of_histories(score), cases).ranks)[METRIC] for score in (live, frozen)]
         ranking = _ranking(*values, users=[case.user for case in cases])
         return replace(ranking, promises=_promises(adaptation, live, cases))
@@ -264,7 +264,7 @@ def _of_histories(score: Callable[[Histories], Matrix]) -> Callable[[Sequence[Ca
 def _promises(
     adaptation: Adaptation | None, live: Fitted, cases: Sequence[Case]
 ) -> list[tuple[float, float, int]]:
-    weights = live.setup.weights
+    weights = live.config.weights
     if adaptation is None or adaptation.pointwise is None or weights is None:
         return []
     rng = np.random.default_rng(SEED)

@@ -257,18 +257,20 @@ def _learn(
     data: TrainingData, adaptation: Adaptation | None, index: IndexVersion
 ) -> tuple[LearnedModel, str]:
     """In the way that was found to tell most; and by what method neighbours were learned."""
-    setup = adaptation.setup if adaptation else ScorerConfig()
+    config = adaptation.config if adaptation else ScorerConfig()
     parts, method = _no_neighbours(len(data.keys)), "popularity"
     if data.events >= MIN_EVENTS:
-        others, whitened = whitened_rows(index, data.keys, settings=setup.also)
+        others, whitened = whitened_rows(index, data.keys, config=config.neighbours)
         size = len(data.keys) + len(others)
-        neighbours, method = neighbours_from(data.log, catalogue=size, settings=setup.also, whitened=whitened)
+        neighbours, method = neighbours_from(
+            data.log, catalogue=size, config=config.neighbours, whitened=whitened
+        )
         together = taken_together(taken(data.log.users, data.log.items, catalogue=size), neighbours)
         parts = {"neighbours": neighbours, "together": together, "others": others}
     learned = LearnedModel(
         keys=data.keys,
         **parts,
-        prior=fit_prior(data.log, setup.popularity, len(data.keys)),
+        prior=fit_prior(data.log, config.popularity, len(data.keys)),
         kind=data.kind,
         adaptation=adaptation,
     )

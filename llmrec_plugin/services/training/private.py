@@ -34,15 +34,10 @@ from llmrec_plugin.learning.scorers.catalogue_scores import Shares
 from llmrec_plugin.learning.scorers.popularity import popularity_prior
 from llmrec_plugin.learning.scorers.projection_head import Head
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
-from llmrec_plugin.learning.selection.folds import Folds
-from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig, likeness
-from llmrec_plugin.learning.selection.stepwise import (
-    GATE_CONFIDENCE,
-    MIN_CASES,
-    SelectionResult,
-    SelectionStep,
-)
-from llmrec_plugin.learning.selection.trials import TrialEvaluator
+from llmrec_plugin.learning.selection.case_metrics import CaseMetrics
+from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConfig, likeness
+from llmrec_plugin.learning.selection.steps import SelectionStep
+from llmrec_plugin.learning.selection.stepwise import GATE_CONFIDENCE, MIN_CASES, SelectionResult
 from llmrec_plugin.models import Embedding, IndexVersion, ModelVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.training.adaptation import MAX_ITEMS, report_of
@@ -180,23 +175,23 @@ def _head(
     rng: np.random.Generator,
 ) -> tuple[SelectionResult, Adaptation | None]:
     """From all events, if one from the earlier events beats the frozen vectors on the later ones."""
-    setup = ScorerConfig(shares=configured, gamma=GAMMA, head=HeadSettings(ridge=MIN_RIDGE, mix=MIX))
+    config = ScorerConfig(shares=configured, gamma=GAMMA, head=HeadConfig(ridge=MIN_RIDGE, mix=MIX))
     known, vectors = _vectors(version, visible)
     events = _moved(everywhere, visible, known)
     split = validation_split(events)
     cases = [case for case in temporal_cases(events, split.valid, rng=rng) if case.history]
     if len(known) < MIN_ITEMS or len(cases) < MIN_CASES:
-        return SelectionResult(setup=ScorerConfig(shares=configured), steps=(), cases=len(cases)), None
+        return SelectionResult(config=ScorerConfig(shares=configured), steps=(), cases=len(cases)), None
     whitening = fit_whitening(vectors)
     mu = allowed.mu * HEAD_SHARE**0.5
     trial = _fitted(events.part(split.train), vectors, whitening, mu, rng)
     gate, steps = _compared(events.part(split.train), cases, vectors, trial, rng)
-    served = setup if gate.taken else ScorerConfig(shares=configured)
-    choice = SelectionResult(setup=served, steps=steps, gate=gate, cases=len(cases))
+    served = config if gate.taken else ScorerConfig(shares=configured)
+    choice = SelectionResult(config=served, steps=steps, gate=gate, cases=len(cases))
     if not gate.taken:
         return choice, None
     head = _fitted(events, vectors, whitening, mu, rng)
-    return choice, Adaptation(encoder_id=version.encoder_id, setup=setup, head=head)
+    return choice, Adaptation(encoder_id=version.encoder_id, config=config, head=head)
 
 
 def _fitted(
@@ -209,9 +204,9 @@ def _compared(
     events: Events, cases: Sequence[Case], vectors: Matrix, head: Head, rng: np.random.Generator
 ) -> tuple[SelectionStep, tuple[SelectionStep, ...]]:
     users = [case.user for case in cases]
-    trials = TrialEvaluator(events=events, cases=cases, vectors=vectors, folds=Folds.dealt(users, rng))
-    frozen = trials.measure(likeness(None, vectors, gamma=GAMMA))
-    learned = trials.measure(likeness(head, vectors, gamma=GAMMA))
+    metrics = CaseMetrics.of(cases, events=events, items=len(vectors))
+    frozen = metrics.ndcg(likeness(None, vectors, gamma=GAMMA))
+    learned = metrics.ndcg(likeness(head, vectors, gamma=GAMMA))
     gain = paired_bootstrap(learned, frozen, rng=rng, groups=users, confidence=GATE_CONFIDENCE)
     lowest = SelectionStep(name="frozen", value=float(frozen.mean()), gain=0.0, low=0.0, taken=True)
     head_step = SelectionStep(

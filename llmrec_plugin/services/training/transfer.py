@@ -20,18 +20,17 @@ from llmrec_plugin.encoders.identity import same_vectors
 from llmrec_plugin.evaluation.protocol import Events, amounts_by_user, temporal_cases, temporal_split
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.learning.selection.folds import Folds
+from llmrec_plugin.learning.selection.case_metrics import CaseMetrics, Scores
 from llmrec_plugin.learning.selection.model_config import (
-    HeadSettings,
+    HeadConfig,
     ScorerConfig,
-    fit_setup,
+    fit_scorer,
     fit_text,
     likeness,
     recent_amounts,
 )
 from llmrec_plugin.learning.selection.stepwise import COLD_KEPT, COVERAGE_KEPT
 from llmrec_plugin.learning.selection.transfer import RIDGE, Source, head_from
-from llmrec_plugin.learning.selection.trials import Scores, TrialEvaluator
 from llmrec_plugin.models import Configuration, ModelVersion
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
@@ -148,7 +147,7 @@ def _check_space(pair: LivePair, model: SourceModel) -> None:
 
 
 def _measure(measured: _Measured, model: SourceModel, curve: Sequence[int]) -> TransferReport:
-    cases = len(measured.trials.cases)
+    cases = len(measured.metrics.cases)
     report = TransferReport(
         source=model.name,
         cases=cases,
@@ -168,13 +167,13 @@ class _Measured:
     """The latest events, and what is learned from those before them."""
 
     known: Events
-    trials: TrialEvaluator
+    metrics: CaseMetrics
     """Measures on the latest events."""
     vectors: Matrix
     served: ScorerConfig
     """What answers now."""
     served_source: Source | None
-    setup: ScorerConfig
+    config: ScorerConfig
     """The same with the settings of the source's head."""
     source: Source
 
@@ -187,65 +186,64 @@ class _Measured:
         served = learned_by(pair.model_version).adaptation
         if served is not None and served.encoder_id != pair.index_version.encoder_id:
             served = None
-        now = served.setup if served else ScorerConfig(shares=Configuration.current().shares())
+        now = served.config if served else ScorerConfig(shares=Configuration.current().shares())
         drawn = temporal_cases(events, split.test, rng=np.random.default_rng(SEED), most=CASES)
         cases = [case for case in drawn if case.history]
         return cls(
             known=known,
-            trials=TrialEvaluator(
+            metrics=CaseMetrics.of(
+                cases,
                 events=known,
-                cases=cases,
-                vectors=vectors,
-                folds=Folds(np.zeros(len(cases), np.int64)),
+                items=len(vectors),
                 past_amounts=recent_amounts(cases, amounts_by_user(events)),
             ),
             vectors=vectors,
             served=now,
             served_source=served.source if served else None,
-            setup=replace(now, gamma=model.gamma, head=HeadSettings(ridge=RIDGE, mix=model.mix)),
+            config=replace(now, gamma=model.gamma, head=HeadConfig(ridge=RIDGE, mix=model.mix)),
             source=source,
         )
 
     def point(self, size: int) -> Point:
         known = self.known.part(slice(len(self.known) - size, len(self.known)))
-        own = fit_text(self.setup, known, self.vectors)
-        helped = head_from(self.source, self.setup, known, self.vectors)
+        own = fit_text(self.config, known, self.vectors)
+        helped = head_from(self.source, self.config, known, self.vectors)
         nothing, source = (
-            self._mean(likeness(head, self.vectors, gamma=self.setup.gamma)) for head in (own, helped)
+            self._mean(likeness(head, self.vectors, gamma=self.config.gamma)) for head in (own, helped)
         )
         return Point(events=size, nothing=nothing, source=source)
 
     def frozen(self) -> float:
-        return self._mean(likeness(None, self.vectors, gamma=self.setup.gamma))
+        return self._mean(likeness(None, self.vectors, gamma=self.config.gamma))
 
     def gain(self) -> tuple[PairedDifference, tuple[str, ...]]:
         """Of all that would be served with the source, over what is served; and what would pay for it."""
         before = self._fitted(self.served, self.served_source)
-        after = self._fitted(self.setup, self.source)
+        after = self._fitted(self.config, self.source)
         gain = paired_bootstrap(
-            self.trials.measure(after),
-            self.trials.measure(before),
+            self.metrics.ndcg(after),
+            self.metrics.ndcg(before),
             rng=np.random.default_rng(SEED),
-            groups=[case.user for case in self.trials.cases],
+            groups=self.metrics.users,
             confidence=CONFIDENCE,
         )
         broken = []
-        cold_before, cold_after = self.trials.cold_mean(before), self.trials.cold_mean(after)
+        cold_before, cold_after = self.metrics.cold_mean(before), self.metrics.cold_mean(after)
         if cold_after < COLD_KEPT * cold_before:  # NaN, too few to tell, is not less
             broken.append("new-items")
-        if self.trials.coverage(after) < COVERAGE_KEPT * self.trials.coverage(before):
+        if self.metrics.coverage(after) < COVERAGE_KEPT * self.metrics.coverage(before):
             broken.append("coverage")
         return gain, tuple(broken)
 
-    def _fitted(self, setup: ScorerConfig, source: Source | None) -> Scores:
-        fitted = fit_setup(setup, self.known, self.vectors)
+    def _fitted(self, config: ScorerConfig, source: Source | None) -> Scores:
+        fitted = fit_scorer(config, self.known, self.vectors)
         if source is None:
             return fitted
-        head = head_from(source, setup, self.known, self.vectors)
-        return replace(fitted, text=likeness(head, self.vectors, gamma=setup.gamma))
+        head = head_from(source, config, self.known, self.vectors)
+        return replace(fitted, text=likeness(head, self.vectors, gamma=config.gamma))
 
     def _mean(self, score: Scores) -> float:
-        return float(self.trials.measure(score).mean())
+        return float(self.metrics.ndcg(score).mean())
 
 
 def _sizes(curve: Sequence[int], known: Events) -> list[int]:
@@ -266,8 +264,8 @@ def _adopt(
     """With a head from the source and all events; later trainings keep the source until it is beaten."""
     adaptation = Adaptation(
         encoder_id=pair.index_version.encoder_id,
-        setup=measured.setup,
-        head=head_from(measured.source, measured.setup, events, measured.vectors),
+        config=measured.config,
+        head=head_from(measured.source, measured.config, events, measured.vectors),
         source=measured.source,
     )
     return model_fit.adopt(

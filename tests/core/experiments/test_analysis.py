@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from llmrec_plugin.experiments.analysis import (
     Comparison,
@@ -264,6 +265,18 @@ def test_fewer_preferences_than_needed_fall_short_of_the_power() -> None:
     assert preference(8, 0).low > 0.5 >= preference(7, 0).low
 
 
+def test_no_fewer_preferences_have_the_power_that_is_asked_for() -> None:
+    share = 1.5 / 2.5
+
+    def power(seen: int) -> float:
+        """Chance of at least so many wins as prove that more than half prefer the better list."""
+        proof = next(wins for wins in range(seen + 1) if preference(wins, seen - wins).low > 0.5)
+        return float(binom.sf(proof - 1, seen, share))
+
+    needed = preferences_needed(lift=0.5)
+    assert power(needed) >= 0.8 > power(needed - 1)
+
+
 @pytest.mark.parametrize(("larger", "smaller"), [(1.0, 0.5), (0.1, 0.05), (0.01, 0.005)])
 def test_half_the_lift_needs_about_four_times_the_preferences(larger: float, smaller: float) -> None:
     # the evidence that is asked for grows by the logarithm of their number as well
@@ -272,6 +285,8 @@ def test_half_the_lift_needs_about_four_times_the_preferences(larger: float, sma
 
 def test_a_split_as_asked_is_no_reason_for_doubt_and_another_one_is() -> None:
     assert uneven_split([5_050, 4_950], [1, 1]) > 0.1
+    # each arm is 2 standard deviations of 50 off: 4.55 % for one of them, twice that for either
+    assert uneven_split([5_100, 4_900], [1, 1]) == pytest.approx(0.0910, abs=1e-4)
     assert uneven_split([5_300, 4_700], [1, 1]) < 0.001
     assert uneven_split([9_000, 1_000], [9, 1]) == 1.0
     assert uneven_split([0, 0], [1, 1]) == 1.0

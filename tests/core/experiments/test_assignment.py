@@ -40,6 +40,11 @@ def test_arms_get_visitors_by_their_shares() -> None:
     assert np.abs(seen - [10_000, 6_000, 4_000]).max() < 4 * 71
 
 
+def test_shares_may_be_parts_of_one_and_an_arm_may_have_none() -> None:
+    arms = {assign(str(n), salt="s", shares=[0.0, 0.25, 0.25]) for n in range(100)}
+    assert arms == {1, 2}
+
+
 def test_another_salt_draws_anew() -> None:
     first, second = ([assign(str(n), salt=s, shares=[1, 1]) for n in range(4_000)] for s in "ab")
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.06  # 4 / sqrt(4,000)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.learning.scorers.catalogue_scores import Weights
-from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.selection.model_config import (
     KINDS,
     Fitted,
-    HeadSettings,
+    HeadConfig,
     ScorerConfig,
-    fit_setup,
+    fit_scorer,
     fit_text,
     points,
 )
@@ -47,13 +47,13 @@ def served(
 ) -> tuple[list[RankedItem], tuple[float, ...]]:
     """As services.shelves does it, from events of which the youngest is the last of the history; and what
     all scores have in common."""
-    setup, events = fitted.setup, log()
-    assert setup.weights is not None
+    config, events = fitted.config, log()
+    assert config.weights is not None
     past = [
         Event(key=str(item), kind="purchase", at=NOW - timedelta(days=100 * age))
         for age, item in enumerate(reversed(history))
     ]
-    head = fit_text(setup, events, vectors())
+    head = fit_text(config, events, vectors())
     by_key = {str(row): vector for row, vector in enumerate(vectors())}
     profile = build_profile(
         past,
@@ -61,20 +61,22 @@ def served(
         now=NOW,
         half_life=None,
         kind_weights=KIND_WEIGHTS,
-        recency=setup.gamma,
+        recency=config.gamma,
         turn=head.directions if head else None,
     )
-    amounts = item_weights(past, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=setup.also_gamma)
+    amounts = item_weights(
+        past, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=config.neighbour_gamma
+    )
     also: dict[str, dict[str, float]] = {}
     for source, amount in amounts.items():
-        for candidate, weight in fitted.also.neighbours.of(int(source)):
+        for candidate, weight in fitted.neighbours.neighbours.of(int(source)):
             also.setdefault(str(candidate), {})[source] = weight * amount / 4.0
     seen = np.unique(events.items)
     prior = {str(item): float(fitted.prior[item]) for item in seen if item in candidates}
     weights = PersonalWeights(
-        taste=setup.weights.taste,
-        also=setup.weights.also,
-        popularity=setup.weights.popularity,
+        taste=config.weights.taste,
+        also=config.weights.neighbours,
+        popularity=config.weights.popularity,
         learned=True,
         average=float(fitted.prior[seen].mean()),
     )
@@ -89,31 +91,31 @@ def served(
 @given(
     history=st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=12),
     candidates=st.lists(st.integers(0, ITEMS - 1), min_size=2, max_size=ITEMS, unique=True),
-    head=st.sampled_from([None, HeadSettings(), HeadSettings(ridge=0.01, mix=1.0)]),
+    head=st.sampled_from([None, HeadConfig(), HeadConfig(ridge=0.01, mix=1.0)]),
     kind=st.sampled_from(KINDS),
     gammas=st.tuples(st.sampled_from([0.6, 1.0]), st.sampled_from([0.6, 1.0])),
-    also=st.builds(
-        NeighbourSettings,
+    neighbours=st.builds(
+        NeighbourConfig,
         method=st.sampled_from(["ease", "item-knn"]),
         strength=st.just(20.0),
         recency=st.sampled_from([None, 0.2]),
         order=st.sampled_from([0.0, 0.3]),
     ),
 )
-def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, also):  # type: ignore[no-untyped-def]
-    setup = ScorerConfig(
-        weights=Weights(taste=0.7, also=0.9, popularity=0.4),
+def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, neighbours):  # type: ignore[no-untyped-def]
+    config = ScorerConfig(
+        weights=Weights(taste=0.7, neighbours=0.9, popularity=0.4),
         gamma=gammas[0],
-        also_gamma=gammas[1],
+        neighbour_gamma=gammas[1],
         head=head,
-        also=also,
+        neighbours=neighbours,
         popularity=kind,
     )
-    fitted = fit_setup(setup, log(), vectors())
+    fitted = fit_scorer(config, log(), vectors())
     measured = fitted([history])[0]
     ranked, common = served(fitted, history, candidates)
     assert len(ranked) == len(candidates)
-    parts = points(setup.weights, fitted, [history])
+    parts = points(config.weights, fitted, [history])
     for item in ranked:
         # What all candidates have in common is left out, and known.
         assert item.score + sum(common) == pytest.approx(measured[int(item.key)], abs=2e-5)
@@ -126,10 +128,10 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
 
 def test_points_are_told_where_a_taste_is_behind_them() -> None:
     item = RankedItem(
-        "x", 1.5, {"taste:1": 0.5, "taste": 0.25, "also:2": 0.5, "average": 0.5, "diversity": -0.25}
+        "x", 1.5, {"taste:1": 0.5, "taste": 0.25, "neighbours:2": 0.5, "average": 0.5, "diversity": -0.25}
     )
     assert personal_points(item) == (0.75, 0.5, 0.5)
-    assert personal_points(RankedItem("x", 1.0, {"also:2": 0.5, "popularity": 0.5})) is None
+    assert personal_points(RankedItem("x", 1.0, {"neighbours:2": 0.5, "popularity": 0.5})) is None
 
 
 def test_events_against_an_item_make_the_others_no_older() -> None:

@@ -18,6 +18,7 @@ from llmrec_plugin.types import Event, PastItem, RankedItem, Vector
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {"view": 1.0, "purchase": 4.0, "dismiss": -2.0}
 PAST = [f"p{number}" for number in range(6)]
+PERSONAL = ("taste", "neighbours", "text_neighbours", "next")
 CANDIDATES = [f"c{number}" for number in range(12)]
 
 pasts = st.lists(
@@ -60,11 +61,7 @@ def ranked(
 
 
 def personal(item: RankedItem) -> float:
-    return sum(
-        v
-        for name, v in item.contributions.items()
-        if name.partition(":")[0] in ("taste", "also", "alike", "next")
-    )
+    return sum(v for name, v in item.contributions.items() if name.partition(":")[0] in PERSONAL)
 
 
 @given(pasts, st.integers(0, 1000), st.booleans())
@@ -73,7 +70,7 @@ def test_the_shares_sum_to_all_that_is_personal_and_with_the_rest_to_the_score(
 ) -> None:
     also = {"c1": {"p0": 0.4, "p1": 0.1}, "c2": {"p3": -0.2}}
     for item in ranked(past, drawn(seed), also=also, learned=learned).values():
-        moved = by_past_item(item.contributions)
+        moved = by_past_item(item.contributions, PERSONAL)
         assert sum(moved.values()) == pytest.approx(personal(item), abs=1e-6)
         rest = item.contributions.get("popularity", 0.0)
         assert sum(moved.values()) + rest == pytest.approx(item.score, abs=1e-6)
@@ -93,7 +90,10 @@ def test_without_a_past_item_the_list_is_what_its_stated_share_leaves(
         without = ranked([event for event in past if event[0] != gone], vectors)
         assume(whole and without)
         left = np.array(
-            [item.score - by_past_item(item.contributions).get(gone, 0.0) for item in whole.values()]
+            [
+                item.score - by_past_item(item.contributions, PERSONAL).get(gone, 0.0)
+                for item in whole.values()
+            ]
         )
         now = np.array([without[key].score for key in whole])
         if min(np.linalg.norm(left), np.linalg.norm(now)) > 1e-2:
@@ -110,10 +110,17 @@ def test_folded_it_is_what_a_visitors_list_names(past: list[tuple[str, str, int]
 
 
 def test_what_leads_on_and_what_is_said_of_oneself_count_too() -> None:
-    parts = {"taste": 0.2, "next:a": 0.1, "also:a": 0.3, "taste:a": -0.1, "popularity": 9.0, "rule:1": 1.0}
-    assert by_past_item(parts) == pytest.approx({"a": 0.3, "": 0.2})
-    assert list(by_past_item(parts)) == ["a", ""]
-    assert by_past_item({"text": 1.0, "cap": -0.1}) == {}
+    parts = {
+        "taste": 0.2,
+        "next:a": 0.1,
+        "neighbours:a": 0.3,
+        "taste:a": -0.1,
+        "popularity": 9.0,
+        "rule:1": 1.0,
+    }
+    assert by_past_item(parts, PERSONAL) == pytest.approx({"a": 0.3, "": 0.2})
+    assert list(by_past_item(parts, PERSONAL)) == ["a", ""]
+    assert by_past_item({"text": 1.0, "cap": -0.1}, PERSONAL) == {}
 
 
 def test_to_be_read_the_strongest_are_named_and_the_others_told_together() -> None:

@@ -16,7 +16,7 @@ from llmrec_plugin.ranking.calibration import similarity_floor
 from llmrec_plugin.ranking.explanation import Reason, explain
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, stated_profile
-from llmrec_plugin.types import RankedItem, Vector
+from llmrec_plugin.types import ContributionCode, RankedItem, Vector
 
 Also = Mapping[str, Mapping[str, float]]
 
@@ -61,9 +61,9 @@ def test_each_source_is_scaled_by_its_range_and_named() -> None:
     # taste: cosines 1 and 0 lie 0.3 apart around their mean; also: of at most 4; popularity: 0 and 1.
     assert [entry.key for entry in ranked] == ["a", "b"]
     assert ranked[0].contributions == pytest.approx(
-        {"taste": 0.15, "also:p": 0.15, "also:q": 0.45, "popularity": 0.0}
+        {"taste": 0.15, "neighbours:p": 0.15, "neighbours:q": 0.45, "popularity": 0.0}
     )
-    assert ranked[1].contributions == pytest.approx({"taste": -0.15, "also:p": 0.3, "popularity": 0.1})
+    assert ranked[1].contributions == pytest.approx({"taste": -0.15, "neighbours:p": 0.3, "popularity": 0.1})
 
 
 def test_without_history_the_order_is_that_of_the_prior() -> None:
@@ -133,32 +133,40 @@ def test_any_list_is_explained_in_full_stable_and_independent_of_the_order_of_ca
     )
 
 
+NAMES = ("text", "vector", "taste", "neighbours", "popularity")
+
+
 def reasons(**contributions: float) -> list[Reason]:
     named = {name.replace("__", ":"): value for name, value in contributions.items()}
-    return explain(RankedItem(key="x", score=sum(named.values()), contributions=named))
+    return explain(RankedItem(key="x", score=sum(named.values()), contributions=named), NAMES)
 
 
 def test_the_two_strongest_causes_come_with_their_share_of_what_speaks_for_the_item() -> None:
-    assert reasons(text=0.125, taste__p=0.5, also__q=0.375, diversity=-0.4) == [
-        Reason(code="taste", source="p", share=0.5),
-        Reason(code="also", source="q", share=0.375),
+    assert reasons(text=0.125, taste__p=0.5, neighbours__q=0.375, diversity=-0.4) == [
+        Reason(code=ContributionCode("taste", "p"), share=0.5),
+        Reason(code=ContributionCode("neighbours", "q"), share=0.375),
     ]
 
 
 def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
-    assert reasons(text=0.86, popularity=0.14) == [Reason(code="text", source=None, share=0.86)]
-    assert [reason.code for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]
+    assert reasons(text=0.86, popularity=0.14) == [Reason(code=ContributionCode("text"), share=0.86)]
+    assert [reason.code.name for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]
 
 
 def test_many_small_causes_of_one_code_are_told_by_the_strongest_of_them() -> None:
-    small = {f"also__{number}": 0.05 + number / 100 for number in range(6)}  # 0.05 … 0.10, together 0.45
+    small = {
+        f"neighbours__{number}": 0.05 + number / 100 for number in range(6)
+    }  # 0.05 … 0.10, together 0.45
     first, second = reasons(**small, popularity=0.4, text=0.1, taste__p=0.05)
-    assert (first.code, first.source, first.share) == ("also", "5", pytest.approx(0.45))
-    assert (second.code, second.share) == ("popularity", pytest.approx(0.4))
+    assert (*first.code, first.share) == ("neighbours", "5", pytest.approx(0.45))
+    assert (second.code.name, second.share) == ("popularity", pytest.approx(0.4))
 
 
 def test_a_cause_that_is_told_already_is_not_told_by_its_small_parts_too() -> None:
-    assert [r.source for r in reasons(also__a=0.5, also__b=0.1, also__c=0.1, popularity=0.1)] == ["a"]
+    assert [
+        r.code.source
+        for r in reasons(neighbours__a=0.5, neighbours__b=0.1, neighbours__c=0.1, popularity=0.1)
+    ] == ["a"]
 
 
 def test_small_causes_of_different_codes_give_no_reason_at_all() -> None:
@@ -167,20 +175,20 @@ def test_small_causes_of_different_codes_give_no_reason_at_all() -> None:
 
 def test_what_speaks_against_an_item_is_no_reason() -> None:
     assert reasons(taste=-0.5, diversity=-0.1) == []
-    assert explain(RankedItem(key="x", score=0.0, contributions={})) == []
+    assert explain(RankedItem(key="x", score=0.0, contributions={}), NAMES) == []
 
 
 def test_causes_of_equal_strength_come_in_order_of_name() -> None:
-    assert [reason.code for reason in reasons(vector=0.4, text=0.4)] == ["text", "vector"]
+    assert [reason.code.name for reason in reasons(vector=0.4, text=0.4)] == ["text", "vector"]
 
 
 def test_a_key_may_hold_a_colon() -> None:
-    item = RankedItem(key="x", score=1.0, contributions={"also:course:7": 1.0})
-    assert explain(item) == [Reason(code="also", source="course:7", share=1.0)]
+    item = RankedItem(key="x", score=1.0, contributions={"neighbours:course:7": 1.0})
+    assert explain(item, NAMES) == [Reason(code=ContributionCode("neighbours", "course:7"), share=1.0)]
 
 
 def test_a_contribution_of_an_unknown_name_counts_but_is_not_told() -> None:
-    assert reasons(campaign=0.75, text=0.25) == [Reason(code="text", source=None, share=0.25)]
+    assert reasons(campaign=0.75, text=0.25) == [Reason(code=ContributionCode("text"), share=0.25)]
 
 
 def test_the_floor_lies_where_nineteen_of_twenty_nonsense_queries_end() -> None:

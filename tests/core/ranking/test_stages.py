@@ -166,8 +166,8 @@ def test_taste_refuses_items_of_another_encoder() -> None:
 def test_also_gives_the_best_candidate_its_weight_and_names_each_cause() -> None:
     also = Also({"a": {"p": 3.0, "q": 1.0}, "b": {"q": 2.0}}, 0.6)
     first, second, third = also([item("a", 0.0), item("b", 0.0), item("c", 0.0)])
-    assert first.contributions == pytest.approx({"text": 0.0, "also:p": 0.45, "also:q": 0.15})
-    assert second.contributions == pytest.approx({"text": 0.0, "also:q": 0.3})
+    assert first.contributions == pytest.approx({"text": 0.0, "neighbours:p": 0.45, "neighbours:q": 0.15})
+    assert second.contributions == pytest.approx({"text": 0.0, "neighbours:q": 0.3})
     assert third.contributions == {"text": 0.0}
 
 
@@ -176,7 +176,9 @@ def test_what_nobody_took_together_counts_the_same_and_is_called_alike() -> None
     plain = Also(causes, 0.6)([item("a", 0.0), item("b", 0.0)])
     told = Also(causes, 0.6, alike={"q": {"a"}})([item("a", 0.0), item("b", 0.0)])
     assert [one.score for one in told] == [one.score for one in plain]
-    assert told[0].contributions == pytest.approx({"text": 0.0, "also:p": 0.45, "alike:q": 0.15})
+    assert told[0].contributions == pytest.approx(
+        {"text": 0.0, "neighbours:p": 0.45, "text_neighbours:q": 0.15}
+    )
     assert told[1].contributions == plain[1].contributions
 
 

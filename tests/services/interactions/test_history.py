@@ -42,7 +42,7 @@ def shop() -> Products:
 
 
 def personal(item: ResultItem) -> float:
-    codes = ("taste", "also", "alike", "next")
+    codes = ("taste", "neighbours", "text_neighbours", "next")
     return sum(value for name, value in item.contributions.items() if name.partition(":")[0] in codes)
 
 
@@ -97,10 +97,10 @@ def test_without_its_main_cause_an_item_falls(shop: Products, text: str) -> None
 def test_what_others_took_is_gone_with_the_item_that_it_goes_back_to(shop: Products) -> None:
     hose = str(shop["steel garden hose"].pk)
     mower = next(place for place in look().places if place.item.title == "steel lawn mower")
-    assert mower.item.contributions[f"also:{hose}"] > 0
+    assert mower.item.contributions[f"neighbours:{hose}"] > 0
     assert mower.history[0].title == "steel garden hose"
     without = next(place for place in look(without=hose).places if place.item.title == "steel lawn mower")
-    assert f"also:{hose}" not in without.item.contributions
+    assert f"neighbours:{hose}" not in without.item.contributions
     assert hose not in {part.name for part in without.history}
 
 

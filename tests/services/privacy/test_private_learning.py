@@ -55,7 +55,7 @@ def test_a_rule_is_learned_through_faint_noise_and_no_pair_of_items_is_kept() ->
         assert families_for(products, 2).count("glass") > 5
         learned = learned_by(version)
         assert set(learned.keys) == {str(product.pk) for product in products.values()}
-        assert not any(learned.also(key) for key in learned.keys)
+        assert not any(learned.co_interacted(key) for key in learned.keys)
         key = learned.keys[0]
         assert len(also("product", key, limit=5).results) == 5
 

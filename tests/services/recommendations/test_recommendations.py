@@ -95,9 +95,9 @@ def test_what_nobody_took_together_is_told_as_alike_and_never_as_taken_by_others
     hose = trained["steel garden hose"].pk
     page = recommend(user_key="7", explain=True)
     found = item(page, "wooden garden hose")  # nobody ever bought it
-    assert found.contributions[f"alike:{hose}"] > 0
-    assert f"also:{hose}" not in found.contributions
-    assert item(page, "steel lawn mower").contributions[f"also:{hose}"] > 0
+    assert found.contributions[f"text_neighbours:{hose}"] > 0
+    assert f"neighbours:{hose}" not in found.contributions
+    assert item(page, "steel lawn mower").contributions[f"neighbours:{hose}"] > 0
     told = {reason for found in page.results for reason in found.reasons}
     assert "People who bought “steel garden hose” also bought this" in item(page, "steel lawn mower").reasons
     assert not any(reason.startswith("People who") for reason in found.reasons)
@@ -112,9 +112,11 @@ def test_lists_of_what_others_took_begin_with_that_and_no_likeness_counts_as_it(
     hose = trained["steel garden hose"].pk
     about: dict[str, Any] = {"item": str(hose)} if placement == "also" else {"basket": [hose]}
     page = recommend(placement, **about)
-    taken = [found.title for found in page.results if f"also:{hose}" in found.contributions]
+    taken = [found.title for found in page.results if f"neighbours:{hose}" in found.contributions]
     assert taken == titles(page)[: len(taken)] == ["steel lawn mower", "steel flower pot"]
-    assert not any(name.startswith("alike:") for found in page.results for name in found.contributions)
+    assert not any(
+        name.startswith("text_neighbours:") for found in page.results for name in found.contributions
+    )
 
 
 def test_given_items_are_put_in_the_order_of_for_you_and_none_is_added_or_left_out(trained: Products) -> None:
@@ -183,7 +185,7 @@ def test_the_stated_cause_is_a_cause(trained: Products) -> None:
     """Without the event that a reason names, less speaks for the item it is given for."""
 
     def personal(found: ResultItem) -> float:
-        codes = ("taste", "also:", "alike:")
+        codes = ("taste", "neighbours:", "text_neighbours:")
         return sum(value for name, value in found.contributions.items() if name.startswith(codes))
 
     hose, lamp, pot = (trained[f"steel {name}"] for name in ("garden hose", "desk lamp", "flower pot"))

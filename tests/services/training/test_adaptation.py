@@ -101,7 +101,7 @@ def test_a_winner_stays_and_follows_the_events_until_it_is_beaten() -> None:
     assert first is not None
     assert second is not None
     assert not again.report["gate"]["taken"]
-    assert second.setup == first.setup
+    assert second.config == first.config
     assert families_for(products, 2).count("glass") > 5
 
 
@@ -125,7 +125,7 @@ def test_arrays_survive_storing() -> None:
     assert adaptation is not None
     again = Adaptation.from_arrays(adaptation.to_arrays())
     assert again is not None
-    assert again.setup == adaptation.setup
+    assert again.config == adaptation.config
     assert again.encoder_id == adaptation.encoder_id
     assert (again.head is None) == (adaptation.head is None)
     if again.head is not None and adaptation.head is not None:
@@ -144,7 +144,7 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
     learned = learned_by(ModelVersion.objects.latest("id"))
     adaptation = learned.adaptation
     assert adaptation is not None
-    assert adaptation.setup.weights is not None
+    assert adaptation.config.weights is not None
     person = "u4"
     page = recommend("for-you", document="product", user_key=person, limit=60)
 
@@ -153,9 +153,9 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
     vectors = np.stack([stored[key] for key in learned.keys])
     past = list(Interaction.objects.filter(user_key=person).order_by("at").values_list("item_id", "kind"))
     fitted = Fitted(
-        adaptation.setup,
-        likeness(adaptation.head, vectors, gamma=adaptation.setup.gamma),
-        Collaborative(learned.neighbours, adaptation.setup.also_gamma),
+        adaptation.config,
+        likeness(adaptation.head, vectors, gamma=adaptation.config.gamma),
+        Collaborative(learned.neighbours, adaptation.config.neighbour_gamma),
         learned.prior,
     )
     amounts = [[{"view": 0.25, "purchase": 1.0}[kind] for _, kind in past]]
@@ -168,7 +168,7 @@ def test_a_list_is_ranked_by_the_scores_that_training_measured() -> None:
 
     assert adaptation.pointwise is not None
     told = [item.probability for item in ranked]
-    parts = points(adaptation.setup.weights, fitted, [[learned.positions[key] for key, _ in past]], amounts)
+    parts = points(adaptation.config.weights, fitted, [[learned.positions[key] for key, _ in past]], amounts)
     meant = adaptation.pointwise(
         np.stack(parts, axis=2)[0][[learned.positions[item.item_id] for item in ranked]]
     )

@@ -35,8 +35,8 @@ def test_what_is_bought_together_becomes_neighbours() -> None:
     version = model_fit.fit("product", by="test")
     learned = learned_by(version)
     hose, mower = str(products["steel garden hose"].pk), str(products["steel lawn mower"].pk)
-    assert learned.also(hose)[0][0] == mower
-    assert str(products["steel desk lamp"].pk) not in dict(learned.also(hose))
+    assert learned.co_interacted(hose)[0][0] == mower
+    assert str(products["steel desk lamp"].pk) not in dict(learned.co_interacted(hose))
     assert learned.popular[0][0] in {hose, mower}
     assert learned.kind == "purchase"
     assert version.report["events"] == 49
@@ -53,15 +53,15 @@ def test_an_item_that_nobody_took_goes_with_what_is_like_it() -> None:
     hose, wooden = str(products["steel garden hose"].pk), str(products["wooden garden hose"].pk)
     assert wooden in dict(learned.neighbours_of(hose))
     assert learned.neighbours_of(wooden)[0][0] == hose
-    assert wooden in learned.alike(hose)
-    assert wooden not in dict(learned.also(hose))
-    assert dict(learned.also(hose)).items() <= dict(learned.neighbours_of(hose)).items()
+    assert wooden in learned.text_neighbours(hose)
+    assert wooden not in dict(learned.co_interacted(hose))
+    assert dict(learned.co_interacted(hose)).items() <= dict(learned.neighbours_of(hose)).items()
     # it is no more popular, and no less new, for that
     assert wooden not in learned.keys
     assert wooden not in dict(learned.popular)
     assert learned.popularity_of([wooden]) == {}
     assert learned.neighbours_of("not there yet") == []
-    assert learned.alike("not there yet") == frozenset()
+    assert learned.text_neighbours("not there yet") == frozenset()
 
 
 @pytest.mark.parametrize("vectors", ["all the same", "none"])
@@ -132,7 +132,7 @@ def test_a_few_events_teach_popularity_only() -> None:
     learned = learned_by(version)
     assert version.report["method"] == "popularity"
     assert learned.popular[0][0] == str(products["steel garden hose"].pk)
-    assert learned.also(learned.popular[0][0]) == []
+    assert learned.co_interacted(learned.popular[0][0]) == []
 
 
 def test_no_event_at_all_is_no_error() -> None:
@@ -141,7 +141,7 @@ def test_no_event_at_all_is_no_error() -> None:
     learned = learned_by(version)
     assert (version.report["events"], learned.keys, learned.popular) == (0, (), ())
     assert version.events_until is None
-    assert learned_by(None).also("1") == []
+    assert learned_by(None).co_interacted("1") == []
 
 
 def test_without_a_live_index_nothing_is_learned() -> None:

@@ -76,7 +76,7 @@ def test_users_with_one_event_each() -> None:
         did(f"u{user}", "view", [products[user % 30]], at=start + timedelta(minutes=user))
     version = trained()
     assert version.report["users"] == 300
-    assert learned_by(version).also(str(products[0].pk)) == []
+    assert learned_by(version).co_interacted(str(products[0].pk)) == []
 
 
 def test_items_that_are_gone_since_are_left_out() -> None:

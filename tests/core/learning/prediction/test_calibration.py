@@ -28,7 +28,7 @@ def of_taste(values: np.ndarray) -> np.ndarray:
 def test_the_form_that_made_the_data_is_found() -> None:
     fitted = fit_pointwise(*world(20_000))
     assert fitted is not None
-    assert [fitted.taste, fitted.also, fitted.popularity] == pytest.approx(SCALES, abs=0.2)
+    assert [fitted.taste, fitted.neighbours, fitted.popularity] == pytest.approx(SCALES, abs=0.2)
     assert fitted.bias == pytest.approx(-2.0, abs=0.15)
 
 
@@ -49,7 +49,7 @@ def test_points_without_any_sense_tell_nothing_and_more_is_never_less_likely() -
     assert same is not None
     assert same(np.diag([2.0, 2.0, 2.0])) == pytest.approx([0.5] * 3, abs=0.15)
     assert fit_pointwise(np.zeros((200, 3)), np.ones((200, 3))) == Pointwise(
-        taste=0.0, also=0.0, popularity=0.0, bias=0.0
+        taste=0.0, neighbours=0.0, popularity=0.0, bias=0.0
     )
 
 
@@ -58,7 +58,7 @@ def test_what_speaks_against_an_item_is_left_out_and_the_rest_is_fitted_anew() -
     turned = np.array([1.0, -1.0, 1.0])
     fitted = fit_pointwise(taken * turned, others * turned)
     assert fitted is not None
-    assert fitted.also == 0.0
+    assert fitted.neighbours == 0.0
     assert fitted.taste > 3.0
     assert (fitted(taken * turned).mean() + 1 - fitted(others * turned).mean()) / 2 > 0.7
 

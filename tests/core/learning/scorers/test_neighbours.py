@@ -13,16 +13,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
-from llmrec_plugin.learning.scorers import neighbours
-from llmrec_plugin.learning.scorers.neighbours import (
-    Neighbours,
-    NeighbourSettings,
-    ease,
-    fit_neighbours,
-    item_knn,
-    taken,
-    taken_together,
-)
+from llmrec_plugin.learning.scorers import ease as neighbours_ease
+from llmrec_plugin.learning.scorers import neighbour_fit, neighbours
+from llmrec_plugin.learning.scorers.ease import ease
+from llmrec_plugin.learning.scorers.item_knn import item_knn
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, Neighbours, taken, taken_together
 
 Fit = Callable[..., Neighbours]
 
@@ -168,12 +164,12 @@ def test_the_method_is_chosen_by_the_size_of_the_catalogue_and_named(
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "ease"
     assert (fitted.indices == ease(interactions, top=7).indices).all()
-    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_EASE", 24)
+    monkeypatch.setattr(neighbours_ease, "MAX_ITEMS_FOR_EASE", 24)
     fitted, method = fit_neighbours(interactions, top=7)
     assert method == "item-knn"
     assert (fitted.indices == item_knn(interactions, top=7).indices).all()
-    wanted = NeighbourSettings(method="item-knn", strength=3.0)
-    fitted, method = fit_neighbours(interactions, settings=wanted, top=7)
+    wanted = NeighbourConfig(method="item-knn", strength=3.0)
+    fitted, method = fit_neighbours(interactions, config=wanted, top=7)
     assert method == "item-knn"
     assert (fitted.weights == item_knn(interactions, shrink=3.0, top=7).weights).all()
 
@@ -188,8 +184,8 @@ def unit_texts(items: int) -> np.ndarray:
 def test_texts_count_as_further_users(method: Literal["ease", "item-knn"], strength: float) -> None:
     """Each dimension stands for nine users, or one whose events weigh the root of nine."""
     interactions, texts = random_interactions(5), unit_texts(25)
-    wanted = NeighbourSettings(method=method, strength=strength, likeness=9.0)
-    fitted, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted, whitened=texts)
+    wanted = NeighbourConfig(method=method, strength=strength, likeness=9.0)
+    fitted, _ = fit_neighbours(sparse.csr_array(interactions), config=wanted, whitened=texts)
     stacked = np.concatenate([interactions, 3 * texts.T]).astype(np.float64)
     gram = stacked.T @ stacked
     if method == "ease":
@@ -208,20 +204,20 @@ def test_an_item_that_nobody_took_goes_with_what_is_like_it(method: Literal["eas
     interactions[:, 4] = 0
     texts = np.eye(10, dtype=np.float32)
     texts[4] = texts[7]
-    wanted = NeighbourSettings(method=method, likeness=10.0)
-    fitted, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted, whitened=texts)
+    wanted = NeighbourConfig(method=method, likeness=10.0)
+    fitted, _ = fit_neighbours(sparse.csr_array(interactions), config=wanted, whitened=texts)
     assert fitted.of(4)[0][0] == 7
     assert 4 in dict(fitted.of(7))
-    without, _ = fit_neighbours(sparse.csr_array(interactions), settings=wanted)
+    without, _ = fit_neighbours(sparse.csr_array(interactions), config=wanted)
     assert without.of(4) == []
 
 
 def test_of_too_many_items_only_company_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, texts = sparse.csr_array(random_interactions(5)), unit_texts(25)
-    wanted = NeighbourSettings(likeness=9.0)
-    alike, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
-    monkeypatch.setattr(neighbours, "MAX_ITEMS_FOR_LIKENESS", 24)
-    company, _ = fit_neighbours(matrix, settings=wanted, whitened=texts)
+    wanted = NeighbourConfig(likeness=9.0)
+    alike, _ = fit_neighbours(matrix, config=wanted, whitened=texts)
+    monkeypatch.setattr(neighbour_fit, "MAX_ITEMS_FOR_LIKENESS", 24)
+    company, _ = fit_neighbours(matrix, config=wanted, whitened=texts)
     assert (company.weights == ease(matrix).weights).all()
     assert not (company.indices == alike.indices).all()
 
@@ -235,9 +231,9 @@ def test_items_without_text_and_users_have_no_neighbours(fit: Fit) -> None:
 
 def test_what_somebody_took_together_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     interactions, texts = random_interactions(6), unit_texts(25)
-    wanted = NeighbourSettings(likeness=30.0)
+    wanted = NeighbourConfig(likeness=30.0)
     matrix = sparse.csr_array(interactions)
-    fitted, _ = fit_neighbours(matrix, settings=wanted, whitened=texts, top=12)
+    fitted, _ = fit_neighbours(matrix, config=wanted, whitened=texts, top=12)
     monkeypatch.setattr(neighbours, "BLOCK_NUMBERS", 60)
     together = taken_together(matrix, fitted)
     both = interactions.T @ interactions > 0

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrec_plugin.evaluation.protocol import Events
-from llmrec_plugin.learning.scorers.neighbours import NeighbourSettings, blended, fit_neighbours, strongest
+from llmrec_plugin.learning.scorers.neighbour_fit import fit_neighbours
+from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig, blended, strongest
 from llmrec_plugin.learning.scorers.sequential import (
     SHRINK,
     STEP_GAMMA,
@@ -94,9 +95,9 @@ def test_a_share_of_order_is_that_of_the_sums_of_weights() -> None:
 
 def test_without_order_or_weights_company_stays_as_it_is() -> None:
     events = Events.of([0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 2, 2])
-    company, method = neighbours_from(events, catalogue=2, settings=NeighbourSettings())
+    company, method = neighbours_from(events, catalogue=2, config=NeighbourConfig())
     assert method == "ease"
-    ordered, _ = neighbours_from(events, catalogue=2, settings=NeighbourSettings(order=0.3))
+    ordered, _ = neighbours_from(events, catalogue=2, config=NeighbourConfig(order=0.3))
     assert ordered.weights.tolist() == company.weights.tolist()  # one basket each: no order to learn
     assert blended(company, company, share=0.0) is company
 
@@ -108,10 +109,10 @@ def test_old_company_fades() -> None:
     users, items, times = zip(*pairs, strict=True)
     events = Events.of(users, items, times)
     for method in ("ease", "item-knn"):
-        alike, _ = neighbours_from(events, catalogue=3, settings=NeighbourSettings(method=method))
+        alike, _ = neighbours_from(events, catalogue=3, config=NeighbourConfig(method=method))
         assert dict(alike.of(0))[1] == pytest.approx(dict(alike.of(0))[2], rel=1e-4)
-        fading = NeighbourSettings(method=method, recency=0.1)
-        faded, _ = neighbours_from(events, catalogue=3, settings=fading)
+        fading = NeighbourConfig(method=method, recency=0.1)
+        faded, _ = neighbours_from(events, catalogue=3, config=fading)
         assert dict(faded.of(0)).get(1, 0.0) < 0.01 * dict(faded.of(0))[2]
 
 

@@ -12,20 +12,29 @@ from llmrec_plugin.learning.scorers.catalogue_scores import Shares, Weights, sca
 from llmrec_plugin.learning.scorers.projection_head import user_states
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.learning.selection import stepwise
-from llmrec_plugin.learning.selection.folds import Folds
+from llmrec_plugin.learning.selection.blends import BlendWeights, Spreads, weights_of
+from llmrec_plugin.learning.selection.case_metrics import CaseMetrics
+from llmrec_plugin.learning.selection.folds import Folds, Values
 from llmrec_plugin.learning.selection.model_config import (
-    HeadSettings,
+    HeadConfig,
     ScorerConfig,
     counted,
     fit_prior,
-    fit_setup,
+    fit_scorer,
     fit_text,
     points,
     recent_amounts,
 )
-from llmrec_plugin.learning.selection.stepwise import SelectionResult, _StepwiseSelection, select_stepwise
+from llmrec_plugin.learning.selection.steps import Climb, Comparer
+from llmrec_plugin.learning.selection.stepwise import (
+    Ladder,
+    SelectionResult,
+    gate_of,
+    is_spared,
+    select_stepwise,
+)
 from llmrec_plugin.learning.selection.transfer import Source
-from llmrec_plugin.learning.selection.trials import BlendWeights, TrialEvaluator, weights_of
+from llmrec_plugin.learning.selection.trials import TrialEvaluator
 from llmrec_plugin.types import Matrix
 
 ITEMS, USERS, LENGTH, D = 120, 300, 8, 8
@@ -60,7 +69,7 @@ def odds(scores: Matrix, *, sharpness: float) -> Matrix:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-SERVED = ScorerConfig(shares=Shares(taste=0.3, also=0.6, popularity=0.1))
+SERVED = ScorerConfig(shares=Shares(taste=0.3, neighbours=0.6, popularity=0.1))
 
 
 def choose(events: Events, vectors: Matrix, *, incumbent: ScorerConfig = SERVED) -> SelectionResult:
@@ -79,8 +88,8 @@ def test_a_rule_between_directions_is_learned_by_the_head() -> None:
     assert "head" in taken(choice)
     assert choice.gate is not None
     assert choice.gate.taken
-    assert choice.setup.head is not None
-    assert choice.setup.head.ridge is not None
+    assert choice.config.head is not None
+    assert choice.config.head.ridge is not None
     by_name = {step.name: step for step in choice.steps}
     assert by_name["head"].value > 2 * by_name["frozen"].value
     assert by_name["head"].low > 0
@@ -99,8 +108,8 @@ def test_what_texts_do_not_tell_is_learned_from_what_people_take_together() -> N
     order = rng(4).permutation(ITEMS)
     choice = choose(world(together[order][:, order]), catalogue())
     assert "neighbours" in taken(choice)
-    assert choice.setup.weights is not None
-    assert choice.setup.weights.also > 0
+    assert choice.config.weights is not None
+    assert choice.config.weights.neighbours > 0
 
 
 def test_what_comes_next_is_told_from_what_came_before() -> None:
@@ -108,7 +117,7 @@ def test_what_comes_next_is_told_from_what_came_before() -> None:
     chain = np.roll(np.eye(ITEMS), 1, axis=1)[rng(4).permutation(ITEMS)]
     choice = choose(world(0.65 * chain + 0.35 / ITEMS), catalogue())
     assert "neighbours" in taken(choice)
-    assert choice.setup.also.order > 0
+    assert choice.config.neighbours.order > 0
 
 
 def test_old_company_counts_less_where_it_no_longer_tells() -> None:
@@ -124,7 +133,7 @@ def test_old_company_counts_less_where_it_no_longer_tells() -> None:
     )
     choice = choose(events, catalogue())
     assert "neighbours" in taken(choice)
-    assert choice.setup.also.recency is not None
+    assert choice.config.neighbours.recency is not None
 
 
 def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
@@ -133,7 +142,7 @@ def test_on_shuffled_events_the_ladder_stays_on_its_lowest_step() -> None:
     stayed = 0
     for seed in range(10):
         choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=seed), catalogue())
-        stayed += taken(choice) == ["popularity"] and choice.setup == SERVED
+        stayed += taken(choice) == ["popularity"] and choice.config == SERVED
     assert stayed >= 8
 
 
@@ -142,7 +151,7 @@ def test_what_counts_as_one_event_more_is_as_hard_to_beat_as_without_it() -> Non
     turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
     events = world(odds(vectors @ turn @ vectors.T, sharpness=12.0))
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
-    served = ScorerConfig(shares=Shares(taste=1.0), gamma=0.6, head=HeadSettings(ridge=1e-3, mix=0.3))
+    served = ScorerConfig(shares=Shares(taste=1.0), gamma=0.6, head=HeadConfig(ridge=1e-3, mix=0.3))
 
     def gain(source: Source | None) -> float:
         choice = select_stepwise(
@@ -157,7 +166,7 @@ def test_what_counts_as_one_event_more_is_as_hard_to_beat_as_without_it() -> Non
 def test_few_events_are_not_measured_at_all() -> None:
     events = world(odds(catalogue() @ catalogue().T, sharpness=9.0)).part(slice(0, 300))
     choice = choose(events, catalogue())
-    assert choice.setup == SERVED
+    assert choice.config == SERVED
     assert choice.gate is None
     assert choice.name == ""
     assert choice.cases < 200
@@ -187,11 +196,11 @@ def test_what_is_served_stays_until_it_is_beaten() -> None:
     turn = np.linalg.qr(rng(3).normal(size=(D, D)))[0].astype(np.float32)
     events = world(odds(vectors @ turn @ vectors.T, sharpness=9.0))
     first = choose(events, vectors)
-    assert first.setup != SERVED
-    again = choose(events, vectors, incumbent=first.setup)
+    assert first.config != SERVED
+    again = choose(events, vectors, incumbent=first.config)
     assert again.gate is not None
     assert not again.gate.taken
-    assert again.setup == first.setup
+    assert again.config == first.config
 
 
 def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
@@ -207,7 +216,7 @@ def test_where_tastes_change_the_latest_events_say_what_is_popular() -> None:
         valid=slice(int(count * 0.87), count),
         rng=rng(),
     )
-    assert choice.setup.popularity != "all-time"
+    assert choice.config.popularity != "all-time"
     assert choice.gate is not None
     assert choice.gate.taken
 
@@ -249,53 +258,59 @@ def test_progress_is_told_and_the_same_events_give_the_same_choice() -> None:
     assert all(done <= total for done, total in told)
 
 
-def climbing(cold_value: float) -> _StepwiseSelection:
+def hundred_users() -> CaseMetrics:
+    """One case of each; items 1, 2 and 3 are new."""
     cases = [Case(number, 1, (0,)) for number in range(100)]
     events = Events.of([0] * (ITEMS - 3), [0, *range(4, ITEMS)], range(ITEMS - 3))
-    folds = Folds.dealt([case.user for case in cases], rng())
-    climber = _StepwiseSelection(
-        TrialEvaluator(events=events, cases=cases, vectors=catalogue(), folds=folds),
-        rng(),
-        lambda done, total: None,
-    )
-    climber.values = np.zeros(100)
-    climber.cold_value = cold_value
-    return climber
+    return CaseMetrics.of(cases, events=events, items=ITEMS)
+
+
+def comparer() -> Comparer:
+    return Comparer(hundred_users().users, rng())
+
+
+def tried(climb: Climb, name: str, values: Values, *, spares_new: bool = True) -> Climb:
+    return climb.tried(name, values, comparer(), spares_new=spares_new, progress=lambda done, total: None)
 
 
 def test_a_winner_that_new_items_pay_for_is_refused_and_the_reason_told() -> None:
-    climber = climbing(cold_value=0.5)
-    assert not climber.try_step("head", np.ones(100), cold=0.4)
-    assert climber.steps[-1].reason == "new-items"
-    assert climber.try_step("head", np.ones(100), cold=0.49)
-    assert climber.steps[-1].reason == ""
+    refused = tried(Climb.begin("popularity", np.zeros(100)), "head", np.ones(100), spares_new=False)
+    assert (refused.steps[-1].taken, refused.steps[-1].reason) == (False, "new-items")
+    assert refused.values.tolist() == [0.0] * 100
+    after = tried(refused, "head", np.ones(100))
+    assert (after.steps[-1].taken, after.steps[-1].reason) == (True, "")
+
+
+def test_new_items_pay_for_it_where_they_are_clearly_ranked_worse_than_by_frozen_vectors() -> None:
+    assert not is_spared(0.4, 0.5)
+    assert is_spared(0.49, 0.5)
 
 
 def test_too_few_new_items_tell_nothing_for_or_against() -> None:
-    assert climbing(cold_value=float("nan")).try_step("head", np.ones(100), cold=0.1)
-    assert climbing(cold_value=0.5).try_step("head", np.ones(100))
+    assert is_spared(0.1, float("nan"))
+    assert is_spared(float("nan"), 0.5)
 
 
 def test_enough_new_items_are_measured_among_themselves() -> None:
-    climber = climbing(cold_value=0.5)
+    metrics = hundred_users()
     scores = np.zeros((1, ITEMS), np.float32)
     scores[0, 2] = 1.0
     # Item 1 is the second of the three new ones, tied with the third: rank 2.5.
-    assert climber.trials.cold_mean(
-        lambda past, amounts: np.repeat(scores, len(past), axis=0)
-    ) == pytest.approx(1 / np.log2(3.5))
-    climber.trials.new[1] = False
-    assert np.isnan(climber.trials.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)))
+    assert metrics.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)) == pytest.approx(
+        1 / np.log2(3.5)
+    )
+    metrics.new[1] = False
+    assert np.isnan(metrics.cold_mean(lambda past, amounts: np.repeat(scores, len(past), axis=0)))
 
 
 def test_the_chosen_text_model_is_fitted_again_on_all_events() -> None:
     vectors = catalogue()
     events = world(odds(vectors @ vectors.T, sharpness=9.0))
-    only_whitened = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadSettings())
+    only_whitened = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadConfig())
     whitened = fit_text(only_whitened, events, vectors)
     assert whitened is not None
     assert whitened.adapted == pytest.approx(fit_whitening(vectors).matrix)
-    learned = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadSettings(ridge=0.01, mix=0.3))
+    learned = ScorerConfig(shares=SERVED.shares, gamma=0.8, head=HeadConfig(ridge=0.01, mix=0.3))
     first, second = fit_text(learned, events, vectors), fit_text(learned, events, vectors)
     assert first is not None
     assert second is not None
@@ -310,7 +325,7 @@ def test_sources_are_scaled_by_their_range_and_what_tells_nothing_is_zero() -> N
         np.array([[0, 2, 4], [0, 0, 0]], np.float32),
         np.array([1, 1, 3], np.float32),
     )
-    fused = sources.fused(Shares(taste=0.5, also=0.25, popularity=0.25))
+    fused = sources.fused(Shares(taste=0.5, neighbours=0.25, popularity=0.25))
     assert fused == pytest.approx(np.array([[0, 0.375, 1.0], [0, 0, 0.25]]))
 
 
@@ -323,12 +338,13 @@ def test_states_and_scores_agree_on_the_user() -> None:
 
 
 def test_weights_are_points_per_spread_and_a_list_usually_spans_one() -> None:
-    assert weights_of(BlendWeights(2.0, 1.0, 4.0, "recent"), (0.5, 0.1)) == Weights(
-        taste=4.0, also=10.0, popularity=4.0
+    blend = BlendWeights(2.0, 1.0, 4.0, "recent")
+    assert weights_of(blend, Spreads(taste=0.5, neighbours=0.1)) == Weights(
+        taste=4.0, neighbours=10.0, popularity=4.0
     )
     # Nothing follows from anything: the source is left out.
-    assert weights_of(BlendWeights(2.0, 1.0, 4.0, "recent"), (0.5, 0.0)).also == 0.0
-    assert Weights(taste=4.0, also=2.0).divided(2.0) == Weights(taste=2.0, also=1.0)
+    assert weights_of(blend, Spreads(taste=0.5, neighbours=0.0)).neighbours == 0.0
+    assert Weights(taste=4.0, neighbours=2.0).divided(2.0) == Weights(taste=2.0, neighbours=1.0)
     assert Weights(taste=4.0).divided(0.0) == Weights(taste=4.0)
 
 
@@ -336,33 +352,33 @@ def test_the_chosen_setup_scores_as_it_was_measured() -> None:
     vectors = catalogue()
     events = world(odds(vectors @ vectors.T, sharpness=9.0))
     choice = choose(events, vectors)
-    assert choice.setup.weights is not None
-    fitted = fit_setup(choice.setup, events, vectors)
+    assert choice.config.weights is not None
+    fitted = fit_scorer(choice.config, events, vectors)
     scores = fitted([(3, 5, 7), (1,), ()])
     assert scores.shape == (3, ITEMS)
     assert np.ptp(scores[:2], axis=1) == pytest.approx(1.0, abs=0.5)
     assert scores == pytest.approx(
-        choice.setup.weights.fused(
-            fitted.text([(3, 5, 7), (1,), ()]), fitted.also([(3, 5, 7), (1,), ()]), fitted.prior
+        choice.config.weights.fused(
+            fitted.text([(3, 5, 7), (1,), ()]), fitted.neighbours([(3, 5, 7), (1,), ()]), fitted.prior
         )
     )
-    shares = fit_setup(SERVED, events, vectors)([(3, 5, 7)])
+    shares = fit_scorer(SERVED, events, vectors)([(3, 5, 7)])
     assert shares.min() >= -1e-6
     assert shares.max() <= 1.0 + 1e-6
 
 
 def test_a_climb_that_does_not_clearly_beat_its_lowest_step_is_taken_back() -> None:
-    climber = climbing(cold_value=float("nan"))
-    climber.lowest = climber.values
-    climber.try_step("popularity", climber.values)
+    lowest = Climb.begin("popularity", np.zeros(100))
     lucky = np.zeros(100)
     lucky[:3] = 1.0  # three users of a hundred: enough for a step, not for the whole
-    assert climber.try_step("frozen", lucky)
-    assert not climber._confirmed()
-    assert [(step.taken, step.reason) for step in climber.steps[1:]] == [(False, "luck")]
-    assert climber.values is climber.lowest
-    assert climber.try_step("frozen", np.ones(100))
-    assert climber._confirmed()
+    climb = tried(lowest, "frozen", lucky)
+    assert climb.stands_higher
+    doubtful = climb.confirmed(comparer())
+    assert not doubtful.stands_higher
+    assert [(step.taken, step.reason) for step in doubtful.steps] == [(True, ""), (False, "luck")]
+    assert doubtful.values is lowest.values
+    clear = tried(doubtful, "frozen", np.ones(100))
+    assert clear.confirmed(comparer()) is clear
 
 
 def test_what_an_event_says_of_its_user_counts_in_all_that_is_learned_and_measured() -> None:
@@ -372,10 +388,10 @@ def test_what_an_event_says_of_its_user_counts_in_all_that_is_learned_and_measur
     amounts = np.ones(len(events), np.float32)
     amounts[rng(6).random(len(events)) < 0.5] = 1e-6
     weighed = Events(events.users, events.items, events.times, amounts)
-    setup = ScorerConfig(weights=Weights(taste=1.0, also=1.0), head=HeadSettings(ridge=0.01, mix=1.0))
-    alike, counted_less = fit_setup(setup, events, vectors), fit_setup(setup, weighed, vectors)
+    config = ScorerConfig(weights=Weights(taste=1.0, neighbours=1.0), head=HeadConfig(ridge=0.01, mix=1.0))
+    alike, counted_less = fit_scorer(config, events, vectors), fit_scorer(config, weighed, vectors)
     assert not np.allclose(alike.text.directions, counted_less.text.directions)
-    assert not np.allclose(alike.also.neighbours.weights, counted_less.also.neighbours.weights)
+    assert not np.allclose(alike.neighbours.neighbours.weights, counted_less.neighbours.neighbours.weights)
     # One of two past items counts nothing: as if it were not there.
     assert alike([(3, 5)], [(1.0, 0.0)]) == pytest.approx(alike([(3,)]), abs=1e-6)
 
@@ -393,23 +409,22 @@ def test_the_calibration_belongs_to_what_is_served() -> None:
     events = world(odds(vectors @ vectors.T, sharpness=9.0))
     choice = choose(events, vectors)
     assert choice.pointwise is not None
-    fitted = fit_setup(choice.setup, events.part(slice(0, round(len(events) * 0.7))), vectors)
-    assert choice.setup.weights is not None
+    fitted = fit_scorer(choice.config, events.part(slice(0, round(len(events) * 0.7))), vectors)
+    assert choice.config.weights is not None
     score = fitted([(3,)])[0]
-    likely = choice.pointwise(np.stack(points(choice.setup.weights, fitted, [(3,)]), axis=2)[0])
+    likely = choice.pointwise(np.stack(points(choice.config.weights, fitted, [(3,)]), axis=2)[0])
     assert likely[score.argmax()] > 0.8 > 0.4 > likely[score.argmin()]
 
 
 def test_uncalibrated_weights_have_no_probabilities() -> None:
     vectors = catalogue()
     choice = choose(world(np.full((ITEMS, ITEMS), 1 / ITEMS), seed=1), vectors)
-    assert choice.setup == SERVED
+    assert choice.config == SERVED
     assert choice.pointwise is None
 
 
 def test_the_same_few_items_for_everybody_do_not_replace_lists_of_many() -> None:
-    climber = climbing(cold_value=float("nan"))
-    climber.values = np.ones(100)
+    metrics = hundred_users()
     columns = np.arange(ITEMS)
 
     def varied(past: Sequence[Sequence[int]], amounts: object) -> Matrix:
@@ -421,13 +436,12 @@ def test_the_same_few_items_for_everybody_do_not_replace_lists_of_many() -> None
     def same(past: Sequence[Sequence[int]], amounts: object) -> Matrix:
         return np.tile(columns.astype(np.float32), (len(past), 1))
 
-    assert climber.trials.coverage(same) == pytest.approx(10 / ITEMS)
-    gate = climber.gate(same, varied)
+    assert metrics.coverage(same) == pytest.approx(10 / ITEMS)
+    gate = gate_of(np.ones(100), same, varied, metrics, comparer())
     assert gate.low > 0
     assert (gate.taken, gate.reason) == (False, "coverage")
-    assert climber.gate(varied, same).taken
-    climber.values = np.zeros(100)
-    assert climber.gate(same, varied).reason == ""
+    assert gate_of(np.ones(100), varied, same, metrics, comparer()).taken
+    assert gate_of(np.zeros(100), same, varied, metrics, comparer()).reason == ""
 
 
 def in_fashion(*, share: float, sharpness: float) -> Events:
@@ -438,24 +452,24 @@ def in_fashion(*, share: float, sharpness: float) -> Events:
     return world(share * popular / popular.sum() + (1 - share) * like)
 
 
-def prepared(events: Events) -> _StepwiseSelection:
+def prepared(events: Events) -> Ladder:
     train, valid, _ = temporal_split(events, valid=0.2, test=0.1)
     cases = temporal_cases(events.part(slice(0, valid.stop)), valid, rng=rng())
     folds = Folds.dealt([case.user for case in cases], rng())
-    trials = TrialEvaluator(events=events.part(train), cases=cases, vectors=catalogue(), folds=folds)
-    return _StepwiseSelection(trials, rng(), lambda done, total: None)
+    trials = TrialEvaluator.of(events.part(train), cases, catalogue(), folds=folds)
+    return Ladder(trials, Comparer(trials.metrics.users, rng()), lambda done, total: None)
 
 
 def test_the_best_lists_that_show_enough_items_stand_in_for_better_ones_that_do_not() -> None:
-    climber = prepared(in_fashion(share=0.5, sharpness=60.0))
-    best = climber.climb()
-    shown = climber.trials.coverage(climber.trials.fitted(best))
-    highest = climber.values.mean()
-    varied = climber.vary(least=shown + 0.1)
-    assert varied is not None
-    assert climber.trials.coverage(climber.trials.fitted(varied)) >= shown + 0.1
-    assert climber.lowest.mean() < climber.values.mean() < highest
-    by_name = {step.name: step for step in climber.steps}
+    ladder = prepared(in_fashion(share=0.5, sharpness=60.0))
+    fits, metrics = ladder.trials.fits, ladder.trials.metrics
+    best = ladder.climb()
+    shown = metrics.coverage(fits.fitted(best.config))
+    varied, proven = ladder.vary(best, least=shown + 0.1)
+    assert proven
+    assert metrics.coverage(fits.fitted(varied.config)) >= shown + 0.1
+    assert best.climb.lowest.mean() < varied.climb.values.mean() < best.climb.values.mean()
+    by_name = {step.name: step for step in varied.climb.steps}
     assert (by_name["varied"].taken, by_name["neighbours"].taken, by_name["neighbours"].reason) == (
         True,
         False,
@@ -464,11 +478,11 @@ def test_the_best_lists_that_show_enough_items_stand_in_for_better_ones_that_do_
 
 
 def test_where_no_lists_show_enough_items_nothing_is_tried_anew() -> None:
-    climber = prepared(in_fashion(share=0.7, sharpness=30.0))
-    climber.climb()
-    before = list(climber.steps)
-    assert climber.vary(least=1.01) is None
-    assert climber.steps == before
+    ladder = prepared(in_fashion(share=0.7, sharpness=30.0))
+    best = ladder.climb()
+    after, proven = ladder.vary(best, least=1.01)
+    assert not proven
+    assert after.climb.steps == best.climb.steps
 
 
 def test_popular_items_that_only_luck_can_beat_stay_refused_for_showing_too_little() -> None:

@@ -9,7 +9,7 @@ from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.scorers.projection_head import HeadSums, collect, fit_head, identity_head
 from llmrec_plugin.learning.scorers.whitening import Whitening, fit_whitening
-from llmrec_plugin.learning.selection.model_config import HeadSettings, ScorerConfig
+from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConfig
 from llmrec_plugin.learning.selection.transfer import Source, fit_from, head_from, map_of
 from llmrec_plugin.types import Matrix
 
@@ -96,8 +96,8 @@ def test_few_own_events_gain_by_a_source_and_many_do_not_lose_by_a_wrong_one() -
         return error(fit_head(sums, whitening, **settings).directions(vectors), vectors, later)
 
     def helped(users: int, source: Matrix) -> float:
-        setup = ScorerConfig(gamma=1.0, head=HeadSettings(ridge=1e-3, mix=0.0))
-        head = head_from(Source(source, 300), setup, as_events(histories(vectors, users, 3)), vectors)
+        config = ScorerConfig(gamma=1.0, head=HeadConfig(ridge=1e-3, mix=0.0))
+        head = head_from(Source(source, 300), config, as_events(histories(vectors, users, 3)), vectors)
         return error(head.directions(vectors), vectors, later)
 
     assert helped(20, learned_elsewhere()) < 0.5 * own(20)

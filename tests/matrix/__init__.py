@@ -1,0 +1,1 @@
+"""Tests the plugin on further pairs of Python and Django: `make matrix`."""
