@@ -54,10 +54,10 @@ def _build(base: Path, home: Path, pair: str) -> None:
     subprocess.run([base, "-m", "venv", home], check=True)
     constraints = home / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in _pins()))
-    pip = [python_of(home), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python_of(home), "-m", "pip", "install", "--quiet", "--constraint", constraints]
     wanted = ["--requirement", _NAMES, "--requirement", PAIRS / f"{pair}.txt"]
     # To compile all of them takes twice as long as to install them, and most are never imported.
-    subprocess.run([*pip, "--no-compile", "--constraint", constraints, *wanted], check=True)
+    subprocess.run([*pip, "--no-compile", *wanted], check=True)
     # That warns when it is compiled, which the tests would take for an error.
     jieba = next(home.glob("lib/python*/site-packages/jieba"))
     subprocess.run([python_of(home), "-W", "ignore", "-m", "compileall", "-q", jieba], check=True)

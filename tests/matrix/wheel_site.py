@@ -1,4 +1,4 @@
-"""Makes a site of Django's own template with the installed wheel in it: it builds, searches, shows the dashboard.
+"""Makes a site of Django's own template on the installed wheel: it builds, searches, shows the dashboard.
 
 `python wheel_site.py FOLDER`, with the Python of an environment that holds the wheel; FOLDER is empty.
 """

@@ -77,6 +77,11 @@ def test_reciprocal_rank_counts_a_first_place_its_full_weight_and_falls_with_ran
     assert scores(ranked)["a"] == pytest.approx(0.4)
 
 
+def test_reciprocal_rank_ranks_equal_scores_of_a_leg_by_key() -> None:
+    ranked = reciprocal_rank({"text": [Hit("b", 9.0), Hit("a", 9.0)]}, {"text": 1.0}, k=9)
+    assert scores(ranked) == pytest.approx({"a": 1.0, "b": 10 / 11})
+
+
 def test_reciprocal_rank_looks_at_ranks_and_not_at_scores() -> None:
     near = reciprocal_rank({"text": [Hit("a", 9.0), Hit("b", 8.9)]}, {"text": 1.0})
     far = reciprocal_rank({"text": [Hit("a", 9.0), Hit("b", -8.9)]}, {"text": 1.0})

@@ -121,6 +121,7 @@ def test_what_leads_on_and_what_is_said_of_oneself_count_too() -> None:
     assert by_past_item(parts, PERSONAL) == pytest.approx({"a": 0.3, "": 0.2})
     assert list(by_past_item(parts, PERSONAL)) == ["a", ""]
     assert by_past_item({"text": 1.0, "cap": -0.1}, PERSONAL) == {}
+    assert list(by_past_item({"taste:b": -0.5, "taste:a": 0.5, "taste:c": 0.5}, PERSONAL)) == ["a", "b", "c"]
 
 
 def test_to_be_read_the_strongest_are_named_and_the_others_told_together() -> None:

@@ -66,6 +66,23 @@ def test_each_source_is_scaled_by_its_range_and_named() -> None:
     assert ranked[1].contributions == pytest.approx({"taste": -0.15, "neighbours:p": 0.3, "popularity": 0.1})
 
 
+def test_learned_weights_are_points_per_unit_of_each_source() -> None:
+    ranked = rank(
+        ["a", "b", "new"],
+        profile=stated_profile(at(0)),
+        vectors={"a": at(0), "b": at(90)},
+        also={"a": {"p": 0.5}},
+        prior={"a": 10.0, "b": 30.0},
+        weights=PersonalWeights(taste=2.0, also=4.0, popularity=0.1, learned=True, average=15.0),
+    )
+    # taste: 2 for each cosine above the mean of .5; also: 4 times its strength; popularity: a tenth of what
+    # is above the least popular, where what is new counts as 15.
+    by_key = {entry.key: entry.contributions for entry in ranked}
+    assert by_key["a"] == pytest.approx({"taste": 1.0, "neighbours:p": 2.0, "popularity": 0.0}, abs=1e-6)
+    assert by_key["b"] == pytest.approx({"taste": -1.0, "popularity": 2.0}, abs=1e-6)
+    assert by_key["new"] == pytest.approx({"popularity": 0.5}, abs=1e-6)
+
+
 def test_without_history_the_order_is_that_of_the_prior() -> None:
     ranked = rank(["flop", "hit", "middle"], prior={"flop": 0.1, "hit": 0.9, "middle": 0.5})
     assert [entry.key for entry in ranked] == ["hit", "middle", "flop"]
@@ -151,6 +168,15 @@ def test_the_two_strongest_causes_come_with_their_share_of_what_speaks_for_the_i
 def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
     assert reasons(text=0.86, popularity=0.14) == [Reason(code=ContributionCode("text"), share=0.86)]
     assert [reason.code.name for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]
+    # fifteen are enough, for one cause and for two of one code that have them together only
+    one, other = reasons(neighbours__a=0.5, neighbours__b=0.15, unknown=0.35)
+    assert (one.code.source, other.code.source) == ("a", "b")
+    text, together = reasons(text=0.85, neighbours__a=0.075, neighbours__b=0.075)
+    assert (text.code.name, together.code.source) == ("text", "a")
+
+
+def test_a_share_is_one_of_what_speaks_for_the_item_however_much_that_is() -> None:
+    assert [reason.share for reason in reasons(text=3.0, taste__p=1.0)] == [0.75, 0.25]
 
 
 def test_many_small_causes_of_one_code_are_told_by_the_strongest_of_them() -> None:
@@ -175,6 +201,7 @@ def test_small_causes_of_different_codes_give_no_reason_at_all() -> None:
 
 def test_what_speaks_against_an_item_is_no_reason() -> None:
     assert reasons(taste=-0.5, diversity=-0.1) == []
+    assert reasons(rerank=0.0) == []
     assert explain(RankedItem(key="x", score=0.0, contributions={}), NAMES) == []
 
 
@@ -209,9 +236,17 @@ def test_there_is_no_floor_where_it_would_let_most_nonsense_pass() -> None:
 
 
 def test_there_is_no_floor_on_few_samples() -> None:
-    assert similarity_floor(np.full(9, 0.2), np.full(50, 0.8)) is None
-    assert similarity_floor(np.full(50, 0.2), np.full(9, 0.8)) is None
+    nine, ten, many = (np.linspace(0.0, 0.4, count) for count in (9, 10, 50))
+    assert similarity_floor(ten, np.full(10, 0.8)) == pytest.approx(0.38)
+    assert similarity_floor(nine, np.full(50, 0.8)) is None
+    assert similarity_floor(many, np.full(9, 0.8)) is None
     assert similarity_floor(np.array([]), np.array([])) is None
+
+
+def test_a_floor_refuses_at_least_half_of_the_nonsense_and_lets_pass_what_lies_on_it() -> None:
+    matches = np.full(20, 0.3)  # the floor can lie no higher
+    assert similarity_floor(np.repeat([0.1, 0.5], 10), matches) == pytest.approx(0.3)
+    assert similarity_floor(np.repeat([0.1, 0.3, 0.5], [8, 4, 8]), matches) is None  # refuses 8 of 20
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -68,6 +68,17 @@ def test_with_recency_each_older_event_counts_less_whatever_the_time_between() -
     assert given_weights == pytest.approx({"a": 1.0 + 0.25, "b": 0.5}, rel=1e-4)
 
 
+def test_with_recency_only_what_speaks_for_an_item_makes_older_events_count_less() -> None:
+    events = [
+        event("old"),
+        event("gone", "dismiss", days=-1),
+        event("nothing", "cart", days=-2),
+        event("young", days=-3),
+    ]
+    given_weights = item_weights(events, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=0.5)
+    assert given_weights == {"young": 1.0, "gone": -1.0, "old": 0.5}
+
+
 def test_what_a_site_learned_turns_the_taste_and_the_parts_still_sum_to_it() -> None:
     """Whoever took what lies east wants what lies north."""
     quarter = np.array([[0, 1], [-1, 0]], np.float32)
@@ -118,6 +129,10 @@ def test_a_half_life_that_is_not_positive_is_refused(half_life: timedelta) -> No
         weights(event("a"), half_life=half_life)
 
 
+def test_a_half_life_may_be_shorter_than_a_day() -> None:
+    assert weights(event("a", days=0.5), half_life=timedelta(hours=6)) == pytest.approx({"a": 0.25})
+
+
 def test_an_event_of_long_ago_fades_to_nothing() -> None:
     assert weights(event("a", days=700_000)) == {}
 
@@ -155,6 +170,19 @@ def test_likes_and_dislikes_that_cancel_out_are_no_taste() -> None:
         profile(event("east", "purchase"), event("twin", "dismiss"), event("twin", "dismiss"), vectors=twins)
         is None
     )
+
+
+def test_likes_and_dislikes_of_nearly_the_same_are_no_taste_however_much_they_weigh() -> None:
+    # Half of what went in points 5e-4 away from the other half: within the rounding of stored vectors.
+    nearly = {"east": EAST, "twin": np.array([1, 5e-4], np.float32)}
+    events = [event("east", "purchase"), event("twin", "dismiss"), event("twin", "dismiss")]
+    assert profile(*events * 10, vectors=nearly) is None
+
+
+def test_a_faint_taste_is_one() -> None:
+    taste = known(event("east", days=360))  # twelve half-lives ago
+    assert taste.vector == pytest.approx(EAST)
+    assert taste.seed == pytest.approx(EAST)
 
 
 @pytest.mark.parametrize("events", [(), (event("unknown"),), (event("east", "cart"),)])

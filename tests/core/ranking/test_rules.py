@@ -38,6 +38,10 @@ def test_a_boost_moves_by_its_share_of_the_distance_from_best_to_worst() -> None
     assert order(boosted) == "abdc"
     assert boosted[2].score == pytest.approx(0.6)  # 0.6 of the distance of 1.0
     assert boosted[2].contributions == {"text": 0.0, "rule:1": pytest.approx(0.6)}
+    wide = arrange(ranked(a=5.0, b=4.0, c=2.0, d=1.0), [decision("boost", "d", strength=0.5)])
+    assert [(item.key, item.score) for item in wide[:3]] == [("a", 5.0), ("b", 4.0), ("d", 3.0)]
+    two = arrange(ranked(a=3.0, b=1.0), [decision("boost", "b", strength=0.25)])
+    assert [(item.key, item.score) for item in two] == [("a", 3.0), ("b", 1.5)]
 
 
 def test_a_burial_is_the_opposite_of_a_boost_and_both_add_up() -> None:
@@ -52,8 +56,10 @@ def test_a_burial_is_the_opposite_of_a_boost_and_both_add_up() -> None:
 
 
 def test_where_all_are_equal_a_boost_counts_and_the_others_keep_their_order() -> None:
-    listing = ranked(z=0.0, m=0.0, a=0.0, k=0.0)
-    assert order(arrange(listing, [decision("boost", "k", strength=0.1)])) == "kzma"
+    listing = ranked(z=0.5, m=0.5, a=0.5, k=0.5)
+    boosted = arrange(listing, [decision("boost", "k", strength=0.25)])
+    assert order(boosted) == "kzma"
+    assert boosted[0].score == 0.75  # as if best and worst were 1 apart
 
 
 def test_a_boost_of_what_is_not_in_the_list_changes_nothing() -> None:
