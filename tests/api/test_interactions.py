@@ -28,7 +28,13 @@ def test_one_event_is_stored_for_the_user_who_is_logged_in(
 ) -> None:
     request_id = customer_api.get("/api/search/", {"document": "product", "q": "red"}).json()["request_id"]
     sent = event(
-        site, kind="rating", value=4, at="2026-01-02T03:04:05Z", request_id=request_id, position=0, event_id="a1"
+        site,
+        kind="rating",
+        value=4,
+        at="2026-01-02T03:04:05Z",
+        request_id=request_id,
+        position=0,
+        event_id="a1",
     )
     response = customer_api.post(URL, sent, format="json")
     assert response.status_code == 202

@@ -62,7 +62,9 @@ def test_an_editors_row_answers_under_its_name(site: Site, api: APIClient) -> No
 def test_what_was_bought_is_hidden_from_for_you(site: Site, customer: User, customer_api: APIClient) -> None:
     bought = site.key("Red kettle")
     interactions.record(user_key=str(customer.pk), document="product", item_id=bought, kind="purchase")
-    shown = results(customer_api.get("/api/recommendations/for-you/", {"document": "product", "limit": "100"}))
+    shown = results(
+        customer_api.get("/api/recommendations/for-you/", {"document": "product", "limit": "100"})
+    )
     assert bought not in {item["item_id"] for item in shown}
     assert any(item["reasons"] for item in shown)
 
