@@ -30,7 +30,8 @@ def settings_page() -> str:
     rows = []
     for field in fields(Settings):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        rows.append(f"### `{field.name}`\n\nDefault: `{default!r}`\n\n{docs[field.name]}\n")
+        shown = vars(default) if is_dataclass(default) else default
+        rows.append(f"### `{field.name}`\n\nDefault: `{shown!r}`\n\n{docs[field.name]}\n")
     intro = (
         "# Settings\n\nAll in one dict, `settings.LLMREC`. An unknown key is an error that names the nearest "
         "one. What an editor may turn is in the admin under *Configuration* instead.\n\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.options import keys_of
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -17,6 +18,9 @@ from llmrec_plugin.types import (
     Vector,
     WriteReport,
 )
+
+option_name = keys_of('LLMREC["BACKEND_OPTIONS"]')
+"""What messages call an option of an engine; for `llmrec_plugin.options.read_options`."""
 
 
 class SearchBackend(ABC):

@@ -12,15 +12,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
+from llmrec_plugin.options import read_options
 from llmrec_plugin.types import Matrix
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _URL = ("http://", "https://")
@@ -45,6 +50,11 @@ class EncoderSpec:
             options = dict(self.options)
             object.__setattr__(self, "secret", str(options.pop("api_key") or ""))
             object.__setattr__(self, "options", options)
+
+    def read(self, kind: type[OptionsT]) -> OptionsT:
+        """Return the options as the encoder's own dataclass; raises ConfigurationError as `read_options`."""
+        whose = f'of the encoder "{self.name}"'
+        return read_options(kind, self.options, lambda name: f'The option "{name}" {whose}')
 
 
 class Encoder(Protocol):
