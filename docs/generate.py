@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,9 @@ def _modules(modules: Iterable[str], *, types: tuple[str, ...]) -> Iterator[str]
 
 DECLARATIONS, TYPES, ERRORS = "llmrec_plugin.documents", "llmrec_plugin.types", "llmrec_plugin.exceptions"
 EXTENDING = tuple(
-    module for module in PUBLIC if module.startswith(("llmrec_plugin.backends", "llmrec_plugin.encoders"))
+    module
+    for module in PUBLIC
+    if module.startswith(("llmrec_plugin.backends", "llmrec_plugin.encoders", "llmrec_plugin.options"))
 )
 ELSEWHERE = (DECLARATIONS, ERRORS, *EXTENDING)
 """Modules that have a page of their own."""

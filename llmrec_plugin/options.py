@@ -38,6 +38,8 @@ from llmrec_plugin.suggest import nearest
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+__all__ = ["SECRET", "Positive", "Rule", "Seconds", "above", "at_least", "between", "one_of"]
+
 OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 

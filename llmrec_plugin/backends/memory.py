@@ -18,7 +18,6 @@ from llmrec_plugin.backends import base
 from llmrec_plugin.backends.spelling import SHORTEST, near_words
 from llmrec_plugin.backends.validation import check_document, check_name, check_query, unit_vectors
 from llmrec_plugin.exceptions import IndexConflict, NotFound
-from llmrec_plugin.options import read_options
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -107,7 +106,7 @@ class SearchBackend(base.SearchBackend):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        read_options(Options, options, base.option_name, of="the memory engine")
+        self.read(Options)
         self._indexes: dict[str, _Index] = {}
         self._lock = threading.RLock()
 

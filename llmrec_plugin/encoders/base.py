@@ -12,20 +12,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from llmrec_plugin.options import read_options
+from llmrec_plugin.options import OptionsT, read_options
 from llmrec_plugin.types import Matrix
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 T = TypeVar("T")
-OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _URL = ("http://", "https://")
@@ -52,7 +48,8 @@ class EncoderSpec:
             object.__setattr__(self, "options", options)
 
     def read(self, kind: type[OptionsT]) -> OptionsT:
-        """Return the options as the encoder's own dataclass; raises ConfigurationError as `read_options`."""
+        """Return the options as the encoder's own dataclass; raises ConfigurationError that names
+        an option that is unknown or wrong."""
         whose = f'of the encoder "{self.name}"'
         return read_options(kind, self.options, lambda name: f'The option "{name}" {whose}')
 

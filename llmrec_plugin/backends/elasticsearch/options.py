@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from llmrec_plugin.backends.base import option_name
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.options import SECRET, Positive, Rule, Seconds, at_least, between, read_options
+from llmrec_plugin.options import SECRET, Positive, Rule, Seconds, at_least, between
 
 Quantization: TypeAlias = Literal["int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw", "flat"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
@@ -68,17 +67,13 @@ class Options:
     chunk_bytes: Positive = 5_000_000
     """Size of a bulk request."""
 
+    def __post_init__(self) -> None:
+        if self.api_key and self.basic_auth:
+            raise ConfigurationError('LLMREC["BACKEND_OPTIONS"]: give "api_key" or "basic_auth", not both.')
+
     @property
     def rescored(self) -> float | None:
         """None: nothing is quantised."""
         if self.quantization not in _OVERSAMPLE:
             return None
         return _OVERSAMPLE[self.quantization] if self.oversample is None else float(self.oversample)
-
-
-def read_engine_options(given: Mapping[str, Any]) -> Options:
-    """Return them as read_options does; raises ConfigurationError for two ways of logging in as well."""
-    options = read_options(Options, given, option_name, of="the Elasticsearch engine")
-    if options.api_key and options.basic_auth:
-        raise ConfigurationError('LLMREC["BACKEND_OPTIONS"]: give "api_key" or "basic_auth", not both.')
-    return options

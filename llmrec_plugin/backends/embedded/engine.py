@@ -22,7 +22,7 @@ from llmrec_plugin.backends.embedded.snapshot import Snapshot
 from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable
-from llmrec_plugin.options import between, read_options
+from llmrec_plugin.options import between
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -48,14 +48,15 @@ class Options:
 
 
 class SearchBackend(base.SearchBackend):
-    """Options: see `Options`."""
+    """Options: `dtype`, "float32" or "float16" (half the memory and disk, for indexes made from then
+    on); `busy_timeout`, the seconds that a write waits for another process's."""
 
     supports_vector_reads = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         settings = get_settings()
-        chosen = read_options(Options, options, base.option_name, of="the embedded engine")
+        chosen = self.read(Options)
         self._codec = Codec(chosen.dtype)
         self._pool = Pool(settings.data_dir / "index", busy_timeout=float(chosen.busy_timeout))
         self._prefix = settings.INDEX_PREFIX.lower()
