@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ def settings_page() -> str:
     rows = []
     for field in fields(Settings):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        rows.append(f"### `{field.name}`\n\nDefault: `{default!r}`\n\n{docs[field.name]}\n")
+        shown = vars(default) if is_dataclass(default) else default
+        rows.append(f"### `{field.name}`\n\nDefault: `{shown!r}`\n\n{docs[field.name]}\n")
     intro = (
         "# Settings\n\nAll in one dict, `settings.LLMREC`. An unknown key is an error that names the nearest "
         "one. What an editor may turn is in the admin under *Configuration* instead.\n\n"
@@ -160,7 +161,9 @@ def _modules(modules: Iterable[str], *, types: tuple[str, ...]) -> Iterator[str]
 
 DECLARATIONS, TYPES, ERRORS = "llmrec_plugin.documents", "llmrec_plugin.types", "llmrec_plugin.exceptions"
 EXTENDING = tuple(
-    module for module in PUBLIC if module.startswith(("llmrec_plugin.backends", "llmrec_plugin.encoders"))
+    module
+    for module in PUBLIC
+    if module.startswith(("llmrec_plugin.backends", "llmrec_plugin.encoders", "llmrec_plugin.options"))
 )
 ELSEWHERE = (DECLARATIONS, ERRORS, *EXTENDING)
 """Modules that have a page of their own."""

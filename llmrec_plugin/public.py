@@ -156,9 +156,18 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
         "Reranker",
         "Scores",
         "load_encoder",
-        "read_options",
         "encoder_id",
     ),
     "llmrec_plugin.encoders.hashing": ("build",),
+    "llmrec_plugin.options": (
+        "Positive",
+        "Seconds",
+        "Rule",
+        "above",
+        "at_least",
+        "between",
+        "one_of",
+        "SECRET",
+    ),
 }
 """Module -> its public names, in the order in which the reference shows them."""

@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings as django_settings
 
 from llmrec_plugin import extras
-from llmrec_plugin.conf import DEFAULT_SCHEDULE, get_settings
+from llmrec_plugin.conf import TIME, get_settings
 from llmrec_plugin.exceptions import ConfigurationError
 
 try:
@@ -65,10 +65,9 @@ def task_routes() -> dict[str, dict[str, str]]:
 
 def entries() -> dict[str, dict[str, Any]]:
     """By the name of the entry: the task, its schedule and after how many seconds its message expires."""
-    planned = {**DEFAULT_SCHEDULE, **get_settings().SCHEDULE}
     return {
         f"llmrec: {task}": _entry(task, _schedule(task, when))
-        for task, when in planned.items()
+        for task, when in vars(get_settings().SCHEDULE).items()
         if when is not None
     }
 
@@ -91,8 +90,7 @@ def _schedule(task: str, when: Any) -> BaseSchedule:
         return crontab.from_string(str(when))
     except (ParseException, ValueError) as error:
         raise ConfigurationError(
-            f'LLMREC["SCHEDULE"]["{task}"] is {when!r}: {error}. Write seconds, five fields such as '
-            f'"{DEFAULT_SCHEDULE["audit_indexes"]}", a celery schedule, or None.'
+            f'LLMREC["SCHEDULE"]["{task}"] is {when!r}: {error}. It must be {TIME}.'
         ) from error
 
 

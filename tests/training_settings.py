@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmrec_plugin.conf import DEFAULT_SCHEDULE
+from llmrec_plugin.conf import Schedule
 from tests.settings import LLMREC as TEST_LLMREC
 from tests.worker_settings import *  # noqa: F403
 from tests.worker_settings import INSTALLED_APPS
@@ -11,5 +11,5 @@ INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "django_celery_beat"]
 LLMREC = {
     **TEST_LLMREC,
     "TASKS": "celery",
-    "SCHEDULE": {**dict.fromkeys(DEFAULT_SCHEDULE), "fit_models": 1},
+    "SCHEDULE": {**dict.fromkeys(vars(Schedule())), "fit_models": 1},
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.options import OptionsT, keys_of, read_options
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -31,6 +32,12 @@ class SearchBackend(ABC):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
+
+    def read(self, kind: type[OptionsT]) -> OptionsT:
+        """Return LLMREC["BACKEND_OPTIONS"] as the engine's own dataclass; raises ConfigurationError that
+        names an option that is unknown or wrong."""
+        engine = type(self).__module__.removesuffix(".engine")
+        return read_options(kind, self.options, keys_of('LLMREC["BACKEND_OPTIONS"]'), of=engine)
 
     @abstractmethod
     def create_index(self, name: str, schema: IndexSchema) -> None:

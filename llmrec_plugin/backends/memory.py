@@ -17,7 +17,7 @@ import numpy as np
 from llmrec_plugin.backends import base
 from llmrec_plugin.backends.spelling import SHORTEST, near_words
 from llmrec_plugin.backends.validation import check_document, check_name, check_query, unit_vectors
-from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, NotFound
+from llmrec_plugin.exceptions import IndexConflict, NotFound
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -94,6 +94,11 @@ class _Index:
         return True
 
 
+@dataclass(frozen=True)
+class Options:
+    """There are none."""
+
+
 class SearchBackend(base.SearchBackend):
     """Takes no options."""
 
@@ -101,8 +106,7 @@ class SearchBackend(base.SearchBackend):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        if options:
-            raise ConfigurationError('LLMREC["BACKEND_OPTIONS"] must be empty: the memory engine has none.')
+        self.read(Options)
         self._indexes: dict[str, _Index] = {}
         self._lock = threading.RLock()
 

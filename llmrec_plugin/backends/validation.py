@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, InvalidVector
-from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import (
     EngineQuery,
     Filter,
@@ -34,17 +33,6 @@ MAX_TERMS = 1_000
 """Values of one `Terms` filter."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-
-
-def check_options(given: Iterable[object], known: Iterable[str], *, engine: str) -> None:
-    """Raise ConfigurationError for an option that the engine does not know, naming the nearest one."""
-    names = list(known)
-    for name in given:
-        if name not in names:
-            raise ConfigurationError(
-                f'LLMREC["BACKEND_OPTIONS"] has a key "{name}" that the {engine} engine does not know. '
-                f"{hint(name, names)}"
-            )
 
 
 def check_name(name: str) -> None:

@@ -47,7 +47,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             check_filters(placement)
     except ConfigurationError as problem:
         found.append(error(4, str(problem), 'Mend LLMREC["PLACEMENTS"].'))
-    if settings.SCHEDULE and extras.is_installed("celery"):
+    if settings.SCHEDULE.is_changed and extras.is_installed("celery"):
         found.extend(_schedule())
     try:
         _ = settings.data_dir
@@ -93,7 +93,7 @@ def _needed(settings: Settings) -> Iterator[tuple[str, str]]:
     """(extra, what needs it) of single settings."""
     if settings.TASKS == "celery":
         yield "celery", 'LLMREC["TASKS"] = "celery"'
-    if settings.SCHEDULE:
+    if settings.SCHEDULE.is_changed:
         yield "celery", 'LLMREC["SCHEDULE"]'
     if settings.BACKEND in _BACKENDS:
         yield _BACKENDS[settings.BACKEND], f'LLMREC["BACKEND"] = "{settings.BACKEND}"'

@@ -6,7 +6,6 @@ path; a reranker is one with `build(spec) -> Reranker`, named by LLMREC["RERANK"
 
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
 from llmrec_plugin.encoders.identity import encoder_id
-from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.encoders.reranking import Reranker, Scores
 
-__all__ = ["Encoder", "EncoderSpec", "Reranker", "Scores", "encoder_id", "load_encoder", "read_options"]
+__all__ = ["Encoder", "EncoderSpec", "Reranker", "Scores", "encoder_id", "load_encoder"]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
+from llmrec_plugin.options import OptionsT, read_options
 from llmrec_plugin.types import Matrix
 
 T = TypeVar("T")
@@ -45,6 +46,12 @@ class EncoderSpec:
             options = dict(self.options)
             object.__setattr__(self, "secret", str(options.pop("api_key") or ""))
             object.__setattr__(self, "options", options)
+
+    def read(self, kind: type[OptionsT]) -> OptionsT:
+        """Return the options as the encoder's own dataclass; raises ConfigurationError that names
+        an option that is unknown or wrong."""
+        whose = f'of the encoder "{self.name}"'
+        return read_options(kind, self.options, lambda name: f'The option "{name}" {whose}')
 
 
 class Encoder(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,15 +18,15 @@ from llmrec_plugin.encoders.loading import (
     require_libraries,
     usable_device,
 )
-from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.encoders.reranking import Scores
 from llmrec_plugin.encoders.sources import find_model
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
+from llmrec_plugin.options import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    max_length: int = 128
+    max_length: Annotated[int, at_least(16)] = 128
     """Tokens of query and passage together; what exceeds them is not read. Never more than the model can
     take."""
     device: str = "auto"
@@ -34,13 +34,9 @@ class Options:
     revision: str = ""
     """Branch, tag or commit on the hub."""
 
-    def __post_init__(self) -> None:
-        if self.max_length < 16:
-            raise ValueError(f"max_length is {self.max_length}; it must be at least 16.")
-
 
 def build(spec: EncoderSpec) -> CrossEncoderReranker:
-    options = read_options(spec, Options)
+    options = spec.read(Options)
     require_libraries()
     folder = find_model(spec.name, options.revision)
     device = usable_device() if options.device == "auto" else options.device

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmrec_plugin.encoders.base import EncoderSpec, is_sentence_transformer
-from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.encoders.sentence_transformer import Options, prompts_of
 from llmrec_plugin.encoders.sources import find_model
 from llmrec_plugin.exceptions import ConfigurationError
@@ -33,7 +32,7 @@ def describe(spec: EncoderSpec) -> ModelDescription:
             f'The encoder "{spec.name}" is no sentence-transformers model of this machine, so it cannot be '
             "tuned or exported."
         )
-    options = read_options(spec, Options)
+    options = spec.read(Options)
     folder = find_model(spec.name, options.revision)
     query, document = prompts_of(spec.name, _recorded_prompts(folder), options)
     return ModelDescription(

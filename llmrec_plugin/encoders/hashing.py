@@ -11,12 +11,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.identity import encoder_id
-from llmrec_plugin.encoders.options import read_options
+from llmrec_plugin.options import between
 from llmrec_plugin.types import Matrix
 
 __all__ = ["build"]
@@ -31,17 +32,13 @@ _PART_WEIGHT = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    dimensions: int = 64
+    dimensions: Annotated[int, between(2, 4096)] = 64
     query_prompt: str = ""
     document_prompt: str = ""
 
-    def __post_init__(self) -> None:
-        if not 2 <= self.dimensions <= 4096:
-            raise ValueError(f"dimensions is {self.dimensions}; it must lie between 2 and 4096.")
-
 
 def build(spec: EncoderSpec) -> HashingEncoder:
-    return HashingEncoder(read_options(spec, Options))
+    return HashingEncoder(spec.read(Options))
 
 
 class HashingEncoder:

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,8 +18,8 @@ from llmrec_plugin import extras
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.identity import encoder_id
-from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
+from llmrec_plugin.options import Positive, Rule, Seconds, at_least
 from llmrec_plugin.types import Matrix
 
 try:
@@ -38,37 +38,28 @@ _PAUSE_AFTER_FAILED_QUERY = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    model: str = ""
-    """Name that the server knows the model by; required."""
+    model: Annotated[str, Rule(bool, ""), "the name by which the server knows the model"]
+    """Name that the server knows the model by."""
     api_key_env: str = ""
     """Name of the environment variable that holds the API key; or put `api_key` into the options."""
-    dimensions: int | None = None
+    dimensions: Positive | None = None
     """Length of the vectors, asked of the server as well; None: as the model gives, found by a request."""
     query_prompt: str = ""
     document_prompt: str = ""
     revision: str = ""
     """Any text: change it when the server's model was exchanged under the same name."""
-    max_characters: int = 2000
+    max_characters: Positive = 2000
     """Longer texts are cut, since servers refuse what exceeds their limit in tokens."""
-    batch_size: int = 64
-    timeout: float = 30.0
+    batch_size: Positive = 64
+    timeout: Seconds = 30.0
     """Seconds for one request with documents."""
-    query_timeout: float = 3.0
+    query_timeout: Seconds = 3.0
     """Seconds for a query, retries included."""
-    retries: int = 3
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise ValueError("model is missing: the name by which the server knows the model.")
-        for name, least in (("dimensions", 1), ("max_characters", 1), ("batch_size", 1), ("retries", 0)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}.")
-        if self.timeout <= 0 or self.query_timeout <= 0:
-            raise ValueError("timeout and query_timeout are seconds above 0.")
+    retries: Annotated[int, at_least(0)] = 3
 
 
 def build(spec: EncoderSpec) -> HttpEncoder:
-    options = read_options(spec, Options)
+    options = spec.read(Options)
     url = _endpoint(spec.name)
     return HttpEncoder(url, _api_key(spec, options), options)
 

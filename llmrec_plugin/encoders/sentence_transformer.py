@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -24,9 +25,9 @@ from llmrec_plugin.encoders.loading import (
     readable,
     require_libraries,
 )
-from llmrec_plugin.encoders.options import read_options
 from llmrec_plugin.encoders.sources import find_model
 from llmrec_plugin.exceptions import EncoderUnavailable
+from llmrec_plugin.options import Positive, at_least
 from llmrec_plugin.types import Matrix
 
 _E5 = re.compile(r"(^|[-_/])e5-(small|base|large)(-v2|-unsupervised)?/?$", re.IGNORECASE)
@@ -38,14 +39,14 @@ _MAX_WORKERS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    max_length: int = 128
+    max_length: Annotated[int, at_least(8)] = 128
     """Tokens, prompt included; what exceeds them is not read. Never more than the model can take."""
-    batch_size: int = 32
-    dtype: str = "auto"
+    batch_size: Positive = 32
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto": bfloat16 where the hardware has it and the vectors do not drift; "float32"; "bfloat16"."""
     device: str = "auto"
     """"auto": a GPU if one works; or a device of torch, such as "cuda:1"."""
-    threads: int = 0
+    threads: Annotated[int, at_least(0)] = 0
     """Batches that are encoded at the same time on a CPU; 0: one per core that the process may use, 8 at
     most, fewer where OMP_NUM_THREADS says so. A single text always takes one thread: serve more visitors
     with more processes."""
@@ -56,19 +57,12 @@ class Options:
     document_prompt: str | None = None
     pooling: str = ""
     """"mean", "cls", "max", "lasttoken"...; empty: as the model says."""
-    dimensions: int | None = None
+    dimensions: Positive | None = None
     """Keep only so many leading numbers of a vector; for models trained for it (Matryoshka)."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_length", 8), ("batch_size", 1), ("threads", 0), ("dimensions", 1)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}.")
-        if self.dtype not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f'dtype is "{self.dtype}"; it must be "auto", "float32" or "bfloat16".')
 
 
 def build(spec: EncoderSpec) -> SentenceTransformerEncoder:
-    options = read_options(spec, Options)
+    options = spec.read(Options)
     require_libraries()
     folder = find_model(spec.name, options.revision)
     loaded = load_model(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.learning.mining.text_pairs import Known, Pairs
 from llmrec_plugin.learning.scorers.neighbours import Neighbours
-from llmrec_plugin.suggest import hint
+from llmrec_plugin.options import at_least, check_options, read_options
 from llmrec_plugin.types import Matrix, Progress
 
 Loss: TypeAlias = Literal["ranking", "distillation", "bce", "mse"]
@@ -33,45 +32,45 @@ class TrainingOptions:
     dot product against 1 for what followed and 0 for the rest; "mse": the dot product against ratings."""
     method: Method = "full"
     """"full": all weights; "lora": low-rank additions that are merged into the weights at the end."""
-    history: int = 1
+    history: Annotated[int, at_least(1)] = 1
     """Past items that make the left side of a pair; 1: the item before."""
-    epochs: float = 3.0
+    epochs: Annotated[float, at_least(0.01)] = 3.0
     """Times that every pair is seen."""
-    batch_size: int = 48
+    batch_size: Annotated[int, at_least(4)] = 48
     """Pairs at a time; each is told apart from the others of its batch."""
-    learning_rate: float = 0.0
+    learning_rate: Annotated[float, at_least(0)] = 0.0
     """0: 5e-4 for "lora", 5e-5 for "full"."""
-    scale: float = 20.0
+    scale: Annotated[float, at_least(0.1)] = 20.0
     """What cosines are multiplied by before they are compared; 20 is a temperature of 0.05."""
-    rank: int = 8
+    rank: Annotated[int, at_least(1)] = 8
     """Of the low-rank additions."""
-    layers: int = 0
+    layers: Annotated[int, at_least(0)] = 0
     """Last layers of the model that are tuned, the others stay and cost a third; 0: all."""
-    max_tokens: int = 64
+    max_tokens: Annotated[int, at_least(8)] = 64
     """Read of each text while it is tuned."""
-    most_pairs: int = 20_000
+    most_pairs: Annotated[int, at_least(1)] = 20_000
     """Of the pairs, so many are drawn at random, or chosen by `coreset`."""
     coreset: bool = False
     """Choose the pairs so that every other one lies near one of them (k-centre), rather than at random."""
     hard_negatives: bool = False
     """Beside the rest of the batch, for each pair an item that is like the left side and did not follow."""
-    anchor: float = 0.1
+    anchor: Annotated[float, at_least(0)] = 0.1
     """Weight of staying near the vectors of the encoder as it was, so that search does not get worse."""
-    language: float = 0.0
+    language: Annotated[float, at_least(0)] = 0.0
     """Weight of a second task: the title of an item finds the rest of its text; 0: left out."""
-    masked: float = 0.0
+    masked: Annotated[float, at_least(0)] = 0.0
     """Weight of guessing masked words, for models that have a head for it; 0: left out."""
-    adversarial: float = 0.0
+    adversarial: Annotated[float, at_least(0)] = 0.0
     """Weight of not telling source and target apart (DANN), where there is a source; 0: left out."""
-    patience: int = 3
+    patience: Annotated[int, at_least(1)] = 3
     """Measurements on validation pairs without a gain before it stops."""
-    checks: int = 8
+    checks: Annotated[int, at_least(1)] = 8
     """Measurements on validation pairs, and checkpoints, in all."""
-    seconds: float = 3600.0
+    seconds: Annotated[float, at_least(1)] = 3600.0
     """Time cap: what was best until then is the result."""
-    memory_mb: int = 0
+    memory_mb: Annotated[int, at_least(0)] = 0
     """The same for memory; 0: no cap."""
-    threads: int = 1
+    threads: Annotated[int, at_least(1)] = 1
     """Of the products, on a CPU."""
     precision: Precision = "auto"
     """Of the products: "auto" is bfloat16 where the hardware has it; weights are kept in float32."""
@@ -81,17 +80,7 @@ class TrainingOptions:
     """The same data, options and seed give the same model."""
 
     def __post_init__(self) -> None:
-        for name, choices in _choices().items():
-            if getattr(self, name) not in choices:
-                raise ConfigurationError(
-                    f'The training option {name} is "{getattr(self, name)}"; '
-                    f"it must be one of {', '.join(choices)}."
-                )
-        for name, least in _LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ConfigurationError(
-                    f"The training option {name} is {getattr(self, name)}; it must be at least {least}."
-                )
+        check_options(self, _called)
 
     @property
     def rate(self) -> float:
@@ -99,52 +88,25 @@ class TrainingOptions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrainingOptions:
-        """From names and values, texts included; raises ConfigurationError that names the nearest option."""
+        """Return options of names and values, texts included; raises ConfigurationError as `read_options`."""
         kinds = {one.name: type(one.default) for one in fields(cls)}
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            if name not in kinds:
-                raise ConfigurationError(f'There is no training option "{name}". {hint(name, kinds)}')
-            values[name] = _read(name, value, kinds[name])
-        return cls(**values)
+        values = {name: _typed(value, kinds.get(name, str)) for name, value in given.items()}
+        return read_options(cls, values, _called)
 
 
-_LEAST: Mapping[str, float] = {
-    "history": 1,
-    "epochs": 0.01,
-    "batch_size": 4,
-    "learning_rate": 0,
-    "scale": 0.1,
-    "rank": 1,
-    "layers": 0,
-    "max_tokens": 8,
-    "most_pairs": 1,
-    "anchor": 0,
-    "language": 0,
-    "masked": 0,
-    "adversarial": 0,
-    "patience": 1,
-    "checks": 1,
-    "seconds": 1,
-    "memory_mb": 0,
-    "threads": 1,
-}
+def _called(name: str) -> str:
+    return f'The training option "{name}"'
 
 
-def _choices() -> dict[str, tuple[str, ...]]:
-    hints = get_type_hints(TrainingOptions)
-    return {name: get_args(hint) for name, hint in hints.items() if get_args(hint)}
-
-
-def _read(name: str, value: Any, kind: type) -> Any:
+def _typed(value: Any, kind: type) -> Any:
+    """What a text stands for; the text itself where it stands for nothing of that kind."""
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if not isinstance(value, str) or kind is str:
+        return value
     try:
-        if kind is bool:
-            return value if isinstance(value, bool) else words[str(value).lower()]
-        return kind(value)
-    except (KeyError, TypeError, ValueError):
-        expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise ConfigurationError(f"The training option {name} is {value!r}; expected {expected}.") from None
+        return words[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,10 +72,10 @@ def test_a_setting_that_names_no_engine_is_explained(path: str, reason: str) -> 
     ("backend", "options", "reason"),
     [
         ("embedded", {"dtyp": "float16"}, 'Did you mean "dtype"'),
-        ("embedded", {"dtype": "float64"}, "'float16'"),
+        ("embedded", {"dtype": "float64"}, 'one of "float32", "float16"'),
         ("embedded", {"busy_timeout": "long"}, "busy_timeout"),
         ("embedded", {"busy_timeout": -1}, "busy_timeout"),
-        ("memory", {"dtype": "float16"}, "has none"),
+        ("memory", {"dtype": "float16"}, "unknown to llmrec_plugin.backends.memory. Known: none"),
     ],
 )
 def test_options_that_an_engine_does_not_take_are_refused(

@@ -136,17 +136,17 @@ def test_a_module_without_build_is_named(install: Install) -> None:
 
 
 def test_an_unknown_option_names_the_nearest() -> None:
-    with pytest.raises(ConfigurationError, match=r'no option "dimension"\. Did you mean "dimensions"'):
+    with pytest.raises(ConfigurationError, match=r'"dimension" of .* is unknown\. Did you mean "dimensions"'):
         load_encoder(EncoderSpec(name=HASHING, options={"dimension": 3}))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dimensions": "64"}, "is '64'; expected int"),
-        ({"dimensions": True}, "is True; expected int"),
-        ({"query_prompt": None}, "is None; expected str"),
-        ({"dimensions": 1}, "between 2 and 4096"),
+        ({"dimensions": "64"}, "is '64'; it must be a whole number from 2 to 4096"),
+        ({"dimensions": True}, "is True; it must be a whole number"),
+        ({"query_prompt": None}, "is None; it must be a text"),
+        ({"dimensions": 1}, "from 2 to 4096"),
     ],
 )
 def test_an_unusable_option_says_what_is_expected(options: dict[str, Any], message: str) -> None:

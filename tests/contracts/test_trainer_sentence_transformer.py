@@ -296,13 +296,13 @@ def test_a_training_that_nobody_waits_for_ends(base: BaseModel, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"los": "bce"}, 'no training option "los". Did you mean "loss"'),
-        ({"loss": "nearest"}, "it must be one of ranking, distillation, bce, mse"),
-        ({"epochs": "many"}, "epochs is 'many'; expected a number"),
-        ({"rank": "1.5"}, "expected a whole number"),
-        ({"coreset": "perhaps"}, "expected true or false"),
-        ({"batch_size": 1}, "must be at least 4"),
-        ({"seconds": "nan"}, "must be at least 1"),
+        ({"los": "bce"}, 'training option "los" is unknown. Did you mean "loss"'),
+        ({"loss": "nearest"}, 'it must be one of "ranking", "distillation", "bce", "mse"'),
+        ({"epochs": "many"}, "\"epochs\" is 'many'; it must be a number of at least 0.01"),
+        ({"rank": "1.5"}, "is '1.5'; it must be a whole number"),
+        ({"coreset": "perhaps"}, "it must be True or False"),
+        ({"batch_size": 1}, "must be a whole number of at least 4"),
+        ({"seconds": "nan"}, "must be a number of at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(given: dict[str, object], message: str) -> None:

@@ -1,5 +1,5 @@
-"""`python -m tests.matrix PAIR --wheel FILE TEST …`: runs tests with a pair of Python and Django, and a new site
-on the wheel. Where the pair's Python cannot be had that is said, and in CI fails.
+"""`python -m tests.matrix PAIR --wheel FILE TEST …`: runs tests with a pair of Python and Django, and makes a
+site on the wheel. Where the pair's Python cannot be had that is said, and in CI fails.
 """
 
 from __future__ import annotations

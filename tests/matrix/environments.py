@@ -55,7 +55,7 @@ def _build(base: Path, home: Path, pair: str) -> None:
     constraints = home / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in _pins()))
     pip: list[str | Path] = [python_of(home), "-m", "pip", "install", "--quiet", "--constraint", constraints]
-    wanted = ["--requirement", _NAMES, "--requirement", PAIRS / f"{pair}.txt"]
+    wanted: list[str | Path] = ["--requirement", _NAMES, "--requirement", PAIRS / f"{pair}.txt"]
     # To compile all of them takes twice as long as to install them, and most are never imported.
     subprocess.run([*pip, "--no-compile", *wanted], check=True)
     # That warns when it is compiled, which the tests would take for an error.

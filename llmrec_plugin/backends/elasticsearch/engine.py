@@ -14,7 +14,7 @@ from llmrec_plugin.backends.elasticsearch.attached.engine import AttachedBackend
 from llmrec_plugin.backends.elasticsearch.bulk_write import Target, apply
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
 from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
-from llmrec_plugin.backends.elasticsearch.options import read_options
+from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.backends.elasticsearch.queries import digest_body
 from llmrec_plugin.backends.elasticsearch.scan import walk
 from llmrec_plugin.backends.elasticsearch.search import Index, answer, suggestions
@@ -48,7 +48,7 @@ class SearchBackend(base.SearchBackend):
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         settings = get_settings()
-        self._settings = read_options(options)
+        self._settings = self.read(Options)
         self._connection = Connection(self._settings)
         self._prefix = settings.INDEX_PREFIX.lower()
         # A delete must be remembered for longer than a drain that saw the item before can still be at work.

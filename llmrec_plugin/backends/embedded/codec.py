@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.types import Matrix, Vector
 
-DTYPES = ("float32", "float16")
+Dtype: TypeAlias = Literal["float32", "float16"]
 
 _FIXED_POINT = 32_767
 """What 1.0 is kept as in 16 bits."""

@@ -6,21 +6,23 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from llmrec_plugin.backends import base
 from llmrec_plugin.backends.embedded.bulk_write import apply, prepare
 from llmrec_plugin.backends.embedded.cache import Ahead, Cache
-from llmrec_plugin.backends.embedded.codec import DTYPES, Codec
+from llmrec_plugin.backends.embedded.codec import Codec, Dtype
 from llmrec_plugin.backends.embedded.connections import Lease, Pool
 from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import read_state
 from llmrec_plugin.backends.embedded.search import answer, suggestions
 from llmrec_plugin.backends.embedded.snapshot import Snapshot
-from llmrec_plugin.backends.validation import check_name, check_options, check_query
+from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.exceptions import BackendUnavailable, ConfigurationError
+from llmrec_plugin.exceptions import BackendUnavailable
+from llmrec_plugin.options import between
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
@@ -31,10 +33,18 @@ from llmrec_plugin.types import (
     WriteReport,
 )
 
-_OPTIONS: Mapping[str, Any] = {"dtype": "float32", "busy_timeout": 30.0}
-_LONGEST_WAIT = 3600
 _MIN_SQLITE = (3, 32, 0)
 _PAGE = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """LLMREC["BACKEND_OPTIONS"] of this engine, each key with its default."""
+
+    dtype: Dtype = "float32"
+    """"float16": half the memory and disk, for indexes made from then on."""
+    busy_timeout: Annotated[float, between(0, 3600)] = 30.0
+    """Seconds that a write waits for another process's."""
 
 
 class SearchBackend(base.SearchBackend):
@@ -46,9 +56,9 @@ class SearchBackend(base.SearchBackend):
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         settings = get_settings()
-        dtype, busy_timeout = _read_options(options)
-        self._codec = Codec(dtype)
-        self._pool = Pool(settings.data_dir / "index", busy_timeout=busy_timeout)
+        chosen = self.read(Options)
+        self._codec = Codec(chosen.dtype)
+        self._pool = Pool(settings.data_dir / "index", busy_timeout=float(chosen.busy_timeout))
         self._prefix = settings.INDEX_PREFIX.lower()
         self._cache = Cache()
 
@@ -130,22 +140,6 @@ class SearchBackend(base.SearchBackend):
     def _lease(self, name: str) -> AbstractContextManager[Lease]:
         check_name(name)
         return self._pool.lease(name)
-
-
-def _read_options(options: Mapping[str, Any]) -> tuple[str, float]:
-    check_options(options, _OPTIONS, engine="embedded")
-    dtype, busy_timeout = ({**_OPTIONS, **options}[name] for name in _OPTIONS)
-    if dtype not in DTYPES:
-        raise ConfigurationError(
-            f'LLMREC["BACKEND_OPTIONS"]["dtype"] is {dtype!r}; it must be one of {DTYPES}.'
-        )
-    is_number = isinstance(busy_timeout, (int, float)) and not isinstance(busy_timeout, bool)
-    if not (is_number and 0 <= busy_timeout <= _LONGEST_WAIT):
-        raise ConfigurationError(
-            f'LLMREC["BACKEND_OPTIONS"]["busy_timeout"] is {busy_timeout!r}; '
-            f"it must be seconds, from 0 to {_LONGEST_WAIT}."
-        )
-    return dtype, float(busy_timeout)
 
 
 @contextmanager

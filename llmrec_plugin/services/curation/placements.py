@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Annotated, Any
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
@@ -13,10 +12,11 @@ from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFoun
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.models import Placement as Row
 from llmrec_plugin.models.placements import MAX_FRESH
+from llmrec_plugin.options import Rule, between, keys_of, one_of, read_options
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.suggest import hint
-from llmrec_plugin.types import KINDS, Filter, Kind
+from llmrec_plugin.types import Filter, Kind
 
 TYPES = tuple(Row.Type.values)
 ABOUT_AN_ITEM = ("similar", "also")
@@ -29,31 +29,42 @@ MAX_ITEMS = 100
 MAX_NAME = 50
 
 
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """One slot: what kind of list it shows."""
+def _are_filters(value: Mapping[object, object]) -> bool:
+    return all(isinstance(texts, str | int | float | list | tuple) for texts in value.values())
 
-    name: str
-    type: str
-    """One of TYPES; "similar" and "also" need the item that the page is about."""
-    document: str = ""
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementOptions:
+    """What kind of list a slot shows, as LLMREC["PLACEMENTS"] says it."""
+
+    type: Annotated[str, one_of(TYPES)]
+    """"similar" and "also" need the item that the page is about."""
+    document: Annotated[str, "the label of a document"] = ""
     """Label; empty: as asked for, or the only one there is."""
-    limit: int = 12
+    limit: Annotated[int, between(1, MAX_ITEMS)] = 12
     hide: tuple[Kind, ...] = ()
     """Kinds of events whose items the user does not see here; dismissed items never show."""
     anchor: tuple[Kind, ...] = ANCHORS
     """because-you-viewed: kinds of events of which the latest gives the item that the list is about."""
-    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    filters: Annotated[
+        Mapping[str, tuple[str, ...]], Rule(_are_filters, ""), 'a dict such as {"category": ["garden"]}'
+    ] = field(default_factory=dict)
     """What the list is confined to, as query parameters would say it: {"category": ("garden",)}."""
-    diversity: float | None = None
+    diversity: Annotated[float, between(0, 1)] | None = None
     """None: as configured in for-you, none elsewhere."""
-    fresh: float = 0.0
+    fresh: Annotated[float, between(0, MAX_FRESH)] = 0.0
     """Share of the places that is kept for the newest items."""
-    fallback: tuple[str, ...] = ()
-    """Of FALLBACKS, what fills the list where its own items do not suffice; empty: as its type has it."""
+    fallback: tuple[Annotated[str, one_of(FALLBACKS)], ...] = ()
+    """What fills the list where its own items do not suffice; empty: as its type has it."""
 
 
-KEYS = tuple(name for name in Placement.__dataclass_fields__ if name != "name")
+@dataclass(frozen=True, kw_only=True)
+class Placement(PlacementOptions):
+    """One slot: what kind of list it shows."""
+
+    name: str
+
+
 BUILT_IN = (
     Placement(name="for-you", type="for-you", hide=TAKEN),
     Placement(name="because-you-viewed", type="because-you-viewed", hide=TAKEN),
@@ -134,60 +145,18 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         raise ConfigurationError(f"{where}: a name has 1 to {MAX_NAME} characters.")
     if not isinstance(declared, Mapping):
-        raise ConfigurationError(f"{where} must be a dict.")
-    for key in declared:
-        if key not in KEYS:
-            raise ConfigurationError(f'{where} has an unknown key "{key}". {hint(key, KEYS)}')
-    kind = declared.get("type", name)
-    if kind not in TYPES:
-        raise ConfigurationError(f'{where}["type"] is {kind!r}; it must be one of {", ".join(TYPES)}.')
-    limit = declared.get("limit", 12)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_ITEMS:
-        raise ConfigurationError(f'{where}["limit"] is {limit!r}; it must be a number from 1 to {MAX_ITEMS}.')
-    document = declared.get("document", "")
-    if not isinstance(document, str):
-        raise ConfigurationError(f'{where}["document"] must be the label of a document.')
-    fallback = declared.get("fallback", ())
-    if isinstance(fallback, str) or not all(other in FALLBACKS for other in fallback):
-        raise ConfigurationError(f'{where}["fallback"] must be a list of {", ".join(FALLBACKS)}.')
-    return Placement(
-        name=name,
-        type=kind,
-        document=document,
-        limit=limit,
-        hide=_kinds(declared.get("hide", TAKEN if kind in PERSONAL else ()), f'{where}["hide"]'),
-        anchor=_kinds(declared.get("anchor", ANCHORS), f'{where}["anchor"]'),
-        filters=_filters(declared.get("filters", {}), f'{where}["filters"]'),
-        diversity=_number(declared.get("diversity"), f'{where}["diversity"]', most=1.0),
-        fresh=_number(declared.get("fresh", 0.0), f'{where}["fresh"]', most=MAX_FRESH) or 0.0,
-        fallback=tuple(fallback),
-    )
+        raise ConfigurationError(f"{where} is {declared!r}; it must be a dict.")
+    usual = {"type": name, "hide": TAKEN if declared.get("type", name) in PERSONAL else ()}
+    options = read_options(PlacementOptions, {**usual, **declared}, keys_of(where))
+    return Placement(**{**vars(options), "filters": _texts(options.filters)}, name=name)
 
 
-def _kinds(value: Sequence[str], where: str) -> tuple[Kind, ...]:
-    if isinstance(value, str) or not all(kind in KINDS for kind in value):
-        raise ConfigurationError(f"{where} is {value!r}; it must be a list of {', '.join(KINDS)}.")
-    return cast(tuple[Kind, ...], tuple(value))
-
-
-def _filters(value: Any, where: str) -> dict[str, tuple[str, ...]]:
+def _texts(filters: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
     """Whether the document has such fields is known once it has: see `filter_texts.read_filters`."""
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(
-            f'{where} is {value!r}; it must be a dict such as {{"category": ["garden"]}}.'
-        )
     given = {
-        name: [texts] if isinstance(texts, str | int | float) else texts for name, texts in value.items()
+        name: [texts] if isinstance(texts, str | int | float) else texts for name, texts in filters.items()
     }
     return {
         str(name): tuple(str(text).lower() if isinstance(text, bool) else str(text) for text in texts)
         for name, texts in given.items()
     }
-
-
-def _number(value: Any, where: str, *, most: float) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise ConfigurationError(f"{where} is {value!r}; it must be a number from 0 to {most:g}.")
-    return float(value) if math.isfinite(value) else None

@@ -58,16 +58,16 @@ class RerankStage:
 def rerank_stage_for(document: SearchDocument[Any], text: str) -> RerankStage | None:
     """None where the site reranks nothing, or nothing was typed that means anything."""
     settings = get_settings()
-    if settings.reranking is None or not settings.ENABLED or not text:
+    if settings.RERANK is None or not settings.ENABLED or not text:
         return None
-    return RerankStage(document, text, settings.reranking)
+    return RerankStage(document, text, settings.RERANK)
 
 
 def warm_up() -> None:
     """Load the model in the background, for the start of a web process."""
     settings = get_settings()
-    if settings.reranking is not None and settings.ENABLED:
-        Thread(target=_load, args=(settings.reranking,), name="llmrec-reranker", daemon=True).start()
+    if settings.RERANK is not None and settings.ENABLED:
+        Thread(target=_load, args=(settings.RERANK,), name="llmrec-reranker", daemon=True).start()
 
 
 def _load(settings: Reranking) -> None:

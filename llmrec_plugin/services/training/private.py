@@ -78,14 +78,9 @@ class PrivateModel:
 def budget() -> Budget | None:
     """By LLMREC["DIFFERENTIAL_PRIVACY"]; None: models are learned without noise."""
     given = get_settings().DIFFERENTIAL_PRIVACY
-    if not given:
+    if given is None:
         return None
-    total = given.get("total_epsilon")
-    return Budget(
-        epsilon=float(given["epsilon"]),
-        delta=float(given.get("delta", 1e-5)),
-        total=None if total is None else float(total),
-    )
+    return Budget(epsilon=given.epsilon, delta=given.delta, total=given.total_epsilon)
 
 
 def spent(label: str) -> float:

@@ -213,6 +213,11 @@ def test_vectors_of_another_shape_are_refused(bad: Vector) -> None:
         profile(event("a"), event("b"), vectors={"a": EAST, "b": bad})
 
 
+def test_without_any_vector_there_are_no_rows() -> None:
+    positions, rows = stack(["a", "b"], {})
+    assert (positions, rows.shape) == ([], (0, 0))
+
+
 def test_a_matrix_is_no_vector() -> None:
     with pytest.raises(InvalidVector, match="one-dimensional"):
         unit(np.ones((2, 2), np.float32))

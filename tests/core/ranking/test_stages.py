@@ -132,6 +132,18 @@ def test_taste_names_the_three_largest_parts_of_each_item() -> None:
     assert first.score - second.score == pytest.approx(1.0, abs=1e-6)
 
 
+def test_the_parts_that_taste_names_are_the_largest_of_all() -> None:
+    rng = np.random.default_rng(11)
+    profile = Profile(keys=tuple("abcdefghijkl"), parts=rng.normal(size=(12, 8)).astype(np.float32))
+    items = [item(key, 0.0) for key in CLOUD]
+    whole = Taste(profile, CLOUD, 1.0, named=None)(items)
+    for told, full in zip(Taste(profile, CLOUD, 1.0)(items), whole, strict=True):
+        parts = {name: value for name, value in full.contributions.items() if name != "text"}
+        named = set(told.contributions) - {"text", "taste"}
+        assert named == set(sorted(parts, key=lambda name: -parts[name])[:3])
+        assert told.score == pytest.approx(full.score, abs=1e-6)
+
+
 def test_taste_of_few_past_items_leaves_no_rest() -> None:
     profile = Profile(keys=("p", "q"), parts=np.stack([at(0), at(90)]) / np.float32(math.sqrt(2)))
     ranked = Taste(profile, {"a": at(10), "b": at(90)}, 1.0)([item("a", 0.0), item("b", 0.0)])
@@ -185,6 +197,15 @@ def test_what_nobody_took_together_counts_the_same_and_is_called_alike() -> None
 def test_also_holds_back_what_follows_from_a_dismissed_item() -> None:
     ranked = Also({"a": {"p": 1.0}, "b": {"gone": -1.0}}, 1.0)([item("a", 0.0), item("b", 0.0)])
     assert [entry.score for entry in ranked] == [0.5, -0.5]
+
+
+def test_however_small_the_difference_the_best_candidate_of_also_gets_its_weight() -> None:
+    ranked = Also({"a": {"p": 0.25}}, 0.5)([item("a", 0.0), item("b", 0.0)])
+    assert [entry.score for entry in ranked] == [0.5, 0.0]
+
+
+def test_causes_that_cancel_out_for_every_candidate_say_nothing() -> None:
+    assert Also({"a": {"p": 1.0, "gone": -1.0}}, 0.5)([item("a", 1.0)]) == [item("a", 1.0)]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -325,6 +346,18 @@ def test_a_group_takes_so_many_of_the_first_places_and_what_is_too_much_comes_ne
     # places: a and b of x, d of y, then g, which has no group; c, e and f (one of x) had no room
     assert [one.key for one in capped] == ["a", "b", "d", "g", "c", "e", "f"]
     assert [one.contributions.get("cap", 0.0) < 0 for one in capped] == [False] * 4 + [True] * 3
+
+
+def test_what_is_too_much_of_a_group_stays_above_what_had_no_place_either() -> None:
+    items = [item(key, score) for key, score in zip("abcd", [9, 8, 7, 6], strict=True)]
+    capped = Cap({"a": "x", "b": "x"}, most=1, places=2)(items)
+    assert [one.key for one in capped] == ["a", "c", "b", "d"]
+    assert capped[2].score == pytest.approx(7.0, abs=1e-5)
+
+
+def test_a_group_without_any_room_keeps_its_order() -> None:
+    items = [item(key, score) for key, score in zip("abc", [9, 8, 7], strict=True)]
+    assert Cap(dict.fromkeys("abc", "x"), most=0, places=2)(items) == items
 
 
 def test_where_nothing_else_is_left_the_group_fills_the_list() -> None:

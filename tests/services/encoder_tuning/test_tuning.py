@@ -167,7 +167,11 @@ def test_too_few_events_are_said_before_anything_is_trained(shop: Products) -> N
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("los=bce", 'Did you mean "loss"'), ("loss", "write NAME=VALUE"), ("epochs=many", "expected a number")],
+    [
+        ("los=bce", 'Did you mean "loss"'),
+        ("loss", "write NAME=VALUE"),
+        ("epochs=many", "must be a number"),
+    ],
 )
 def test_options_of_the_command_are_checked(given: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):

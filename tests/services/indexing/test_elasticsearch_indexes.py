@@ -263,7 +263,7 @@ class TestOthers:
         ({"hosts": []}, "a URL such as"),
         ({"quantization": "int16"}, "int8_hnsw"),
         ({"shards": 0}, "above 0"),
-        ({"replicas": True}, "whole number"),
+        ({"replicas": True}, "whole number of at least 0, or a range"),
         ({"chunk_bytes": 0}, "above 0"),
         ({"oversample": 0.5}, "from 1 to 10"),
         ({"refresh": "sometimes"}, "wait_for"),

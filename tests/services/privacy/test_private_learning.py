@@ -132,12 +132,12 @@ def test_what_cannot_be_learned_with_noise_is_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"delta": 1e-5}, 'needs "epsilon"'),
-        ({"epsilon": 1.0, "sigma": 2.0}, "may have"),
+        ({"delta": 1e-5}, '"epsilon"\\] is missing; it must be a number above 0'),
+        ({"epsilon": 1.0, "sigma": 2.0}, '"sigma".* is unknown. Known: epsilon, delta, total_epsilon'),
         ({"epsilon": 0}, "number above 0"),
         ({"epsilon": True}, "number above 0"),
         ({"epsilon": 1.0, "delta": 1.0}, "below 1"),
-        ({"epsilon": 8.0, "total_epsilon": 4.0}, 'more than "total_epsilon"'),
+        ({"epsilon": 8.0, "total_epsilon": 4.0}, 'must not be above the "total_epsilon"'),
     ],
 )
 def test_a_setting_that_promises_nothing_is_an_error(given: dict[str, Any], words: str) -> None:
