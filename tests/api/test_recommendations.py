@@ -106,9 +106,9 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("size=0", "size"),
-        ("size=101", "size"),
-        ("size=many", "size"),
+        ("size=0", "limit"),
+        ("size=101", "limit"),
+        ("size=many", "limit"),
         ("sizes=3", "sizes"),
         ("cursor=broken", "cursor"),
         ("item_id=%00", "item_id"),
