@@ -13,7 +13,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup test test-fast test-core test-postgresql test-client9 test-presets wheel matrix mutation lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup hooks test test-fast test-core test-postgresql test-client9 test-presets wheel matrix mutation lint format types django docs docs-check package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ $(VENV)/.development: requirements.txt requirements-dev.txt
 	@touch $(VENV)/.runtime $@
 
 setup: $(VENV)/.development ## Install what developing needs
+
+hooks: $(VENV)/.development ## Check what you commit: format, lint, layers, spelling, reference pages (needs no network)
+	$(BIN)/pre-commit install
 
 demo-data: $(VENV)/.runtime
 	$(MANAGE) migrate --verbosity 0
@@ -130,6 +133,7 @@ wheel: $(VENV)/.development
 	@$(BIN)/python -m build --outdir build/dist . > /dev/null
 
 package: wheel ## Build sdist and wheel, and a site on the wheel in an environment without extras
+	$(BIN)/python -m tests.support.distribution build/dist
 	$(PYTHON) -m venv --clear build/bare
 	build/bare/bin/python -m pip install --quiet build/dist/*.whl
 	cd build && bare/bin/python ../tests/bare_site.py --bare

@@ -160,7 +160,7 @@ def _arguments(given: ast.arguments) -> Iterator[str]:
     """Without the context that a template gives its tags."""
     missing: list[ast.expr | None] = [None] * (len(given.args) - len(given.defaults))
     for one, default in zip(given.args, [*missing, *given.defaults], strict=True):
-        if one.arg != "context":
+        if ast.unparse(one) != "context: Context":
             yield _argument(one, default)
     if given.vararg is not None:
         yield f"*{ast.unparse(given.vararg)}"

@@ -103,10 +103,8 @@ for built_in in (
     Contribution(name="trending", label=_("popular this week"), sentence=_("Popular this week")),
     Contribution(name="earlier", label=_("popular in the weeks before"), sentence=_("Popular lately")),
     Contribution(name="freshness", label=_("newness"), sentence=_("New here")),
-    Contribution(name="availability", label=_("availability")),
     Contribution(name="reserve", label=_("a place kept for new items"), sentence=_("New here")),
     Contribution(name="diversity", label=_("too much like the items above")),
-    Contribution(name="cap", label=_("too many of its group above")),
     Contribution(name="backfill", label=_("only fills the list up")),
     Contribution(name="rule", label=_("rule"), sentence=_("Our pick"), source="rule"),
 ):

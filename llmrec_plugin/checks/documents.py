@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from django.core import checks
@@ -16,8 +16,10 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
 from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.documents.search import LANGUAGE
+from llmrec_plugin.documents.signals import Signals, signals
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.suggest import hint as hint_at
 from llmrec_plugin.suggest import nearest
 from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
 
@@ -204,11 +206,24 @@ def _signals(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
         kinds = document.filter_kinds()
     except (DocumentError, TypeError):
         return  # E013 to E016 say so
-    for attribute, name, wanted in document.signals.kinds():
-        if kinds.get(name) != wanted:
-            found = f"is a {kinds[name]}" if name in kinds else "is none of filter_fields"
-            hint = f"Name a filter field of kind {wanted}, or leave it empty."
-            yield error(37, f'signals: {attribute} "{name}" {found}.', hint, type(document))
+    declared: object = document.signals
+    if not isinstance(declared, Signals):
+        yield error(37, "signals is no Signals.", 'Write signals = Signals(date="released").', type(document))
+        return
+    named: Mapping[str, object] = declared.fields
+    for name, field in named.items():
+        if name not in signals:
+            message = f'signals: there is no signal "{name}". {hint_at(name, signals.names())}'
+            cure = "Use one of these names, or declare it with @register_signal in search_documents.py."
+            yield error(37, message, cure, type(document))
+        elif not isinstance(field, str):
+            cure = f'Write signals = Signals({name}="<filter field>").'
+            yield error(37, f"signals: {name} is {field!r}, no name of a field.", cure, type(document))
+        elif kinds.get(field) != (kind := signals.get(name).kind):
+            found = f"is a {kinds[field]}" if field in kinds else "is none of filter_fields"
+            fields = [filter_field for filter_field in kinds if kinds[filter_field] == kind]
+            cure = f"Name a filter field of kind {kind}, or leave it empty. {hint_at(field, fields)}"
+            yield error(37, f'signals: {name} "{field}" {found}.', cure, type(document))
 
 
 def _attached(document: SearchDocument[Any]) -> Iterator[CheckMessage]:

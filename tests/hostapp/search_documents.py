@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 
 from llmrec_plugin.documents import (
@@ -9,10 +11,15 @@ from llmrec_plugin.documents import (
     InteractionSource,
     Progression,
     SearchDocument,
+    SignalContext,
+    Signals,
     UserDocument,
+    ValueSignal,
     register,
     register_contribution,
+    register_signal,
 )
+from llmrec_plugin.types import Scalar
 from tests.hostapp.models import Brand, Category, Course, Learner, OrderLine, Product
 
 
@@ -28,6 +35,7 @@ class ProductDocument(SearchDocument[Product]):
     }
     related = {Brand: "brand", Category: "categories"}
     date_field = "created"
+    signals = Signals(margin="price")
 
     def get_queryset(self) -> QuerySet[Product]:
         return super().get_queryset().filter(is_draft=False)
@@ -71,3 +79,15 @@ register_contribution(
         source="item",
     )
 )
+
+
+@register_signal
+class Margin(ValueSignal):
+    """Lifts what the shop earns most from: a tenth of the price, up to 10."""
+
+    name = "margin"
+    kind = "number"
+    contribution = Contribution(name="margin", label="margin", sentence="Recommended by the shop")
+
+    def value(self, found: Sequence[Scalar], context: SignalContext) -> float:
+        return min(1.0, float(max(found)) / 100)

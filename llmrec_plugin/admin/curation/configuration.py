@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.admin.base import RecordAdmin, document_or_first, page
 from llmrec_plugin.admin.curation.editable import admin_url
 from llmrec_plugin.admin.curation.kind_weights import KindWeightsField
+from llmrec_plugin.admin.curation.signal_weights import SignalWeightsField, site_signals
 from llmrec_plugin.admin.insight.previews import (
     Compared,
     PreviewedAdmin,
@@ -48,6 +49,11 @@ class ConfigurationForm(ModelForm):
         if "kind_weights" in self.fields:  # not for who may only look
             numbers = self.fields["kind_weights"]
             self.fields["kind_weights"] = KindWeightsField(label=numbers.label, help_text=numbers.help_text)
+        if "signal_weights" in self.fields:
+            weights = self.fields["signal_weights"]
+            self.fields["signal_weights"] = SignalWeightsField(
+                label=weights.label, help_text=weights.help_text
+            )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
@@ -86,6 +92,7 @@ class ConfigurationAdmin(PreviewedAdmin):
                     "freshness_half_life_days",
                     "availability_weight",
                     "most_per_group",
+                    "signal_weights",
                 ]
             },
         ),
@@ -122,6 +129,16 @@ class ConfigurationAdmin(PreviewedAdmin):
         return format_html(
             '{} <a href="{}">{}</a>', told, admin_url("searchchoice", "changelist"), _("How they were found")
         )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Leave out what a site without signals of its own has no use for."""
+        found = super().get_fieldsets(request, obj)
+        if site_signals():
+            return found
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "signal_weights"]})
+            for title, options in found
+        ]
 
     def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[ListQuery]:
         return _questions(asked)

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.documents.signals import signals
+from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.suggest import hint
 
@@ -24,6 +25,7 @@ def configure(*, by: str, if_untouched: bool = False, **values: Any) -> bool:
             raise InvalidRequest(
                 f'The configuration has no field "{name}". {hint(name, known)}', parameter=name
             )
+    _check_signals(values.get("signal_weights"))
     if if_untouched and Configuration.objects.exists():
         return False
     configuration = Configuration.current()
@@ -37,3 +39,12 @@ def configure(*, by: str, if_untouched: bool = False, **values: Any) -> bool:
     configuration.changed_by = by
     configuration.save()
     return True
+
+
+def _check_signals(weights: object) -> None:
+    """Raise InvalidRequest, naming the nearest, for the weight of a signal that nobody declared."""
+    for name in weights if isinstance(weights, dict) else ():
+        try:
+            signals.get(name)
+        except ConfigurationError as error:
+            raise InvalidRequest(f"signal_weights: {error}", parameter="signal_weights") from error

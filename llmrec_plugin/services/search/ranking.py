@@ -18,6 +18,7 @@ from llmrec_plugin.services.inference.reranking import RerankStage
 from llmrec_plugin.services.profiles import taste
 from llmrec_plugin.services.search import ranking_signals
 from llmrec_plugin.services.search.context import SEARCH_PLACEMENT, SearchContext
+from llmrec_plugin.services.search.ranking_signals import Values
 from llmrec_plugin.services.search.retrieval import Retrieved
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.serving.ranked_list import RankedList
@@ -25,7 +26,6 @@ from llmrec_plugin.services.serving.rule_application import RuleResult
 from llmrec_plugin.types import EngineResult, Hit, RankedItem, Scalar, Vector
 
 Legs: TypeAlias = Mapping[str, Sequence[Hit]]
-Values: TypeAlias = Mapping[str, Mapping[str, tuple[Scalar, ...]]]
 
 
 def rank(retrieved: Retrieved) -> RankedList:
@@ -75,17 +75,10 @@ def _by_relevance(
     legs = {name: hits for name, hits in (("text", found.text), ("vector", found.vector)) if hits}
     vectors = vectors_of(context.pair.index_version, _keys_of_vectors(context, found, legs))
     complete = _with_cosines(context, found, legs, vectors)
-    signals = ranking_signals.stages(
-        context.document,
-        context.pair.index_version,
-        found.values,
-        context.configuration,
-        now=context.now,
-    )
     stages: tuple[Stage, ...] = (
         *(() if reranker is None else (reranker.stage(),)),
         *_taste(context, vectors),
-        *signals,
+        *ranking_signals.stages(context, found.values),
     )
     return Ranker(_fuse(context.configuration, complete), stages).rank(complete)
 

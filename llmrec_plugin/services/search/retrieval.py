@@ -106,8 +106,7 @@ def _fields_read(context: SearchContext) -> Sequence[str]:
         return ()
     if context.request.sort:
         return [context.request.sort.removeprefix("-")]
-    version, configuration = context.pair.index_version, context.configuration
-    return list(ranking_signals.fields(context.document, version, configuration).values())
+    return ranking_signals.fields(context)
 
 
 def _text_query(context: SearchContext) -> TextQuery | None:

@@ -11,9 +11,13 @@ from django.utils import timezone
 from llmrec_plugin import checks
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.documents import SearchDocument, Signals
+from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Configuration, IndexVersion
+from llmrec_plugin.services.curation.configuration import configure
+from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides, preview
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
+from llmrec_plugin.templatetags.llmrec_explorer import in_words
 from llmrec_plugin.types import EngineQuery, ResultPage, SearchRequest
 from tests.hostapp.models import Brand, Product
 from tests.support.indexed import declared
@@ -123,11 +127,39 @@ def test_an_index_from_before_the_declaration_goes_on(shop: dict[str, Product]) 
 def test_a_signal_that_is_no_such_filter_field_is_told() -> None:
     class Wrong(Gadgets):
         label = "wrong"
-        signals = Signals(date="in_stock", available="stock", group="brand")
+        signals = Signals(date="in_stock", available="stock", group="brand", margn="price", margin=3)  # type: ignore[arg-type]
 
     with declared(Wrong):
-        messages = [found.msg for found in checks.check_documents() if found.id == "llmrec_plugin.E037"]
-    assert messages == [
+        found = [one for one in checks.check_documents() if one.id == "llmrec_plugin.E037"]
+    assert [one.msg for one in found] == [
         'signals: date "in_stock" is a boolean.',
         'signals: available "stock" is none of filter_fields.',
+        'signals: there is no signal "margn". Did you mean "margin"? Known: available, date, group, margin.',
+        "signals: margin is 3, no name of a field.",
     ]
+    assert 'Did you mean "in_stock"?' in str(found[1].hint)
+    assert "@register_signal" in str(found[2].hint)
+
+
+def test_the_weight_of_a_signal_that_nobody_declared_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r'no ranking signal "margn"\. Did you mean "margin"'):
+        configure(by="deploy", signal_weights={"margn": 0.5})
+    with pytest.raises(InvalidRequest, match="from 0 to 1"):
+        configure(by="deploy", signal_weights={"margin": 2})
+
+
+def test_a_signal_of_the_sites_own_lifts_what_it_names_and_says_so(shop: dict[str, Product]) -> None:
+    dear = shop["wooden desk lamp"]
+    Product.objects.filter(pk=dear.pk).update(price=80)
+    build("product")
+    request = SearchRequest(document="product", text="lamp", limit=100)
+    assert all("margin" not in item.contributions for item in search(request).results)
+    assert configure(by="deploy", signal_weights={"margin": 1.0})
+    page = search(request)
+    assert_adds_up(page)
+    assert page.results[0].item_id == str(dear.pk)
+    assert page.results[0].contributions["margin"] == pytest.approx(0.8)
+    assert "Recommended by the shop" in page.results[0].reasons
+    overrides = ServingOverrides(configuration=Configuration.current())
+    explored = preview(ListQuery(document="product", text="lamp"), overrides).places[0]
+    assert {part.name: in_words(part) for part in explored.parts}["margin"] == "margin"

@@ -80,7 +80,13 @@ class _Source:
     content: memoryview
 
 
-def convert_e5(source: Path, folder: Path) -> Path:
+def model_folder(package: Path) -> Path | None:
+    """Return the converted model, which is kept in DATA_DIR; None where the package lacks its file."""
+    source = package / "e5-small-q4.bin"
+    return convert(source, get_settings().data_dir / "models") if source.is_file() else None
+
+
+def convert(source: Path, folder: Path) -> Path:
     """The converted model below `folder`; made on the first call, which takes some 15 seconds.
 
     Processes that call at the same time wait for the first. The model appears whole or not at all.
