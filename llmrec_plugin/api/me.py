@@ -22,7 +22,7 @@ NOTHING: Mapping[str, Any] = {
     "consent": None,
     "interactions": [],
     "impressions": [],
-    "enrolments": [],
+    "arm_assignments": [],
     "embeddings": [],
 }
 """The export of somebody who is not known; in the names of `privacy.export_user`."""

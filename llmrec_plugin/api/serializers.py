@@ -337,7 +337,7 @@ class ExportSerializer(serializers.Serializer[Any]):
     consent = serializers.DictField(allow_null=True)
     interactions = serializers.ListField(child=serializers.DictField())
     impressions = serializers.ListField(child=serializers.DictField())
-    enrolments = serializers.ListField(
+    arm_assignments = serializers.ListField(
         child=serializers.DictField(), help_text="Experiments that the user stays in under an earlier key."
     )
     embeddings = serializers.ListField(child=serializers.DictField())

@@ -11,7 +11,7 @@ from llmrec_plugin.options import OptionsT, keys_of, read_options
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Removal,
     Seen,
@@ -52,9 +52,7 @@ class SearchBackend(ABC):
         """Names of the indexes that this app made, sorted."""
 
     @abstractmethod
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         """Apply each change whose revision is greater than what the index has seen for its key,
         deletes included: a late put never resurrects what a newer delete removed.
         Raises InvalidVector if a vector is zero, non-finite or of other dimensions; then nothing is
@@ -126,5 +124,5 @@ class AttachedBackend(SearchBackend):
         """As `create_index`, while the site itself is about to write: takes no longer than a search may."""
 
     @abstractmethod
-    def carried(self, name: str, put: IndexedDocument) -> dict[str, Any]:
+    def attached_fields(self, name: str, put: IndexedItem) -> dict[str, Any]:
         """The fields that `write` would set, for a site that writes them along with its own."""

@@ -23,7 +23,7 @@ from llmrec_plugin.types import (
     EngineResult,
     Filter,
     Hit,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Phrase,
     Removal,
@@ -126,9 +126,7 @@ class SearchBackend(base.SearchBackend):
         with self._lock:
             return sorted(self._indexes)
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         index = self._index(name)
         vectors = unit_vectors(puts, index.schema.dimensions)
         failed: dict[str, str] = {}
@@ -219,7 +217,7 @@ class SearchBackend(base.SearchBackend):
             return self._indexes[name]
 
 
-def _item(put: IndexedDocument, schema: IndexSchema, vector: Vector) -> _Item:
+def _item(put: IndexedItem, schema: IndexSchema, vector: Vector) -> _Item:
     filters = check_document(put, schema)
     counts = {name: Counter(terms.split()) for name, terms in put.terms.items()}
     return _Item(

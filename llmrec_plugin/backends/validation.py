@@ -19,7 +19,7 @@ from llmrec_plugin.types import (
     Filter,
     FilterKind,
     FilterValue,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Matrix,
     Range,
@@ -44,7 +44,7 @@ def check_name(name: str) -> None:
         )
 
 
-def unit_vectors(puts: Sequence[IndexedDocument], dimensions: int) -> Matrix:
+def unit_vectors(puts: Sequence[IndexedItem], dimensions: int) -> Matrix:
     """The documents' vectors as exact unit rows; raises InvalidVector naming the first bad one's key."""
     for put in puts:
         if np.shape(put.vector) != (dimensions,):
@@ -98,7 +98,7 @@ def document_filters(
     return values
 
 
-def check_document(put: IndexedDocument, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
+def check_document(put: IndexedItem, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
     """Its filter values as the index keeps them; ValueError if the document does not fit the schema."""
     unknown = (put.terms.keys() | put.exact.keys()) - set(schema.text_fields)
     if unknown:

@@ -8,18 +8,18 @@ from typing import Any
 
 from django.db.models import Model
 
-from llmrec_plugin.services.indexing.attached_fields import carried
+from llmrec_plugin.services.indexing.attached_index import attached_fields
 
-__all__ = ["CarriesVectors"]
+__all__ = ["KeepsVectors"]
 
 CHUNK = 200
 
 
-class CarriesVectors:
+class KeepsVectors:
     """Writes the stored vectors along with the site's fields, so that saves and rebuilds leave no gap.
 
         @registry.register_document
-        class ProductDocument(CarriesVectors, Document): ...
+        class ProductDocument(KeepsVectors, Document): ...
 
     The mixin stands in front of `Document`. An index that was just made gains the fields first, also where
     it is `dynamic: strict`. Whatever goes wrong, the site's own fields are written all the same.
@@ -33,7 +33,7 @@ class CarriesVectors:
             own: Any = self
             fields: dict[str, dict[str, Any]] = {}
             if action == "index":
-                found = carried(own.django.model, [obj.pk for obj in chunk], index=own._index._name)
+                found = attached_fields(own.django.model, [obj.pk for obj in chunk], index=own._index._name)
                 fields = {str(own.generate_id(obj)): found.get(str(obj.pk), {}) for obj in chunk}
             for entry in whole._get_actions(chunk, action):
                 if entry["_source"] is not None:

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.models import ImportedItem
-from llmrec_plugin.types import Document
+from llmrec_plugin.types import PreparedItem
 
 PASSAGE = "passage of the encoder"
 """Key among the texts of an item of what the encoder reads, where that is not simply all of them."""
@@ -29,7 +29,7 @@ class ImportedItemDocument(SearchDocument[ImportedItem]):
 
     model = ImportedItem
 
-    def prepare(self, obj: ImportedItem) -> Document | None:
+    def prepare(self, obj: ImportedItem) -> PreparedItem | None:
         found = super().prepare(obj)
         if found is None or PASSAGE not in obj.text:
             return found

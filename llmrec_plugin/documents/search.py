@@ -24,7 +24,7 @@ from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.signals import Signals
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.types import AttachedIndex, Document, FilterKind, FilterValue
+from llmrec_plugin.types import AttachedIndex, FilterKind, FilterValue, PreparedItem
 
 M = TypeVar("M", bound=Model)
 
@@ -83,13 +83,13 @@ class SearchDocument(Generic[M]):
         read = [*self._text_paths.values(), *(path.as_keys() for path in self._filter_paths.values())]
         return with_relations(self.model._default_manager.all(), read)
 
-    def prepare(self, obj: M) -> Document | None:
+    def prepare(self, obj: M) -> PreparedItem | None:
         """The item as it is to be found; None: it is not."""
         text = {name: self.text_of(obj, name) for name in self.schema_fields()}
         passage = _passage(text)
         language = self._language_of(obj, passage)
         known: dict[str, FilterValue] = {LANGUAGE: language or None} if self.filters_language else {}
-        return Document(
+        return PreparedItem(
             key=str(obj.pk),
             text=text,
             passage=passage,

@@ -6,7 +6,7 @@ from llmrec_plugin.models.consent import Consent
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
 from llmrec_plugin.models.evaluations import Evaluation
-from llmrec_plugin.models.experiments import Arm, Enrolment, Experiment
+from llmrec_plugin.models.experiments import Arm, ArmAssignment, Experiment
 from llmrec_plugin.models.exploring import Exploration
 from llmrec_plugin.models.imported_items import ImportedItem
 from llmrec_plugin.models.impressions import Impression
@@ -30,6 +30,7 @@ from llmrec_plugin.models.versions import (
 
 __all__ = [
     "Arm",
+    "ArmAssignment",
     "Configuration",
     "ConfigurationChange",
     "Consent",
@@ -39,7 +40,6 @@ __all__ = [
     "Dictionary",
     "DriftReport",
     "Embedding",
-    "Enrolment",
     "Evaluation",
     "Experiment",
     "Exploration",

@@ -183,18 +183,18 @@ def check_overrides(overrides: Any) -> None:
             raise ValidationError({"overrides": wrong}) from None
 
 
-class Enrolment(models.Model):
+class ArmAssignment(models.Model):
     """A user who keeps the arm that he saw as a visitor, before he logged in and his key changed."""
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="enrolments")
-    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="enrolments")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="assignments")
+    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="assignments")
     user_key = models.CharField(_("user"), max_length=100)
 
     class Meta:
-        verbose_name = _("enrolment")
-        verbose_name_plural = _("enrolments")
+        verbose_name = _("assignment to an arm")
+        verbose_name_plural = _("assignments to arms")
         constraints = [
-            models.UniqueConstraint(fields=["user_key", "experiment"], name="llmrec_enrolment_unique")
+            models.UniqueConstraint(fields=["user_key", "experiment"], name="llmrec_arm_assignment_unique")
         ]
 
     def __str__(self) -> str:

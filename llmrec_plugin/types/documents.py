@@ -29,7 +29,7 @@ def _digest(*parts: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class PreparedItem:
     """One item as the site means it to be found, before any analysis."""
 
     key: str
@@ -58,7 +58,7 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IndexedDocument:
+class IndexedItem:
     """One item as an engine stores it."""
 
     key: str

@@ -12,7 +12,7 @@ from llmrec_plugin.documents import (
     UserDocument,
     register,
 )
-from llmrec_plugin.types import Document
+from llmrec_plugin.types import PreparedItem
 from project.languages import in_all_languages
 from project.school.models import Course, Enrolment, Learner, Subject
 
@@ -32,7 +32,7 @@ class CourseDocument(SearchDocument[Course]):
     def prepare_subject_names(self, course: Course) -> str:
         return in_all_languages(Subject(course.subject).label)
 
-    def prepare(self, course: Course) -> Document | None:
+    def prepare(self, course: Course) -> PreparedItem | None:
         """Teacher and subject are words to be found, not part of what the course means."""
         document = super().prepare(course)
         if document is None:

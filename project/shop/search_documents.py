@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from llmrec_plugin.documents import InteractionSource, SearchDocument, Signals, register
-from llmrec_plugin.types import Document
+from llmrec_plugin.types import PreparedItem
 from project.languages import in_all_languages
 from project.shop.models import Department, InvoiceLine, Product
 
@@ -31,7 +31,7 @@ class ProductDocument(SearchDocument[Product]):
     def prepare_department_names(self, product: Product) -> str:
         return in_all_languages(Department(product.department).label)
 
-    def prepare(self, product: Product) -> Document | None:
+    def prepare(self, product: Product) -> PreparedItem | None:
         """Stock code and department are words to be found, not part of what the product means."""
         document = super().prepare(product)
         if document is None:

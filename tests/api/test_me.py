@@ -43,7 +43,7 @@ def test_of_a_stranger_nothing_is_kept(site: Site, api: APIClient) -> None:
     assert exported == dict.fromkeys(privacy.export_user("7")) | {
         "interactions": [],
         "impressions": [],
-        "enrolments": [],
+        "arm_assignments": [],
         "embeddings": [],
     }
     assert api.delete("/api/me/").json() == {"interactions": 0, "impressions": 0, "consent": False}

@@ -7,7 +7,7 @@ from django_elasticsearch_dsl import Document, fields
 from django_elasticsearch_dsl.registries import registry
 from elasticsearch.dsl import MetaField
 
-from llmrec_plugin.contrib.django_elasticsearch_dsl import CarriesVectors
+from llmrec_plugin.contrib.django_elasticsearch_dsl import KeepsVectors
 from llmrec_plugin.documents import AttachedIndex, SearchDocument
 from tests.hostapp.models import Product
 
@@ -33,7 +33,7 @@ class PlainProduct(ProductFields):
 
 
 @registry.register_document
-class CarryingProduct(CarriesVectors, ProductFields):
+class CarryingProduct(KeepsVectors, ProductFields):
     class Index:
         name = "dsl-carrying"
 

@@ -19,7 +19,7 @@ from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.index_audit import audit
 from llmrec_plugin.services.indexing.index_build import build
-from llmrec_plugin.services.items.preparation import analysed, indexed_document, prepared
+from llmrec_plugin.services.items.preparation import analysed, indexed_item, prepared
 from llmrec_plugin.services.search import search
 from llmrec_plugin.services.search.autocomplete import suggest
 from llmrec_plugin.types import EngineQuery, Range, Removal, ResultPage, SearchRequest, Terms
@@ -184,7 +184,7 @@ def test_a_write_that_the_site_overtook_is_refused(site: Site) -> None:
     site.put(lamp)
     found = prepared(AttachedProduct(), lamp)
     assert found is not None
-    put = indexed_document(
+    put = indexed_item(
         found,
         analysed=analysed(found),
         version=version,

@@ -139,11 +139,11 @@ def test_while_elasticsearch_says_nothing_the_sites_own_writes_wait_for_it_once(
     build("attached")
     options = {**django_settings.LLMREC["BACKEND_OPTIONS"], "request_timeout": 2}
     with override_settings(LLMREC={**django_settings.LLMREC, "BACKEND_OPTIONS": options}):
-        assert indexing.carried(Product, [lamp.pk], index=site.index)
+        assert indexing.attached_fields(Product, [lamp.pk], index=site.index)
         server.freeze()
         try:
             started = time.monotonic()
-            found = [indexing.carried(Product, [lamp.pk], index=site.index) for _ in range(10)]
+            found = [indexing.attached_fields(Product, [lamp.pk], index=site.index) for _ in range(10)]
             took = time.monotonic() - started
         finally:
             server.thaw()

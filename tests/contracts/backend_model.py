@@ -19,7 +19,7 @@ from llmrec_plugin.types import (
     Filter,
     FilterValue,
     Hit,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Phrase,
     Range,
@@ -58,11 +58,9 @@ def unit(*components: float) -> Vector:
     return vector / np.float32(np.linalg.norm(vector))
 
 
-def document(
-    key: str, title: str = "", *, body: str = "", revision: int = 1, **given: Any
-) -> IndexedDocument:
+def document(key: str, title: str = "", *, body: str = "", revision: int = 1, **given: Any) -> IndexedItem:
     """`vector`, `digest` and `starts` are fields; all else that is given are filter values."""
-    return IndexedDocument(
+    return IndexedItem(
         key=key,
         terms={"title": title, "body": body},
         exact={"title": title, "body": body},
@@ -96,7 +94,7 @@ class Index:
         self.name = f"llmrec-contract-{next(_numbers)}"
         backend.create_index(self.name, SCHEMA)
 
-    def write(self, *puts: IndexedDocument, deletes: Sequence[Removal] = ()) -> WriteReport:
+    def write(self, *puts: IndexedItem, deletes: Sequence[Removal] = ()) -> WriteReport:
         report = self.backend.write(self.name, puts, deletes)
         self.backend.refresh(self.name)
         return report
@@ -135,7 +133,7 @@ _filter_values: st.SearchStrategy[dict[str, FilterValue]] = st.fixed_dictionarie
 
 
 @st.composite
-def catalogues(draw: st.DrawFn) -> list[IndexedDocument]:
+def catalogues(draw: st.DrawFn) -> list[IndexedItem]:
     names = draw(st.lists(st.sampled_from([str(n) for n in range(40)]), unique=True, max_size=20))
     return [
         replace(
@@ -195,7 +193,7 @@ queries = st.builds(
 
 
 def assert_answers(
-    result: EngineResult, query: EngineQuery, documents: Sequence[IndexedDocument], *, tolerance: float
+    result: EngineResult, query: EngineQuery, documents: Sequence[IndexedItem], *, tolerance: float
 ) -> None:
     """The result is what a look at every document gives; cosines may be off by `tolerance`."""
     passing = {
@@ -230,7 +228,7 @@ def assert_answers(
     }
 
 
-def holds(one: IndexedDocument, phrase: Phrase) -> bool:
+def holds(one: IndexedItem, phrase: Phrase) -> bool:
     """The terms stand side by side in one of its fields."""
     size = len(phrase.terms)
     fields = [tuple(text.split()) for text in one.exact.values()]
@@ -244,7 +242,7 @@ def holds(one: IndexedDocument, phrase: Phrase) -> bool:
 def _assert_values(
     found: Mapping[str, Mapping[str, tuple[Scalar, ...]]],
     query: EngineQuery,
-    candidates: Mapping[str, IndexedDocument],
+    candidates: Mapping[str, IndexedItem],
 ) -> None:
     given = {name: {key: set(values) for key, values in held.items()} for name, held in found.items()}
     assert given == {
@@ -253,12 +251,12 @@ def _assert_values(
     }
 
 
-def _values(one: IndexedDocument, field: str) -> tuple[Scalar, ...]:
+def _values(one: IndexedItem, field: str) -> tuple[Scalar, ...]:
     value: FilterValue = one.filters.get(field)
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-def _passes(one: IndexedDocument, item: Filter) -> bool:
+def _passes(one: IndexedItem, item: Filter) -> bool:
     values = _values(one, item.field)
     if isinstance(item, Terms):
         return any(value in item.values for value in values)
@@ -271,7 +269,7 @@ def _passes(one: IndexedDocument, item: Filter) -> bool:
     )
 
 
-def _listed(passing: Mapping[str, IndexedDocument], query: EngineQuery) -> list[str]:
+def _listed(passing: Mapping[str, IndexedItem], query: EngineQuery) -> list[str]:
     field, sign = query.sort.removeprefix("-"), -1 if query.sort.startswith("-") else 1
     valued, rest = [], []
     for key, one in passing.items():
@@ -283,7 +281,7 @@ def _listed(passing: Mapping[str, IndexedDocument], query: EngineQuery) -> list[
     return [*(key for _, key in sorted(valued)), *sorted(rest)][: query.limit]
 
 
-def _assert_text_leg(hits: Sequence[Hit], query: EngineQuery, passing: Mapping[str, IndexedDocument]) -> None:
+def _assert_text_leg(hits: Sequence[Hit], query: EngineQuery, passing: Mapping[str, IndexedItem]) -> None:
     asked = query.text.words if query.text else ()
     test = all if query.text and query.text.every else any
     matching = {
@@ -296,12 +294,12 @@ def _assert_text_leg(hits: Sequence[Hit], query: EngineQuery, passing: Mapping[s
     assert all(hit.score > 0 for hit in hits)
 
 
-def _terms(one: IndexedDocument) -> set[str]:
+def _terms(one: IndexedItem) -> set[str]:
     return {term for text in one.terms.values() for term in text.split()}
 
 
 def _assert_vector_leg(
-    hits: Sequence[Hit], query: EngineQuery, passing: Mapping[str, IndexedDocument], tolerance: float
+    hits: Sequence[Hit], query: EngineQuery, passing: Mapping[str, IndexedItem], tolerance: float
 ) -> None:
     if query.vector is None:
         assert list(hits) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.backends.base import SearchBackend
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.types import EngineQuery, IndexedDocument, Range, Removal, Terms
+from llmrec_plugin.types import EngineQuery, IndexedItem, Range, Removal, Terms
 from tests.contracts.backend_model import (
     WEIGHTS,
     Index,
@@ -41,10 +41,10 @@ class SearchingContract:
     def test_answers_are_those_of_a_look_at_every_item_also_after_changes(
         self,
         backend: SearchBackend,
-        rounds: list[tuple[list[IndexedDocument], frozenset[str], list[EngineQuery]]],
+        rounds: list[tuple[list[IndexedItem], frozenset[str], list[EngineQuery]]],
     ) -> None:
         index = Index(backend)
-        held: dict[str, IndexedDocument] = {}
+        held: dict[str, IndexedItem] = {}
         for revision, (documents, deleted, asked) in enumerate(rounds, 1):
             held |= {one.key: replace(one, revision=revision) for one in documents}
             for key in deleted:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmrec_plugin.backends.base import SearchBackend
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, InvalidVector, NotFound
-from llmrec_plugin.types import EngineQuery, IndexedDocument, Range, Removal, Terms, WriteReport
+from llmrec_plugin.types import EngineQuery, IndexedItem, Range, Removal, Terms, WriteReport
 from tests.contracts.backend_model import DIMENSIONS, SCHEMA, Index, document, examples, unit
 
 
@@ -172,10 +172,10 @@ class WritingContract:
             deletes = [Removal(key=key, revision=revision) for key, revision, put in batch if not put]
             report = index.write(*puts, deletes=deletes)
             assert report.written + report.skipped == len(batch)
-            changes: list[IndexedDocument | Removal] = [*puts, *deletes]
+            changes: list[IndexedItem | Removal] = [*puts, *deletes]
             for change in changes:
                 if change.revision > newest.get(change.key, (0, False))[0]:
-                    newest[change.key] = (change.revision, isinstance(change, IndexedDocument))
+                    newest[change.key] = (change.revision, isinstance(change, IndexedItem))
         live = {key: revision for key, (revision, put) in newest.items() if put}
         assert dict(backend.digests(index.name)) == {key: f"{key} {live[key]}" for key in live}
         assert sorted(index.near(unit(1))) == sorted(live)
@@ -195,7 +195,7 @@ class WritingContract:
         ids=["unknown filter", "no number", "NaN", "no boolean", "unknown text field"],
     )
     def test_an_item_that_does_not_fit_the_schema_fails_alone(
-        self, index: Index, bad: IndexedDocument, reason: str
+        self, index: Index, bad: IndexedItem, reason: str
     ) -> None:
         report = index.write(document("1"), bad, document("2"))
         assert (report.written, report.skipped, set(report.failed)) == (2, 0, {"bad"})

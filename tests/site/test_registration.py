@@ -20,7 +20,7 @@ from llmrec_plugin.documents.paths import as_scalar
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError, NotFound
 from llmrec_plugin.models import ImportedItem
-from llmrec_plugin.types import Document
+from llmrec_plugin.types import PreparedItem
 from tests.hostapp.models import Brand, Category, Course, Learner, Order, OrderLine, Product
 from tests.support.indexed import declared
 
@@ -39,7 +39,7 @@ def mug() -> Product:
     return product
 
 
-def prepared(label: str, obj: Any) -> Document:
+def prepared(label: str, obj: Any) -> PreparedItem:
     document = registry.get(label).prepare(obj)
     assert document is not None
     return document

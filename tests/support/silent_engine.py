@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llmrec_plugin.backends import base
 from llmrec_plugin.exceptions import BackendUnavailable
-from llmrec_plugin.types import EngineQuery, EngineResult, IndexedDocument, IndexSchema, Removal, WriteReport
+from llmrec_plugin.types import EngineQuery, EngineResult, IndexedItem, IndexSchema, Removal, WriteReport
 
 WHY = "The engine does not answer."
 
@@ -21,9 +21,7 @@ class SearchBackend(base.SearchBackend):
     def index_names(self) -> list[str]:
         raise BackendUnavailable(WHY)
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         raise BackendUnavailable(WHY)
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:

@@ -23,7 +23,7 @@ from llmrec_plugin.backends.elasticsearch.queries import vector_values
 from llmrec_plugin.backends.elasticsearch.terms import encode_terms
 from llmrec_plugin.backends.validation import check_document, unit_vectors
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
-from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Seen, Vector, WriteReport
+from llmrec_plugin.types import IndexedItem, IndexSchema, Removal, Seen, Vector, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
 
@@ -83,7 +83,7 @@ class Tally:
         )
 
 
-def apply(target: Target, puts: Sequence[IndexedDocument], deletes: Sequence[Removal]) -> WriteReport:
+def apply(target: Target, puts: Sequence[IndexedItem], deletes: Sequence[Removal]) -> WriteReport:
     """Raises InvalidVector before anything is sent."""
     vectors = unit_vectors(puts, target.schema.dimensions)
     tally = Tally()
@@ -100,7 +100,7 @@ def send(target: Target, actions: Iterable[Action], tally: Tally) -> None:
 
 def _actions(
     schema: IndexSchema,
-    puts: Sequence[IndexedDocument],
+    puts: Sequence[IndexedItem],
     vectors: Iterable[Vector],
     deletes: Sequence[Removal],
     tally: Tally,

@@ -22,14 +22,7 @@ from llmrec_plugin.backends.elasticsearch.terms import Samples
 from llmrec_plugin.backends.validation import check_name, check_query
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
-from llmrec_plugin.types import (
-    EngineQuery,
-    EngineResult,
-    IndexedDocument,
-    IndexSchema,
-    Removal,
-    WriteReport,
-)
+from llmrec_plugin.types import EngineQuery, EngineResult, IndexedItem, IndexSchema, Removal, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.backends.elasticsearch")
 
@@ -90,9 +83,7 @@ class SearchBackend(base.SearchBackend):
         ]
         return sorted(name.removeprefix(self._settings.index_prefix) for name in names)
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         with self._known(name) as schema:
             target = Target(
                 client=self._connection.client,

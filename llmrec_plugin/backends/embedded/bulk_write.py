@@ -12,7 +12,7 @@ from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import BREADTH, Layout, State, read_state
 from llmrec_plugin.backends.embedded.terms import encode_terms
 from llmrec_plugin.backends.validation import check_document, unit_vectors
-from llmrec_plugin.types import IndexedDocument, IndexSchema, Removal, Scalar, WriteReport
+from llmrec_plugin.types import IndexedItem, IndexSchema, Removal, Scalar, WriteReport
 
 TOMBSTONE_SECONDS = 86_400
 """How long a delete still refuses older puts."""
@@ -44,7 +44,7 @@ class Batch:
     failed: Mapping[str, str]
 
 
-def prepare(layout: Layout, puts: Sequence[IndexedDocument], deletes: Sequence[Removal]) -> Batch:
+def prepare(layout: Layout, puts: Sequence[IndexedItem], deletes: Sequence[Removal]) -> Batch:
     """Raises InvalidVector; a document that does not fit the schema is left out as failed."""
     vectors = layout.codec.encode(unit_vectors(puts, layout.schema.dimensions))
     changes: list[Put | Removal] = []

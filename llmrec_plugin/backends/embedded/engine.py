@@ -26,7 +26,7 @@ from llmrec_plugin.options import between
 from llmrec_plugin.types import (
     EngineQuery,
     EngineResult,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Removal,
     Vector,
@@ -74,9 +74,7 @@ class SearchBackend(base.SearchBackend):
         """Those whose first part is LLMREC["INDEX_PREFIX"]: other sites may share the folder."""
         return self._pool.names(f"{self._prefix}-")
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         with self._lease(name) as lease:
             batch = prepare(lease.layout, puts, deletes)
             with _transaction(lease.sqlite, "IMMEDIATE"):

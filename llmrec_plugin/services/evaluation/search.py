@@ -21,7 +21,7 @@ from llmrec_plugin.services.evaluation.recommendation import SERVED, Measured
 from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.search.pipeline import search
 from llmrec_plugin.services.serving import cursors
-from llmrec_plugin.types import Document, SearchRequest
+from llmrec_plugin.types import PreparedItem, SearchRequest
 
 METRICS: Mapping[str, Callable[..., float]] = {
     "NDCG@10": metrics.ndcg,
@@ -121,7 +121,7 @@ def _configured(label: str, changes: Mapping[str, Any]) -> Iterator[Ranking]:
 
 
 @contextmanager
-def _reference(items: Sequence[Document], language: str) -> Iterator[Ranking]:
+def _reference(items: Sequence[PreparedItem], language: str) -> Iterator[Ranking]:
     """Somebody else's BM25, where it is installed: a weak one of ours would flatter what is built on it."""
     import bm25s
     import snowballstemmer

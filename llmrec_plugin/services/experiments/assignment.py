@@ -12,7 +12,7 @@ from django.db import router
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.experiments.assignment import assign
-from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, Impression
+from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, Impression
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.privacy import consent
 
@@ -28,7 +28,7 @@ class RunningExperiment:
     salt: str
     arms: tuple[Arm, ...]
     """The control first."""
-    has_enrolments: bool
+    has_assignments: bool
 
 
 def experiments(configuration: Configuration) -> tuple[RunningExperiment, ...]:
@@ -70,8 +70,8 @@ def is_eligible(experiment: RunningExperiment, user_key: str | None) -> bool:
 
 def assigned_arm(experiment: RunningExperiment, user_key: str) -> Arm:
     """Always the same for one user, as long as the experiment runs; one query if any users are enrolled."""
-    if experiment.has_enrolments:
-        kept = Enrolment.objects.filter(experiment=experiment.pk, user_key=user_key)
+    if experiment.has_assignments:
+        kept = ArmAssignment.objects.filter(experiment=experiment.pk, user_key=user_key)
         pk = kept.values_list("arm_id", flat=True).first()
         for arm in experiment.arms:
             if arm.pk == pk:
@@ -93,13 +93,13 @@ def carry_over_assignments(visitor_key: str, user_key: str) -> None:
             continue
         arm = assigned_arm(experiment, visitor_key)
         if arm != assigned_arm(experiment, user_key):
-            Enrolment.objects.get_or_create(
+            ArmAssignment.objects.get_or_create(
                 experiment_id=experiment.pk, user_key=user_key, defaults={"arm_id": arm.pk}
             )
-            if not experiment.has_enrolments:
+            if not experiment.has_assignments:
                 invalidate()
     if split:
-        Enrolment.objects.filter(user_key=visitor_key).delete()
+        ArmAssignment.objects.filter(user_key=visitor_key).delete()
 
 
 def _drawn(experiment: RunningExperiment, user_key: str) -> Arm:
@@ -111,7 +111,7 @@ def _read() -> tuple[RunningExperiment, ...]:
     found = list(Experiment.objects.filter(state=Experiment.State.RUNNING).prefetch_related("arms"))
     enrolled: set[int] = set()
     if found:
-        rows = Enrolment.objects.filter(experiment__in=found)
+        rows = ArmAssignment.objects.filter(experiment__in=found)
         enrolled = set(rows.values_list("experiment_id", flat=True).distinct())
     return tuple(
         RunningExperiment(
@@ -121,7 +121,7 @@ def _read() -> tuple[RunningExperiment, ...]:
             interleaving=one.method == Experiment.Method.INTERLEAVING,
             salt=one.salt,
             arms=tuple(sorted(one.arms.all(), key=lambda arm: not arm.is_control)),
-            has_enrolments=one.pk in enrolled,
+            has_assignments=one.pk in enrolled,
         )
         for one in found
     )

@@ -14,7 +14,7 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
 from llmrec_plugin.experiments.analysis import preferences_needed, visitors_needed
-from llmrec_plugin.models import Arm, Configuration, Enrolment, Experiment, IndexVersion, Placement
+from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, IndexVersion, Placement
 from llmrec_plugin.services.curation.placements import ABOUT_AN_ITEM, get_placement
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import live_pair
@@ -167,7 +167,7 @@ def stop(experiment: Experiment, *, by: str) -> Experiment:
         stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
             state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
         )
-        Enrolment.objects.filter(experiment=experiment).delete()  # has served its purpose
+        ArmAssignment.objects.filter(experiment=experiment).delete()  # has served its purpose
         assignment.invalidate()
     if not stopped:
         raise ConfigurationError(f'"{experiment}" is not running.')

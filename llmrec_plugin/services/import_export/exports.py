@@ -13,7 +13,7 @@ from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Interaction
 from llmrec_plugin.services.items.preparation import prepared_if_it_can_be
 from llmrec_plugin.services.privacy import consent
-from llmrec_plugin.types import Document, FilterValue, Progress
+from llmrec_plugin.types import FilterValue, PreparedItem, Progress
 
 CHUNK = 2_000
 """Rows that are held in memory at a time."""
@@ -63,7 +63,7 @@ def _declared(document: SearchDocument[Any], rows: Any) -> Iterator[Line]:
             yield _declared_line(document.label, found)
 
 
-def _declared_line(label: str, found: Document) -> Line:
+def _declared_line(label: str, found: PreparedItem) -> Line:
     text = {_plain(name): value for name, value in found.text.items()}
     if found.passage != "\n".join(value for value in text.values() if value):
         text[PASSAGE] = found.passage

@@ -7,7 +7,7 @@
 The work is in the modules beside this one.
 """
 
-from llmrec_plugin.services.indexing.attached_fields import carried
+from llmrec_plugin.services.indexing.attached_index import attached_fields
 from llmrec_plugin.services.indexing.index_audit import AuditReport, audit
 from llmrec_plugin.services.indexing.index_build import BuildReport, build
 from llmrec_plugin.services.indexing.outbox import mark, mark_keys
@@ -17,9 +17,9 @@ __all__ = [
     "AuditReport",
     "BuildReport",
     "DrainReport",
+    "attached_fields",
     "audit",
     "build",
-    "carried",
     "drain",
     "mark",
     "mark_keys",

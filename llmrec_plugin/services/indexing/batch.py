@@ -22,8 +22,8 @@ from llmrec_plugin.services.deployment.engines import attached_engine_of, engine
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.outbox import ABSENT, OVERTAKEN
 from llmrec_plugin.services.inference import item_embeddings
-from llmrec_plugin.services.items.preparation import Analysed, analysed, indexed_document, prepared
-from llmrec_plugin.types import Document, Failure, IndexedDocument, Removal, Seen, WriteReport
+from llmrec_plugin.services.items.preparation import Analysed, analysed, indexed_item, prepared
+from llmrec_plugin.types import Failure, IndexedItem, PreparedItem, Removal, Seen, WriteReport
 
 logger = logging.getLogger("llmrec_plugin.indexing")
 
@@ -35,7 +35,7 @@ class Item:
     key: str
     entries: list[OutboxEntry]
     targets: list[IndexVersion] = field(default_factory=list)
-    document: Document | None = None
+    document: PreparedItem | None = None
     """None: to be removed."""
     analysed: dict[str | None, Analysed] = field(default_factory=dict)
     """By the dictionary of the index that it is for."""
@@ -248,8 +248,8 @@ def _see(item: Item, written: Seen) -> None:
 
 def _changes(
     version: IndexVersion, items: Sequence[Item], embedded: item_embeddings.Embedded, revision: int
-) -> tuple[list[IndexedDocument], list[Removal]]:
-    puts: list[IndexedDocument] = []
+) -> tuple[list[IndexedItem], list[Removal]]:
+    puts: list[IndexedItem] = []
     deletes: list[Removal] = []
     for item in items:
         document, seen = item.document, item.seen.get(version.pk)
@@ -259,7 +259,7 @@ def _changes(
             deletes.append(Removal(key=item.key, revision=revision, seen=seen))
         elif document.fingerprint in embedded.vectors:
             vector = embedded.vectors[document.fingerprint]
-            put = indexed_document(
+            put = indexed_item(
                 document,
                 analysed=item.analysed.get(version.dictionary_id, Analysed()),
                 version=version,

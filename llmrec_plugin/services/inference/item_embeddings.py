@@ -14,7 +14,7 @@ from llmrec_plugin.encoders.base import Encoder
 from llmrec_plugin.exceptions import EncoderUnavailable, InvalidVector, LlmrecError
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.inference.encoders import encoder_of
-from llmrec_plugin.types import Document, Failure, Vector
+from llmrec_plugin.types import Failure, PreparedItem, Vector
 
 PROBE = "a plain text"
 
@@ -33,7 +33,7 @@ class Embedded:
     """Items whose vector was at hand."""
 
 
-def embed(documents: Sequence[Document], *, version: IndexVersion) -> Embedded:
+def embed(documents: Sequence[PreparedItem], *, version: IndexVersion) -> Embedded:
     """Vectors of the documents in the space of `version`; nothing is saved yet.
 
     A text that is stored already, for this or any other item, is not encoded, and an encoder that is
@@ -105,7 +105,7 @@ def _probe(encoder: Encoder) -> None:
         ) from error
 
 
-def store(documents: Sequence[Document], vectors: Mapping[str, Vector], *, version: IndexVersion) -> None:
+def store(documents: Sequence[PreparedItem], vectors: Mapping[str, Vector], *, version: IndexVersion) -> None:
     """Save the vectors of the documents, where they have one that is new or of another text."""
     documents = [document for document in documents if document.fingerprint in vectors]
     if not documents:

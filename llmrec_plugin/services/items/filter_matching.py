@@ -13,7 +13,7 @@ from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.items import filters
 from llmrec_plugin.services.items.preparation import prepared_items
-from llmrec_plugin.types import Document, EngineQuery, Filter, Phrase
+from llmrec_plugin.types import EngineQuery, Filter, Phrase, PreparedItem
 
 logger = logging.getLogger(__name__)
 Groups = tuple[tuple[Filter, ...], ...]
@@ -51,11 +51,11 @@ def passing_rows(
     }
 
 
-def _passes(document: Document, wanted: Sequence[Filter]) -> bool:
+def _passes(document: PreparedItem, wanted: Sequence[Filter]) -> bool:
     return filters.matches(wanted, document.filters)
 
 
-def holds(document: Document, phrase: Phrase) -> bool:
+def holds(document: PreparedItem, phrase: Phrase) -> bool:
     """Whether the words stand side by side in one of its text fields, as an engine would say."""
     size = len(phrase.terms)
     fields = [tuple(exact_terms(text)) for text in document.text.values()]

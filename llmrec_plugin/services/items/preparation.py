@@ -15,7 +15,7 @@ from llmrec_plugin.analysis.tokens import analysis_id, index_terms
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.types import Document, IndexedDocument, Seen, Vector
+from llmrec_plugin.types import IndexedItem, PreparedItem, Seen, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def declared_schema(document: SearchDocument[Any]) -> dict[str, Any]:
     return schema if document.attached is None else {**schema, "attached": document.attached.index}
 
 
-def prepared(document: SearchDocument[Any], row: Model) -> Document | None:
+def prepared(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
     """What the site's declaration makes of the row; None: not to be found, as an item without any text."""
     found = document.prepare(row)
     if found is None or not found.passage.strip():
@@ -47,7 +47,7 @@ def prepared(document: SearchDocument[Any], row: Model) -> Document | None:
     return found
 
 
-def prepared_if_it_can_be(document: SearchDocument[Any], row: Model) -> Document | None:
+def prepared_if_it_can_be(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
     """As `prepared`; None as well where the site's own code fails. The drain, which parks the item, says what
     is wrong with it."""
     try:
@@ -59,13 +59,13 @@ def prepared_if_it_can_be(document: SearchDocument[Any], row: Model) -> Document
 
 def prepared_items(
     document: SearchDocument[Any], keys: Sequence[str], *, using: str | None = None
-) -> dict[str, Document]:
+) -> dict[str, PreparedItem]:
     """By key, the items that can be found as they stand in their rows now; one query."""
     rows = document.in_bulk(keys, using=using)
     return {key: found for key, row in rows.items() if (found := prepared_if_it_can_be(document, row))}
 
 
-def projected(document: Document, *, version: IndexVersion) -> Document:
+def projected(document: PreparedItem, *, version: IndexVersion) -> PreparedItem:
     """The document cut to the fields of that index: an older one lacks new fields, old ones stay empty."""
     filters = {name: document.filters.get(name) for name in version.schema["filters"]}
     text = {name: document.text.get(name, "") for name in version.schema["text_fields"]}
@@ -82,7 +82,7 @@ class Analysed:
     starts: str = ""
 
 
-def analysed(document: Document) -> Analysed:
+def analysed(document: PreparedItem) -> Analysed:
     texts = document.text.items()
     return Analysed(
         terms={name: " ".join(index_terms(text, document.language)) for name, text in texts},
@@ -91,18 +91,18 @@ def analysed(document: Document) -> Analysed:
     )
 
 
-def indexed_document(
-    document: Document,
+def indexed_item(
+    document: PreparedItem,
     *,
     analysed: Analysed,
     version: IndexVersion,
     vector: Vector,
     revision: int,
     seen: Seen | None = None,
-) -> IndexedDocument:
+) -> IndexedItem:
     """The document as that index stores it."""
     shown = projected(document, version=version)
-    return IndexedDocument(
+    return IndexedItem(
         key=shown.key,
         terms={name: analysed.terms.get(name, "") for name in shown.text},
         exact={name: analysed.exact.get(name, "") for name in shown.text},
@@ -115,7 +115,7 @@ def indexed_document(
     )
 
 
-def sample(document: SearchDocument[Any], size: int) -> list[Document]:
+def sample(document: SearchDocument[Any], size: int) -> list[PreparedItem]:
     """Up to `size` items in runs spread evenly over the primary keys, the same on every call."""
     rows = document.get_queryset().order_by("pk")
     run = max(1, size // SAMPLE_RUNS)

@@ -12,12 +12,7 @@ from django.db.models import QuerySet
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import (
-    Consent,
-    Enrolment,
-    Impression,
-    Interaction,
-)
+from llmrec_plugin.models import ArmAssignment, Consent, Impression, Interaction
 from llmrec_plugin.services.privacy import derived_data
 
 logger = logging.getLogger(__name__)
@@ -72,7 +67,7 @@ def set_consent(user_key: str, *, granted: bool) -> None:
 def drop_derived(user_key: str) -> None:
     """Delete what follows from the user's events and words: tastes, vectors and places in experiments."""
     derived_data.forget([user_key])
-    Enrolment.objects.filter(user_key=user_key).delete()
+    ArmAssignment.objects.filter(user_key=user_key).delete()
 
 
 def check_user_key(user_key: str) -> None:

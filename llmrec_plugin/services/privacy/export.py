@@ -6,13 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from llmrec_plugin.models import (
-    Consent,
-    Enrolment,
-    Impression,
-    Interaction,
-    UserEmbedding,
-)
+from llmrec_plugin.models import ArmAssignment, Consent, Impression, Interaction, UserEmbedding
 from llmrec_plugin.services.privacy.consent import check_user_key
 
 
@@ -54,9 +48,11 @@ def export_user(user_key: str) -> dict[str, Any]:
                 "at",
             )
         ],
-        "enrolments": [
+        "arm_assignments": [
             _plain(row)
-            for row in Enrolment.objects.filter(user_key=user_key).order_by("id").values("experiment", "arm")
+            for row in ArmAssignment.objects.filter(user_key=user_key)
+            .order_by("id")
+            .values("experiment", "arm")
         ],
         "embeddings": [
             {

@@ -25,7 +25,7 @@ from llmrec_plugin.ranking.history import by_past_item, folded
 from llmrec_plugin.services.deployment import dictionaries
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.serving.ranked_list import RankedList, Words
-from llmrec_plugin.types import Document, PastItem, RankedItem, ResultItem, ResultPage
+from llmrec_plugin.types import PastItem, PreparedItem, RankedItem, ResultItem, ResultPage
 
 logger = logging.getLogger(__name__)
 SALT = "llmrec_plugin.cursor"
@@ -37,7 +37,7 @@ DECIMALS = 6
 class _Row:
     item: RankedItem
     object: Any
-    prepared: Document | None
+    prepared: PreparedItem | None
     """None where no highlights are wanted or `prepare` fails."""
 
 
@@ -227,7 +227,7 @@ def _titles(document: SearchDocument[Any], rows: Sequence[_Row], wanted: Set[str
     return {key: document.get_title(obj) for key, obj in objects.items()}
 
 
-def _highlights(prepared: Document | None, words: Words) -> dict[str, str]:
+def _highlights(prepared: PreparedItem | None, words: Words) -> dict[str, str]:
     if prepared is None:
         return {}
     found = {name: highlight(text, words, language=prepared.language) for name, text in prepared.text.items()}

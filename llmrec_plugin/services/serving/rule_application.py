@@ -17,7 +17,7 @@ from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.profiles.taste import UserContext
-from llmrec_plugin.types import Document, Filter, Phrase, RankedItem, Scalar, Terms
+from llmrec_plugin.types import Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
 
 SLACK = 10
 """So many items beyond the last pinned place are looked up with it, in case that some have vanished."""
@@ -73,7 +73,7 @@ class ActiveRules:
         keys = [item.key for item in items]
         pins = [key for rule in active if rule.action == "pin" for key in rule.items]
         gone: frozenset[str] = frozenset()
-        added: dict[str, Document] = {}
+        added: dict[str, PreparedItem] = {}
         if pins:
             last = max(rule.place + len(rule.items) for rule in active if rule.action == "pin")
             gone, added = self._looked_up(keys, pins, last + SLACK)
@@ -101,7 +101,7 @@ class ActiveRules:
 
     def _looked_up(
         self, keys: Sequence[str], pins: Sequence[str], places: int
-    ) -> tuple[frozenset[str], dict[str, Document]]:
+    ) -> tuple[frozenset[str], dict[str, PreparedItem]]:
         """What of the pins and of the first places cannot be shown, and pinned items that join the list.
 
         One query. A place is counted among what the visitor sees, so items that have vanished since they
@@ -123,7 +123,7 @@ class ActiveRules:
         )
         return gone, added
 
-    def _fits(self, document: Document) -> bool:
+    def _fits(self, document: PreparedItem) -> bool:
         """Pinned items, too, are what the visitor asked for, and not hidden."""
         return (
             document.key not in self.hidden | self.occasion.hidden
@@ -139,7 +139,7 @@ class RuleResult:
     """A list after the rules."""
 
     items: Sequence[RankedItem]
-    added: tuple[Document, ...] = ()
+    added: tuple[PreparedItem, ...] = ()
     """Pinned items that were not in it."""
     gone: int = 0
     """How many were left out since they are not there any more."""

@@ -12,9 +12,9 @@ from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import (
+    ArmAssignment,
     Configuration,
     ConfigurationChange,
-    Enrolment,
     Experiment,
     Impression,
     IndexVersion,
@@ -111,7 +111,7 @@ def test_who_refused_or_has_no_key_sees_what_is_live_and_is_not_counted(shop: di
         assert arm_of(page) is None
     with changed(CONSENT="opt-in"):
         assert not by_words_alone(find("never asked"))
-    assert not Enrolment.objects.exists()
+    assert not ArmAssignment.objects.exists()
 
 
 def test_switched_off_there_are_no_experiments(shop: dict[str, Product]) -> None:
@@ -141,9 +141,9 @@ def test_one_row_is_kept_of_who_changed_his_key_and_goes_with_him(shop: dict[str
     user = visitor_in("as it is", prefix="user")
     Impression.objects.all().delete()
     interactions.merge(visitor_in("new", prefix="anon:"), user)
-    assert privacy.export_user(user)["enrolments"]
+    assert privacy.export_user(user)["arm_assignments"]
     privacy.erase_user(user)
-    assert not Enrolment.objects.exists()
+    assert not ArmAssignment.objects.exists()
 
 
 def test_no_row_about_anybody_outlives_its_experiment(shop: dict[str, Product]) -> None:
@@ -151,9 +151,9 @@ def test_no_row_about_anybody_outlives_its_experiment(shop: dict[str, Product]) 
     user = visitor_in("as it is", prefix="user")
     Impression.objects.all().delete()
     interactions.merge(visitor_in("new", prefix="anon:"), user)
-    assert Enrolment.objects.exists()
+    assert ArmAssignment.objects.exists()
     lifecycle.stop(experiment, by="editor")
-    assert not Enrolment.objects.exists()
+    assert not ArmAssignment.objects.exists()
 
 
 def test_who_had_an_arm_of_his_own_before_he_logged_in_again_stays_there(shop: dict[str, Product]) -> None:
@@ -161,7 +161,7 @@ def test_who_had_an_arm_of_his_own_before_he_logged_in_again_stays_there(shop: d
     user = visitor_in("as it is", prefix="user")
     interactions.merge(visitor_in("new", prefix="anon:"), user)
     assert arm_of(find(user)) == "as it is"
-    assert not Enrolment.objects.exists()
+    assert not ArmAssignment.objects.exists()
 
 
 def test_a_placement_can_be_tried_in_place_of_another(shop: dict[str, Product]) -> None:

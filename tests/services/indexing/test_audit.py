@@ -19,7 +19,7 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.indexing import index_audit as audit_module
 from llmrec_plugin.services.indexing.index_audit import AuditReport, audit
 from llmrec_plugin.services.indexing.index_build import build
-from llmrec_plugin.types import IndexedDocument, Removal
+from llmrec_plugin.types import IndexedItem, Removal
 from tests.hostapp.models import Brand, Course, Product
 from tests.support import moody_encoder
 from tests.support.indexed import declared, found, listed
@@ -89,7 +89,7 @@ def test_every_kind_of_difference_is_found_and_mended(lamps: list[Product]) -> N
 
 
 def test_what_the_index_holds_of_nothing_is_orphaned(lamps: list[Product]) -> None:
-    stranger = IndexedDocument(
+    stranger = IndexedItem(
         key="no key of ours",
         terms={"title": "ghost", "description": "", "brand__name": ""},
         filters={"brand": None, "category": (), "price": 0.0, "in_stock": True},

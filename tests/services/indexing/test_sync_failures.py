@@ -25,7 +25,7 @@ from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.index_audit import audit
 from llmrec_plugin.services.indexing.index_build import build
-from llmrec_plugin.types import IndexedDocument, Removal, WriteReport
+from llmrec_plugin.types import IndexedItem, Removal, WriteReport
 from tests.hostapp.models import Brand, Product
 from tests.support import moody_encoder
 from tests.support.indexed import declared, found, listed, waiting
@@ -235,9 +235,7 @@ class TestOutages:
 class SearchBackend(embedded.SearchBackend):
     """The embedded engine, which refuses what is fragile, and whose index may be dropped under its hands."""
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         version = IndexVersion.objects.get(name=name)
         if any("drop" in put.terms["title"] for put in puts):
             retirement.drop(version)

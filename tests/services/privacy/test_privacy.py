@@ -70,7 +70,7 @@ def test_the_export_of_a_stranger_is_empty() -> None:
         "consent": None,
         "interactions": [],
         "impressions": [],
-        "enrolments": [],
+        "arm_assignments": [],
         "embeddings": [],
     }
 

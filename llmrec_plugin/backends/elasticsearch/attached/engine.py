@@ -31,7 +31,7 @@ from llmrec_plugin.types import (
     AttachedIndex,
     EngineQuery,
     EngineResult,
-    IndexedDocument,
+    IndexedItem,
     IndexSchema,
     Removal,
     Seen,
@@ -118,9 +118,7 @@ class AttachedBackend(base.AttachedBackend):
         """None of the indexes here is ours."""
         return []
 
-    def write(
-        self, name: str, puts: Sequence[IndexedDocument], deletes: Sequence[Removal] = ()
-    ) -> WriteReport:
+    def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         vectors = unit_vectors(puts, self._schema.dimensions)
         own = self._fields(name).own
         actions = [
@@ -171,7 +169,7 @@ class AttachedBackend(base.AttachedBackend):
                     seen[ids[found["_id"]]] = _seen(found, digest)
         return seen
 
-    def carried(self, name: str, put: IndexedDocument) -> dict[str, Any]:
+    def attached_fields(self, name: str, put: IndexedItem) -> dict[str, Any]:
         (vector,) = unit_vectors([put], self._schema.dimensions)
         return {self._fields(name).own: _content(put, vector_values(vector))}
 
@@ -234,11 +232,11 @@ class AttachedBackend(base.AttachedBackend):
         return Fields(own=name.replace(".", "_").replace("-", "_"), schema=self._schema)
 
 
-def _content(put: IndexedDocument, vector: list[float]) -> dict[str, Any]:
+def _content(put: IndexedItem, vector: list[float]) -> dict[str, Any]:
     return {"key": put.key, "digest": put.digest, "revision": put.revision, "vector": vector}
 
 
-def _report(tally: Tally, puts: Sequence[IndexedDocument], deletes: Sequence[Removal]) -> WriteReport:
+def _report(tally: Tally, puts: Sequence[IndexedItem], deletes: Sequence[Removal]) -> WriteReport:
     """What is not there need not be removed, but it should be put."""
     gone = {removal.key for removal in deletes if removal.seen is None or not removal.seen.digest}
     gone |= {removal.key for removal in deletes} & tally.absent

@@ -18,8 +18,8 @@ from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.deployment.engines import schema_of
 from llmrec_plugin.services.indexing.batch import active_versions
 from llmrec_plugin.services.inference.item_embeddings import describe
-from llmrec_plugin.services.items.preparation import Analysed, indexed_document, prepared_items
-from llmrec_plugin.types import Document
+from llmrec_plugin.services.items.preparation import Analysed, indexed_item, prepared_items
+from llmrec_plugin.types import PreparedItem
 
 logger = logging.getLogger("llmrec_plugin.indexing")
 
@@ -27,7 +27,7 @@ REVISION = 0
 """Below all that are drawn: what is carried along is never newer than a drain."""
 
 
-def carried(model: type[Model], pks: Iterable[object], *, index: str) -> dict[str, dict[str, Any]]:
+def attached_fields(model: type[Model], pks: Iterable[object], *, index: str) -> dict[str, dict[str, Any]]:
     """Fields to add to the documents of these items, by primary key as text.
 
     `index` is where they are about to be written; it gains the mapping of the fields where it lacks it. An
@@ -78,11 +78,9 @@ def _engine_in(version: IndexVersion, index: str) -> AttachedBackend:
 
 
 def _fields(
-    engine: AttachedBackend, version: IndexVersion, item: Document, row: Embedding
+    engine: AttachedBackend, version: IndexVersion, item: PreparedItem, row: Embedding
 ) -> Mapping[str, Any]:
-    put = indexed_document(
-        item, analysed=Analysed(), version=version, vector=row.as_array(), revision=REVISION
-    )
+    put = indexed_item(item, analysed=Analysed(), version=version, vector=row.as_array(), revision=REVISION)
     if row.fingerprint != item.fingerprint:
         put = replace(put, digest="")  # of no item: whoever looks knows that it is to be replaced
-    return engine.carried(version.name, put)
+    return engine.attached_fields(version.name, put)
