@@ -201,7 +201,7 @@ SITE_TYPES = (
     "Event",
     "Kind",
     "KINDS",
-    "Document",
+    "PreparedItem",
     "FilterKind",
     "FilterValue",
     "Scalar",

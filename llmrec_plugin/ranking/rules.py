@@ -1,6 +1,6 @@
 """What editors decided about a list: items hidden, boosted, buried or pinned to a place; the last to speak.
 
-Which decisions hold for a request is found in `services.rules`; here they are carried out.
+Which decisions hold for a request is found in `services.serving.rule_application`; here they are carried out.
 """
 
 from __future__ import annotations

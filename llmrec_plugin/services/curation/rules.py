@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import TypeAlias, cast
 
 from llmrec_plugin.analysis.text import fold
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.models import Rule
+from llmrec_plugin.models import Configuration, Rule
 from llmrec_plugin.ranking.rules import Action
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.items.filter_parsing import read_filters
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class KnownRule:
-    """A row, read and ready to be compared."""
+    """A row that was read, and is ready to be compared."""
 
     id: int
     action: Action
@@ -46,22 +46,32 @@ class KnownRule:
         return str(ContributionCode("rule", str(self.id)))
 
 
+RulesByDocument: TypeAlias = Mapping[str, tuple[KnownRule, ...]]
+
+
+def rules_in_effect(configuration: Configuration) -> RulesByDocument:
+    """Return the rules by document, in the order of their priority: those that are tried out, or else the
+    enabled ones, remembered as long as the configuration stands; one query after a change."""
+    previewed = _previewed.get()
+    return _remembered.get(configuration) if previewed is None else previewed
+
+
 @contextmanager
 def preview_rules(rows: Iterable[Rule]) -> Iterator[None]:
-    """Within it these are the rules in effect, for this thread alone: to look before others see it."""
-    token = _tried.set(_by_document(rows))
+    """Have these rules be in effect within it, for this thread alone: to look before others see it."""
+    token = _previewed.set(_by_document(rows))
     try:
         yield
     finally:
-        _tried.reset(token)
+        _previewed.reset(token)
 
 
-def _read() -> Mapping[str, tuple[KnownRule, ...]]:
-    """By document; one query."""
+def _read() -> RulesByDocument:
+    """Return the enabled rules by document; one query."""
     return _by_document(Rule.objects.filter(enabled=True).order_by("priority", "id"))
 
 
-def _by_document(rows: Iterable[Rule]) -> Mapping[str, tuple[KnownRule, ...]]:
+def _by_document(rows: Iterable[Rule]) -> RulesByDocument:
     rules: dict[str, list[KnownRule]] = {}
     for row in rows:
         try:
@@ -71,12 +81,17 @@ def _by_document(rows: Iterable[Rule]) -> Mapping[str, tuple[KnownRule, ...]]:
     return {label: tuple(found) for label, found in rules.items()}
 
 
-_tried: ContextVar[Mapping[str, tuple[KnownRule, ...]] | None] = ContextVar("tried rules", default=None)
-_rules = VersionedCache[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
+_previewed: ContextVar[Mapping[str, tuple[KnownRule, ...]] | None] = ContextVar(
+    "previewed rules", default=None
+)
+_remembered = VersionedCache[Mapping[str, tuple[KnownRule, ...]]](_read, empty={})
 
 
 def parse_rule(row: Rule) -> KnownRule:
-    """Raises NotFound for an unknown document, and InvalidRequest, naming it, for a filter it lacks."""
+    """Return the rule that the row tells of.
+
+    Raises NotFound for an unknown document, and InvalidRequest, naming it, for a filter it lacks.
+    """
     kinds = registry.get(row.document).filter_kinds()
     return KnownRule(
         id=row.pk or 0,

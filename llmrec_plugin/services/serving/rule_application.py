@@ -12,12 +12,12 @@ from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Configuration, IndexVersion, Interaction, Rule
 from llmrec_plugin.ranking.rules import Decision, arrange
 from llmrec_plugin.services.curation.phrases import contains
-from llmrec_plugin.services.curation.rules import KnownRule, _rules, _tried
+from llmrec_plugin.services.curation.rules import KnownRule, rules_in_effect
 from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.profiles.taste import UserContext
-from llmrec_plugin.types import Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
+from llmrec_plugin.types import PreparedItem, Filter, Phrase, RankedItem, Scalar, Terms
 
 SLACK = 10
 """So many items beyond the last pinned place are looked up with it, in case that some have vanished."""
@@ -25,7 +25,7 @@ SLACK = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RuleContext:
-    """A list that is about to be made."""
+    """A list that is about to be made, as rules are compared with it."""
 
     document: SearchDocument[Any]
     version: IndexVersion | None
@@ -39,13 +39,13 @@ class RuleContext:
     phrases: tuple[Phrase, ...] = ()
     """What the visitor asks for in quotes."""
     without: tuple[Phrase, ...] = ()
-    """What he does not want."""
+    """What they do not want."""
     hidden: frozenset[str] = frozenset()
     """Items that the user does not see here, pinned or not."""
     allowed: Callable[[Collection[str]], Collection[str]] | None = None
     """Those of the items that this user may be shown here; None: all."""
     ordered: bool = False
-    """The visitor chose an order himself: then only what is hidden counts."""
+    """The visitor chose an order: then only what is hidden counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,78 +65,27 @@ class ActiveRules:
         """As `EngineQuery.unless`: what all items have that must not be found."""
         return tuple(rule.item_filters for rule in self.rules if rule.action == "hide" and rule.item_filters)
 
+    @property
+    def arranging(self) -> tuple[KnownRule, ...]:
+        """Those that move items of the list; hidden ones were not found to begin with."""
+        return tuple(rule for rule in self.rules if rule.action != "hide")
+
     def apply(self, items: Sequence[RankedItem]) -> RuleResult:
-        """The list as the rules want it; no query unless one of them pins, or names no single items."""
-        active = [rule for rule in self.rules if rule.action != "hide"]
-        if not active:
+        """Return the list as the rules want it; no query unless one pins, or names items by filters."""
+        if not self.arranging:
             return RuleResult(items=items)
-        keys = [item.key for item in items]
-        pins = [key for rule in active if rule.action == "pin" for key in rule.items]
-        gone: frozenset[str] = frozenset()
-        added: dict[str, PreparedItem] = {}
-        if pins:
-            last = max(rule.place + len(rule.items) for rule in active if rule.action == "pin")
-            gone, added = self._looked_up(keys, pins, last + SLACK)
-        decisions = [
-            Decision(
-                name=rule.name,
-                action=rule.action,
-                keys=tuple(key for key in self._keys_of(rule, keys) if key not in gone),
-                place=rule.place,
-                strength=rule.strength,
-            )
-            for rule in active
-        ]
-        kept = [item for item in items if item.key not in gone]
+        pins = _resolved_pins(self, [item.key for item in items])
+        shown = [item for item in items if item.key not in pins.missing]
         return RuleResult(
-            items=arrange(kept, decisions), added=tuple(added.values()), gone=len(items) - len(kept)
-        )
-
-    def _keys_of(self, rule: KnownRule, keys: Sequence[str]) -> Collection[str]:
-        if not rule.item_filters:
-            return rule.items
-        return filter_matching.passing(
-            self.occasion.document, keys, wanted=rule.item_filters, version=self.occasion.version
-        )
-
-    def _looked_up(
-        self, keys: Sequence[str], pins: Sequence[str], places: int
-    ) -> tuple[frozenset[str], dict[str, PreparedItem]]:
-        """What of the pins and of the first places cannot be shown, and pinned items that join the list.
-
-        One query. A place is counted among what the visitor sees, so items that have vanished since they
-        were indexed must not count before a pin.
-        """
-        wanted = dict.fromkeys([*pins, *keys[:places]])
-        prepared = prepared_items(self.occasion.document, list(wanted))
-        found = set(keys)
-        joining = {key for key in pins if key in prepared and key not in found}
-        if joining and self.occasion.allowed is not None:
-            joining &= set(self.occasion.allowed(joining))
-        added = {
-            key: document
-            for key in dict.fromkeys(pins)
-            if key in joining and self._fits(document := prepared[key])
-        }
-        gone = frozenset(
-            key for key in wanted if key not in prepared or (key not in found and key not in added)
-        )
-        return gone, added
-
-    def _fits(self, document: PreparedItem) -> bool:
-        """Pinned items, too, are what the visitor asked for, and not hidden."""
-        return (
-            document.key not in self.hidden | self.occasion.hidden
-            and filters.matches(self.occasion.filters, document.filters)
-            and not any(filters.matches(group, document.filters) for group in self.unless)
-            and all(filter_matching.holds(document, phrase) for phrase in self.occasion.phrases)
-            and not any(filter_matching.holds(document, phrase) for phrase in self.occasion.without)
+            items=arrange(shown, _decisions(self, [item.key for item in items], pins)),
+            added=pins.joining,
+            gone=len(items) - len(shown),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleResult:
-    """A list after the rules."""
+    """A list after the rules were applied."""
 
     items: Sequence[RankedItem]
     added: tuple[PreparedItem, ...] = ()
@@ -145,7 +94,7 @@ class RuleResult:
     """How many were left out since they are not there any more."""
 
     def counted(self, facets: Mapping[str, Mapping[Scalar, int]]) -> Mapping[str, Mapping[Scalar, int]]:
-        """The counts with what was added."""
+        """Return the counts with what was added."""
         if not self.added:
             return facets
         result = {name: dict(counts) for name, counts in facets.items()}
@@ -156,51 +105,49 @@ class RuleResult:
         return result
 
 
-def active_rules(occasion: RuleContext, configuration: Configuration) -> ActiveRules:
-    """The rules that hold now for this list; one query at most, and that only after a change.
+def active_rules(context: RuleContext, configuration: Configuration) -> ActiveRules:
+    """Return the rules that hold now for this list; one query at most, and that only after a change.
 
     A rule for those of whom nothing is known takes a second one where the user's events were not read.
     """
-    tried = _tried.get()
-    by_document = _rules.get(configuration) if tried is None else tried
-    candidates = by_document.get(occasion.document.label, ())
+    candidates = rules_in_effect(configuration).get(context.document.label, ())
     if not candidates:
-        return ActiveRules(occasion=occasion)
-    text = fold(occasion.text)
-    holding = [rule for rule in candidates if _holds(rule, occasion, text)]
-    if any(rule.audience == Rule.Audience.NEW for rule in holding) and not _is_new(occasion):
+        return ActiveRules(occasion=context)
+    text = fold(context.text)
+    holding = [rule for rule in candidates if _holds(rule, context, text)]
+    if any(rule.audience == Rule.Audience.NEW for rule in holding) and not _is_new(context):
         holding = [rule for rule in holding if rule.audience != Rule.Audience.NEW]
-    return ActiveRules(occasion=occasion, rules=tuple(holding))
+    return ActiveRules(occasion=context, rules=tuple(holding))
 
 
-def _holds(rule: KnownRule, occasion: RuleContext, text: str) -> bool:
-    """All that can be told without asking the database."""
+def _holds(rule: KnownRule, context: RuleContext, text: str) -> bool:
+    """Return whether the rule holds, as far as that is known without asking the database."""
     return (
-        (not occasion.ordered or rule.action == "hide")
-        and (not rule.placements or occasion.placement in rule.placements)
-        and (rule.starts_at is None or rule.starts_at <= occasion.now)
-        and (rule.ends_at is None or occasion.now < rule.ends_at)
-        and _is_of_audience(rule.audience, occasion.user)
+        (not context.ordered or rule.action == "hide")
+        and (not rule.placements or context.placement in rule.placements)
+        and (rule.starts_at is None or rule.starts_at <= context.now)
+        and (rule.ends_at is None or context.now < rule.ends_at)
+        and _is_of_audience(rule.audience, context.user)
         and _is_asked_for(rule, text)
-        and all(_is_confined(occasion.filters, wanted) for wanted in rule.list_filters)
-        and _is_indexed(rule, occasion.version)
+        and all(_is_confined(context.filters, wanted) for wanted in rule.list_filters)
+        and _is_indexed(rule, context.version)
     )
 
 
 def _is_of_audience(audience: str, user: UserContext) -> bool:
-    """NEW is looked at later: it may take a query."""
+    """Return whether the rule is for this user; NEW is looked at later, as it may take a query."""
     logged_in = bool(user.key) and not user.key.startswith(ANONYMOUS)
     if audience == Rule.Audience.ANONYMOUS:
         return not logged_in
     return audience != Rule.Audience.KNOWN or logged_in
 
 
-def _is_new(occasion: RuleContext) -> bool:
-    """Without consent nothing may be known of him."""
-    user = occasion.user
+def _is_new(context: RuleContext) -> bool:
+    """Return whether nothing is known of the user: without their consent nothing may be."""
+    user = context.user
     if not user.consented or user.events:
         return not user.consented
-    return not Interaction.objects.filter(user_key=user.key, document=occasion.document.label).exists()
+    return not Interaction.objects.filter(user_key=user.key, document=context.document.label).exists()
 
 
 def _is_asked_for(rule: KnownRule, text: str) -> bool:
@@ -210,7 +157,7 @@ def _is_asked_for(rule: KnownRule, text: str) -> bool:
 
 
 def _is_confined(given: Iterable[Filter], wanted: Filter) -> bool:
-    """Whether one of the filters of the list lets nothing through but what the rule speaks of."""
+    """Return whether one of the filters of the list lets nothing through but what the rule speaks of."""
     for item in given:
         if item == wanted:
             return True
@@ -220,7 +167,83 @@ def _is_confined(given: Iterable[Filter], wanted: Filter) -> bool:
 
 
 def _is_indexed(rule: KnownRule, version: IndexVersion | None) -> bool:
-    """False while the live index does not hold what the rule filters by."""
+    """Return False while the live index does not hold what the rule filters by."""
     if version is None:
         return True
     return all(item.field in filters.kinds_of(version) for item in rule.item_filters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ResolvedPins:
+    """What became of the pinned items, and of those that a place is counted among."""
+
+    missing: frozenset[str] = frozenset()
+    """Keys of what cannot be shown."""
+    joining: tuple[PreparedItem, ...] = ()
+    """Pinned items that were not found, and may be shown all the same."""
+
+
+def _resolved_pins(active: ActiveRules, keys: Sequence[str]) -> _ResolvedPins:
+    """Look up the pins and the first places of the list, in one query; none without pins.
+
+    A place is counted among what the visitor sees, so items that have vanished since they were indexed must
+    not count before a pin.
+    """
+    pinning = [rule for rule in active.rules if rule.action == "pin"]
+    if not pinning:
+        return _ResolvedPins()
+    last = max(rule.place + len(rule.items) for rule in pinning)
+    pins = [key for rule in pinning for key in rule.items]
+    looked_up = dict.fromkeys([*pins, *keys[: last + SLACK]])
+    prepared = prepared_items(active.occasion.document, list(looked_up))
+    found = set(keys)
+    absent = {key for key in pins if key in prepared and key not in found}
+    joining = {key: prepared[key] for key in _allowed(absent, active, prepared)}
+    missing = (key for key in looked_up if key not in prepared or (key not in found and key not in joining))
+    return _ResolvedPins(
+        missing=frozenset(missing), joining=tuple(joining[key] for key in looked_up if key in joining)
+    )
+
+
+def _allowed(keys: Collection[str], active: ActiveRules, prepared: Mapping[str, PreparedItem]) -> list[str]:
+    """Return those of the keys that this user may be shown here, and that the list is about."""
+    allowed = active.occasion.allowed
+    shown = keys if allowed is None or not keys else set(keys) & set(allowed(keys))
+    return [key for key in shown if _fits(prepared[key], active)]
+
+
+def _fits(document: PreparedItem, active: ActiveRules) -> bool:
+    """Return whether an item, though pinned, is what the visitor asked for, and not hidden."""
+    return (
+        document.key not in active.hidden | active.occasion.hidden
+        and filters.matches(active.occasion.filters, document.filters)
+        and not any(filters.matches(group, document.filters) for group in active.unless)
+        and _has_words(document, active.occasion)
+    )
+
+
+def _has_words(document: PreparedItem, context: RuleContext) -> bool:
+    """Return whether the item has the phrases that were asked for, and none that is not wanted."""
+    return all(filter_matching.holds(document, phrase) for phrase in context.phrases) and not any(
+        filter_matching.holds(document, phrase) for phrase in context.without
+    )
+
+
+def _decisions(active: ActiveRules, keys: Sequence[str], pins: _ResolvedPins) -> list[Decision]:
+    """Return each rule with the items that it is about; a query for each that names them by filters."""
+    return [
+        Decision(
+            name=rule.name,
+            action=rule.action,
+            keys=tuple(key for key in _items_of(rule, keys, active.occasion) if key not in pins.missing),
+            place=rule.place,
+            strength=rule.strength,
+        )
+        for rule in active.arranging
+    ]
+
+
+def _items_of(rule: KnownRule, keys: Sequence[str], context: RuleContext) -> Collection[str]:
+    if not rule.item_filters:
+        return rule.items
+    return filter_matching.passing(context.document, keys, wanted=rule.item_filters, version=context.version)
