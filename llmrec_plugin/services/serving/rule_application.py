@@ -17,7 +17,7 @@ from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.profiles.taste import UserContext
-from llmrec_plugin.types import PreparedItem, Filter, Phrase, RankedItem, Scalar, Terms
+from llmrec_plugin.types import Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
 
 SLACK = 10
 """So many items beyond the last pinned place are looked up with it, in case that some have vanished."""
