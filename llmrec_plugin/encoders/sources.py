@@ -144,8 +144,9 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 def _missing(repository: str) -> str:
     advice = install_hint(repository)
+    cure = f"{advice}, or " if advice else ""
     return (
-        f'The model "{repository}" is not on this machine: {f"{advice}, or " if advice else ""}put its folder in the name of the encoder '
+        f'The model "{repository}" is not on this machine: {cure}put its folder in the name of the encoder '
         '(LLMREC["ENCODER"], or `encoder` of the SearchDocument).'
     )
 
