@@ -150,6 +150,29 @@ def extending_page() -> str:
     return NOTE + "\n".join([intro, *_modules([*EXTENDING, TYPES], types=types)])
 
 
+def lists_page() -> str:
+    from llmrec_plugin.services.curation.list_types import list_types
+
+    intro = (
+        '# Types of lists\n\nWhat a placement may be of: `type` in `LLMREC["PLACEMENTS"]` and the admin. '
+        "Each is a placement of its own name as well. A site adds its own with "
+        "[`@register_strategy`](../cookbook.md#a-type-of-list-of-your-own).\n\n"
+        "| type | shows | about an item | personal | leaves out | fills up others |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    rows = (
+        f"| `{one.name}` | {one.help_text} | {_mark(one.needs_item)} | {_mark(one.is_personal)} | "
+        f"{', '.join(one.hide)} | {_mark(one.can_fill)} |\n"
+        for one in list_types
+        if type(one).__module__.startswith("llmrec_plugin.")
+    )
+    return NOTE + intro + "".join(rows)
+
+
+def _mark(holds: bool) -> str:
+    return "yes" if holds else ""
+
+
 def _modules(modules: Iterable[str], *, types: tuple[str, ...]) -> Iterator[str]:
     """Of each module its sentence and its names."""
     for module in modules:
@@ -213,6 +236,7 @@ SITE_TYPES = (
 PAGES = {
     "documents.md": documents_page,
     "python.md": python_page,
+    "lists.md": lists_page,
     "extending.md": extending_page,
     "settings.md": settings_page,
     "commands.md": commands_page,

@@ -15,6 +15,7 @@ class LlmrecConfig(AppConfig):
 
     def ready(self) -> None:
         from llmrec_plugin import checks, receivers  # noqa: F401  (registers the checks)
+        from llmrec_plugin.services.recommendations import strategies  # noqa: F401  (registers them)
 
         autodiscover_modules("search_documents")
         receivers.connect()

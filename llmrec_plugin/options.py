@@ -96,6 +96,13 @@ def one_of(known: Iterable[object]) -> Expected:
     )
 
 
+@dataclass(frozen=True)
+class OneOfNames:
+    """Narrows a text to names that are known only once a site has registered its own."""
+
+    names: Callable[[], Iterable[str]]
+
+
 def keys_of(name: str) -> Callable[[str], str]:
     """Return what messages call the keys of the dict `name`, as in LLMREC["RERANK"]["items"]."""
     return lambda key: f'{name}["{key}"]'
@@ -177,6 +184,8 @@ def _narrowed(expected: Expected, rule: object) -> Expected:
         return replace(expected, words=rule)
     if rule is SECRET:
         return replace(expected, secret=True)
+    if isinstance(rule, OneOfNames):
+        rule = one_of(rule.names())
     if isinstance(rule, Expected):
         return replace(rule, fits=lambda value: expected.fits(value) and rule.fits(value))
     if isinstance(rule, Rule):

@@ -23,7 +23,7 @@ from llmrec_plugin.services import search as searching
 from llmrec_plugin.services.serving import cursors, result_pages
 from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
 
-__all__ = ["Results", "also", "document_of", "recommend", "search", "similar"]
+__all__ = ["Results", "also_bought", "document_of", "recommend", "search", "similar"]
 
 M = TypeVar("M", bound=Model)
 
@@ -209,12 +209,13 @@ def similar(
     return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
 
-def also(
+def also_bought(
     item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
-    """Return what people who took the item took as well; as many as the placement says without `limit`."""
+    """Return what people who took the item took as well; as many as the placement "also-bought" says, unless
+    `limit` does."""
     document = document_of(type(item))
-    return recommendations.also(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
+    return recommendations.also_bought(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
 
 def document_of(model: type[M] | str) -> SearchDocument[M]:

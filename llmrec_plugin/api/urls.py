@@ -22,7 +22,11 @@ urlpatterns = [
     path("recommendations/<str:placement>/", views.RecommendationsView.as_view(), name="recommendations"),
     # a text key may hold slashes
     path("items/<str:document>/<path:item_id>/similar/", views.SimilarView.as_view(), name="similar"),
-    path("items/<str:document>/<path:item_id>/also/", views.AlsoView.as_view(), name="also"),
+    path(
+        "items/<str:document>/<path:item_id>/also-bought/",
+        views.AlsoBoughtView.as_view(),
+        name="also-bought",
+    ),
     path("interactions/", interactions.InteractionsView.as_view(), name="interactions"),
     path("impressions/", impressions.ImpressionsView.as_view(), name="impressions"),
     path("me/", me.MeView.as_view(), name="me"),

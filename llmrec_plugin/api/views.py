@@ -26,6 +26,7 @@ from llmrec_plugin.api.serializers import (
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.services import recommendations, search
+from llmrec_plugin.services.curation.list_types import list_types
 from llmrec_plugin.services.curation.placements import get_placement
 from llmrec_plugin.services.items import filter_parsing
 from llmrec_plugin.services.recommendations import pipeline
@@ -171,7 +172,7 @@ class RecommendationsView(ListView):
         filters=True,
         parameters=[PlacementParameters],
         tags=["recommendations"],
-        summary="A placement: for-you, because-you-viewed, basket, next, trending, latest or the site's own",
+        summary=f"A placement: {', '.join(list_types.names())} or the site's own",
     )
     def get(self, request: Request, placement: str) -> Response:
         values = given(request.query_params)
@@ -225,13 +226,13 @@ class SimilarView(ItemListView):
         return self.list_of(document, item_id)
 
 
-class AlsoView(ItemListView):
+class AlsoBoughtView(ItemListView):
     """What the people who took this item took as well."""
 
-    find = staticmethod(recommendations.also)
+    find = staticmethod(recommendations.also_bought)
 
     @documented(
-        "also",
+        "also_bought",
         responses={200: ListSerializer},
         errors=(400, 403, 404, 429, 503),
         parameters=[LimitParameters],

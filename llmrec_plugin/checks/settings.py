@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, register
@@ -15,7 +15,10 @@ from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.services.curation.list_types import fillers, list_types
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
+from llmrec_plugin.suggest import hint
+from llmrec_plugin.types import KINDS
 
 _BACKENDS = {"llmrec_plugin.backends.elasticsearch": "elasticsearch"}
 """Engines that need an extra."""
@@ -40,8 +43,8 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
     try:
         import_string(settings.USER_RESOLVER)
     except ImportError as problem:
-        hint = "Name a function (request) -> str | None by its dotted path."
-        found.append(error(3, f'LLMREC["USER_RESOLVER"] cannot be imported: {problem}', hint))
+        cure = "Name a function (request) -> str | None by its dotted path."
+        found.append(error(3, f'LLMREC["USER_RESOLVER"] cannot be imported: {problem}', cure))
     try:
         for placement in declared_placements().values():
             check_filters(placement)
@@ -85,8 +88,22 @@ def check_throttles(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
         'REST_FRAMEWORK["NUM_PROXIES"] is not set: whoever writes another X-Forwarded-For into each request '
         "is another visitor to the throttles of the REST endpoints."
     )
-    hint = "Set it to the number of proxies in front of the site; 0: there is none."
-    return [warning(4, message, hint)]
+    cure = "Set it to the number of proxies in front of the site; 0: there is none."
+    return [warning(4, message, cure)]
+
+
+@register("llmrec")
+def check_strategies(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E008: a list strategy begins with what there is not."""
+    found = []
+    for strategy in list_types:
+        known: dict[str, Sequence[str]] = {"hide": KINDS, "fallback": fillers()}
+        for attribute, names in known.items():
+            for name in getattr(strategy, attribute):
+                if name not in names:
+                    message = f'The list strategy "{strategy.name}": {attribute} names "{name}".'
+                    found.append(error(8, message, hint(name, names), type(strategy)))
+    return found
 
 
 def _needed(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -115,18 +132,18 @@ def _encoder_of(document: Any) -> str:
 def _languages() -> Iterator[CheckMessage]:
     """Texts are found without these extras, only less well."""
     if "zh" in configured().codes and not extras.is_installed("zh"):
-        hint = (
+        cure = (
             f'Run {extras.pip_line("zh")}, then `manage.py llmrec build`; or leave "zh" out of '
             'LLMREC["LANGUAGES"]. Until then Chinese is found by pairs of characters, and traditional '
             "characters do not find simplified ones."
         )
-        yield warning(5, extras.missing("zh", 'Chinese, which LLMREC["LANGUAGES"] names,'), hint)
+        yield warning(5, extras.missing("zh", 'Chinese, which LLMREC["LANGUAGES"] names,'), cure)
     if are_told_apart_by_a_model() and not extras.is_installed("languages"):
-        hint = (
+        cure = (
             f"Run {extras.pip_line('languages')}, then `manage.py llmrec build`; or give each document its "
             "`language`. Until then the language of a text that shares its script with another is unknown."
         )
-        yield warning(6, extras.missing("languages", 'Telling LLMREC["LANGUAGES"] apart'), hint)
+        yield warning(6, extras.missing("languages", 'Telling LLMREC["LANGUAGES"] apart'), cure)
 
 
 def _schedule() -> Iterator[CheckMessage]:

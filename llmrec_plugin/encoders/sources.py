@@ -144,10 +144,10 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 def _missing(repository: str) -> str:
     advice = install_hint(repository)
-    install = f"{advice}, or " if advice else ""
+    cure = f"{advice}, or " if advice else ""
     return (
-        f'The model "{repository}" is not on this machine: {install}put its folder in the name of '
-        'the encoder (LLMREC["ENCODER"], or `encoder` of the SearchDocument).'
+        f'The model "{repository}" is not on this machine: {cure}put its folder in the name of the encoder '
+        '(LLMREC["ENCODER"], or `encoder` of the SearchDocument).'
     )
 
 

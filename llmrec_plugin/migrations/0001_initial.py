@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=True, verbose_name='in effect')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
                 ('name', models.CharField(help_text='As pages ask for it; the name of a setting or of a built-in placement replaces that.', max_length=50, unique=True, validators=[django.core.validators.RegexValidator('^[-a-zA-Z0-9_]+$', 'Use letters, digits, hyphens and underscores.')], verbose_name='name')),
-                ('type', models.CharField(choices=[('for-you', 'for you'), ('because-you-viewed', 'because you viewed'), ('basket', 'goes with the basket'), ('next', 'next step (prerequisites and level)'), ('trending', 'trending'), ('popular', 'popular'), ('latest', 'latest'), ('similar', 'similar to the item of the page'), ('also', 'taken along with the item of the page')], max_length=20, verbose_name='type')),
+                ('type', models.CharField(max_length=30, verbose_name='type')),
                 ('document', models.CharField(blank=True, default='', help_text='Empty: as the page asks.', max_length=100, verbose_name='document')),
                 ('limit', models.PositiveSmallIntegerField(default=12, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='items')),
                 ('filters', models.JSONField(blank=True, default=dict, verbose_name='only')),

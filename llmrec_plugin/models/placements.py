@@ -1,4 +1,4 @@
-"""Named slots of pages as editors turn them: a row replaces the setting or built-in slot of its name."""
+"""Named lists of pages as editors turn them: a row replaces the setting or built-in list of its name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,10 @@ MAX_FRESH = 0.5
 
 
 class Placement(VersionedRow):
-    """One slot: what kind of list it shows, of what, and what fills it where that does not suffice."""
+    """What a page shows under one name: which type of list, of what, and what fills it where that is too few.
 
-    class Type(models.TextChoices):
-        FOR_YOU = "for-you", _("for you")
-        BECAUSE_YOU_VIEWED = "because-you-viewed", _("because you viewed")
-        BASKET = "basket", _("goes with the basket")
-        NEXT = "next", _("next step (prerequisites and level)")
-        TRENDING = "trending", _("trending")
-        POPULAR = "popular", _("popular")
-        LATEST = "latest", _("latest")
-        SIMILAR = "similar", _("similar to the item of the page")
-        ALSO = "also", _("taken along with the item of the page")
+    The types are those that are registered, so that a new one needs no migration.
+    """
 
     name = models.CharField(
         _("name"),
@@ -33,7 +25,7 @@ class Placement(VersionedRow):
         validators=[RegexValidator(r"^[-a-zA-Z0-9_]+$", _("Use letters, digits, hyphens and underscores."))],
         help_text=_("As pages ask for it; the name of a setting or of a built-in placement replaces that."),
     )
-    type = models.CharField(_("type"), max_length=20, choices=Type.choices)
+    type = models.CharField(_("type"), max_length=30)
     document = models.CharField(
         _("document"), max_length=100, blank=True, default="", help_text=_("Empty: as the page asks.")
     )

@@ -29,7 +29,15 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.types import ResultItem, ResultPage
 
-__all__ = ["RenderedList", "also", "llmrec_item", "llmrec_script", "llmrec_url", "recommend", "similar"]
+__all__ = [
+    "RenderedList",
+    "also_bought",
+    "llmrec_item",
+    "llmrec_script",
+    "llmrec_url",
+    "recommend",
+    "similar",
+]
 
 logger = logging.getLogger(__name__)
 register = template.Library()
@@ -92,11 +100,11 @@ def similar(
 
 
 @register.simple_tag(takes_context=True)
-def also(
+def also_bought(
     context: Context, item: Model, *, limit: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> RenderedList:
     """What people who took this item took as well."""
-    ask = partial(shortcuts.also, item, request=context.get("request"), limit=limit)
+    ask = partial(shortcuts.also_bought, item, request=context.get("request"), limit=limit)
     return _rendered(ask, title=title, template=template)
 
 

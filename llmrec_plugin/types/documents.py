@@ -93,7 +93,7 @@ class Removal:
     key: str
     revision: int
     seen: Seen | None = None
-    """As of `IndexedDocument`."""
+    """As of `IndexedItem`."""
 
 
 class Seen(NamedTuple):

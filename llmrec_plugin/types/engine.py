@@ -16,7 +16,7 @@ class TextQuery:
 
     words: tuple[tuple[str, ...], ...]
     """One tuple per word, holding its alternative terms (its stem in each language, its synonyms); of an
-    alternative with blanks the terms must stand side by side, as in one of `IndexedDocument.exact` or of
+    alternative with blanks the terms must stand side by side, as in one of `IndexedItem.exact` or of
     `terms`."""
     weights: Mapping[str, float]
     """By text field; every text field of the schema is named."""
@@ -31,7 +31,7 @@ class Phrase:
     """Words that stand side by side in one text field."""
 
     terms: tuple[str, ...]
-    """As in `IndexedDocument.exact`; none: nothing is asked for."""
+    """As in `IndexedItem.exact`; none: nothing is asked for."""
     text: str = ""
     """As it was typed, for an index whose own analysers read it."""
 

@@ -176,7 +176,7 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Stock code"), item.code),
         (_("Bought by"), ngettext("%(count)d customer", "%(count)d customers", buyers) % {"count": buyers}),
     ]
-    return _item_page(request, SHOP, item, {"facts": facts, "also_title": _("Customers also bought")})
+    return _item_page(request, SHOP, item, {"facts": facts, "also_bought_title": _("Customers also bought")})
 
 
 @require_safe
@@ -197,7 +197,7 @@ def course(request: HttpRequest, code: str) -> HttpResponse:
     ]
     extra = {
         "facts": facts,
-        "also_title": _("Learners also took"),
+        "also_bought_title": _("Learners also took"),
         "can_enrol": learner is not None,
         "is_enrolled": learner is not None
         and Enrolment.objects.filter(learner=learner, course=item).exists(),
@@ -215,7 +215,7 @@ def _item_page(
     sections.add(
         "similar", _("Similar"), partial(recommendations.similar, document, key, user_key=user_key, limit=ROW)
     )
-    sections.add("also", extra["also_title"], partial(_also, document, key, user_key))
+    sections.add("also-bought", extra["also_bought_title"], partial(_also_bought, document, key, user_key))
     context = {
         "item": item,
         "document": document,
@@ -228,8 +228,8 @@ def _item_page(
     return response
 
 
-def _also(document: str, key: str, user_key: str | None) -> ResultPage:
+def _also_bought(document: str, key: str, user_key: str | None) -> ResultPage:
     """Nothing where no one has taken the item yet: the list then holds what is similar, shown already."""
-    page = recommendations.also(document, key, user_key=user_key, limit=ROW)
+    page = recommendations.also_bought(document, key, user_key=user_key, limit=ROW)
     known = [item for item in page.results if "neighbours" in names_of([item])]
     return replace(page, results=tuple(known))

@@ -111,7 +111,9 @@ def test_it_compares_models_rules_and_configurations(editor: Client, shop: dict[
         did(f"g{user}", "purchase", [shop["steel garden hose"], shop["steel lawn mower"]])
     model_fit.fit("product")
     model = ModelVersion.objects.get()
-    both = explored(editor, list="also", item=str(shop["steel garden hose"].pk), against=f"model:{model.pk}")
+    both = explored(
+        editor, list="also-bought", item=str(shop["steel garden hose"].pk), against=f"model:{model.pk}"
+    )
     assert both[0] == both[1]
     draft = Rule.objects.create(
         name="ink", document="product", action="pin", items=[str(shop["wooden ink bottle"].pk)], enabled=False

@@ -20,7 +20,7 @@ ADD = "admin:llmrec_plugin_placement_add"
 
 
 def form(**values: Any) -> dict[str, Any]:
-    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "size": 3, "fresh": 0}
+    data = {"name": "home", "enabled": "on", "type": "latest", "document": "product", "limit": 3, "fresh": 0}
     return data | values
 
 
@@ -67,7 +67,7 @@ def test_the_form_of_a_row_shows_it_as_it_was_written(editor: Client) -> None:
     data = {name: shown[name].value() for name in shown.fields if shown[name].value() is not None}
     assert editor.post(address, data).status_code == 302
     again = Placement.objects.get()
-    for name in ("filters", "hide", "anchor", "fallback", "diversity", "size", "enabled"):
+    for name in ("filters", "hide", "anchor", "fallback", "diversity", "limit", "enabled"):
         assert getattr(again, name) == getattr(row, name)
 
 

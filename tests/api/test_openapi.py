@@ -25,7 +25,7 @@ OPERATIONS = {
     "llmrec_suggest",
     "llmrec_recommendations",
     "llmrec_similar",
-    "llmrec_also",
+    "llmrec_also_bought",
     "llmrec_record_interactions",
     "llmrec_note_seen",
     "llmrec_me",

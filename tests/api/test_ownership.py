@@ -19,7 +19,7 @@ LISTS = (
     "/api/search/?document=product&limit=2",
     "/api/recommendations/latest/?document=product&limit=2",
     "/api/items/product/{item}/similar/?limit=2",
-    "/api/items/product/{item}/also/?limit=2",
+    "/api/items/product/{item}/also-bought/?limit=2",
 )
 """Everything that answers with a list; the first two go on over pages in this shop."""
 

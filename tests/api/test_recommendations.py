@@ -1,4 +1,4 @@
-"""GET recommendations/…, items/…/similar/ and items/…/also/."""
+"""GET recommendations/…, items/…/similar/ and items/…/also-bought/."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_what_was_bought_is_hidden_from_for_you(site: Site, customer: User, cust
     assert any(item["reasons"] for item in shown)
 
 
-@pytest.mark.parametrize("way", ["similar", "also"])
+@pytest.mark.parametrize("way", ["similar", "also-bought"])
 def test_lists_about_an_item_leave_it_out(site: Site, api: APIClient, way: str) -> None:
     key = site.key("Red kettle")
     shown = results(api.get(f"/api/items/product/{key}/{way}/", {"limit": 4}))
@@ -84,12 +84,12 @@ def test_a_uuid_key_has_similar_items(site: Site, api: APIClient) -> None:
 
 NOWHERE = [
     "items/product/999999/similar/",
-    "items/product/none/also/",
+    "items/product/none/also-bought/",
     "items/product/%00/similar/",
     "items/product/1%00/similar/",
     "items/product/a/b/c/similar/",
     "items/product/99999999999999999999999999/similar/",
-    "items/course/999/also/",
+    "items/course/999/also-bought/",
     "items/nothing/1/similar/",
     "recommendations/nowhere/?document=product",
     "recommendations/for-you/?document=nothing",
@@ -106,9 +106,9 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("size=0", "limit"),
-        ("size=101", "limit"),
-        ("size=many", "limit"),
+        ("size=0", "size"),
+        ("size=101", "size"),
+        ("size=many", "size"),
         ("sizes=3", "sizes"),
         ("cursor=broken", "cursor"),
         ("item_id=%00", "item_id"),
@@ -154,7 +154,9 @@ def test_a_list_about_an_item_goes_on_where_it_stopped(site: Site, api: APIClien
     }
 
 
-@pytest.mark.parametrize("path", ["recommendations/for-you/?document=product", "items/product/{}/also/"])
+@pytest.mark.parametrize(
+    "path", ["recommendations/for-you/?document=product", "items/product/{}/also-bought/"]
+)
 def test_a_list_takes_few_queries(
     site: Site, customer: User, customer_api: APIClient, path: str, django_assert_max_num_queries: Any
 ) -> None:

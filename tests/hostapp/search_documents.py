@@ -19,7 +19,8 @@ from llmrec_plugin.documents import (
     register_contribution,
     register_signal,
 )
-from llmrec_plugin.types import Scalar
+from llmrec_plugin.services.recommendations import ListStrategy, RecommendationContext, register_strategy
+from llmrec_plugin.types import RankedItem, Scalar
 from tests.hostapp.models import Brand, Category, Course, Learner, OrderLine, Product
 
 
@@ -91,3 +92,16 @@ class Margin(ValueSignal):
 
     def value(self, found: Sequence[Scalar], context: SignalContext) -> float:
         return min(1.0, float(max(found)) / 100)
+
+
+@register_strategy
+class CheapestFirst(ListStrategy):
+    name = "cheapest"
+    label = "cheapest first"
+    help_text = "The items with the lowest prices."
+    sentence = "A bargain"
+    can_fill = True
+
+    def candidates(self, context: RecommendationContext) -> list[RankedItem]:
+        rows = context.document.get_queryset().order_by("price", "pk")
+        return self.in_order(rows.values_list("pk", flat=True)[: context.reach])

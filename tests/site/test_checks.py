@@ -28,7 +28,12 @@ from tests.support.indexed import declared
 
 
 def all_checks() -> list[CheckMessage]:
-    return [*checks.check_settings(), *checks.check_documents(), *checks.check_people()]
+    return [
+        *checks.check_settings(),
+        *checks.check_strategies(),
+        *checks.check_documents(),
+        *checks.check_people(),
+    ]
 
 
 def found(*classes: Any) -> dict[str, CheckMessage]:

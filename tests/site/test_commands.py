@@ -209,7 +209,7 @@ def test_train_makes_also_bought_work(shop: list[Product]) -> None:
                 user_key=str(user), document="product", item_id=str(product.pk), kind="purchase"
             )
     assert "24 interactions" in llmrec("train", "--document", "product")
-    page = llmrec_json("similar", "product", str(shop[0].pk), "--also", "--size", "1")
+    page = llmrec_json("similar", "product", str(shop[0].pk), "--also-bought", "--size", "1")
     assert page["results"][0]["title"] == "garden table"
 
 

@@ -20,7 +20,7 @@ from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 
 from llmrec_plugin import pytest_plugin
-from llmrec_plugin.services import indexing
+from llmrec_plugin.services import indexing, recommendations
 from llmrec_plugin.shortcuts import search
 from tests.hostapp.models import Product
 
@@ -67,9 +67,14 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
         "product": mug,
         "MIDDLEWARE": [],
     }
-    for text in blocks("python"):
-        if "def test_" not in text:
-            exec(text, names)
+    try:
+        for text in blocks("python"):
+            if "def test_" not in text:
+                exec(text, names)
+        bargains = recommendations.recommend("bargains", document="product")
+    finally:
+        recommendations.unregister_strategy(names["Bargains"])
+    assert bargains.results[0].reasons == ("A bargain",)
     (middleware,) = names["MIDDLEWARE"]
     assert callable(import_string(middleware)(lambda request: HttpResponse()))
     assert capsys.readouterr().out.startswith("Red mug")

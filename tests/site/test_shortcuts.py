@@ -22,7 +22,7 @@ from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.search import search as service_search
-from llmrec_plugin.shortcuts import Results, also, recommend, search, similar
+from llmrec_plugin.shortcuts import Results, also_bought, recommend, search, similar
 from llmrec_plugin.types import SearchRequest
 from tests.hostapp.models import Brand, Course, Product
 from tests.support.indexed import declared
@@ -150,7 +150,7 @@ def test_a_model_without_a_document_or_with_two_is_an_error_that_says_the_cure()
 
 def test_lists_about_an_item_and_placements(mugs: list[Product]) -> None:
     assert mugs[0] not in [item.object for item in similar(mugs[0]).results]
-    assert len(also(mugs[0], limit=5).results) == 5
+    assert len(also_bought(mugs[0], limit=5).results) == 5
     assert len(recommend("latest", Product, limit=3).results) == 3
     assert isinstance(recommend("latest", "product").results[0].object, Product)
 

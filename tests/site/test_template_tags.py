@@ -52,10 +52,8 @@ def test_a_list_can_be_looped_over_instead(pots: list[Product]) -> None:
         "{% similar pot limit=2 as like %}{% for item in like %}[{{ item.title }}]{% endfor %}", pot=pots[0]
     )
     assert html.startswith("[Red pan]")
-    assert (
-        drawn("{% also pot limit=1 as like %}{{ like|length }} {{ like.objects.0.pk }}", pot=pots[0])[0]
-        == "1"
-    )
+    template = "{% also_bought pot limit=1 as like %}{{ like|length }} {{ like.objects.0.pk }}"
+    assert drawn(template, pot=pots[0])[0] == "1"
 
 
 def test_a_list_about_an_item_is_as_long_as_its_placement_says(pots: list[Product]) -> None:

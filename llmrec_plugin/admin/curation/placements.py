@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
@@ -16,11 +21,9 @@ from llmrec_plugin.admin.insight.previews import lists
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Interaction, Placement
+from llmrec_plugin.services.curation.list_types import list_types
 from llmrec_plugin.services.curation.placements import (
     ANCHORS,
-    FALLBACKS,
-    PERSONAL,
-    TAKEN,
     all_placements,
     check_filters,
     declared_placements,
@@ -29,11 +32,22 @@ from llmrec_plugin.services.curation.placements import (
 from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 
 _KINDS = [choice for choice in Interaction.Kind.choices if choice[0] != "dismiss"]
-_TYPES = dict(Placement.Type.choices)
 EVERY_DOCUMENT = ("", _("as the page asks"))
+FIRST_TYPE = "for-you"
+"""What a new row is taken for until its type is chosen."""
+
+
+def _types(*, fillers: bool = False) -> list[tuple[str, Any]]:
+    """Name and label of the types of lists there are, or of those that may fill up others."""
+    return [(one.name, one.label) for one in list_types if one.can_fill or not fillers]
+
+
+def _help_on_types() -> SafeString:
+    return format_html_join("", "<b>{}</b>: {}<br>", ((one.label, one.help_text) for one in list_types))
 
 
 class PlacementForm(ModelForm):  # type: ignore[type-arg]
+    type = forms.ChoiceField(choices=lambda: [("", "---------"), *_types()])
     document = forms.ChoiceField(required=False)
     filters = FiltersField(
         rows=2,
@@ -53,7 +67,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
     )
     fallback = forms.MultipleChoiceField(
         required=False,
-        choices=[(name, _TYPES[name]) for name in FALLBACKS],
+        choices=partial(_types, fillers=True),
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Where the list is too short, in this order; the latest items come last in any case."),
     )
@@ -76,8 +90,9 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name_fields(self, "document", "filters", "hide", "anchor", "fallback")
+        name_fields(self, "type", "document", "filters", "hide", "anchor", "fallback")
         if "type" in self.fields:  # else the row can only be looked at
+            self.fields["type"].help_text = _help_on_types()
             choices = [EVERY_DOCUMENT, *((label, label) for label in registry.labels())]
             self.fields["document"].choices = choices  # type: ignore[attr-defined]
 
@@ -86,7 +101,8 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
         label, kind = cleaned.get("document", ""), cleaned.get("type")
         if cleaned.get("filters") and not label:
             self.add_error("document", _("Choose whose items the filters are about."))
-        if kind == Placement.Type.NEXT and label and registry.get(label).progression is None:
+        needs_progression = kind is not None and list_types.get(kind).needs_progression
+        if needs_progression and label and registry.get(label).progression is None:
             text = _("“%(label)s” has no order in which its items are taken: declare its progression.")
             self.add_error("type", ValidationError(text, params={"label": label}))
         return cleaned
@@ -102,6 +118,19 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
             self.add_error("filters", str(error))
 
 
+class TypeFilter(admin.SimpleListFilter):
+    """Filters rows by type, called as in the form."""
+
+    title = _("type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return _types()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Placement]) -> QuerySet[Placement]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
 @admin.register(Placement)
 class PlacementAdmin(VersionedRowAdmin):
     form = PlacementForm
@@ -109,14 +138,18 @@ class PlacementAdmin(VersionedRowAdmin):
         "A placement is a list that a page asks for by its name. Built in or set by the developer: "
         "%(names)s. A row of the same name replaces it; another name is a new list."
     )
-    list_display = ["name", "type", "document", "limit", "fresh", "diversity", "enabled"]
-    list_filter = ["enabled", "type", "document"]
+    list_display = ["name", "type_label", "document", "limit", "fresh", "diversity", "enabled"]
+    list_filter = ["enabled", TypeFilter, "document"]
     search_fields = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "enabled", "type", "document", "limit"]}),
         (_("Which items"), {"fields": ["filters", "hide", "anchor"]}),
         (_("In what order"), {"fields": ["diversity", "fresh", "fallback"]}),
     ]
+
+    @admin.display(description=_("type"), ordering="type")
+    def type_label(self, row: Placement) -> str:
+        return str(dict(_types()).get(row.type, row.type))
 
     def get_about(self) -> str:
         return str(self.about) % {"names": ", ".join(declared_placements())}
@@ -131,9 +164,10 @@ class PlacementAdmin(VersionedRowAdmin):
         configuration = Configuration.current()
         known = candidate.name in all_placements(configuration)
         now = ServingOverrides(configuration=configuration) if known else None
-        return now, ServingOverrides(configuration=configuration, slot=of_row(candidate))
+        return now, ServingOverrides(configuration=configuration, placement=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
         """A new row leaves out what the visitor has, as the built-in personal lists do."""
         initial = {str(name): value for name, value in super().get_changeform_initial_data(request).items()}
-        return {"hide": list(TAKEN) if initial.get("type", PERSONAL[0]) in PERSONAL else [], **initial}
+        kind = str(initial.get("type", FIRST_TYPE))
+        return {"hide": list(list_types.get(kind).hide) if kind in list_types else [], **initial}

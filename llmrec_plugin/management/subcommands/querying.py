@@ -107,13 +107,13 @@ def _similar_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("document", metavar="LABEL")
     parser.add_argument("id", metavar="ID", help="primary key of the item")
     parser.add_argument(
-        "--also", action="store_true", help="by other people's behaviour instead of by content"
+        "--also-bought", action="store_true", help="by other people's behaviour instead of by content"
     )
     _list_arguments(parser)
 
 
 def _similar(options: Options, output: Output) -> bool:
-    find = recommendations.also if options["also"] else recommendations.similar
+    find = recommendations.also_bought if options["also_bought"] else recommendations.similar
     page = find(options["document"], options["id"], user_key=options["user"], limit=_size(options))
     return _show(page, options, output)
 

@@ -1,4 +1,4 @@
-"""Named slots of a page: the built-in ones, those of LLMREC["PLACEMENTS"], and the editors' rows."""
+"""Named lists of a page: one of each type, those of LLMREC["PLACEMENTS"], and the editors' rows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFoun
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.models import Placement as Row
 from llmrec_plugin.models.placements import MAX_FRESH
-from llmrec_plugin.options import Rule, between, keys_of, one_of, read_options
+from llmrec_plugin.options import OneOfNames, Rule, between, keys_of, read_options
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
+from llmrec_plugin.services.curation.list_types import ListType, fillers, find_type, list_types
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Filter, Kind
 
-TYPES = tuple(Row.Type.values)
-ABOUT_AN_ITEM = ("similar", "also")
-"""Types of lists that need the item they are about."""
-PERSONAL = ("for-you", "because-you-viewed", "basket", "next")
-FALLBACKS = ("for-you", "trending", "popular", "latest")
 TAKEN: tuple[Kind, ...] = ("purchase", "enrol")
 ANCHORS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol")
 MAX_ITEMS = 100
@@ -35,10 +31,10 @@ def _are_filters(value: Mapping[object, object]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementOptions:
-    """What kind of list a slot shows, as LLMREC["PLACEMENTS"] says it."""
+    """What a page shows under one name, as LLMREC["PLACEMENTS"] says it."""
 
-    type: Annotated[str, one_of(TYPES)]
-    """"similar" and "also" need the item that the page is about."""
+    type: str
+    """The name of a registered list type."""
     document: Annotated[str, "the label of a document"] = ""
     """Label; empty: as asked for, or the only one there is."""
     limit: Annotated[int, between(1, MAX_ITEMS)] = 12
@@ -54,27 +50,15 @@ class PlacementOptions:
     """None: as configured in for-you, none elsewhere."""
     fresh: Annotated[float, between(0, MAX_FRESH)] = 0.0
     """Share of the places that is kept for the newest items."""
-    fallback: tuple[Annotated[str, one_of(FALLBACKS)], ...] = ()
-    """What fills the list where its own items do not suffice; empty: as its type has it."""
+    fallback: tuple[Annotated[str, OneOfNames(fillers)], ...] = ()
+    """Types that fill the list where its own items do not suffice; empty: as its type has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement(PlacementOptions):
-    """One slot: what kind of list it shows."""
+    """What a page shows under one name, and of which type it is."""
 
     name: str
-
-
-BUILT_IN = (
-    Placement(name="for-you", type="for-you", hide=TAKEN),
-    Placement(name="because-you-viewed", type="because-you-viewed", hide=TAKEN),
-    Placement(name="basket", type="basket", hide=TAKEN),
-    Placement(name="next", type="next", hide=TAKEN),
-    Placement(name="trending", type="trending"),
-    Placement(name="latest", type="latest"),
-    Placement(name="similar", type="similar"),
-    Placement(name="also", type="also"),
-)
 
 
 def get_placement(name: str, configuration: Configuration | None = None) -> Placement:
@@ -92,11 +76,19 @@ def all_placements(configuration: Configuration | None = None) -> dict[str, Plac
 
 
 def declared_placements() -> dict[str, Placement]:
-    """Those that need no database: built in, or in the settings. Raises ConfigurationError."""
-    placements = {placement.name: placement for placement in BUILT_IN}
+    """Return those that need no database: one of each list type, and those in the settings.
+
+    Raises ConfigurationError.
+    """
+    placements = {one.name: Placement(name=one.name, type=one.name, hide=one.hide) for one in list_types}
     for name, declared in get_settings().PLACEMENTS.items():
         placements[name] = _declared(name, declared)
     return placements
+
+
+def type_of(placement: Placement) -> ListType:
+    """Return what is known of its type; raises ConfigurationError where that is not registered any more."""
+    return find_type(placement.type, where=f'The type of the placement "{placement.name}"')
 
 
 def check_filters(placement: Placement) -> None:
@@ -146,9 +138,10 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
         raise ConfigurationError(f"{where}: a name has 1 to {MAX_NAME} characters.")
     if not isinstance(declared, Mapping):
         raise ConfigurationError(f"{where} is {declared!r}; it must be a dict.")
-    usual = {"type": name, "hide": TAKEN if declared.get("type", name) in PERSONAL else ()}
-    options = read_options(PlacementOptions, {**usual, **declared}, keys_of(where))
-    return Placement(**{**vars(options), "filters": _texts(options.filters)}, name=name)
+    options = read_options(PlacementOptions, {"type": name, **declared}, keys_of(where))
+    list_type = find_type(options.type, where=f'{where}["type"]')
+    hide = options.hide if "hide" in declared else list_type.hide
+    return Placement(**{**vars(options), "filters": _texts(options.filters), "hide": hide}, name=name)
 
 
 def _texts(filters: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, NotFound
 from llmrec_plugin.experiments.analysis import preferences_needed, visitors_needed
 from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, IndexVersion, Placement
-from llmrec_plugin.services.curation.placements import ABOUT_AN_ITEM, get_placement
+from llmrec_plugin.services.curation.placements import get_placement, type_of
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.experiments import assignment, report
@@ -75,7 +75,7 @@ def _check_placement(experiment: Experiment, arm: Arm) -> None:
     if experiment.placement == SEARCH:
         raise ConfigurationError(f'The arm "{arm}" names a placement, but a search shows none.')
     shown, replaced = get_placement(arm.placement), get_placement(experiment.placement)
-    if shown.type in ABOUT_AN_ITEM and replaced.type not in ABOUT_AN_ITEM:
+    if type_of(shown).needs_item and not type_of(replaced).needs_item:
         raise ConfigurationError(
             f'The arm "{arm}" shows "{shown.name}", which needs the item that a page is about; pages do not '
             f'name one when they ask for "{replaced.name}".'

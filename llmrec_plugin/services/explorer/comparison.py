@@ -49,7 +49,7 @@ class ServingOverrides:
     configuration: Configuration
     index_version: int | None = None
     model_version: int | None = None
-    slot: Placement | None = None
+    placement: Placement | None = None
     """A placement that is not saved yet."""
     rules: Sequence[Rule] | None = None
     """Instead of the rules in effect."""
@@ -173,12 +173,16 @@ def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
             ignoring=way.ignoring,
         )
         return search.ranked_list(request, variant)
-    slot = way.slot or get_placement(question.list, way.configuration)
-    label = recommendations.label_of(slot, question.document)
-    asked = RecommendationRequest(
-        user_key=user_key, item_id=question.item or "", explain=True, ignoring=way.ignoring
+    placement = way.placement or get_placement(question.list, way.configuration)
+    recommendation = RecommendationRequest(
+        placement=placement,
+        document=recommendations.label_of(placement, question.document),
+        user_key=user_key,
+        item_id=question.item or "",
+        explain=True,
+        ignoring=way.ignoring,
     )
-    return RecommendationMaker(slot, label, asked).make(variant)
+    return RecommendationMaker(recommendation).make(variant)
 
 
 def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:

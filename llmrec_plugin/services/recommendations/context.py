@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
@@ -28,15 +28,24 @@ from llmrec_plugin.types import EngineQuery, Filter, Hit, RankedItem, Vector
 CONFINED = 5
 """A list of which not all items may be shown is looked through so many times as far."""
 CHUNK = 1000
+DIVERSIFIED_PLACES = 50
 FURTHEST = 20_000
 """Items that are looked through at most for a list that is still too short."""
+
+
+class Anchor(NamedTuple):
+    """The item that a list is about."""
+
+    key: str
+    object: Any
+    """The site's own row."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecommendationContext:
     """All that a list is made from."""
 
-    slot: Placement
+    placement: Placement
     document: SearchDocument[Any]
     pair: LivePair | None
     """None: no index is live."""
@@ -44,17 +53,27 @@ class RecommendationContext:
     user: UserContext
     hidden: frozenset[str]
     """Items that the user does not see here."""
-    ruling: ActiveRules
+    active_rules: ActiveRules
     now: datetime
+    item_id: str | None = None
+    """Of the item that the page is about; for lists that need one."""
     basket: tuple[str, ...] = ()
     """What the user is about to buy."""
-    standing: LearnerProgress | None = None
-    """How far the user has come; for lists of next steps."""
+    progress: LearnerProgress | None = None
+    """How far the user has come; for lists that need a progression."""
     explain: bool = False
     """Name every past item that moved one of the list."""
 
     @cached_property
-    def learned(self) -> LearnedModel:
+    def anchor(self) -> Anchor:
+        """The item that the list is about; one query. Raises NotFound where there is none of that key."""
+        found = self.document.in_bulk([self.item_id or ""])
+        if not found:
+            raise NotFound(f'"{self.document.label}" has no item "{self.item_id or ""}".')
+        return Anchor(*next(iter(found.items())))
+
+    @cached_property
+    def model(self) -> LearnedModel:
         return learned_by(self.pair.model_version if self.pair else None)
 
     @cached_property
@@ -66,22 +85,22 @@ class RecommendationContext:
         return self.configuration.candidates
 
     @property
-    def wanted(self) -> tuple[Filter, ...]:
+    def filters(self) -> tuple[Filter, ...]:
         """What the list is confined to."""
-        return self.ruling.occasion.filters
+        return self.active_rules.occasion.filters
 
     @property
     def diversity(self) -> float:
         """In for-you; other types only spread out what their placement says."""
-        return self.configuration.diversity if self.slot.diversity is None else self.slot.diversity
+        return self.configuration.diversity if self.placement.diversity is None else self.placement.diversity
 
     def popular(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
         return self.passing(
             popular_items.popular(
                 self.document.label,
-                self.learned,
+                self.model,
                 self.configuration,
-                limit=self._reach,
+                limit=self.reach,
                 hidden=self.hidden if hidden is None else hidden,
             )
         )
@@ -91,7 +110,7 @@ class RecommendationContext:
             popular_items.trending(
                 self.document.label,
                 self.configuration,
-                limit=self._reach,
+                limit=self.reach,
                 hidden=self.hidden if hidden is None else hidden,
                 now=self.now,
             )
@@ -104,7 +123,7 @@ class RecommendationContext:
     def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
         return self.passing(
             popular_items.latest(
-                self.document, limit=self._reach, hidden=self.hidden if hidden is None else hidden
+                self.document, limit=self.reach, hidden=self.hidden if hidden is None else hidden
             )
         )
 
@@ -122,8 +141,8 @@ class RecommendationContext:
     def _all_keys(self, start: int) -> list[str]:
         """CHUNK items from that place on: of those that pass the filters if the engine can say, else of all,
         the newest first."""
-        if self.pair is not None and start == 0 and (self.wanted or self.ruling.unless):
-            query = EngineQuery(filters=self.wanted, unless=self.ruling.unless, limit=CHUNK)
+        if self.pair is not None and start == 0 and (self.filters or self.active_rules.unless):
+            query = EngineQuery(filters=self.filters, unless=self.active_rules.unless, limit=CHUNK)
             with suppress(BackendUnavailable, NotFound):
                 name = self.pair.index_version.name
                 listed = engine_of(self.pair.index_version).search(name, query).listing
@@ -132,15 +151,24 @@ class RecommendationContext:
         return popular_items.newest_keys(self.document, start=start, count=CHUNK)
 
     @property
-    def _reach(self) -> int:
+    def reach(self) -> int:
+        """How many items to look at for `limit` that may be shown."""
         return self.limit * CONFINED if self._is_confined else self.limit
 
     @property
     def _is_confined(self) -> bool:
-        return bool(self.wanted or self.ruling.unless or self.ruling.occasion.allowed)
+        return bool(self.filters or self.active_rules.unless or self.active_rules.occasion.allowed)
+
+    def presentable(self, items: Iterable[RankedItem], hidden: Collection[str]) -> list[RankedItem]:
+        """Return each item once, without those hidden, as `passing`."""
+        unique: dict[str, RankedItem] = {}
+        for item in items:
+            if item.key not in hidden:
+                unique.setdefault(item.key, item)
+        return self.passing(list(unique.values()))
 
     def passing(self, items: list[RankedItem]) -> list[RankedItem]:
-        """Those that the list may show, `limit` at most."""
+        """Return those that the list may show, `limit` at most; a query where the list is confined."""
         if self._is_confined:
             passing = self.passing_keys([item.key for item in items])
             items = [item for item in items if item.key in passing]
@@ -150,9 +178,9 @@ class RecommendationContext:
         """Those that pass the filters, are not hidden by a rule and may be shown to this user."""
         version = self.pair.index_version if self.pair else None
         passing = filter_matching.passing(
-            self.document, keys, wanted=self.wanted, unless=self.ruling.unless, version=version
+            self.document, keys, wanted=self.filters, unless=self.active_rules.unless, version=version
         )
-        allowed = self.ruling.occasion.allowed
+        allowed = self.active_rules.occasion.allowed
         return passing if allowed is None else allowed(passing)
 
     def nearest(
@@ -161,8 +189,8 @@ class RecommendationContext:
         """The items nearest to the vector, and what is degraded."""
         query = EngineQuery(
             vector=vector,
-            filters=self.wanted,
-            unless=self.ruling.unless,
+            filters=self.filters,
+            unless=self.active_rules.unless,
             limit=self.limit,
             exclude=frozenset(exclude),
         )

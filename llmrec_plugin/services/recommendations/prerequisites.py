@@ -13,12 +13,12 @@ from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.exceptions import InvalidRequest
 
 STEP = 1.0
-"""How far above the highest level that he has taken the next item may be."""
+"""How far above the highest level that the user has taken the next item may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerProgress:
-    """How far a user has come."""
+    """Tells how far a user has come."""
 
     document: SearchDocument[Any]
     progression: Progression
@@ -27,11 +27,11 @@ class LearnerProgress:
     """Highest level taken, by subject."""
     lowest: Mapping[Any, float]
     """Lowest level there is, by subject: where anybody may begin."""
-    stated: float | None
-    """The level that he says he has."""
+    declared: float | None
+    """The level that they say they have."""
 
     def allowed(self, keys: Collection[str]) -> set[str]:
-        """Those of the items that he may take next; two queries at most."""
+        """Return those of the items that the user may take next; two queries at most."""
         allowed = set(keys)
         if self.progression.requires and allowed:
             for key, required in _requirements(self.document, self.progression, keys).items():
@@ -44,16 +44,16 @@ class LearnerProgress:
         return allowed
 
     def _limit(self, subject: Any) -> float:
-        """The highest level that he may go on with."""
+        """Return the highest level that they may go on with."""
         limits = [self.lowest.get(subject, 0.0)]
         if subject in self.reached:
             limits.append(self.reached[subject] + STEP)
-        if self.stated is not None:
-            limits.append(self.stated)
+        if self.declared is not None:
+            limits.append(self.declared)
         return max(limits)
 
     def follow_ups(self) -> dict[str, list[str]]:
-        """Items that lead on from what he has taken -> what they lead on from; one query."""
+        """Map items that lead on from what the user has taken to what they lead on from; one query."""
         relation = self.progression.requires
         if not relation or not self.taken:
             return {}
@@ -69,7 +69,10 @@ class LearnerProgress:
 def learner_progress(
     document: SearchDocument[Any], *, user_key: str, taken: Iterable[str]
 ) -> LearnerProgress:
-    """Three queries at most. Raises InvalidRequest where the document declares no progression."""
+    """Return how far the user has come; three queries at most.
+
+    Raises InvalidRequest where the document declares no progression.
+    """
     progression = document.progression
     if progression is None:
         raise InvalidRequest(
@@ -91,7 +94,7 @@ def learner_progress(
         taken=known,
         reached=reached,
         lowest=lowest,
-        stated=_stated(user_key) if progression.level and user_key else None,
+        declared=_declared_level(user_key) if progression.level and user_key else None,
     )
 
 
@@ -110,7 +113,7 @@ def _requirements(
 def _levels(
     document: SearchDocument[Any], progression: Progression, keys: Iterable[str]
 ) -> dict[str, tuple[Any, float | None]]:
-    """(subject, level) by item."""
+    """Return (subject, level) by item."""
     pks = [pk for key in keys if (pk := document.to_pk(key)) is not None]
     rows = document.model._default_manager.filter(pk__in=pks).order_by()
     fields = ["pk", progression.level, *([progression.within] if progression.within else [])]
@@ -129,7 +132,7 @@ def _lowest(document: SearchDocument[Any], progression: Progression) -> dict[Any
     return {row[progression.within]: float(row["least"]) for row in grouped}
 
 
-def _stated(user_key: str) -> float | None:
-    """The highest of the levels that the user documents know of him."""
+def _declared_level(user_key: str) -> float | None:
+    """Return the highest of the levels that the user documents know of him."""
     levels = [level for one in registry.user_documents if (level := one.level_of(user_key)) is not None]
     return max(levels, default=None)

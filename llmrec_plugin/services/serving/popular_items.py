@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import Configuration, Interaction
-from llmrec_plugin.ranking.items import add, best_first
+from llmrec_plugin.ranking.items import add, best_first, falling
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.model_registry.artefacts import LearnedModel
 from llmrec_plugin.services.privacy import consent
@@ -26,8 +26,6 @@ WINDOW_IN_HALF_LIVES = 6
 COUNTED_ITEMS = 1000
 COUNTED_KINDS = {"purchase": "purchase", "enrol": "enrol", "cart": "cart", "click": "view", "view": "view"}
 """What is told of how often it happened, the strongest first, by the name that it is told by."""
-FRESH_PLACES = 24
-"""In the list of the latest items a score halves every so many places."""
 
 
 def popular(
@@ -169,12 +167,7 @@ def latest(
 ) -> list[RankedItem]:
     """The newest items by the document's `date_field`, else by primary key; one query, no engine."""
     keys = newest_keys(document, start=0, count=limit + len(hidden))
-    visible = list(islice((key for key in keys if key not in hidden), limit))
-    scores = [0.5 ** (place / FRESH_PLACES) for place in range(len(visible))]
-    return [
-        RankedItem(key=key, score=score, contributions={"freshness": score})
-        for key, score in zip(visible, scores, strict=True)
-    ]
+    return falling(islice((key for key in keys if key not in hidden), limit), "freshness")
 
 
 def newest_keys(document: SearchDocument[Any], *, start: int, count: int) -> list[str]:

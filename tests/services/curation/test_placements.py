@@ -63,8 +63,8 @@ def of_category(name: str) -> set[str]:
     return set(Product.objects.filter(categories__name=name).values_list("title", flat=True))
 
 
-def assert_sound(page: ResultPage, *, size: int) -> None:
-    assert len(page.results) == len(set(titles(page))) == size
+def assert_sound(page: ResultPage, *, limit: int) -> None:
+    assert len(page.results) == len(set(titles(page))) == limit
     scores = [item.score for item in page.results]
     assert scores == pytest.approx(sorted(scores, reverse=True), abs=1e-9)
     for item in page.results:
@@ -75,7 +75,7 @@ def assert_sound(page: ResultPage, *, size: int) -> None:
 
 
 def test_a_row_replaces_the_setting_and_the_built_in_placement_of_its_name(shop: Products) -> None:
-    declared = {**settings.LLMREC, "PLACEMENTS": {"home": {"type": "trending", "size": 4}}}
+    declared = {**settings.LLMREC, "PLACEMENTS": {"home": {"type": "trending", "limit": 4}}}
     with override_settings(LLMREC=declared):
         assert len(recommend("home").results) == 4
         own = row("home", "latest", limit=3)
@@ -105,13 +105,13 @@ def test_rows_take_no_query_unless_they_changed(
         recommend("home")
 
 
-def test_similar_and_also_can_be_turned_as_well(shop: Products) -> None:
+def test_similar_and_also_bought_can_be_turned_as_well(shop: Products) -> None:
     row("similar", "similar", limit=3, filters={"category": ["desk"]})
     page = recommendations.similar("product", shop["steel garden hose"].pk)
     assert len(page.results) == 3
     assert set(titles(page)) <= of_category("desk")
-    row("also", "trending", limit=1)  # of another type: what asks for "also" gets it all the same
-    assert len(recommendations.also("product", shop["steel garden hose"].pk).results) == 12
+    row("also-bought", "trending", limit=1)  # of another type: "also-bought" stays what it is
+    assert len(recommendations.also_bought("product", shop["steel garden hose"].pk).results) == 12
 
 
 # never shorter than asked
@@ -132,18 +132,19 @@ def test_items_that_are_gone_do_not_make_a_list_short(shop: Products) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["for-you", "because-you-viewed", "basket", "trending", "popular", "latest", "similar", "also"]
+    "kind",
+    ["for-you", "because-you-viewed", "basket", "trending", "popular", "latest", "similar", "also-bought"],
 )
 def test_a_confined_list_holds_all_that_passes_and_nothing_else(trained: Products, kind: str) -> None:
     did("7", "view", [trained["steel garden hose"]])
     row("home", kind, filters={"category": ["garden"], "price__lt": ["100"]}, hide=[])
     item = str(trained["steel desk lamp"].pk)
-    page = recommend(user_key="7", limit=30, item=item)
+    page = recommend(user_key="7", limit=30, item_id=item)
     seen = {"steel garden hose"} if kind == "because-you-viewed" else set()
     assert set(titles(page)) == of_category("garden") - seen
     assert_sound(page, limit=10 - len(seen))
     row("plain", kind, hide=[])
-    asked = recommend("plain", user_key="7", limit=30, item=item, filters=(GARDEN,))
+    asked = recommend("plain", user_key="7", limit=30, item_id=item, filters=(GARDEN,))
     assert set(titles(asked)) == of_category("garden") - seen
 
 
@@ -199,7 +200,7 @@ def test_the_chain_is_the_placements_own(shop: Products) -> None:
     did("u", "purchase", [shop["steel flower pot"]], at=timezone.now() - timedelta(days=1))
     did("7", "view", [shop["steel garden hose"]])
     row("home", "similar", filters={"category": ["garden"]}, fallback=["trending"])
-    near = recommend(item=str(shop["steel garden hose"].pk), limit=30)
+    near = recommend(item_id=str(shop["steel garden hose"].pk), limit=30)
     assert set(titles(near)) == of_category("garden") - {"steel garden hose"}
     row("fresh", "basket", fallback=["for-you", "latest"])
     assert_sound(recommend("fresh", user_key="7", limit=30), limit=30)
@@ -256,7 +257,7 @@ def test_a_placement_spreads_its_list_out(shop: Products) -> None:
     hose = str(shop["steel garden hose"].pk)
     row("alike", "similar")
     row("spread", "similar", diversity=1.0)
-    alike, spread = (recommend(name, item=hose, limit=12) for name in ("alike", "spread"))
+    alike, spread = (recommend(name, item_id=hose, limit=12) for name in ("alike", "spread"))
     assert titles(alike) != titles(spread)
     assert_sound(spread, limit=12)
 

@@ -18,7 +18,7 @@ from llmrec_plugin.services import privacy
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.encoder_tuning import pipeline
 from llmrec_plugin.services.model_registry.artefacts import learned_by
-from llmrec_plugin.services.recommendations import also, recommend
+from llmrec_plugin.services.recommendations import also_bought, recommend
 from llmrec_plugin.services.training import model_fit, runs
 from llmrec_plugin.services.training import private as private_learning
 from llmrec_plugin.services.training.transfer import transfer
@@ -57,7 +57,7 @@ def test_a_rule_is_learned_through_faint_noise_and_no_pair_of_items_is_kept() ->
         assert set(learned.keys) == {str(product.pk) for product in products.values()}
         assert not any(learned.co_interacted(key) for key in learned.keys)
         key = learned.keys[0]
-        assert len(also("product", key, limit=5).results) == 5
+        assert len(also_bought("product", key, limit=5).results) == 5
 
 
 def test_under_strong_noise_nothing_is_heard_of_the_rule() -> None:

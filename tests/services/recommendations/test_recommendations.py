@@ -105,12 +105,12 @@ def test_what_nobody_took_together_is_told_as_alike_and_never_as_taken_by_others
     assert_in_order(page)
 
 
-@pytest.mark.parametrize("placement", ["also", "basket"])
+@pytest.mark.parametrize("placement", ["also-bought", "basket"])
 def test_lists_of_what_others_took_begin_with_that_and_no_likeness_counts_as_it(
     trained: Products, placement: str
 ) -> None:
     hose = trained["steel garden hose"].pk
-    about: dict[str, Any] = {"item": str(hose)} if placement == "also" else {"basket": [hose]}
+    about: dict[str, Any] = {"item_id": str(hose)} if placement == "also-bought" else {"basket": [hose]}
     page = recommend(placement, **about)
     taken = [found.title for found in page.results if f"neighbours:{hose}" in found.contributions]
     assert taken == titles(page)[: len(taken)] == ["steel lawn mower", "steel flower pot"]
@@ -329,7 +329,7 @@ def test_an_item_without_a_vector_is_honest_about_it(shop: Products) -> None:
 
 def test_also_follows_people_then_content(trained: Products) -> None:
     hose = trained["steel garden hose"]
-    page = recommendations.also("product", hose.pk, limit=20)
+    page = recommendations.also_bought("product", hose.pk, limit=20)
     assert page.results[0].title == "steel lawn mower"
     assert page.results[0].reasons == ("People who bought “steel garden hose” also bought this",)
     assert item(page, "wooden garden hose").reasons == ("Similar to “steel garden hose”",)
@@ -337,7 +337,7 @@ def test_also_follows_people_then_content(trained: Products) -> None:
 
 
 def test_also_of_a_new_item_is_similar_and_says_so(trained: Products) -> None:
-    page = recommendations.also("product", trained["wooden paper tray"].pk)
+    page = recommendations.also_bought("product", trained["wooden paper tray"].pk)
     assert page.results[0].reasons == ("Similar to “wooden paper tray”",)
     assert len(page.results) == 12
 
@@ -346,13 +346,13 @@ def test_also_speaks_of_what_people_did(shop: Products) -> None:
     for user in range(12):
         did(f"u{user}", "enrol", [shop["steel garden hose"], shop["steel lawn mower"]])
     model_fit.fit("product")
-    page = recommendations.also("product", shop["steel garden hose"].pk)
+    page = recommendations.also_bought("product", shop["steel garden hose"].pk)
     assert page.results[0].reasons == ("People who enrolled in “steel garden hose” also enrolled in this",)
 
 
 @pytest.mark.parametrize("key", ["999999", "no number", ""])
 def test_an_unknown_item_is_not_found(shop: Products, key: str) -> None:
-    for find in (recommendations.similar, recommendations.also):
+    for find in (recommendations.similar, recommendations.also_bought):
         with pytest.raises(NotFound):
             find("product", key)
 
@@ -451,7 +451,7 @@ def test_what_is_popular_by_the_latest_events_alone_is_not_told_as_lasting_fame(
     assert "Popular with everybody" in told
     version = ModelVersion.objects.get()
     learned = learned_by(version)
-    lately = Adaptation(encoder_id="another", setup=ScorerConfig(popularity="latest"), head=None)
+    lately = Adaptation(encoder_id="another", config=ScorerConfig(popularity="latest"), head=None)
     loaded.put(str(version.artefact_id), replace(learned, adaptation=lately))
     told = {reason for found in recommend(limit=4).results for reason in found.reasons}
     assert "Popular lately" in told
@@ -506,7 +506,7 @@ def placed(**placements: Any) -> override_settings:
 
 def test_a_site_declares_its_own_placements(shop: Products) -> None:
     slots = {
-        "home": {"type": "popular", "document": "product", "size": 3},
+        "home": {"type": "popular", "document": "product", "limit": 3},
         "bought": {"type": "because-you-viewed", "document": "product", "anchor": ["purchase"], "hide": []},
         "beside": {"type": "similar", "document": "product", "limit": 2},
     }
@@ -516,16 +516,16 @@ def test_a_site_declares_its_own_placements(shop: Products) -> None:
         assert len(recommend("home", document=None).results) == 3
         page = recommend("bought", document=None, user_key="7")
         assert page.results[0].reasons[0] == "Because you bought “steel desk lamp”"
-        beside = recommend("beside", item=str(shop["steel garden hose"].pk))
+        beside = recommend("beside", item_id=str(shop["steel garden hose"].pk))
         assert len(beside.results) == 2
         with pytest.raises(InvalidRequest) as caught:
             recommend("beside")
-        assert caught.value.parameter == "item"
+        assert caught.value.parameter == "item_id"
         assert Impression.objects.get(pk=beside.request_id).placement == "beside"
 
 
 def test_a_setting_replaces_a_built_in_placement() -> None:
-    with placed(latest={"size": 30}):
+    with placed(latest={"limit": 30}):
         assert get_placement("latest").limit == 30
     assert get_placement("latest").limit == 12
 
@@ -534,14 +534,14 @@ def test_a_setting_replaces_a_built_in_placement() -> None:
     ("declared", "word"),
     [
         ({"type": "for-me"}, "for-you"),
-        ({"type": "latest", "sizes": 3}, '"size"'),
-        ({"type": "latest", "size": 0}, "1 to 100"),
-        ({"type": "latest", "size": "many"}, "1 to 100"),
+        ({"type": "latest", "limits": 3}, '"limit"'),
+        ({"type": "latest", "limit": 0}, "1 to 100"),
+        ({"type": "latest", "limit": "many"}, "1 to 100"),
         ({"type": "latest", "hide": ["buy"]}, "purchase"),
         ({"type": "latest", "hide": "purchase"}, "list"),
         ({"type": "latest", "document": 5}, "label"),
         ("latest", "dict"),
-        ({"size": 3}, "for-you"),
+        ({"limit": 3}, "for-you"),
     ],
 )
 def test_a_wrong_placement_names_the_setting(declared: Any, word: str) -> None:
@@ -577,7 +577,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
     assert caught.value.parameter == "document"
     with pytest.raises(InvalidRequest) as caught:
         recommend(limit=101)
-    assert caught.value.parameter == "size"
+    assert caught.value.parameter == "limit"
 
 
 # whatever is down or missing
@@ -590,12 +590,12 @@ def test_lists_are_full_without_an_engine(trained: Products) -> None:
     with silent:
         for_you = recommend(user_key="7")
         similar = recommendations.similar("product", pk)
-        also = recommendations.also("product", pk)
-    assert [page.degraded for page in (for_you, similar, also)] == [("engine",)] * 3
-    assert [len(page.results) for page in (for_you, similar, also)] == [12] * 3
+        together = recommendations.also_bought("product", pk)
+    assert [page.degraded for page in (for_you, similar, together)] == [("engine",)] * 3
+    assert [len(page.results) for page in (for_you, similar, together)] == [12] * 3
     assert for_you.results[0].title == "steel lawn mower", "what people took is known without the engine"
-    assert also.results[0].title == "steel lawn mower"
-    for page in (for_you, similar, also):
+    assert together.results[0].title == "steel lawn mower"
+    for page in (for_you, similar, together):
         assert_in_order(page)
 
 
