@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -233,7 +235,30 @@ SITE_TYPES = (
 """The values that a site meets; the others are between the services and an engine."""
 
 
+def services_page() -> str:
+    """Packages of services by layer, from the ground up, each with the sentence that opens it."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(
+        one for one in config["tool"]["importlinter"]["contracts"] if one["name"] == "layers of services"
+    )
+    rows = []
+    for layer in reversed(contract["layers"]):
+        for name in sorted(part.strip() for part in layer.split("|")):
+            package = ROOT / "llmrec_plugin" / "services" / name
+            sentence = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
+            modules = sorted(path.stem for path in package.glob("*.py") if path.stem != "__init__")
+            modules += sorted(f"{path.parent.name}/" for path in package.glob("*/__init__.py"))
+            first = " ".join((sentence or "").split("\n\n")[0].split())
+            rows.append(f"| `{name}` | {first} | {', '.join(modules)} |\n")
+    intro = (
+        "# Services: the rooms, from the ground up\n\nThe use cases. A package imports only packages above it "
+        "in this table; `lint-imports` holds it to that.\n\n| package | its job | modules |\n|---|---|---|\n"
+    )
+    return NOTE + intro + "".join(rows)
+
+
 PAGES = {
+    "services.md": services_page,
     "documents.md": documents_page,
     "python.md": python_page,
     "lists.md": lists_page,
