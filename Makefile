@@ -13,7 +13,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-data run serve-all setup hooks test test-fast test-core test-postgresql test-client9 test-presets wheel matrix mutation lint format types django docs docs-check package messages bench check clean
+.PHONY: help demo demo-data run serve-all setup hooks test test-fast test-core test-postgresql test-client9 test-presets wheel matrix mutation lint format types django docs docs-check freeze package messages bench check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -127,6 +127,9 @@ docs-check: $(VENV)/.development ## Fail where the reference pages are not what 
 messages: $(VENV)/.development ## Collect and compile the translations
 	cd llmrec_plugin && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
 	cd project && ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location && ../$(BIN)/python ../manage.py compilemessages
+
+freeze: $(VENV)/.development ## Before a release: hashes of its migrations, and a filled database that later ones upgrade
+	$(BIN)/python -m tests.migrations
 
 wheel: $(VENV)/.development
 	@rm -rf build
