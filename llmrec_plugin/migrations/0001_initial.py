@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 ('document', models.CharField(blank=True, default='', help_text='Empty: as the page asks.', max_length=100, verbose_name='document')),
                 ('limit', models.PositiveSmallIntegerField(default=12, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='items')),
                 ('filters', models.JSONField(blank=True, default=dict, verbose_name='only')),
-                ('hide', models.JSONField(blank=True, default=list, help_text='What the visitor has done this with; what he dismissed never shows.', verbose_name='leave out')),
+                ('hide', models.JSONField(blank=True, default=list, help_text='What the visitor has done this with; what they dismissed never shows.', verbose_name='leave out')),
                 ('anchor', models.JSONField(blank=True, default=list, help_text='Because you viewed: what counts as turning to an item. None chosen: all of it.', verbose_name='because of')),
                 ('diversity', models.FloatField(blank=True, help_text='How strongly an item is held back for resembling those above it. Empty: as configured for “for you”, none for other types.', null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='diversity')),
                 ('fresh', models.FloatField(default=0.0, help_text='Share of the places, from 0 to 0.5: 0.2 keeps every fifth place for the newest items.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(0.5)], verbose_name='reserved for new items')),

@@ -68,7 +68,7 @@ class RenderedList:
     def __str__(self) -> SafeString:
         if not self:
             return SafeString("")
-        return render_to_string(self.template, {"shelf": self, "page": self.page})
+        return render_to_string(self.template, {"list": self, "page": self.page})
 
     __html__ = __str__
 

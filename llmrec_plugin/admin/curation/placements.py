@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
 from llmrec_plugin.admin.curation.fields import FiltersField, name_fields
-from llmrec_plugin.admin.insight.previews import lists
+from llmrec_plugin.admin.insight.previews import placement_queries
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Interaction, Placement
@@ -57,7 +57,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
         required=False,
         choices=_KINDS,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("What the visitor has done this with; what he dismissed never shows."),
+        help_text=_("What the visitor has done this with; what they dismissed never shows."),
     )
     anchor = forms.MultipleChoiceField(
         required=False,
@@ -154,12 +154,12 @@ class PlacementAdmin(VersionedRowAdmin):
     def get_about(self) -> str:
         return str(self.about) % {"names": ", ".join(declared_placements())}
 
-    def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[ListQuery]:
-        label = candidate.document or asked["document"]
-        return lists(label, [candidate.name], asked)
+    def list_queries(self, candidate: Placement, form_values: dict[str, Any]) -> list[ListQuery]:
+        label = candidate.document or form_values["document"]
+        return placement_queries(label, [candidate.name], form_values)
 
-    def ways(
-        self, candidate: Placement, question: ListQuery
+    def serving_overrides(
+        self, candidate: Placement, query: ListQuery
     ) -> tuple[ServingOverrides | None, ServingOverrides]:
         configuration = Configuration.current()
         known = candidate.name in all_placements(configuration)

@@ -37,7 +37,7 @@ class Side:
     """One list with what stands above it."""
 
     title: Any
-    look: ListPreview
+    preview: ListPreview
 
 
 class ExplorerForm(forms.Form):
@@ -70,14 +70,14 @@ class ExplorerForm(forms.Form):
         user_key = user_key_of(self.data.get("user", "").strip()) if label in labels else None
         self.fields["against"].choices = _choices(label, user_key)  # type: ignore[attr-defined]
 
-    def question(self) -> ListQuery:
-        asked = self.cleaned_data
+    def list_query(self) -> ListQuery:
+        values = self.cleaned_data
         return ListQuery(
-            document=asked["document"],
-            list=asked["list"] or "search",
-            text=asked["q"],
-            user_key=user_key_of(asked["user"]),
-            item=asked["item"] or None,
+            document=values["document"],
+            list=values["list"] or "search",
+            text=values["q"],
+            user_key=user_key_of(values["user"]),
+            item=values["item"] or None,
         )
 
 
@@ -104,7 +104,7 @@ def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
     return [*plain, *(group for group in groups if group[1])]
 
 
-def way_of(against: str, configuration: Configuration) -> ServingOverrides:
+def overrides_of(against: str, configuration: Configuration) -> ServingOverrides:
     """What the choice stands for."""
     kind, _sign, pk = against.partition(":")
     if kind == "stranger":
@@ -148,8 +148,8 @@ class ExplorationAdmin(ReadOnlyAdmin):
         """Which words of one result and of its query carry what both mean."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        asked = {name: request.GET.get(name, "") for name in ("document", "q", "item")}
-        values = words_page(asked["document"], asked["q"], asked["item"])
+        given = {name: request.GET.get(name, "") for name in ("document", "q", "item")}
+        values = words_page(given["document"], given["q"], given["item"])
         return page(self, request, "exploration/words", values)
 
     def changelist_view(
@@ -170,14 +170,14 @@ class ExplorationAdmin(ReadOnlyAdmin):
 
 
 def _answered(form: ExplorerForm) -> list[Side]:
-    question, against = form.question(), form.cleaned_data["against"]
+    list_query, against = form.list_query(), form.cleaned_data["against"]
     configuration = Configuration.current()
     live = ServingOverrides(configuration=configuration)
     if not against:
-        return [Side(_("As it is live"), comparison.preview(question, live))]
+        return [Side(_("As it is live"), comparison.preview(list_query, live))]
     titles = dict(_flat(form.fields["against"].choices))  # type: ignore[attr-defined]
-    looks = comparison.compare(question, live, way_of(against, configuration))
-    return [Side(_("As it is live"), looks[0]), Side(titles[against], looks[1])]
+    previews = comparison.compare(list_query, live, overrides_of(against, configuration))
+    return [Side(_("As it is live"), previews[0]), Side(titles[against], previews[1])]
 
 
 def _flat(choices: Any) -> list[tuple[str, Any]]:

@@ -44,7 +44,7 @@ class PreviewForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Compared:
+class ListComparison:
     """One question with the lists now and then."""
 
     title: str
@@ -66,11 +66,13 @@ class PreviewedAdmin(ModelAdmin):
 
     change_form_template = "admin/llmrec_plugin/previewed/change_form.html"
 
-    def questions(self, candidate: Any, asked: dict[str, Any]) -> list[ListQuery]:
+    def list_queries(self, candidate: Any, form_values: dict[str, Any]) -> list[ListQuery]:
         """What to compare, given the values of the preview form."""
         raise NotImplementedError
 
-    def ways(self, candidate: Any, question: ListQuery) -> tuple[ServingOverrides | None, ServingOverrides]:
+    def serving_overrides(
+        self, candidate: Any, query: ListQuery
+    ) -> tuple[ServingOverrides | None, ServingOverrides]:
         """What answers now, None where nothing does, and what would."""
         raise NotImplementedError
 
@@ -87,42 +89,44 @@ class PreviewedAdmin(ModelAdmin):
         candidate_form = context["adminform"].form
         if asked and getattr(candidate_form, "passed", False) and form.is_valid():
             candidate = candidate_form.instance
-            context["compared"] = compared(
-                self.questions(candidate, form.cleaned_data), partial(self.ways, candidate)
+            context["compared"] = compare_lists(
+                self.list_queries(candidate, form.cleaned_data), partial(self.serving_overrides, candidate)
             )
             context["previewed"] = True
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def compared(
-    questions: Sequence[ListQuery],
-    ways: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
-) -> list[Compared]:
+def compare_lists(
+    queries: Sequence[ListQuery],
+    overrides_of: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
+) -> list[ListComparison]:
     """Each question with the lists as they are and as they would be."""
     found = []
-    for question in questions:
-        title = f"“{question.text}”" if question.list == "search" else question.list
-        live, candidate = ways(question)
+    for query in queries:
+        title = f"“{query.text}”" if query.list == "search" else query.list
+        live, candidate = overrides_of(query)
         if live is None:
-            sides = [Side(THEN, comparison.preview(question, candidate, limit=ITEMS))]
+            sides = [Side(THEN, comparison.preview(query, candidate, limit=ITEMS))]
         else:
-            now, then = comparison.compare(question, live, candidate, limit=ITEMS)
+            now, then = comparison.compare(query, live, candidate, limit=ITEMS)
             sides = [Side(NOW, now), Side(THEN, then)]
-        found.append(Compared(title, sides))
+        found.append(ListComparison(title, sides))
     return found
 
 
-def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = ()) -> list[ListQuery]:
+def search_queries(
+    document: str, form_values: dict[str, Any], *, phrases: Sequence[str] = ()
+) -> list[ListQuery]:
     """A question for each query that was given, else for the phrases, else for what is asked most."""
-    texts = list(asked["queries"] or phrases)
+    texts = list(form_values["queries"] or phrases)
     if not texts:
         popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
         texts = list(popular.values_list("text", flat=True)[:QUERIES])
-    user_key = user_key_of(asked.get("user", ""))
+    user_key = user_key_of(form_values.get("user", ""))
     return [ListQuery(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
 
 
-def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[ListQuery]:
+def placement_queries(document: str, names: Sequence[str], form_values: dict[str, Any]) -> list[ListQuery]:
     """A question for each placement."""
-    user_key, item = user_key_of(asked.get("user", "")), asked["item"] or None
+    user_key, item = user_key_of(form_values.get("user", "")), form_values["item"] or None
     return [ListQuery(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

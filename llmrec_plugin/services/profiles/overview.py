@@ -47,7 +47,7 @@ class UserOverview:
     """What he said to being remembered; None: nothing, so LLMREC["CONSENT"] decides."""
     consented: bool
     """What he did may be used; otherwise there is nothing more here."""
-    states_interests: bool = False
+    has_declared_interests: bool = False
     """What he says about himself has been encoded."""
     tastes: tuple[DocumentOverview, ...] = ()
     """Of documents with events of his."""
@@ -65,7 +65,7 @@ def user_overview(user_key: str, *, now: datetime | None = None) -> UserOverview
         user_key=user_key,
         choice=choice,
         consented=True,
-        states_interests=UserEmbedding.objects.filter(user_key=user_key).exists(),
+        has_declared_interests=UserEmbedding.objects.filter(user_key=user_key).exists(),
         tastes=tuple(taste for taste in tastes if taste.events),
     )
 
