@@ -554,7 +554,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='SearchChoice',
+            name='SearchWeightRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('document', models.CharField(max_length=100, verbose_name='document')),
@@ -567,7 +567,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'choice of search weights',
                 'verbose_name_plural': 'choices of search weights',
                 'ordering': ['-id'],
-                'indexes': [models.Index(fields=['document', '-id'], name='llmrec_search_choice_latest')],
+                'indexes': [models.Index(fields=['document', '-id'], name='llmrec_search_weights_latest')],
             },
         ),
         migrations.CreateModel(

@@ -79,7 +79,7 @@ class ConfigurationAdmin(PreviewedAdmin):
                     "learned_search",
                     "rrf_k",
                     "use_floor",
-                    "rescue",
+                    "relax_queries",
                     "candidates",
                 ]
             },
@@ -127,7 +127,7 @@ class ConfigurationAdmin(PreviewedAdmin):
         ]
         told = format_html_join("", "{}: {}<br>", [row for row in rows if row[1]]) or _("none so far")
         return format_html(
-            '{} <a href="{}">{}</a>', told, admin_url("searchchoice", "changelist"), _("How they were found")
+            '{} <a href="{}">{}</a>', told, admin_url("searchweightrun", "changelist"), _("How they were found")
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:

@@ -25,7 +25,7 @@ from llmrec_plugin.models import (
     IndexVersion,
     Interaction,
     Judgment,
-    SearchChoice,
+    SearchWeightRun,
 )
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.search import pipeline
@@ -72,7 +72,7 @@ def learned(name: str = "text_weight") -> float | None:
     return None if counted == getattr(current, name) else counted
 
 
-def told(choice: SearchChoice) -> str:
+def told(choice: SearchWeightRun) -> str:
     return " ".join(weight_learning.sentences(choice))
 
 
