@@ -115,7 +115,7 @@ class TestItems:
         for size in (0, 21, True):
             with pytest.raises(InvalidRequest) as caught:
                 suggest("la", document="product", limit=size)
-            assert caught.value.parameter == "size"
+            assert caught.value.parameter == "limit"
 
 
 class TestSearches:

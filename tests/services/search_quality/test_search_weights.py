@@ -50,7 +50,7 @@ def shop() -> dict[str, Product]:
 def found(query: str, **weights: float) -> list[RankedItem]:
     configuration = Configuration.current().with_overrides(weights)
     variant = pipeline.Variant(configuration=configuration)
-    return list(pipeline.listed(SearchRequest(document="product", text=query), variant).items)
+    return list(pipeline.ranked_list(SearchRequest(document="product", text=query), variant).items)
 
 
 def by_leg(query: str, *, text_weight: float) -> list[str]:
