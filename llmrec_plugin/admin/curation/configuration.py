@@ -126,9 +126,8 @@ class ConfigurationAdmin(PreviewedAdmin):
             for label, entry in sorted(configuration.search_weights.items())
         ]
         told = format_html_join("", "{}: {}<br>", [row for row in rows if row[1]]) or _("none so far")
-        return format_html(
-            '{} <a href="{}">{}</a>', told, admin_url("searchweightrun", "changelist"), _("How they were found")
-        )
+        runs = admin_url("searchweightrun", "changelist")
+        return format_html('{} <a href="{}">{}</a>', told, runs, _("How they were found"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Leave out what a site without signals of its own has no use for."""

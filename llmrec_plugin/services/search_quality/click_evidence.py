@@ -37,7 +37,12 @@ MAX_PLACES = 50
 """Of a list that are looked at."""
 BATCH = 500
 BOTH = 0.5
-PROBE: Mapping[str, Any] = {"text_weight": BOTH, "taste_weight": 0.0, "most_per_group": 0, "relax_queries": False}
+PROBE: Mapping[str, Any] = {
+    "text_weight": BOTH,
+    "taste_weight": 0.0,
+    "most_per_group": 0,
+    "relax_queries": False,
+}
 """The configuration under which what each leg gives can be read from the contributions."""
 _LEGS = frozenset(("text", "vector"))
 WEIGHTED = ("fusion", "rrf_k", "text_weight", "taste_weight")
