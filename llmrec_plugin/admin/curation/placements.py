@@ -1,4 +1,4 @@
-"""Placements as editors turn them, checked against what they show."""
+"""Lets editors turn placements, checked against what they show."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FIRST_TYPE = "for-you"
 
 
 def _types(*, fillers: bool = False) -> list[tuple[str, Any]]:
-    """Name and label of the types of lists there are, or of those that may fill up others."""
+    """Return name and label of the types of lists there are, or of those that may fill up others."""
     return [(one.name, one.label) for one in list_types if one.can_fill or not fillers]
 
 
@@ -108,7 +108,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _post_clean(self) -> None:
-        """The row as it would be is checked as a setting would be."""
+        """Check the row as it would be, as a setting would be."""
         super()._post_clean()  # type: ignore[misc]
         if self.errors:
             return
@@ -167,7 +167,7 @@ class PlacementAdmin(VersionedRowAdmin):
         return now, ServingOverrides(configuration=configuration, placement=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
-        """A new row leaves out what the visitor has, as the built-in personal lists do."""
+        """Begin a new row so that it leaves out what the visitor has, as the built-in personal lists do."""
         initial = {str(name): value for name, value in super().get_changeform_initial_data(request).items()}
         kind = str(initial.get("type", FIRST_TYPE))
         return {"hide": list(list_types.get(kind).hide) if kind in list_types else [], **initial}

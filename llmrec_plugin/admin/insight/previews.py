@@ -1,4 +1,4 @@
-"""A change form that shows what its values would do before they are saved."""
+"""Extends a change form so that it shows what its values would do before they are saved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW, THEN = _("As it is live"), _("With these values")
 
 
 class PreviewForm(forms.Form):
-    """What to look at; empty fields are filled with what is asked most."""
+    """Asks what to look at; empty fields are filled with what is asked most."""
 
     prefix = "preview"
     document = forms.ChoiceField(label=_("Document"), required=False)
@@ -45,14 +45,14 @@ class PreviewForm(forms.Form):
 
 @dataclass(frozen=True)
 class ListComparison:
-    """One question with the lists now and then."""
+    """A frozen record of one query with the lists now and then."""
 
     title: str
     sides: Sequence[Side]
 
 
 class Previewing:
-    """Mixed into a form: its values are checked and set on the instance, but it never counts as valid."""
+    """Lets a form check its values and set them on the instance, but never count as valid."""
 
     passed = False
 
@@ -62,18 +62,18 @@ class Previewing:
 
 
 class PreviewedAdmin(ModelAdmin):
-    """Has a button that shows the lists as they are and as they would be."""
+    """Adds a button that shows the lists as they are and as they would be."""
 
     change_form_template = "admin/llmrec_plugin/previewed/change_form.html"
 
     def list_queries(self, candidate: Any, form_values: dict[str, Any]) -> list[ListQuery]:
-        """What to compare, given the values of the preview form."""
+        """Return what to compare, given the values of the preview form."""
         raise NotImplementedError
 
     def serving_overrides(
         self, candidate: Any, query: ListQuery
     ) -> tuple[ServingOverrides | None, ServingOverrides]:
-        """What answers now, None where nothing does, and what would."""
+        """Return what answers now, None where nothing does, and what would."""
         raise NotImplementedError
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -100,7 +100,7 @@ def compare_lists(
     queries: Sequence[ListQuery],
     overrides_of: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
 ) -> list[ListComparison]:
-    """Each question with the lists as they are and as they would be."""
+    """Return each query with the lists as they are and as they would be."""
     found = []
     for query in queries:
         title = f"“{query.text}”" if query.list == "search" else query.list
@@ -117,7 +117,7 @@ def compare_lists(
 def search_queries(
     document: str, form_values: dict[str, Any], *, phrases: Sequence[str] = ()
 ) -> list[ListQuery]:
-    """A question for each query that was given, else for the phrases, else for what is asked most."""
+    """Return a query for each text that was given, else for the phrases, else for what is asked most."""
     texts = list(form_values["queries"] or phrases)
     if not texts:
         popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
@@ -127,6 +127,6 @@ def search_queries(
 
 
 def placement_queries(document: str, names: Sequence[str], form_values: dict[str, Any]) -> list[ListQuery]:
-    """A question for each placement."""
+    """Return a query for each placement."""
     user_key, item = user_key_of(form_values.get("user", "")), form_values["item"] or None
     return [ListQuery(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

@@ -1,4 +1,4 @@
-"""What a list would be for somebody and under other settings, side by side: to look, nothing is kept."""
+"""Shows what a list would be for somebody and under other settings, side by side; nothing is kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REACH = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ListQuery:
-    """A query or a placement, and who asks."""
+    """A frozen record of a query or a placement, and of who asks."""
 
     document: str
     list: str = SEARCH_PLACEMENT
@@ -44,7 +44,7 @@ class ListQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOverrides:
-    """What answers: as it is live, but for what is said here."""
+    """A frozen record of what answers: as it is live, but for what is said here."""
 
     configuration: Configuration
     index_version: int | None = None
@@ -76,7 +76,7 @@ class ContributionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedPosition:
-    """One item of a list."""
+    """A frozen record of one item of a list."""
 
     item: ResultItem
     number: int
@@ -90,13 +90,13 @@ class RankedPosition:
 
     @property
     def moved(self) -> int:
-        """Places up against the other list; 0 where it is not there."""
+        """Return the places up against the other list; 0 where it is not there."""
         return 0 if self.other is None else self.other - self.number
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListPreview:
-    """One list."""
+    """A frozen record of one list."""
 
     positions: tuple[RankedPosition, ...] = ()
     total: int = 0
@@ -108,7 +108,7 @@ class ListPreview:
 
 
 def preview(query: ListQuery, overrides: ServingOverrides, *, limit: int = SHOWN) -> ListPreview:
-    """The list as `overrides` answers; what cannot be answered is said in `error`."""
+    """Return the list as `overrides` have it; what cannot be answered is said in `error`."""
     try:
         with _rules_of(overrides):
             ranked = _ranked(query, overrides)
@@ -136,13 +136,13 @@ def preview(query: ListQuery, overrides: ServingOverrides, *, limit: int = SHOWN
 def compare(
     query: ListQuery, before: ServingOverrides, after: ServingOverrides, *, limit: int = SHOWN
 ) -> tuple[ListPreview, ListPreview]:
-    """Both lists, each item with its place in the other one."""
+    """Return both lists, each item with its place in the other one."""
     old, new = preview(query, before, limit=limit), preview(query, after, limit=limit)
     return _against(old, new), _against(new, old)
 
 
 def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
-    """Key and title of what the user turned to, latest first, as far as it counts and still exists."""
+    """Return key and title of what the user turned to, latest first, as far as it counts and still exists."""
     user = taste.load_user(user_key, document=label, history=Configuration.current().history_length)
     keys = list(dict.fromkeys(event.key for event in user.events))
     document = registry.get(label)
@@ -207,7 +207,8 @@ def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
 def _contribution_rows(
     label: str, items: Sequence[ResultItem], candidates: Sequence[Rule], largest: float
 ) -> dict[str, tuple[ContributionRow, ...]]:
-    """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
+    """Return by item its contributions, the largest contributions first, as a visitor's list names them; two
+    queries at most."""
     folded_contributions = {
         item.item_id: folded(RankedItem(item.item_id, item.score, item.contributions)).contributions
         for item in items
