@@ -1,4 +1,4 @@
-"""Search and recommendations in a line, for a site's own views: model instances in the order of their rank.
+"""Searches and recommends in a line, for a site's own views: model instances in the order of their rank.
 
     for product in search(Product, "red mug", request=request)[:20]: ...
 
@@ -32,7 +32,8 @@ FIRST = 20
 
 
 class Results(Sequence[M], Generic[M]):
-    """Instances in rank order, ranked when they are first needed and then kept, as in a queryset.
+    """A sequence of instances that keeps rank order, ranked when they are first needed and then kept, as in a
+    queryset.
 
     `len()`, slices, iteration and the paginators of Django and REST framework work; the list is ranked once,
     so that its pages never repeat an item. Each instance carries what is known of it as `instance.llmrec`, a
@@ -56,8 +57,8 @@ class Results(Sequence[M], Generic[M]):
         self._found: dict[str, M] = {}
 
     def within(self, queryset: QuerySet[M]) -> Results[M]:
-        """Only what the queryset holds, and as it fetches it: for permissions of the request, prefetches,
-        annotations and `only()`. One more query, for the keys."""
+        """Return only what the queryset holds, and as it fetches it: for permissions of the request,
+        prefetches, annotations and `only()`. One more query, for the keys."""
         return Results(self._ask, document=self._document, queryset=queryset)
 
     def prefetch_related(self, *lookups: Any) -> Results[M]:
@@ -68,7 +69,7 @@ class Results(Sequence[M], Generic[M]):
 
     @cached_property
     def page(self) -> ResultPage:
-        """The first page as the service gave it: facets, total, degraded, did_you_mean."""
+        """Return the first page as the service gave it: facets, total, degraded, did_you_mean."""
         page = self._ask(self._limit)
         if self._queryset is None:
             for item in page.results:
@@ -77,7 +78,7 @@ class Results(Sequence[M], Generic[M]):
 
     @property
     def model(self) -> type[M]:
-        """Of the instances; generic views ask."""
+        """Return the model of the instances; generic views ask."""
         return self._document.model
 
     @property
@@ -86,11 +87,11 @@ class Results(Sequence[M], Generic[M]):
 
     @property
     def request_id(self) -> str:
-        """To be sent along with clicks."""
+        """Return the id to be sent along with clicks."""
         return self.page.request_id
 
     def count(self, value: Any = None) -> int:
-        """How many there are; with a value, as any sequence, how often it occurs."""
+        """Return how many there are; with a value, as any sequence, how often it occurs."""
         return len(self) if value is None else super().count(value)
 
     def __len__(self) -> int:
@@ -121,7 +122,7 @@ class Results(Sequence[M], Generic[M]):
 
     @cached_property
     def _keys(self) -> list[str]:
-        """Of all that can be seen, best first."""
+        """Return the keys of all that can be seen, best first."""
         keys = cursors.kept_keys(self.page)
         if self._queryset is None:
             return keys
@@ -130,7 +131,7 @@ class Results(Sequence[M], Generic[M]):
         return [key for key in keys if key in visible]
 
     def _fetch(self, keys: Sequence[str]) -> None:
-        """A fixed number of queries for all that is not here yet."""
+        """Fetch all that is not here yet, in a fixed number of queries."""
         missing = {key for key in keys if key not in self._found}
         if not missing:
             return
@@ -159,7 +160,7 @@ def search(
     facets: Sequence[str] = (),
     personalize: float | None = None,
 ) -> Results[M]:
-    """What answers the text, for the visitor of the request.
+    """Return what answers the text, for the visitor of the request.
 
     `model`: a registered model, or the label of its document where it has several. Raises DocumentError for
     a model without a document; all other errors of `services.search.search` when the list is first used.
@@ -191,7 +192,7 @@ def recommend(
     item: Model | str | None = None,
     limit: int | None = None,
 ) -> ResultPage:
-    """What the placement shows this visitor; errors as of `services.recommendations.recommend`."""
+    """Return what the placement shows this visitor; errors as of `services.recommendations.recommend`."""
     return recommendations.recommend(
         placement,
         user_key=_key(request, user_key),
@@ -204,7 +205,7 @@ def recommend(
 def similar(
     item: Model, *, request: HttpRequest | None = None, user_key: str | None = None, limit: int | None = None
 ) -> ResultPage:
-    """Items of like content; as many as the placement "similar" says unless `limit` does."""
+    """Return items of like content; as many as the placement "similar" says unless `limit` does."""
     document = document_of(type(item))
     return recommendations.similar(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
@@ -219,7 +220,8 @@ def also_bought(
 
 
 def document_of(model: type[M] | str) -> SearchDocument[M]:
-    """Raises DocumentError where the model has none, or several; NotFound for an unknown label."""
+    """Return the document of the model; raises DocumentError where it has none, or several; NotFound for an
+    unknown label."""
     if isinstance(model, str):
         return registry.get(model)
     documents = registry.for_model(model)

@@ -215,7 +215,7 @@ class ListSerializer(serializers.Serializer[Any]):
     did_you_mean = serializers.CharField(
         required=False, help_text="A better spelling, where no item holds some word of `q`."
     )
-    rescued = serializers.CharField(
+    relaxed = serializers.CharField(
         required=False,
         help_text="What was given up so that anything was found: `words` (that each occurs), `phrases` (the "
         "quotes), `spelling` (as typed: these items are for `did_you_mean`) or `vector` (words at all: these "

@@ -75,8 +75,8 @@ class Output:
             self.line(f"Did you mean: {page.did_you_mean}")
         for typed, found in page.synonyms.items():
             self.line(f"“{typed}” also found: {', '.join(found)}")
-        if page.rescued:
-            self.line(f"Nothing was found as asked; given up: {page.rescued}")
+        if page.relaxed:
+            self.line(f"Nothing was found as asked; given up: {page.relaxed}")
         if page.degraded:
             self.line(f"Answered without: {', '.join(page.degraded)}")
 

@@ -12,7 +12,7 @@ from llmrec_plugin.models.imported_items import ImportedItem
 from llmrec_plugin.models.impressions import Impression
 from llmrec_plugin.models.interactions import Interaction
 from llmrec_plugin.models.judgments import Judgment, SearchQuality
-from llmrec_plugin.models.learning import DriftReport, SearchChoice, TrainingRun
+from llmrec_plugin.models.learning import DriftReport, SearchWeightRun, TrainingRun
 from llmrec_plugin.models.outbox import IndexBatch, Lease, OutboxEntry
 from llmrec_plugin.models.placements import Placement
 from llmrec_plugin.models.queries import PopularQuery
@@ -56,8 +56,8 @@ __all__ = [
     "Placement",
     "PopularQuery",
     "Rule",
-    "SearchChoice",
     "SearchQuality",
+    "SearchWeightRun",
     "Status",
     "Synonym",
     "SynonymSuggestion",

@@ -74,8 +74,8 @@ class Configuration(models.Model):
         default=True,
         help_text=_("Leave out items whose meaning is no closer to the query than to nonsense."),
     )
-    rescue = models.BooleanField(
-        _("rescue of searches that find nothing"),
+    relax_queries = models.BooleanField(
+        _("relaxing of searches that find nothing"),
         default=True,
         help_text=_(
             "Ask for less, and say so: in a better spelling, without quotes, for some of the words, at last "

@@ -86,7 +86,7 @@ class DriftReport(models.Model):
         return f"{self.document} {self.pk}"
 
 
-class SearchChoice(models.Model):
+class SearchWeightRun(models.Model):
     """One look for better weights of search, with its proof, or why nothing changed."""
 
     document = models.CharField(_("document"), max_length=100)
@@ -96,10 +96,10 @@ class SearchChoice(models.Model):
     at = models.DateTimeField(_("at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("choice of search weights")
-        verbose_name_plural = _("choices of search weights")
+        verbose_name = _("search weight run")
+        verbose_name_plural = _("search weight runs")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["document", "-id"], name="llmrec_search_choice_latest")]
+        indexes = [models.Index(fields=["document", "-id"], name="llmrec_search_weights_latest")]
 
     def __str__(self) -> str:
         return f"{self.document} {self.pk}"

@@ -37,7 +37,7 @@ class Placement(VersionedRow):
         _("leave out"),
         default=list,
         blank=True,
-        help_text=_("What the visitor has done this with; what he dismissed never shows."),
+        help_text=_("What the visitor has done this with; what they dismissed never shows."),
     )
     anchor = models.JSONField(
         _("because of"),

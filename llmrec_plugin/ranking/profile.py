@@ -93,7 +93,7 @@ def build_profile(
     )
 
 
-def stated_profile(vector: Vector) -> Profile:
+def declared_profile(vector: Vector) -> Profile:
     """The profile of a user known only by what he says about himself, encoded as one vector."""
     return Profile(keys=("",), parts=unit(vector)[None, :])
 

@@ -1,1 +1,1 @@
-"""Template tags: `{% load llmrec %}`."""
+"""Holds the template tags: `{% load llmrec %}`."""

@@ -1,4 +1,4 @@
-"""Lists in any template, and the script that reports what becomes of them.
+"""Draws lists in any template, and the script that reports what becomes of them.
 
 {% load llmrec %}
 {% recommend "for-you" document="product" title="For you" %}
@@ -47,7 +47,7 @@ LIST_TEMPLATE = "llmrec/list.html"
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedList:
-    """One list: loop over it, or print it to have it drawn by its template."""
+    """A list that a template has: loop over it, or print it to have it drawn by its template."""
 
     page: ResultPage | None
     """None: it could not be had, which the log tells."""
@@ -62,13 +62,13 @@ class RenderedList:
 
     @property
     def objects(self) -> list[Any]:
-        """The site's own rows, in rank order."""
+        """Return the site's own rows, in rank order."""
         return [item.object for item in self]
 
     def __str__(self) -> SafeString:
         if not self:
             return SafeString("")
-        return render_to_string(self.template, {"shelf": self, "page": self.page})
+        return render_to_string(self.template, {"list": self, "page": self.page})
 
     __html__ = __str__
 
@@ -84,7 +84,7 @@ def recommend(
     title: str = "",
     template: str = LIST_TEMPLATE,
 ) -> RenderedList:
-    """What a placement shows the visitor; nothing at all where it cannot be had."""
+    """Return what a placement shows the visitor; nothing at all where it cannot be had."""
     request = context.get("request")
     ask = partial(shortcuts.recommend, placement, document, request=request, item=item, limit=limit)
     return _rendered(ask, title=title, template=template)
@@ -94,7 +94,7 @@ def recommend(
 def similar(
     context: Context, item: Model, *, limit: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> RenderedList:
-    """Items like this one."""
+    """Return items like this one."""
     ask = partial(shortcuts.similar, item, request=context.get("request"), limit=limit)
     return _rendered(ask, title=title, template=template)
 
@@ -103,13 +103,14 @@ def similar(
 def also_bought(
     context: Context, item: Model, *, limit: int | None = None, title: str = "", template: str = LIST_TEMPLATE
 ) -> RenderedList:
-    """What people who took this item took as well."""
+    """Return what people who took this item took as well."""
     ask = partial(shortcuts.also_bought, item, request=context.get("request"), limit=limit)
     return _rendered(ask, title=title, template=template)
 
 
 def _rendered(ask: Callable[[], ResultPage], *, title: str, template: str) -> RenderedList:
-    """A list that cannot be had takes no page down; a mistake in the template is shown while DEBUG is on."""
+    """Return the list; one that cannot be had takes no page down; a mistake in the template is shown while
+    DEBUG is on."""
     try:
         page = ask()
     except LlmrecError as error:
@@ -124,7 +125,8 @@ def _rendered(ask: Callable[[], ResultPage], *, title: str, template: str) -> Re
 def llmrec_script(
     context: Context, *, view: Model | None = None, clicks: bool = True, nonce: str = ""
 ) -> SafeString:
-    """The script that reports clicks, what came into view and, with `view`, that this item's page was opened.
+    """Return the script that reports clicks, what came into view and, with `view`, that this item's page was
+    opened.
 
     `clicks=False`: a site that records the opening of pages itself needs no clicks. `nonce`: of the site's
     content security policy. Nothing is written while the plugin is off or stores no
@@ -150,7 +152,8 @@ def llmrec_script(
 
 
 def _token(request: Any) -> str:
-    """Only of those who are logged in: others need none, and their pages stay fit for a cache."""
+    """Return a token only for those who are logged in: others need none, and their pages stay fit for a
+    cache."""
     if request is None or not getattr(getattr(request, "user", None), "is_authenticated", False):
         return ""
     return get_token(request)
@@ -158,8 +161,8 @@ def _token(request: Any) -> str:
 
 @register.simple_tag
 def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
-    """Attributes for the element that shows one item of a list that the site draws itself, by which the
-    script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`.
+    """Return attributes for the element that shows one item of a list that the site draws itself, by which
+    the script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`.
 
     `item`: a ResultItem, or an instance out of Results; `page`: what it came in.
     """
@@ -175,5 +178,5 @@ def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
 
 @register.filter
 def llmrec_url(item: ResultItem) -> str:
-    """The page of a result, as its SearchDocument tells; empty where there is none."""
+    """Return the address of the page of a result, as its SearchDocument tells; empty where there is none."""
     return registry.get(item.document).get_absolute_url(item.object)

@@ -1,4 +1,4 @@
-"""Filters of the admin's own pages."""
+"""Holds filters of the admin's own pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share as a percentage in the active language; "–" for None and NaN."""
+    """Return a share as a percentage in the active language; "–" for None and NaN."""
     # a theme may load all libraries of tags, this one too, before the classes of the admin can be imported
     from llmrec_plugin.admin.insight.experiment_summary import percent as in_words
 
@@ -19,13 +19,13 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 @register.filter
 def number(count: float | None, digits: int = 0) -> str:
-    """With the separators of the active language; "–" for None."""
+    """Return the number with the separators of the active language; "–" for None."""
     return "–" if count is None else number_format(count, digits, force_grouping=True)
 
 
 @register.filter
 def kind(event: str) -> str:
-    """What the user did, in words."""
+    """Return what the user did, in words."""
     from llmrec_plugin.models import Interaction
 
     return str(Interaction.Kind(event).label)

@@ -1,4 +1,4 @@
-"""What a score is made of and how a place has changed, in plain words and bars."""
+"""Tells what a score is made of and how a place has changed, in plain words and bars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def signed(value: float) -> str:
 
 @register.filter
 def bar(part: ContributionRow) -> SafeString:
-    """From the middle to the right what speaks for the item, to the left what speaks against it."""
+    """Return a bar: from the middle to the right what speaks for the item, to the left what speaks against
+    it."""
     width = 50 * part.share
     start, name = (50.0, "up") if part.value >= 0 else (50 - width, "down")
     return format_html(
@@ -42,7 +43,7 @@ def bar(part: ContributionRow) -> SafeString:
 
 @register.filter
 def movement(place: RankedPosition) -> SafeString | str:
-    """How the item has come to its place from where it stands on the other side."""
+    """Return how the item has come to its place from where it stands on the other side."""
     if place.other is None:
         return format_html("<strong>{}</strong>", _("only here"))
     if place.moved == 0:
@@ -53,7 +54,7 @@ def movement(place: RankedPosition) -> SafeString | str:
 
 @register.filter
 def destination(place: RankedPosition) -> SafeString | str:
-    """Where the item goes to on the other side."""
+    """Return where the item goes to on the other side."""
     if place.other is None:
         return format_html("<strong>{}</strong>", _("only here"))
     if place.moved == 0:

@@ -110,7 +110,7 @@ class ResultPage:
     """Cursor of the next page."""
     did_you_mean: str | None = None
     """A better spelling, where the index holds none of a word."""
-    rescued: str = ""
+    relaxed: str = ""
     """What was given up so that anything was found: "words" (that each occurs), "phrases" (the quotes),
     "spelling" (it: these are for `did_you_mean`), "vector" (words at all: these are merely near in meaning);
     empty: nothing."""

@@ -38,14 +38,14 @@ def shop() -> dict[str, Product]:
 
 
 def titles(look: comparison.ListPreview) -> list[str]:
-    return [place.item.title for place in look.places]
+    return [place.item.title for place in look.positions]
 
 
 def explored(client: Client, **values: Any) -> list[list[str]]:
     response = client.get(reverse(EXPLORER), {"document": "product", "list": "search", **values})
     assert response.status_code == 200
     assert response.context["form"].errors == {}
-    return [titles(side.look) for side in response.context["sides"]]
+    return [titles(side.preview) for side in response.context["sides"]]
 
 
 def live() -> ServingOverrides:
@@ -73,11 +73,11 @@ def test_two_lists_say_where_each_item_stands_on_the_other_side(shop: dict[str, 
         HOSE, live(), ServingOverrides(configuration=Configuration.current(), rules=[rule])
     )
     assert titles(after)[0] == "wooden ink bottle"
-    first, second = after.places[0], after.places[1]
+    first, second = after.positions[0], after.positions[1]
     assert (second.item.title, second.other, second.moved) == (titles(before)[0], 1, -1)
     assert first.moved == (first.other or 1) - 1
-    assert first.parts[0].title == "ink"
-    assert max(part.share for place in after.places for part in place.parts) == pytest.approx(1.0)
+    assert first.contributions[0].title == "ink"
+    assert max(part.share for place in after.positions for part in place.contributions) == pytest.approx(1.0)
     assert titles(comparison.preview(HOSE, live())) == titles(before)  # tried, not in effect
 
 
@@ -198,7 +198,7 @@ def test_values_are_previewed_before_they_are_saved(editor: Client, shop: dict[s
     compared = response.context["compared"]
     assert [one.title for one in compared] == ["“hose”", "“lamp”", "for-you"]
     now, then = compared[0].sides
-    assert len(then.look.places) < len(now.look.places)
+    assert len(then.preview.positions) < len(now.preview.positions)
     assert "Nothing is saved yet." in response.content.decode()
     assert Configuration.current().text_weight == 0.5
     assert response.context["adminform"].form["text_weight"].value() == "1.0"
@@ -232,8 +232,8 @@ def test_a_rule_is_previewed_by_its_phrases_and_placements(editor: Client, shop:
     response = editor.post(reverse("admin:llmrec_plugin_rule_add"), data)
     hose, latest = response.context["compared"]
     assert (hose.title, latest.title) == ("“hose”", "latest")
-    assert titles(hose.sides[1].look)[0] == "wooden ink bottle"
-    assert titles(hose.sides[0].look)[0] != "wooden ink bottle"
+    assert titles(hose.sides[1].preview)[0] == "wooden ink bottle"
+    assert titles(hose.sides[0].preview)[0] != "wooden ink bottle"
     assert Rule.objects.count() == 0
 
 
@@ -243,10 +243,10 @@ def test_a_placement_is_previewed_as_a_user(editor: Client, shop: dict[str, Prod
     did("7", "dismiss", [shop["wooden ink bottle"]])
     response = editor.post(reverse("admin:llmrec_plugin_placement_add"), data)
     (then,) = response.context["compared"][0].sides  # there is nothing of that name yet
-    assert "wooden ink bottle" not in titles(then.look)
+    assert "wooden ink bottle" not in titles(then.preview)
     assert all(
         "desk" in title or "pen" in title or "chair" in title or "tray" in title or "ink" in title
-        for title in titles(then.look)
+        for title in titles(then.preview)
     )
     assert Placement.objects.count() == 0
 
@@ -261,7 +261,7 @@ def test_only_who_may_explore_previews_as_somebody(client: Client, shop: dict[st
     for may_explore in (False, True):
         response = client.post(reverse("admin:llmrec_plugin_placement_add"), data)
         (then,) = response.context["compared"][0].sides
-        assert ("wooden ink bottle" in titles(then.look)) is not may_explore
+        assert ("wooden ink bottle" in titles(then.preview)) is not may_explore
         user.user_permissions.add(Permission.objects.get(codename="view_exploration"))
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from llmrec_plugin.models import Configuration, SearchChoice
+from llmrec_plugin.models import Configuration, SearchWeightRun
 from llmrec_plugin.services.search_quality import weight_learning
 from tests.admin.test_admin import form_data
 from tests.support.serving import open_shop
@@ -28,12 +28,12 @@ def test_the_configuration_shows_what_was_learned_and_how(editor: Client) -> Non
     configured()
     page = editor.get(CONFIGURATION).text
     assert "product: weight of words 0.30, strength of personal taste in search 0.10" in page
-    choices = reverse("admin:llmrec_plugin_searchchoice_changelist")
+    choices = reverse("admin:llmrec_plugin_searchweightrun_changelist")
     assert choices in page
     assert "0 of 50 judged queries" in editor.get(choices).text
-    one = reverse("admin:llmrec_plugin_searchchoice_change", args=[choice.pk])
+    one = reverse("admin:llmrec_plugin_searchweightrun_change", args=[choice.pk])
     assert "newest_judgment" in editor.get(one).text
-    assert SearchChoice.objects.count() == 1
+    assert SearchWeightRun.objects.count() == 1
 
 
 def test_a_weight_that_an_editor_turns_counts_from_then_on(editor: Client) -> None:

@@ -38,7 +38,7 @@ def report(dump: Path, database: Path) -> dict[str, Any]:
         "synonym": titles("sprinkler"),
         "renamed": titles("brass"),
         "for ann": for_you(site.ANN),
-        "with the hose": [item.title for item in recommendations.also("product", 5).results],
+        "with the hose": [item.title for item in recommendations.also_bought("product", 5).results],
         "learned": [label for label in registry.labels() if live_pair(label).model_version is not None],
         "window": [item.title for item in recommendations.recommend("window", document="product").results],
         "ben": privacy.consent_of(str(site.BEN)),

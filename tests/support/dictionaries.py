@@ -39,7 +39,7 @@ def open_shop() -> None:
     from tests.hostapp.models import Product
 
     call_command("migrate", run_syncdb=True, verbosity=0)
-    Configuration(text_weight=1.0, rescue=False).save()  # words alone
+    Configuration(text_weight=1.0, relax_queries=False).save()  # words alone
     Product.objects.create(title=f"{WORD}实战")
     Product.objects.create(title="陶瓷茶壶")
 

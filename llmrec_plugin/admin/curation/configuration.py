@@ -20,12 +20,12 @@ from llmrec_plugin.admin.curation.editable import admin_url
 from llmrec_plugin.admin.curation.kind_weights import KindWeightsField
 from llmrec_plugin.admin.curation.signal_weights import SignalWeightsField, site_signals
 from llmrec_plugin.admin.insight.previews import (
-    Compared,
+    ListComparison,
     PreviewedAdmin,
     PreviewForm,
-    compared,
-    lists,
-    searches,
+    compare_lists,
+    placement_queries,
+    search_queries,
 )
 from llmrec_plugin.models import Configuration, ConfigurationChange
 from llmrec_plugin.models.configuration import LEARNED_IN_SEARCH
@@ -79,7 +79,7 @@ class ConfigurationAdmin(PreviewedAdmin):
                     "learned_search",
                     "rrf_k",
                     "use_floor",
-                    "rescue",
+                    "relax_queries",
                     "candidates",
                 ]
             },
@@ -126,9 +126,8 @@ class ConfigurationAdmin(PreviewedAdmin):
             for label, entry in sorted(configuration.search_weights.items())
         ]
         told = format_html_join("", "{}: {}<br>", [row for row in rows if row[1]]) or _("none so far")
-        return format_html(
-            '{} <a href="{}">{}</a>', told, admin_url("searchchoice", "changelist"), _("How they were found")
-        )
+        runs = admin_url("searchweightrun", "changelist")
+        return format_html('{} <a href="{}">{}</a>', told, runs, _("How they were found"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Leave out what a site without signals of its own has no use for."""
@@ -140,11 +139,11 @@ class ConfigurationAdmin(PreviewedAdmin):
             for title, options in found
         ]
 
-    def questions(self, candidate: Configuration, asked: dict[str, Any]) -> list[ListQuery]:
-        return _questions(asked)
+    def list_queries(self, candidate: Configuration, form_values: dict[str, Any]) -> list[ListQuery]:
+        return _list_queries(form_values)
 
-    def ways(
-        self, candidate: Configuration, question: ListQuery
+    def serving_overrides(
+        self, candidate: Configuration, query: ListQuery
     ) -> tuple[ServingOverrides, ServingOverrides]:
         return ServingOverrides(configuration=Configuration.current()), ServingOverrides(
             configuration=candidate
@@ -184,10 +183,10 @@ class ConfigurationAdmin(PreviewedAdmin):
         return super().response_change(request, obj)
 
 
-def _questions(asked: dict[str, Any]) -> list[ListQuery]:
+def _list_queries(form_values: dict[str, Any]) -> list[ListQuery]:
     """Some queries and the personal list of one document."""
-    label = document_or_first(asked["document"])
-    return [*searches(label, asked), *lists(label, [PERSONAL_LIST], asked)]
+    label = document_or_first(form_values["document"])
+    return [*search_queries(label, form_values), *placement_queries(label, [PERSONAL_LIST], form_values)]
 
 
 @admin.register(ConfigurationChange)
@@ -230,10 +229,10 @@ class ConfigurationChangeAdmin(RecordAdmin):
             return HttpResponseRedirect(admin_url("configurationchange", "changelist"))
         is_asked = any(key.startswith("preview-") for key in request.GET)
         form = PreviewForm(request.GET if is_asked else None, request=request)
-        asked = form.cleaned_data if form.is_bound and form.is_valid() else EMPTY
-        found: list[Compared] = compared(
-            _questions(asked),
-            lambda question: (
+        form_values = form.cleaned_data if form.is_bound and form.is_valid() else EMPTY
+        found: list[ListComparison] = compare_lists(
+            _list_queries(form_values),
+            lambda _query: (
                 ServingOverrides(configuration=current),
                 ServingOverrides(configuration=candidate),
             ),

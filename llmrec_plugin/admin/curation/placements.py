@@ -1,4 +1,4 @@
-"""Placements as editors turn them, checked against what they show."""
+"""Lets editors turn placements, checked against what they show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
 from llmrec_plugin.admin.curation.fields import FiltersField, name_fields
-from llmrec_plugin.admin.insight.previews import lists
+from llmrec_plugin.admin.insight.previews import placement_queries
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Interaction, Placement
@@ -38,7 +38,7 @@ FIRST_TYPE = "for-you"
 
 
 def _types(*, fillers: bool = False) -> list[tuple[str, Any]]:
-    """Name and label of the types of lists there are, or of those that may fill up others."""
+    """Return name and label of the types of lists there are, or of those that may fill up others."""
     return [(one.name, one.label) for one in list_types if one.can_fill or not fillers]
 
 
@@ -57,7 +57,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
         required=False,
         choices=_KINDS,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("What the visitor has done this with; what he dismissed never shows."),
+        help_text=_("What the visitor has done this with; what they dismissed never shows."),
     )
     anchor = forms.MultipleChoiceField(
         required=False,
@@ -108,7 +108,7 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _post_clean(self) -> None:
-        """The row as it would be is checked as a setting would be."""
+        """Check the row as it would be, as a setting would be."""
         super()._post_clean()  # type: ignore[misc]
         if self.errors:
             return
@@ -154,12 +154,12 @@ class PlacementAdmin(VersionedRowAdmin):
     def get_about(self) -> str:
         return str(self.about) % {"names": ", ".join(declared_placements())}
 
-    def questions(self, candidate: Placement, asked: dict[str, Any]) -> list[ListQuery]:
-        label = candidate.document or asked["document"]
-        return lists(label, [candidate.name], asked)
+    def list_queries(self, candidate: Placement, form_values: dict[str, Any]) -> list[ListQuery]:
+        label = candidate.document or form_values["document"]
+        return placement_queries(label, [candidate.name], form_values)
 
-    def ways(
-        self, candidate: Placement, question: ListQuery
+    def serving_overrides(
+        self, candidate: Placement, query: ListQuery
     ) -> tuple[ServingOverrides | None, ServingOverrides]:
         configuration = Configuration.current()
         known = candidate.name in all_placements(configuration)
@@ -167,7 +167,7 @@ class PlacementAdmin(VersionedRowAdmin):
         return now, ServingOverrides(configuration=configuration, placement=of_row(candidate))
 
     def get_changeform_initial_data(self, request: Any) -> dict[str, Any]:
-        """A new row leaves out what the visitor has, as the built-in personal lists do."""
+        """Begin a new row so that it leaves out what the visitor has, as the built-in personal lists do."""
         initial = {str(name): value for name, value in super().get_changeform_initial_data(request).items()}
         kind = str(initial.get("type", FIRST_TYPE))
         return {"hide": list(list_types.get(kind).hide) if kind in list_types else [], **initial}

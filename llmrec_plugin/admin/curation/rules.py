@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from llmrec_plugin.admin.curation.editable import VersionedRowAdmin, admin_url
 from llmrec_plugin.admin.curation.fields import FiltersField, LinesField, items_of, name_fields, titled
 from llmrec_plugin.admin.insight.explorer import rules_with
-from llmrec_plugin.admin.insight.previews import lists, searches
+from llmrec_plugin.admin.insight.previews import placement_queries, search_queries
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
 from llmrec_plugin.models import Configuration, Rule
@@ -146,14 +146,16 @@ class RuleAdmin(VersionedRowAdmin):
     ]
     readonly_fields = ["conflicts"]
 
-    def questions(self, candidate: Rule, asked: dict[str, Any]) -> list[ListQuery]:
+    def list_queries(self, candidate: Rule, form_values: dict[str, Any]) -> list[ListQuery]:
         names = [name for name in candidate.placements if name != SEARCH] if candidate.placements else []
-        found = lists(candidate.document, names, asked)
+        found = placement_queries(candidate.document, names, form_values)
         if not candidate.placements or SEARCH in candidate.placements:
-            found = [*searches(candidate.document, asked, phrases=candidate.phrases), *found]
+            found = [*search_queries(candidate.document, form_values, phrases=candidate.phrases), *found]
         return found
 
-    def ways(self, candidate: Rule, question: ListQuery) -> tuple[ServingOverrides, ServingOverrides]:
+    def serving_overrides(
+        self, candidate: Rule, query: ListQuery
+    ) -> tuple[ServingOverrides, ServingOverrides]:
         """Against the lists without it, so that its effect is seen after it was saved, too."""
         configuration = Configuration.current()
         others = [rule for rule in rules_with(candidate) if rule is not candidate]

@@ -1,4 +1,4 @@
-"""The query explorer: any list as any user, beside what it would be otherwise, with every score in words."""
+"""Shows any list as any user, beside what it would be otherwise, with every score in words."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ MAX_CHOICES = 20
 
 @dataclass(frozen=True)
 class Side:
-    """One list with what stands above it."""
+    """A frozen record of one list with what stands above it."""
 
     title: Any
-    look: ListPreview
+    preview: ListPreview
 
 
 class ExplorerForm(forms.Form):
-    """What is asked; sent by GET, so that a look can be kept as a bookmark."""
+    """Asks what is to be shown; sent by GET, so that a look can be kept as a bookmark."""
 
     document = forms.ChoiceField(label=_("Document"))
     list = forms.ChoiceField(label=_("List"), required=False)
@@ -70,20 +70,22 @@ class ExplorerForm(forms.Form):
         user_key = user_key_of(self.data.get("user", "").strip()) if label in labels else None
         self.fields["against"].choices = _choices(label, user_key)  # type: ignore[attr-defined]
 
-    def question(self) -> ListQuery:
-        asked = self.cleaned_data
+    def list_query(self) -> ListQuery:
+        values = self.cleaned_data
         return ListQuery(
-            document=asked["document"],
-            list=asked["list"] or "search",
-            text=asked["q"],
-            user_key=user_key_of(asked["user"]),
-            item=asked["item"] or None,
+            document=values["document"],
+            list=values["list"] or "search",
+            text=values["q"],
+            user_key=user_key_of(values["user"]),
+            item=values["item"] or None,
         )
 
 
 def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
-    """Nothing, and then whatever else could answer for the document; of the user's past each item that he
-    might never have turned to."""
+    """Return nothing, and then whatever else could answer for the document.
+
+    Of the user's past each item is there, as if they had never turned to it.
+    """
     models = ModelVersion.objects.filter(document=label).order_by("-id")[:MAX_CHOICES]
     indexes = IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY).order_by("-id")
     changes = ConfigurationChange.objects.all()[:MAX_CHOICES]
@@ -104,8 +106,8 @@ def _choices(label: str, user_key: str | None) -> list[tuple[str, Any]]:
     return [*plain, *(group for group in groups if group[1])]
 
 
-def way_of(against: str, configuration: Configuration) -> ServingOverrides:
-    """What the choice stands for."""
+def overrides_of(against: str, configuration: Configuration) -> ServingOverrides:
+    """Return what the choice stands for."""
     kind, _sign, pk = against.partition(":")
     if kind == "stranger":
         return ServingOverrides(configuration=configuration, as_stranger=True)
@@ -124,13 +126,13 @@ def way_of(against: str, configuration: Configuration) -> ServingOverrides:
 
 
 def rules_with(rule: Rule) -> list[Rule]:
-    """The rules in effect, this one as it is given among them."""
+    """Return the rules in effect, this one as it is given among them."""
     others = Rule.objects.filter(enabled=True).exclude(pk=rule.pk)
     return sorted([*others, rule], key=lambda one: (one.priority, one.pk or float("inf")))
 
 
 def user_key_of(text: str) -> str | None:
-    """The key of the user with that name, or else the text as a key."""
+    """Return the key of the user with that name, or else the text as a key."""
     if not text:
         return None
     user_model = get_user_model()
@@ -145,11 +147,11 @@ class ExplorationAdmin(ReadOnlyAdmin):
         return [path("words/", view, name="llmrec_plugin_exploration_words"), *super().get_urls()]
 
     def words_view(self, request: HttpRequest) -> HttpResponse:
-        """Which words of one result and of its query carry what both mean."""
+        """Show which words of one result and of its query carry what both mean."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        asked = {name: request.GET.get(name, "") for name in ("document", "q", "item")}
-        values = words_page(asked["document"], asked["q"], asked["item"])
+        given = {name: request.GET.get(name, "") for name in ("document", "q", "item")}
+        values = words_page(given["document"], given["q"], given["item"])
         return page(self, request, "exploration/words", values)
 
     def changelist_view(
@@ -170,18 +172,18 @@ class ExplorationAdmin(ReadOnlyAdmin):
 
 
 def _answered(form: ExplorerForm) -> list[Side]:
-    question, against = form.question(), form.cleaned_data["against"]
+    list_query, against = form.list_query(), form.cleaned_data["against"]
     configuration = Configuration.current()
     live = ServingOverrides(configuration=configuration)
     if not against:
-        return [Side(_("As it is live"), comparison.preview(question, live))]
+        return [Side(_("As it is live"), comparison.preview(list_query, live))]
     titles = dict(_flat(form.fields["against"].choices))  # type: ignore[attr-defined]
-    looks = comparison.compare(question, live, way_of(against, configuration))
-    return [Side(_("As it is live"), looks[0]), Side(titles[against], looks[1])]
+    previews = comparison.compare(list_query, live, overrides_of(against, configuration))
+    return [Side(_("As it is live"), previews[0]), Side(titles[against], previews[1])]
 
 
 def _flat(choices: Any) -> list[tuple[str, Any]]:
-    """Choices without their groups, which become part of what they say."""
+    """Return choices without their groups, which become part of what they say."""
     flat: list[tuple[str, Any]] = []
     for value, text in choices:
         if isinstance(text, list):

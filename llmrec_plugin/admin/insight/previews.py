@@ -1,4 +1,4 @@
-"""A change form that shows what its values would do before they are saved."""
+"""Extends a change form so that it shows what its values would do before they are saved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW, THEN = _("As it is live"), _("With these values")
 
 
 class PreviewForm(forms.Form):
-    """What to look at; empty fields are filled with what is asked most."""
+    """Asks what to look at; empty fields are filled with what is asked most."""
 
     prefix = "preview"
     document = forms.ChoiceField(label=_("Document"), required=False)
@@ -44,15 +44,15 @@ class PreviewForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One question with the lists now and then."""
+class ListComparison:
+    """A frozen record of one query with the lists now and then."""
 
     title: str
     sides: Sequence[Side]
 
 
 class Previewing:
-    """Mixed into a form: its values are checked and set on the instance, but it never counts as valid."""
+    """Lets a form check its values and set them on the instance, but never count as valid."""
 
     passed = False
 
@@ -62,16 +62,18 @@ class Previewing:
 
 
 class PreviewedAdmin(ModelAdmin):
-    """Has a button that shows the lists as they are and as they would be."""
+    """Adds a button that shows the lists as they are and as they would be."""
 
     change_form_template = "admin/llmrec_plugin/previewed/change_form.html"
 
-    def questions(self, candidate: Any, asked: dict[str, Any]) -> list[ListQuery]:
-        """What to compare, given the values of the preview form."""
+    def list_queries(self, candidate: Any, form_values: dict[str, Any]) -> list[ListQuery]:
+        """Return what to compare, given the values of the preview form."""
         raise NotImplementedError
 
-    def ways(self, candidate: Any, question: ListQuery) -> tuple[ServingOverrides | None, ServingOverrides]:
-        """What answers now, None where nothing does, and what would."""
+    def serving_overrides(
+        self, candidate: Any, query: ListQuery
+    ) -> tuple[ServingOverrides | None, ServingOverrides]:
+        """Return what answers now, None where nothing does, and what would."""
         raise NotImplementedError
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -87,42 +89,44 @@ class PreviewedAdmin(ModelAdmin):
         candidate_form = context["adminform"].form
         if asked and getattr(candidate_form, "passed", False) and form.is_valid():
             candidate = candidate_form.instance
-            context["compared"] = compared(
-                self.questions(candidate, form.cleaned_data), partial(self.ways, candidate)
+            context["compared"] = compare_lists(
+                self.list_queries(candidate, form.cleaned_data), partial(self.serving_overrides, candidate)
             )
             context["previewed"] = True
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def compared(
-    questions: Sequence[ListQuery],
-    ways: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
-) -> list[Compared]:
-    """Each question with the lists as they are and as they would be."""
+def compare_lists(
+    queries: Sequence[ListQuery],
+    overrides_of: Callable[[ListQuery], tuple[ServingOverrides | None, ServingOverrides]],
+) -> list[ListComparison]:
+    """Return each query with the lists as they are and as they would be."""
     found = []
-    for question in questions:
-        title = f"“{question.text}”" if question.list == "search" else question.list
-        live, candidate = ways(question)
+    for query in queries:
+        title = f"“{query.text}”" if query.list == "search" else query.list
+        live, candidate = overrides_of(query)
         if live is None:
-            sides = [Side(THEN, comparison.preview(question, candidate, limit=ITEMS))]
+            sides = [Side(THEN, comparison.preview(query, candidate, limit=ITEMS))]
         else:
-            now, then = comparison.compare(question, live, candidate, limit=ITEMS)
+            now, then = comparison.compare(query, live, candidate, limit=ITEMS)
             sides = [Side(NOW, now), Side(THEN, then)]
-        found.append(Compared(title, sides))
+        found.append(ListComparison(title, sides))
     return found
 
 
-def searches(document: str, asked: dict[str, Any], *, phrases: Sequence[str] = ()) -> list[ListQuery]:
-    """A question for each query that was given, else for the phrases, else for what is asked most."""
-    texts = list(asked["queries"] or phrases)
+def search_queries(
+    document: str, form_values: dict[str, Any], *, phrases: Sequence[str] = ()
+) -> list[ListQuery]:
+    """Return a query for each text that was given, else for the phrases, else for what is asked most."""
+    texts = list(form_values["queries"] or phrases)
     if not texts:
         popular = PopularQuery.objects.filter(document=document).order_by("-visitors", "text")
         texts = list(popular.values_list("text", flat=True)[:QUERIES])
-    user_key = user_key_of(asked.get("user", ""))
+    user_key = user_key_of(form_values.get("user", ""))
     return [ListQuery(document=document, text=text, user_key=user_key) for text in texts[:QUERIES]]
 
 
-def lists(document: str, names: Sequence[str], asked: dict[str, Any]) -> list[ListQuery]:
-    """A question for each placement."""
-    user_key, item = user_key_of(asked.get("user", "")), asked["item"] or None
+def placement_queries(document: str, names: Sequence[str], form_values: dict[str, Any]) -> list[ListQuery]:
+    """Return a query for each placement."""
+    user_key, item = user_key_of(form_values.get("user", "")), form_values["item"] or None
     return [ListQuery(document=document, list=name, user_key=user_key, item=item) for name in names[:QUERIES]]

@@ -1,4 +1,4 @@
-"""The page that tells which words of a result and of its query carry what both mean."""
+"""Makes the page that tells which words of a result and of its query carry what both mean."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REST = 200
 
 @dataclass(frozen=True)
 class Words:
-    """One of the two texts."""
+    """A frozen record of one of the two texts."""
 
     title: Any
     pieces: tuple[tuple[str, float | None], ...]
@@ -33,7 +33,7 @@ class Words:
 
 
 def words_page(label: str, text: str, key: str) -> dict[str, Any]:
-    """What the template shows; `error` says why there is nothing else."""
+    """Return what the template shows; `error` says why there is nothing else."""
     values: dict[str, Any] = {"title": _("Which words carry the meaning"), "document": label, "query": text}
     try:
         found = word_attribution.explain_words(label, text, key)
@@ -60,7 +60,7 @@ def _words(title: Any, pieces: Sequence[TokenAttribution]) -> Words:
 
 
 def _short(piece: TokenAttribution) -> str:
-    """A word, or the beginning of what follows the words that were looked at."""
+    """Return a word, or the beginning of what follows the words that were looked at."""
     return piece.text if piece.value is not None else Truncator(piece.text).chars(REST)
 
 

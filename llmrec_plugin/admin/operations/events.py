@@ -61,7 +61,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         values = {
             "title": _("Profile of a user"),
             "user_key": user_key,
-            "portrait": overview.user_overview(user_key) if user_key else None,
+            "overview": overview.user_overview(user_key) if user_key else None,
         }
         return page(self, request, "interaction/profile", values)
 

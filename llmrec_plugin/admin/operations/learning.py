@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, pretty_json
-from llmrec_plugin.models import DriftReport, SearchChoice, TrainingRun
+from llmrec_plugin.models import DriftReport, SearchWeightRun, TrainingRun
 from llmrec_plugin.services.search_quality import weight_learning
 from llmrec_plugin.services.training import drift, runs
 
@@ -41,19 +41,19 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return "–" if run.finished_at is None else f"{(run.finished_at - run.started_at).total_seconds():.1f}"
 
 
-@admin.register(SearchChoice)
-class SearchChoiceAdmin(RecordAdmin):
+@admin.register(SearchWeightRun)
+class SearchWeightRunAdmin(RecordAdmin):
     list_display = ["at", "document", "kept", "meaning", "by"]
     list_filter = ["document", "kept"]
     fields = ["document", "at", "kept", "meaning", "by", "report_text"]
 
     @admin.display(description=_("meaning"))
-    def meaning(self, choice: SearchChoice) -> str:
-        return " ".join(weight_learning.sentences(choice))
+    def meaning(self, run: SearchWeightRun) -> str:
+        return " ".join(weight_learning.sentences(run))
 
     @admin.display(description=_("report"))
-    def report_text(self, choice: SearchChoice) -> SafeString:
-        return pretty_json(choice.report)
+    def report_text(self, run: SearchWeightRun) -> SafeString:
+        return pretty_json(run.report)
 
 
 @admin.register(DriftReport)

@@ -1,4 +1,4 @@
-"""The types of lists that placements can be of: what each is called, what it needs, and what it begins with.
+"""Knows the types of lists that placements can be of: what each is called, needs and begins with.
 
 Each is registered by the strategy that makes such lists (`services.recommendations.register_strategy`).
 What is known of it stands here, below the strategies, since placements, experiments and the admin ask for it.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ListType:
-    """What placements of one type have in common; one instance of each class is registered."""
+    """A type of list, which says what its placements have in common; one instance of each is registered."""
 
     name: ClassVar[str]
     """As placements name it; a placement of this name is there without a setting."""

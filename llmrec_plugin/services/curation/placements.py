@@ -1,4 +1,4 @@
-"""Named lists of a page: one of each type, those of LLMREC["PLACEMENTS"], and the editors' rows."""
+"""Knows the named lists of pages: one of each type, those of LLMREC["PLACEMENTS"], and the editors' rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _are_filters(value: Mapping[object, object]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementOptions:
-    """What a page shows under one name, as LLMREC["PLACEMENTS"] says it."""
+    """A frozen record of what a page shows under one name, as LLMREC["PLACEMENTS"] says it."""
 
     type: str
     """The name of a registered list type."""
@@ -56,13 +56,14 @@ class PlacementOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement(PlacementOptions):
-    """What a page shows under one name, and of which type it is."""
+    """A frozen record of what a page shows under one name, and of which type it is."""
 
     name: str
 
 
 def get_placement(name: str, configuration: Configuration | None = None) -> Placement:
-    """Raises NotFound, naming the placements there are, and ConfigurationError for a wrong setting."""
+    """Return the placement; raises NotFound, naming the placements there are, and ConfigurationError for a
+    wrong setting."""
     known = all_placements(configuration)
     if name in known:
         return known[name]
@@ -70,8 +71,8 @@ def get_placement(name: str, configuration: Configuration | None = None) -> Plac
 
 
 def all_placements(configuration: Configuration | None = None) -> dict[str, Placement]:
-    """By name; a row replaces a setting, a setting what is built in. No query where the configuration is at
-    hand and no row has changed. Raises ConfigurationError naming the setting."""
+    """Return all by name; a row replaces a setting, a setting what is built in. No query where the
+    configuration is at hand and no row has changed. Raises ConfigurationError naming the setting."""
     return {**declared_placements(), **_rows.get(configuration or Configuration.current())}
 
 
@@ -98,7 +99,7 @@ def check_filters(placement: Placement) -> None:
 
 
 def filters_of(placement: Placement, document: SearchDocument[Any]) -> tuple[Filter, ...]:
-    """What the list is confined to; raises as `check_filters`."""
+    """Return what the list is confined to; raises as `check_filters`."""
     try:
         return read_filters(placement.filters, document.filter_kinds())
     except InvalidRequest as error:
@@ -106,7 +107,7 @@ def filters_of(placement: Placement, document: SearchDocument[Any]) -> tuple[Fil
 
 
 def names_of_lists() -> list[str]:
-    """Every name under which a list is made: search and the placements."""
+    """Return every name under which a list is made: search and the placements."""
     return ["search", *all_placements()]
 
 
@@ -145,7 +146,8 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
 
 
 def _texts(filters: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
-    """Whether the document has such fields is known once it has: see `filter_texts.read_filters`."""
+    """Return the values as texts; whether the document has such fields tells
+    `filter_parsing.read_filters`."""
     given = {
         name: [texts] if isinstance(texts, str | int | float) else texts for name, texts in filters.items()
     }

@@ -1,1 +1,1 @@
-"""Which index and model answer for a document, and how that changes."""
+"""Keeps which index and model answer for a document, and changes it."""

@@ -1,4 +1,4 @@
-"""The site's own words, kept with each index that was cut by them.
+"""Keeps the site's own words with each index that was cut by them.
 
 Queries, highlights and writes use those of the index that they are about, whatever LLMREC["DICTIONARY"] says
 by now and in whichever process: a word that only one side knows as one would not be found.
@@ -21,7 +21,7 @@ _contents: caches.LatestUsed[str, str] = caches.LatestUsed(4)
 
 
 def kept(document: SearchDocument[Any]) -> Dictionary | None:
-    """The dictionary of today as a row, for an index that is cut by it; None where there is none."""
+    """Return the dictionary of today as a row, for an index that is cut by it; None where there is none."""
     content = tokens.dictionary() if document.attached is None else ""
     if not content:
         return None
@@ -31,14 +31,14 @@ def kept(document: SearchDocument[Any]) -> Dictionary | None:
 
 @contextmanager
 def of(version: IndexVersion | None) -> Iterator[None]:
-    """Within it texts are cut as those of that index are. None, or an index of the site's own: as the
+    """Cut texts within it as those of that index are. None, or an index of the site's own: as the
     settings say. One query for a dictionary that this process has not used yet."""
     with tokens.cut_by(None if version is None else words_of(version)):
         yield
 
 
 def words_of(version: IndexVersion) -> str | None:
-    """As `tokens.cut_by` takes them; a query as of `of`."""
+    """Return the words as `tokens.cut_by` takes them; a query as of `of`."""
     return None if version.schema.get("attached") else _content(version.dictionary_id)
 
 

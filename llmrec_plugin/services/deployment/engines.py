@@ -1,4 +1,4 @@
-"""The engine of an index version, and the schema it was made with."""
+"""Finds the engine of an index version, and the schema it was made with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llmrec_plugin.types import AttachedIndex, IndexSchema
 
 
 def schema_of(index_version: IndexVersion) -> IndexSchema:
-    """What the index of this version holds."""
+    """Return what the index of this version holds."""
     return IndexSchema(
         text_fields=tuple(index_version.schema["text_fields"]),
         filters=index_version.schema["filters"],
@@ -26,7 +26,7 @@ def schema_of(index_version: IndexVersion) -> IndexSchema:
 
 
 def _attached(index_version: IndexVersion) -> AttachedIndex | None:
-    """The declaration of today, at the index that this version was made in."""
+    """Return the declaration of today, at the index that this version was made in."""
     index = index_version.schema.get("attached")
     if index is None:
         return None
@@ -37,12 +37,12 @@ def _attached(index_version: IndexVersion) -> AttachedIndex | None:
 
 
 def engine_of(index_version: IndexVersion) -> SearchBackend:
-    """The engine that knows the index of this version by its name."""
+    """Return the engine that knows the index of this version by its name."""
     return attached_engine_of(index_version) or get_backend()
 
 
 def attached_engine_of(index_version: IndexVersion) -> AttachedBackend | None:
-    """None: the version has an index of its own."""
+    """Return the engine of a site's own index; None: the version has an index of its own."""
     if index_version.schema.get("attached") is None:
         return None
     return get_backend().attached(schema_of(index_version))

@@ -1,4 +1,4 @@
-"""The index and the model that answer for a document at this moment."""
+"""Reads which index and model answer for a document at this moment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 
 @dataclass(frozen=True, kw_only=True)
 class LivePair:
-    """Read once per request, so that a promotion never splits one."""
+    """A frozen pair that is read once per request, so that a promotion never splits one."""
 
     index_version: IndexVersion
     model_version: ModelVersion | None
 
 
 def live_pair(label: str) -> LivePair:
-    """The pair of the newest deployment; one query, which leaves the long report of a training where it is.
+    """Return the pair of the newest deployment; one query, which leaves the long report of a training where
+    it is.
 
     Raises NotFound for an unknown label, and NotBuilt.
     """
@@ -36,7 +37,7 @@ def live_pair(label: str) -> LivePair:
 
 
 def find_live_pair(label: str) -> LivePair | None:
-    """As `live_pair`, None where no index is live yet."""
+    """Return the pair as `live_pair`, None where no index is live yet."""
     try:
         return live_pair(label)
     except NotBuilt:

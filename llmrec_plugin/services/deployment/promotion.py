@@ -1,4 +1,4 @@
-"""What becomes live, as an append-only record: promotion and rollback."""
+"""Makes pairs live, as an append-only record: promotion and rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of what was replaced: indexes that nothing needs any more."""
+"""Ends what was replaced: indexes that nothing needs any more."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sweep(*, now: datetime | None = None) -> list[IndexVersion]:
 
 
 def sweep_if_due(*, now: datetime | None = None) -> list[IndexVersion]:
-    """As `sweep`, but at most once an hour over all processes: cheap to call after every drain."""
+    """Sweep as `sweep` does, but at most once an hour over all processes: cheap to call after every drain."""
     now = now or timezone.now()
     Lease.objects.get_or_create(name="sweep")
     due = Lease.objects.filter(Q(until=None) | Q(until__lte=now), name="sweep")
@@ -55,7 +55,7 @@ def sweep_if_due(*, now: datetime | None = None) -> list[IndexVersion]:
 
 
 def replaced_at(version: IndexVersion) -> datetime | None:
-    """When another index took its place; None while it is live, or waits to be promoted."""
+    """Return when another index took its place; None while it is live, or waits to be promoted."""
     deployments = Deployment.objects.filter(document=version.document)
     last = deployments.filter(index_version=version).order_by("-id").first()
     later = (
@@ -100,8 +100,8 @@ def _still_holds_items(version: IndexVersion) -> bool:
 
 
 def _remove_leftovers(now: datetime) -> None:
-    """Indexes that outlived their version, vectors of encoders and dictionaries that no index uses, old
-    records of drains."""
+    """Remove indexes that outlived their version, vectors of encoders and dictionaries that no index uses,
+    old records of drains."""
     try:
         names = get_backend().index_names()
     except BackendUnavailable:

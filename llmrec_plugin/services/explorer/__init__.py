@@ -1,1 +1,1 @@
-"""Any list as any user, beside another, with every score explained."""
+"""Shows any list as any user, beside another, with every score explained."""

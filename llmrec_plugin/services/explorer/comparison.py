@@ -1,4 +1,4 @@
-"""What a list would be for somebody and under other settings, side by side: to look, nothing is kept."""
+"""Shows what a list would be for somebody and under other settings, side by side; nothing is kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REACH = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ListQuery:
-    """A query or a placement, and who asks."""
+    """A frozen record of a query or a placement, and of who asks."""
 
     document: str
     list: str = SEARCH_PLACEMENT
@@ -44,7 +44,7 @@ class ListQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOverrides:
-    """What answers: as it is live, but for what is said here."""
+    """A frozen record of what answers: as it is live, but for what is said here."""
 
     configuration: Configuration
     index_version: int | None = None
@@ -76,29 +76,29 @@ class ContributionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedPosition:
-    """One item of a list."""
+    """A frozen record of one item of a list."""
 
     item: ResultItem
     number: int
     """From 1."""
     other: int | None = None
     """Its place in the other list; None: it is not among the first ones there."""
-    parts: tuple[ContributionRow, ...] = ()
+    contributions: tuple[ContributionRow, ...] = ()
     history: tuple[ContributionRow, ...] = ()
     """What of the user's past moved the item, most first: a part for each past item, called by its key, and
     one without a name for the others; none where no single one is named."""
 
     @property
     def moved(self) -> int:
-        """Places up against the other list; 0 where it is not there."""
+        """Return the places up against the other list; 0 where it is not there."""
         return 0 if self.other is None else self.other - self.number
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListPreview:
-    """One list."""
+    """A frozen record of one list."""
 
-    places: tuple[RankedPosition, ...] = ()
+    positions: tuple[RankedPosition, ...] = ()
     total: int = 0
     degraded: tuple[str, ...] = ()
     error: str = ""
@@ -107,20 +107,23 @@ class ListPreview:
     """Of the items that the list goes on with, too."""
 
 
-def preview(question: ListQuery, way: ServingOverrides, *, limit: int = SHOWN) -> ListPreview:
-    """The list as `way` answers; what cannot be answered is said in `error`."""
+def preview(query: ListQuery, overrides: ServingOverrides, *, limit: int = SHOWN) -> ListPreview:
+    """Return the list as `overrides` have it; what cannot be answered is said in `error`."""
     try:
-        with _rules_of(way):
-            ranked = _ranked(question, way)
+        with _rules_of(overrides):
+            ranked = _ranked(query, overrides)
             items = result_pages.glance(ranked, limit=limit)
     except LlmrecError as error:
         return ListPreview(error=str(error))
     largest = max((abs(value) for item in items for value in item.contributions.values()), default=0.0) or 1.0
-    parts = _parts(question.document, items, way.rules or (), largest)
+    contributions = _contribution_rows(query.document, items, overrides.rules or (), largest)
     return ListPreview(
-        places=tuple(
+        positions=tuple(
             RankedPosition(
-                item=item, number=number, parts=parts[item.item_id], history=_history(item, largest)
+                item=item,
+                number=number,
+                contributions=contributions[item.item_id],
+                history=_history(item, largest),
             )
             for number, item in enumerate(items, start=1)
         ),
@@ -131,15 +134,15 @@ def preview(question: ListQuery, way: ServingOverrides, *, limit: int = SHOWN) -
 
 
 def compare(
-    question: ListQuery, before: ServingOverrides, after: ServingOverrides, *, limit: int = SHOWN
+    query: ListQuery, before: ServingOverrides, after: ServingOverrides, *, limit: int = SHOWN
 ) -> tuple[ListPreview, ListPreview]:
-    """Both lists, each item with its place in the other one."""
-    old, new = preview(question, before, limit=limit), preview(question, after, limit=limit)
+    """Return both lists, each item with its place in the other one."""
+    old, new = preview(query, before, limit=limit), preview(query, after, limit=limit)
     return _against(old, new), _against(new, old)
 
 
 def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
-    """Key and title of what the user turned to, latest first, as far as it counts and still exists."""
+    """Return key and title of what the user turned to, latest first, as far as it counts and still exists."""
     user = taste.load_user(user_key, document=label, history=Configuration.current().history_length)
     keys = list(dict.fromkeys(event.key for event in user.events))
     document = registry.get(label)
@@ -149,38 +152,43 @@ def past_items(label: str, user_key: str | None) -> list[tuple[str, str]]:
 
 def _against(one: ListPreview, other: ListPreview) -> ListPreview:
     numbers = {key: number for number, key in enumerate(other.keys, start=1)}
-    numbers |= {place.item.item_id: place.number for place in other.places}
+    numbers |= {position.item.item_id: position.number for position in other.positions}
     return replace(
-        one, places=tuple(replace(place, other=numbers.get(place.item.item_id)) for place in one.places)
+        one,
+        positions=tuple(
+            replace(position, other=numbers.get(position.item.item_id)) for position in one.positions
+        ),
     )
 
 
-def _rules_of(way: ServingOverrides) -> AbstractContextManager[None]:
-    return nullcontext() if way.rules is None else rules.preview_rules(way.rules)
+def _rules_of(overrides: ServingOverrides) -> AbstractContextManager[None]:
+    return nullcontext() if overrides.rules is None else rules.preview_rules(overrides.rules)
 
 
-def _ranked(question: ListQuery, way: ServingOverrides) -> RankedList:
+def _ranked(query: ListQuery, overrides: ServingOverrides) -> RankedList:
     variant = Variant(
-        configuration=way.configuration, index_version=way.index_version, model_version=way.model_version
+        configuration=overrides.configuration,
+        index_version=overrides.index_version,
+        model_version=overrides.model_version,
     )
-    user_key = None if way.as_stranger else question.user_key
-    if question.list == SEARCH_PLACEMENT:
+    user_key = None if overrides.as_stranger else query.user_key
+    if query.list == SEARCH_PLACEMENT:
         request = SearchRequest(
-            document=question.document,
-            text=question.text,
+            document=query.document,
+            text=query.text,
             user_key=user_key,
             explain=True,
-            ignoring=way.ignoring,
+            ignoring=overrides.ignoring,
         )
         return search.ranked_list(request, variant)
-    placement = way.placement or get_placement(question.list, way.configuration)
+    placement = overrides.placement or get_placement(query.list, overrides.configuration)
     recommendation = RecommendationRequest(
         placement=placement,
-        document=recommendations.label_of(placement, question.document),
+        document=recommendations.label_of(placement, query.document),
         user_key=user_key,
-        item_id=question.item or "",
+        item_id=query.item or "",
         explain=True,
-        ignoring=way.ignoring,
+        ignoring=overrides.ignoring,
     )
     return RecommendationMaker(recommendation).make(variant)
 
@@ -196,16 +204,17 @@ def _history(item: ResultItem, largest: float) -> tuple[ContributionRow, ...]:
     )
 
 
-def _parts(
-    label: str, items: Sequence[ResultItem], tried: Sequence[Rule], largest: float
+def _contribution_rows(
+    label: str, items: Sequence[ResultItem], candidates: Sequence[Rule], largest: float
 ) -> dict[str, tuple[ContributionRow, ...]]:
-    """By item, the largest contributions first, as a visitor's list names them; two queries at most."""
+    """Return by item its contributions, the largest contributions first, as a visitor's list names them; two
+    queries at most."""
     folded_contributions = {
         item.item_id: folded(RankedItem(item.item_id, item.score, item.contributions)).contributions
         for item in items
     }
     codes = {code for parts in folded_contributions.values() for code in map(ContributionCode.parse, parts)}
-    titles = _titles(label, codes, tried)
+    titles = _titles(label, codes, candidates)
     return {
         key: tuple(
             ContributionRow(
@@ -225,7 +234,7 @@ def _parts(
 
 
 def _titles(
-    label: str, codes: Collection[ContributionCode], tried: Sequence[Rule]
+    label: str, codes: Collection[ContributionCode], candidates: Sequence[Rule]
 ) -> dict[ContributionCode, str]:
     """Return what is shown of the items and rules that contributions go back to."""
     found = {}
@@ -235,7 +244,7 @@ def _titles(
     }
     titles = {
         "item": _titles_of_items(label, sources["item"]),
-        "rule": _titles_of_rules(sources["rule"], tried),
+        "rule": _titles_of_rules(sources["rule"], candidates),
     }
     for code in codes:
         title = titles.get(contributions.get(code.name).source, {}).get(code.source)
@@ -249,9 +258,9 @@ def _titles_of_items(label: str, keys: Collection[str]) -> dict[str, str]:
     return {key: document.get_title(obj) for key, obj in document.in_bulk(sorted(keys)).items()}
 
 
-def _titles_of_rules(numbers: Collection[str], tried: Sequence[Rule]) -> dict[str, str]:
-    """Return the name of each rule; a tried one may not be saved yet."""
-    titles = {str(rule.pk or 0): rule.name for rule in tried}
+def _titles_of_rules(numbers: Collection[str], candidates: Sequence[Rule]) -> dict[str, str]:
+    """Return the name of each rule; a candidate may not be saved yet."""
+    titles = {str(rule.pk or 0): rule.name for rule in candidates}
     missing = [number for number in numbers if number not in titles]
     stored = Rule.objects.filter(pk__in=missing).values_list("pk", "name") if missing else ()
     return titles | {str(pk): name for pk, name in stored}

@@ -1,4 +1,4 @@
-"""Which words bring a query and an item near in meaning: each is left out, and the rest is encoded anew.
+"""Tells which words bring query and item near in meaning: each is left out, and the rest encoded anew.
 
 For staff who ask about one result; a visitor's request never comes here (ADR 20).
 """
@@ -28,7 +28,7 @@ MAX_ITEM_WORDS = 64
 
 
 class TokenAttribution(NamedTuple):
-    """A word, or what stands between two."""
+    """A frozen value for a word, or what stands between two."""
 
     text: str
     value: float | None
@@ -38,7 +38,7 @@ class TokenAttribution(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """How near a query and an item are, and what each word has in it."""
+    """A frozen record of how near a query and an item are, and what each word has in it."""
 
     title: str
     cosine: float
@@ -48,7 +48,7 @@ class Attribution:
 
 
 def explain_words(label: str, text: str, key: str) -> Attribution:
-    """Two calls of the encoder, with 33 and 65 texts at most.
+    """Return what each word has in it; two calls of the encoder, with 33 and 65 texts at most.
 
     Raises NotFound for an item that cannot be seen, InvalidRequest for a query without words, and what
     `serving_pair` and an encoder raise.
@@ -73,19 +73,19 @@ def explain_words(label: str, text: str, key: str) -> Attribution:
 
 
 def strongest(pieces: Sequence[TokenAttribution], count: int) -> list[TokenAttribution]:
-    """The words that matter most, up or down."""
+    """Return the words that matter most, up or down."""
     known = [piece for piece in pieces if piece.value is not None]
     return sorted(known, key=lambda piece: -abs(piece.value or 0.0))[:count]
 
 
 def _encoded(encode: Callable[[Sequence[str]], Matrix], text: str, most: int) -> tuple[Matrix, list[Part]]:
-    """Vectors of the whole text and of it without each of its first words, and these words."""
+    """Return vectors of the whole text and of it without each of its first words, and these words."""
     found = list(islice(words_in(text), most))
     return encode([text, *(text[: word.start] + text[word.end :] for word in found)]), found
 
 
 def _losses(vectors: Matrix, other: Vector) -> list[float]:
-    """What the cosine loses with each word."""
+    """Return what the cosine loses with each word."""
     cosines = np.asarray(vectors @ other, dtype=np.float64)
     losses: list[float] = (cosines[0] - cosines[1:]).tolist()
     return losses

@@ -1,4 +1,4 @@
-"""Which encoder a document is built with: the declared one, or what was tuned from it and answers."""
+"""Chooses the encoder a document is built with: the declared one, or what was tuned from it and answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SAVED = frozenset({"revision", "query_prompt", "document_prompt", "pooling"})
 
 
 def wanted_spec(document: SearchDocument[Any], live: IndexVersion | None) -> EncoderSpec:
-    """What a build uses: the declared encoder, or the tuned one that answers now if it was made from it.
+    """Return what a build uses: the declared encoder, or the tuned one that answers now if it was made from
+    it.
 
     One query, and only where a tuned one answers.
     """
@@ -31,8 +32,8 @@ def wanted_spec(document: SearchDocument[Any], live: IndexVersion | None) -> Enc
 
 
 def knows_erased(version: IndexVersion) -> bool:
-    """Whether the encoder of an index was tuned on events of somebody who was erased since; one query, and
-    only for a tuned one."""
+    """Return whether the encoder of an index was tuned on events of somebody who was erased since; one query,
+    and only for a tuned one."""
     if not version.encoder_name.startswith(TUNED):
         return False
     reports = TunedEncoder.objects.filter(document=version.document, name=version.encoder_name)
@@ -40,12 +41,12 @@ def knows_erased(version: IndexVersion) -> bool:
 
 
 def made_from(tuned: TunedEncoder, declared: EncoderSpec) -> bool:
-    """Whether the site still declares the encoder that this one was made from."""
+    """Return whether the site still declares the encoder that this one was made from."""
     return (tuned.base_name, _deciding(tuned.base_options)) == (declared.name, _deciding(declared.options))
 
 
 def tuned_spec(name: str, declared: EncoderSpec) -> EncoderSpec:
-    """The tuned encoder under the options of the declared one that still mean something."""
+    """Return the tuned encoder under the options of the declared one that still mean something."""
     return EncoderSpec(name=name, options=_without(declared.options, SAVED))
 
 

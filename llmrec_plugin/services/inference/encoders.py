@@ -1,4 +1,4 @@
-"""The encoder that made the vectors of an index version."""
+"""Finds the encoder that made the vectors of an index version."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from llmrec_plugin.models import IndexVersion
 
 
 def encoder_of(index_version: IndexVersion) -> Encoder:
-    """The encoder that made the vectors of this index; raises EncoderMismatch if it is another one now,
-    EncoderUnavailable if it cannot be had."""
+    """Return the encoder that made the vectors of this index; raises EncoderMismatch if it is another one
+    now, EncoderUnavailable if it cannot be had."""
     encoder = load_encoder(
         EncoderSpec(
             name=index_version.encoder_name,
@@ -31,7 +31,7 @@ def encoder_of(index_version: IndexVersion) -> Encoder:
 
 
 def _secret(index_version: IndexVersion) -> str:
-    """The key of a remote encoder is never stored: it comes from the declaration or the settings of today."""
+    """Return the key of a remote encoder, never stored: it is of the declaration or the settings of today."""
     settings = get_settings()
     specs = [EncoderSpec(name=settings.ENCODER, options=settings.ENCODER_OPTIONS)]
     with suppress(NotFound):

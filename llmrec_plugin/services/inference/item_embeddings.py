@@ -1,4 +1,4 @@
-"""Vectors for documents: stored ones where the text is known, one batch of the encoder for the rest."""
+"""Makes vectors for documents: stored ones where the text is known, one batch of the encoder for the rest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBE = "a plain text"
 
 @dataclass(kw_only=True)
 class Embedded:
-    """What became of a batch of texts."""
+    """A frozen record of what became of a batch of texts."""
 
     vectors: dict[str, Vector] = field(default_factory=dict)
     """By fingerprint."""
@@ -34,7 +34,7 @@ class Embedded:
 
 
 def embed(documents: Sequence[PreparedItem], *, version: IndexVersion) -> Embedded:
-    """Vectors of the documents in the space of `version`; nothing is saved yet.
+    """Return vectors of the documents in the space of `version`; nothing is saved yet.
 
     A text that is stored already, for this or any other item, is not encoded, and an encoder that is
     not needed is not loaded. Raises EncoderUnavailable or EncoderMismatch if the encoder as a whole fails.
@@ -56,7 +56,7 @@ def embed(documents: Sequence[PreparedItem], *, version: IndexVersion) -> Embedd
 
 
 def _stored(version: IndexVersion, fingerprints: Sequence[str]) -> dict[str, Vector]:
-    """One row per text, however many items share it."""
+    """Return one row per text, however many items share it."""
     same = Embedding.objects.filter(encoder_id=version.encoder_id, fingerprint__in=fingerprints)
     first = same.order_by().values("fingerprint").annotate(first=Min("pk")).values("first")
     rows = Embedding.objects.filter(pk__in=first).only("fingerprint", "vector")
@@ -65,7 +65,8 @@ def _stored(version: IndexVersion, fingerprints: Sequence[str]) -> dict[str, Vec
 
 
 def _encode(encoder: Encoder, passages: Mapping[str, str]) -> tuple[dict[str, Vector], dict[str, Failure]]:
-    """All in one batch; where that is refused, in halves, until the texts that are to blame are alone."""
+    """Encode all in one batch; where that is refused, in halves, until the texts that are to blame are
+    alone."""
     try:
         return _encode_batch(encoder, passages), {}
     except (InvalidVector, ValueError) as error:
@@ -137,7 +138,7 @@ def store(documents: Sequence[PreparedItem], vectors: Mapping[str, Vector], *, v
 
 
 def stored_fingerprints(version: IndexVersion, keys: Sequence[str]) -> dict[str, str]:
-    """Fingerprint by key, of the items whose vector in this space is stored."""
+    """Return the fingerprint by key, of the items whose vector in this space is stored."""
     rows = Embedding.objects.filter(
         document=version.document, encoder_id=version.encoder_id, item_id__in=keys
     )
@@ -151,7 +152,7 @@ def forget(label: str, keys: Sequence[str]) -> None:
 
 
 def describe(error: Exception, *, hide: str = "") -> str:
-    """Type and message for the backlog, never the text of an item."""
+    """Return type and message for the backlog, never the text of an item."""
     message = str(error)
     if hide:
         message = message.replace(hide, "…")

@@ -1,4 +1,4 @@
-"""Vectors of items, from the engine where reading them is cheap, else from the site's database."""
+"""Reads vectors of items, from the engine where reading them is cheap, else from the site's database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llmrec_plugin.types import Vector
 
 
 def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
-    """Unit vectors of those items that have one in the space of that index; one query at most.
+    """Return unit vectors of those items that have one in the space of that index; one query at most.
 
     The embeddings table also stands in for an engine that does not answer.
     """
@@ -31,8 +31,11 @@ def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
 
 
 def _stored(version: IndexVersion, keys: Sequence[str]) -> dict[str, Vector]:
-    """For hundreds of keys, as any search asks for, composing the query from objects takes as long as reading
-    the vectors."""
+    """Return the stored vectors.
+
+    For hundreds of keys, as any search asks for, composing the query from objects takes as long as reading
+    the vectors.
+    """
     places = ", ".join(["%s"] * len(keys))
     with connections[router.db_for_read(Embedding)].cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""Texts of queries to vectors, remembered, and with pauses after a failure."""
+"""Turns texts of queries to vectors, remembered, and with pauses after a failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _vectors: caches.LatestUsed[tuple[str, str], Vector] = caches.LatestUsed(1024)
 
 
 def encode_query(text: str, *, version: IndexVersion) -> Vector | None:
-    """The text as a query in the space of that index; None: the encoder cannot be used now.
+    """Return the vector of a query in the space of that index; None: the encoder cannot be used now.
 
     The latest ones are remembered in the process and in the site's cache.
     """
@@ -57,7 +57,7 @@ def encode_query(text: str, *, version: IndexVersion) -> Vector | None:
 
 
 def encode_document(passage: str, *, version: IndexVersion) -> Vector | None:
-    """The text of an item that the index does not hold yet; None: the encoder cannot be used now."""
+    """Return the vector of an item that the index does not hold yet; None: the encoder cannot be used now."""
     if _pause_key(version) in caches.read([_pause_key(version)]):
         return None
     return _encoded(lambda encoder: encoder.encode_document([passage]), version, hide=passage)
@@ -72,7 +72,7 @@ def _ill_key(version: IndexVersion) -> str:
 
 
 def recent_encoder_errors(versions: Iterable[IndexVersion]) -> dict[str, str]:
-    """Encoder id -> type of its latest error, of those that failed of late in any process."""
+    """Map encoder ids to the type of their latest error, of those that failed of late in any process."""
     keys = {_ill_key(version): version.encoder_id for version in versions}
     return {keys[key]: error for key, error in caches.read(list(keys)).items() if error}
 

@@ -24,7 +24,7 @@ BATCH = 4
 
 
 class RerankStage:
-    """The first results of one search, read beside its query, all or none of them."""
+    """A stage that has the first results of one search read beside its query, all or none of them."""
 
     def __init__(self, document: SearchDocument[Any], text: str, settings: Reranking) -> None:
         self._document, self._text, self._settings = document, text, settings
@@ -56,7 +56,7 @@ class RerankStage:
 
 
 def rerank_stage_for(document: SearchDocument[Any], text: str) -> RerankStage | None:
-    """None where the site reranks nothing, or nothing was typed that means anything."""
+    """Return the stage; None where the site reranks nothing, or nothing was typed that means anything."""
     settings = get_settings()
     if settings.RERANK is None or not settings.ENABLED or not text:
         return None

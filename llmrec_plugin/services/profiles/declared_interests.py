@@ -1,4 +1,4 @@
-"""What users say about themselves, as vectors that are there before a request needs them."""
+"""Keeps what users say about themselves as vectors that are there before a request needs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, tuple[str, ...]]:
-    """The vector of his words in the space of that index, None without words, and what is degraded.
+    """Return the vector of their words in the space of that index, None without words; and what is degraded.
 
     Where no worker has encoded the text as it is now, it is encoded here, once, and kept.
     """
@@ -42,7 +42,7 @@ def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, t
 
 
 def declared_text(user_key: str) -> str:
-    """What all UserDocuments say of him; empty for a visitor."""
+    """Return what all UserDocuments say of the user; empty for a visitor."""
     if user_key.startswith(ANONYMOUS):
         return ""
     texts = []
@@ -66,7 +66,7 @@ def refresh(user_keys: Sequence[str]) -> int:
 
 
 def live_spaces() -> dict[str, IndexVersion]:
-    """By encoder, a live index whose vectors it made."""
+    """Return by encoder a live index whose vectors it made."""
     spaces = {}
     for label in registry.labels():
         version = live_version(label)
@@ -76,7 +76,7 @@ def live_spaces() -> dict[str, IndexVersion]:
 
 
 def live_version(label: str) -> IndexVersion | None:
-    """The index that answers now, if there is one and the document is still declared."""
+    """Return the index that answers now, if there is one and the document is still declared."""
     try:
         return live_pair(label).index_version
     except NotFound:
@@ -84,7 +84,7 @@ def live_version(label: str) -> IndexVersion | None:
 
 
 def outdated(limit: int) -> list[str]:
-    """Users whose words were encoded by a former encoder, but not by each that is live now."""
+    """Return users whose words were encoded by a former encoder, but not by each that is live now."""
     known = UserEmbedding.objects.order_by()
     for encoder_id in live_spaces():
         fresh = known.filter(encoder_id=encoder_id).values("user_key")
@@ -109,7 +109,7 @@ def _encode(version: IndexVersion, words: Mapping[str, str]) -> int:
 
 
 def _vectors(version: IndexVersion, words: Mapping[str, str]) -> dict[str, Vector]:
-    """All in one batch; where that is refused, one by one, without those that are to blame."""
+    """Encode all in one batch; where that is refused, one by one, without those that are to blame."""
     encoder = encoder_of(version)
     try:
         return dict(zip(words, encoder.encode_query(list(words.values())), strict=True))

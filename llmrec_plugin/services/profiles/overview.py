@@ -1,4 +1,4 @@
-"""What is known of one user, as the console may show it: nothing that he has refused."""
+"""Tells what is known of one user, as the console may show it: nothing that they have refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from llmrec_plugin.types import Event
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentOverview:
-    """What he did with the items of one document, and what of it counts in his favour."""
+    """A frozen record of what a user did with the items of one document, and what of it counts as liking."""
 
     document: str
     events: tuple[Event, ...]
@@ -40,21 +40,24 @@ class DocumentOverview:
 
 @dataclass(frozen=True, kw_only=True)
 class UserOverview:
-    """One user."""
+    """A frozen record of what is known of one user."""
 
     user_key: str
     choice: bool | None
-    """What he said to being remembered; None: nothing, so LLMREC["CONSENT"] decides."""
+    """What they said to being remembered; None: nothing, so LLMREC["CONSENT"] decides."""
     consented: bool
-    """What he did may be used; otherwise there is nothing more here."""
-    states_interests: bool = False
-    """What he says about himself has been encoded."""
+    """What they did may be used; otherwise there is nothing more here."""
+    has_declared_interests: bool = False
+    """What they say about themselves has been encoded."""
     tastes: tuple[DocumentOverview, ...] = ()
-    """Of documents with events of his."""
+    """Of documents with events of theirs."""
 
 
 def user_overview(user_key: str, *, now: datetime | None = None) -> UserOverview:
-    """Some queries for each document that he did something with; a refusal leaves his consent alone."""
+    """Return what is known of the user: after a refusal, their consent alone.
+
+    It takes some queries for each document that they did something with.
+    """
     now = now or timezone.now()
     choice = consent.consent_of(user_key)
     if not consent.may_personalise(user_key):
@@ -65,7 +68,7 @@ def user_overview(user_key: str, *, now: datetime | None = None) -> UserOverview
         user_key=user_key,
         choice=choice,
         consented=True,
-        states_interests=UserEmbedding.objects.filter(user_key=user_key).exists(),
+        has_declared_interests=UserEmbedding.objects.filter(user_key=user_key).exists(),
         tastes=tuple(taste for taste in tastes if taste.events),
     )
 

@@ -21,10 +21,10 @@ BATCH = 200
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshReport:
-    """Sums of a refresh."""
+    """A frozen record of the sums of a refresh."""
 
     users: int = 0
-    """Looked at, each once, however often he was marked."""
+    """Looked at, each once, however often they were marked."""
     encoded: int = 0
     """Texts that an encoder read."""
 

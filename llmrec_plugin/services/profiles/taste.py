@@ -1,4 +1,4 @@
-"""What is known of one user at the moment of a request, and the vector it adds up to."""
+"""Reads what is known of one user at the moment of a request, and the vector it adds up to."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ TASTE_SECONDS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class UserContext:
-    """The one who asks."""
+    """A frozen record of the one who asks."""
 
     key: str = ""
     """Empty: nobody in particular."""
     remembered: bool = False
-    """What he is shown may be stored, under his key if there is one."""
+    """What they are shown may be stored, under their key if there is one."""
     consented: bool = False
     """His events may be used."""
     events: tuple[Event, ...] = ()
     """With items of the document asked for, newest first; empty without consent."""
     ignoring: frozenset[str] = frozenset()
-    """Items that his events leave out: he is looked at as if he had never turned to them."""
+    """Items that the events leave out, as if the user had never turned to them."""
 
     def kinds(self, configuration: Configuration) -> dict[str, str]:
-        """Past item -> the weightiest kind of event with it, for the items that count in his favour."""
+        """Map past items that count as liked to the weightiest kind of event with each."""
         kinds: dict[str, str] = {}
         weights = configuration.kind_weights
         for event in self.events:
@@ -54,7 +54,7 @@ class UserContext:
 def load_user(
     user_key: str | None, *, document: str, history: int, ignoring: frozenset[str] = frozenset()
 ) -> UserContext:
-    """The user with up to `history` events; at most two queries, none for an anonymous request."""
+    """Return the user with up to `history` events; at most two queries, none for an anonymous request."""
     settings = get_settings()
     if not user_key:
         return UserContext(remembered=settings.ENABLED and settings.CONSENT == "opt-out")
@@ -74,7 +74,8 @@ def build_user_profile(
     now: datetime,
     adaptation: Adaptation | None = None,
 ) -> Profile | None:
-    """The user's taste from those of his events whose items have a vector, as `adaptation` turns it."""
+    """Return the user's taste from those of their events whose items have a vector, as `adaptation` turns
+    it."""
     if not user.events:
         return None
     return build_profile(
@@ -91,7 +92,7 @@ def build_user_profile(
 def history_weights(
     user: UserContext, *, configuration: Configuration, now: datetime, adaptation: Adaptation | None = None
 ) -> dict[str, float]:
-    """Past item -> how much its neighbours count; items that he does not want are left out.
+    """Map past items to how much their neighbours count; items that are not wanted are left out.
 
     The largest is 1. By `adaptation` an event of the weightiest kind is 1 if it is the latest.
     """
@@ -114,9 +115,9 @@ def cached_taste(
     now: datetime,
     adaptation: Adaptation | None = None,
 ) -> Profile | None:
-    """As `taste_of`, from the site's cache as long as his events and what they are read by are the same.
+    """Return the taste, from the site's cache as long as the events and what they are read by are the same.
 
-    Time makes no difference: every event fades alike. What it would be without some of his events is not
+    Time makes no difference: every event fades alike. What it would be without some of the events is not
     cached.
     """
     if user.ignoring:
@@ -135,7 +136,7 @@ def cached_taste(
 
 
 def _state(user: UserContext, configuration: Configuration, adaptation: Adaptation | None) -> str:
-    """Changes with whatever the taste is made from, the vectors of the items excepted."""
+    """Return a text that changes with whatever the taste is made from, the vectors of the items excepted."""
     events = [(event.key, event.kind, event.at.isoformat(), event.value) for event in user.events]
     weights = sorted(configuration.kind_weights.items())
     made_from = [events, configuration.half_life_days, weights, adaptation.fingerprint if adaptation else ""]

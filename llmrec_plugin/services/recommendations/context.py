@@ -1,4 +1,4 @@
-"""All that a list without a query is made from, and the plain lists that longer ones are put together of."""
+"""Holds all that a list without a query is made from, and makes the plain lists that others are made of."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FURTHEST = 20_000
 
 
 class Anchor(NamedTuple):
-    """The item that a list is about."""
+    """A frozen value that names the item that a list is about."""
 
     key: str
     object: Any
@@ -43,7 +43,7 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecommendationContext:
-    """All that a list is made from."""
+    """A frozen record that holds all that a list is made from."""
 
     placement: Placement
     document: SearchDocument[Any]
@@ -66,7 +66,7 @@ class RecommendationContext:
 
     @cached_property
     def anchor(self) -> Anchor:
-        """The item that the list is about; one query. Raises NotFound where there is none of that key."""
+        """Return the item that the list is about; one query. Raises NotFound where there is none."""
         found = self.document.in_bulk([self.item_id or ""])
         if not found:
             raise NotFound(f'"{self.document.label}" has no item "{self.item_id or ""}".')
@@ -86,12 +86,12 @@ class RecommendationContext:
 
     @property
     def filters(self) -> tuple[Filter, ...]:
-        """What the list is confined to."""
+        """Return what the list is confined to."""
         return self.active_rules.occasion.filters
 
     @property
     def diversity(self) -> float:
-        """In for-you; other types only spread out what their placement says."""
+        """Return how far for-you is spread out; other types are only where their placement says so."""
         return self.configuration.diversity if self.placement.diversity is None else self.placement.diversity
 
     def popular(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
@@ -117,7 +117,7 @@ class RecommendationContext:
         )
 
     def counted(self) -> Mapping[str, tuple[str, int]]:
-        """How often each item of the trend was chosen of late."""
+        """Return how often each item of the trend was chosen of late."""
         return popular_items.counted(self.document.label, self.configuration, now=self.now)
 
     def latest(self, hidden: Collection[str] | None = None) -> list[RankedItem]:
@@ -128,7 +128,7 @@ class RecommendationContext:
         )
 
     def further(self, known: Collection[str], count: int) -> list[str]:
-        """Keys of `count` more items that the list may show, as far as there are any: whatever there is."""
+        """Return the keys of `count` more items that the list may show, as far as there are any at all."""
         found: list[str] = []
         for start in range(0, FURTHEST, CHUNK):
             keys = self._all_keys(start)
@@ -139,8 +139,10 @@ class RecommendationContext:
         return found[:count]
 
     def _all_keys(self, start: int) -> list[str]:
-        """CHUNK items from that place on: of those that pass the filters if the engine can say, else of all,
-        the newest first."""
+        """Return CHUNK items from that place on, the newest first.
+
+        They are of those that pass the filters if the engine can say, else of all.
+        """
         if self.pair is not None and start == 0 and (self.filters or self.active_rules.unless):
             query = EngineQuery(filters=self.filters, unless=self.active_rules.unless, limit=CHUNK)
             with suppress(BackendUnavailable, NotFound):
@@ -152,7 +154,7 @@ class RecommendationContext:
 
     @property
     def reach(self) -> int:
-        """How many items to look at for `limit` that may be shown."""
+        """Return how many items to look at for `limit` that may be shown."""
         return self.limit * CONFINED if self._is_confined else self.limit
 
     @property
@@ -175,7 +177,7 @@ class RecommendationContext:
         return items[: self.limit]
 
     def passing_keys(self, keys: Sequence[str]) -> Collection[str]:
-        """Those that pass the filters, are not hidden by a rule and may be shown to this user."""
+        """Return those that pass the filters, are not hidden by a rule and may be shown to this user."""
         version = self.pair.index_version if self.pair else None
         passing = filter_matching.passing(
             self.document, keys, wanted=self.filters, unless=self.active_rules.unless, version=version
@@ -186,7 +188,7 @@ class RecommendationContext:
     def nearest(
         self, pair: LivePair, vector: Vector, *, exclude: Collection[str]
     ) -> tuple[list[Hit], tuple[str, ...]]:
-        """The items nearest to the vector, and what is degraded."""
+        """Return the items nearest to the vector, and what is degraded."""
         query = EngineQuery(
             vector=vector,
             filters=self.filters,

@@ -1,4 +1,4 @@
-"""Lists about one item: what is near to it in meaning, and what people took along with it."""
+"""Makes lists about one item: what is near to it in meaning, and what people took along with it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def list_about(
     """Return the items with their fallbacks, without the anchor; `anchor_kind`: what the user did with it."""
     hidden = context.hidden | {anchor.key}
     filled = with_fallbacks(context, items, of=of, hidden=hidden)
-    told = reasons.context_of(
+    reason_context = reasons.context_of(
         filled, anchor=anchor.key, anchor_kind=anchor_kind, neighbours_kind=context.model.kind
     )
-    return CandidateList(items=filled, context=told, degraded=degraded, excluded=frozenset({anchor.key}))
+    return CandidateList(
+        items=filled, context=reason_context, degraded=degraded, excluded=frozenset({anchor.key})
+    )
 
 
 def items_taken_together(context: RecommendationContext, anchor: Anchor) -> list[RankedItem]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.ranking.personal import rank_for_user
-from llmrec_plugin.ranking.profile import Profile, stated_profile
+from llmrec_plugin.ranking.profile import Profile, declared_profile
 from llmrec_plugin.ranking.stages import NAMED_PARTS, Diversity
 from llmrec_plugin.services.profiles import declared_interests, taste
 from llmrec_plugin.services.recommendations import weights as weighing
@@ -49,7 +49,7 @@ def user_profile(context: RecommendationContext) -> tuple[Profile | None, tuple[
         )
         return profile, ()
     vector, degraded = declared_interests.vector_of(user.key, version=version)
-    return (None if vector is None else stated_profile(vector)), degraded
+    return (None if vector is None else declared_profile(vector)), degraded
 
 
 def strongest(

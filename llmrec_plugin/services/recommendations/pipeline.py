@@ -1,4 +1,4 @@
-"""Lists without a query: for a user, about an item, or for everybody, as the placement says."""
+"""Makes lists without a query: for a user, about an item, or for everybody, as the placement says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NEW_ITEMS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRequest:
-    """What a page asks of a placement."""
+    """A frozen record of what a page asks of a placement."""
 
     placement: Placement
     document: str
@@ -231,13 +231,13 @@ def recommend_items(context: RecommendationContext) -> CandidateList:
 
 
 def _with_counts(
-    context: RecommendationContext, items: Sequence[RankedItem], told: reasons.ReasonContext
+    context: RecommendationContext, items: Sequence[RankedItem], reason_context: reasons.ReasonContext
 ) -> reasons.ReasonContext:
     """Add what popularity counts, and how often what is of the trend was chosen this week."""
     trend = [item.key for item in items if "trending" in item.contributions]
     times = context.counted() if trend else {}
     return replace(
-        told,
+        reason_context,
         weekly_counts={key: times[key] for key in trend if key in times},
         uses_recent_popularity=context.model.uses_recent_popularity,
     )
@@ -263,7 +263,10 @@ def backfill(
 def _context_of(
     request: RecommendationRequest, shown: Placement, pair: LivePair | None, configuration: Configuration
 ) -> RecommendationContext:
-    """`shown` is the placement asked for, or what an arm of an experiment shows instead of it."""
+    """Return what the list is made from.
+
+    `shown` is the placement asked for, or what an arm of an experiment shows instead of it.
+    """
     list_type = type_of(shown)
     document = registry.get(request.document)
     user = taste.load_user(

@@ -1,4 +1,4 @@
-"""Which items a user can take next: hard constraints by prerequisites and level, asked of the site's rows."""
+"""Tells which items a user can take next, by prerequisites and level, as the site's rows have them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerProgress:
-    """Tells how far a user has come."""
+    """A frozen record that tells how far a user has come."""
 
     document: SearchDocument[Any]
     progression: Progression
@@ -133,6 +133,6 @@ def _lowest(document: SearchDocument[Any], progression: Progression) -> dict[Any
 
 
 def _declared_level(user_key: str) -> float | None:
-    """Return the highest of the levels that the user documents know of him."""
+    """Return the highest of the levels that the user documents know of them."""
     levels = [level for one in registry.user_documents if (level := one.level_of(user_key)) is not None]
     return max(levels, default=None)

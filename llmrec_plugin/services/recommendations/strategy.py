@@ -1,4 +1,4 @@
-"""What makes one type of list: the class that every strategy inherits, and how a site registers its own.
+"""Holds what makes one type of list: the class that every strategy inherits, and how a site registers one.
 
 # shop/search_documents.py
 @register_strategy
@@ -35,7 +35,8 @@ S = TypeVar("S", bound="type[ListStrategy]")
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateList:
-    """What a strategy answers with: a whole list, best first, before rules are applied to it."""
+    """A frozen record of what a strategy answers with: a whole list, best first, before rules are applied to
+    it."""
 
     items: Sequence[RankedItem]
     context: reasons.ReasonContext
@@ -45,7 +46,7 @@ class CandidateList:
 
 
 class ListStrategy(ListType):
-    """How lists of one type are made; most define `candidates`, and `recommend` is for full control.
+    """Makes the lists of one type; most define `candidates`, and `recommend` is for full control.
 
     It holds no state: one instance serves all requests, in any thread.
     """

@@ -1,4 +1,4 @@
-"""What the sources of a personal list count: as an editor says, or as the events of the site proved."""
+"""Tells what the sources of a personal list count: as an editor says, or as the events of the site proved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llmrec_plugin.types import RankedItem, Vector
 def weights_of(
     adaptation: Adaptation | None, learned: LearnedModel, configuration: Configuration
 ) -> PersonalWeights:
-    """The learned weights, or without them the configured ones."""
+    """Return the learned weights, or without them the configured ones."""
     weights = adaptation.config.weights if adaptation else None
     counted = weights or configuration.shares()
     return PersonalWeights(
@@ -39,7 +39,8 @@ def pointwise_of(
     prior: Mapping[str, float],
     weights: PersonalWeights,
 ) -> Pointwise | None:
-    """What makes probabilities of the contributions in this very list; None where they are not known."""
+    """Return what makes probabilities of the contributions in this very list; None where they are not
+    known."""
     calibrated = adaptation.pointwise if adaptation else None
     item = next((item for item in ranked if item.key in vectors), None)
     if calibrated is None or profile is None or item is None:

@@ -60,7 +60,7 @@ def _count(label: str) -> int:
         consent.consented(lists)
         .exclude(user_key="")
         .exclude(query="")
-        .exclude(extra__has_key="rescued")
+        .exclude(extra__has_key="relaxed")
         .order_by()
         .annotate(asked=Lower("query"))
         .values("asked")

@@ -45,7 +45,7 @@ def rank(retrieved: Retrieved) -> RankedList:
         facets=_sorted_facets(ruled.counted(found.facets)),
         degraded=query.degraded + (() if reranker is None else reranker.degraded),
         pair=context.pair,
-        rescued=retrieved.relaxed,
+        relaxed=retrieved.relaxed,
         language=query.language,
         synonyms=query.synonyms,
         did_you_mean=retrieved.did_you_mean,

@@ -51,7 +51,7 @@ def retrieve(context: SearchContext) -> Retrieved:
     """
     as_typed = _relaxing(context)
     meant = spelling.did_you_mean(context, as_typed.result.spelling)
-    if meant and context.configuration.rescue and as_typed.is_next_to_nothing:
+    if meant and context.configuration.relax_queries and as_typed.is_next_to_nothing:
         as_meant = _relaxing(respelled(context, meant))
         if as_meant.result.text:
             return replace(as_meant, relaxed="spelling", did_you_mean=meant)
@@ -65,7 +65,7 @@ def _relaxing(context: SearchContext) -> Retrieved:
     query = engine_query(context)
     with monitoring.engine_seconds.time(document=version.document):
         found = engine.search(version.name, query)
-        if not found.total and context.query.text and context.configuration.rescue and query.limit:
+        if not found.total and context.query.text and context.configuration.relax_queries and query.limit:
             for given_up, relaxed_query in _relaxations(query, context):
                 result = engine.search(version.name, relaxed_query)
                 if result.total:

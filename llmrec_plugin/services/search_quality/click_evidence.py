@@ -37,7 +37,12 @@ MAX_PLACES = 50
 """Of a list that are looked at."""
 BATCH = 500
 BOTH = 0.5
-PROBE: Mapping[str, Any] = {"text_weight": BOTH, "taste_weight": 0.0, "most_per_group": 0, "rescue": False}
+PROBE: Mapping[str, Any] = {
+    "text_weight": BOTH,
+    "taste_weight": 0.0,
+    "most_per_group": 0,
+    "relax_queries": False,
+}
 """The configuration under which what each leg gives can be read from the contributions."""
 _LEGS = frozenset(("text", "vector"))
 WEIGHTED = ("fusion", "rrf_k", "text_weight", "taste_weight")
@@ -154,7 +159,7 @@ def _lists(
             at__gt=since if changed is None else max(since, changed),
         )
     )
-    named = found.exclude(user_key="").exclude(query="").exclude(extra__has_key="rescued")
+    named = found.exclude(user_key="").exclude(query="").exclude(extra__has_key="relaxed")
     rows = named.order_by("-at").values("request_id", "user_key", "query", "ranking", "shown", "at")
     latest = rows[:MAX_LISTS].iterator(chunk_size=BATCH)
     while batch := list(islice(latest, BATCH)):

@@ -29,7 +29,7 @@ from llmrec_plugin.learning.click_models.fusion_weights import (
     prove,
 )
 from llmrec_plugin.learning.selection.folds import Values
-from llmrec_plugin.models import Configuration, Judgment, SearchChoice
+from llmrec_plugin.models import Configuration, Judgment, SearchWeightRun
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
@@ -68,7 +68,7 @@ class _Cases:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def learn_search_weights(label: str, *, by: str) -> SearchChoice:
+def learn_search_weights(label: str, *, by: str) -> SearchWeightRun:
     """Look for better weights of the document's searches; on record either way, with the reason.
 
     What is proven counts from the next request on. Raises NotFound and NotBuilt.
@@ -89,13 +89,13 @@ def learn_search_weights(label: str, *, by: str) -> SearchChoice:
     if reason:
         report["reason"] = reason
     logger.info("search weighed document=%s kept=%s reason=%s", label, kept, reason)
-    return SearchChoice.objects.create(document=label, kept=kept, by=by, report=report)
+    return SearchWeightRun.objects.create(document=label, kept=kept, by=by, report=report)
 
 
 def is_due(label: str) -> bool:
     """Whether editors judged something since the last look, and enough in all to tell by."""
     newest = _newest_judgment(label)
-    latest = SearchChoice.objects.filter(document=label).first()
+    latest = SearchWeightRun.objects.filter(document=label).first()
     if not newest or (latest is not None and latest.report.get("newest_judgment") == newest):
         return False
     return Configuration.current().search_learned and len(judgments.graded_queries(label)) >= MIN_JUDGED
@@ -298,7 +298,7 @@ def _put(label: str, pair: LivePair, found: Mapping[str, float], *, by: str) -> 
     return True
 
 
-def sentences(choice: SearchChoice) -> Iterator[str]:
+def sentences(choice: SearchWeightRun) -> Iterator[str]:
     """What was found, or why nothing changed."""
     report = choice.report
     if "reason" in report:

@@ -50,7 +50,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
         },
         degraded=tuple(impression.degraded),
         next=_cursor(request_id, end, limit, text) if end < len(items) else None,
-        rescued=impression.extra.get("rescued", ""),
+        relaxed=impression.extra.get("relaxed", ""),
     )
 
 

@@ -41,7 +41,7 @@ class RankedList:
     """Why the control answered in the arm's place."""
     teams: Mapping[str, int] = field(default_factory=dict)
     """Interleaving: key -> 0, the control put it there, or 1."""
-    rescued: str = ""
+    relaxed: str = ""
     language: str = ""
     did_you_mean: str | None = None
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -70,7 +70,7 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
         facets=ranked.facets,
         degraded=ranked.degraded,
         next=_cursor(request_id, len(rows), limit, ranked.marked) if more else None,
-        rescued=ranked.rescued,
+        relaxed=ranked.relaxed,
         language=ranked.language,
         did_you_mean=ranked.did_you_mean,
         synonyms=ranked.synonyms,
@@ -102,7 +102,7 @@ def notes(page: ResultPage) -> dict[str, Any]:
     """What is said of a search, by name, only where there is something to say."""
     found = {
         "did_you_mean": page.did_you_mean,
-        "rescued": page.rescued,
+        "relaxed": page.relaxed,
         "language": page.language,
         "synonyms": page.synonyms,
     }
@@ -245,8 +245,8 @@ def _keep(
 ) -> None:
     """One row. Without the user's consent it says neither who nor what, and goes when its pages expire."""
     extra: dict[str, Any] = {"reasons": ranked.context.as_json(), "facets": ranked.facets}
-    if ranked.rescued:
-        extra["rescued"] = ranked.rescued
+    if ranked.relaxed:
+        extra["relaxed"] = ranked.relaxed
     if not ranked.user.remembered:
         extra["transient"] = True
     Impression.objects.create(

@@ -15,7 +15,7 @@ from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.calibration import similarity_floor
 from llmrec_plugin.ranking.explanation import Reason, explain
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
-from llmrec_plugin.ranking.profile import Profile, stated_profile
+from llmrec_plugin.ranking.profile import Profile, declared_profile
 from llmrec_plugin.types import ContributionCode, RankedItem, Vector
 
 Also = Mapping[str, Mapping[str, float]]
@@ -53,7 +53,7 @@ def rank(
 def test_each_source_is_scaled_by_its_range_and_named() -> None:
     ranked = rank(
         ["a", "b"],
-        profile=stated_profile(at(0)),
+        profile=declared_profile(at(0)),
         vectors={"a": at(0), "b": at(90)},
         also={"a": {"p": 1.0, "q": 3.0}, "b": {"p": 2.0}},
         prior={"a": 10.0, "b": 30.0},
@@ -69,7 +69,7 @@ def test_each_source_is_scaled_by_its_range_and_named() -> None:
 def test_learned_weights_are_points_per_unit_of_each_source() -> None:
     ranked = rank(
         ["a", "b", "new"],
-        profile=stated_profile(at(0)),
+        profile=declared_profile(at(0)),
         vectors={"a": at(0), "b": at(90)},
         also={"a": {"p": 0.5}},
         prior={"a": 10.0, "b": 30.0},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
-from llmrec_plugin.ranking.profile import Profile, build_profile, item_weights, stated_profile
+from llmrec_plugin.ranking.profile import Profile, build_profile, declared_profile, item_weights
 from llmrec_plugin.ranking.vectors import stack, unit
 from llmrec_plugin.types import KINDS, Event, Vector
 
@@ -195,7 +195,7 @@ def test_items_without_a_vector_are_left_out() -> None:
 
 
 def test_what_a_user_says_about_himself_is_a_profile_without_past_items() -> None:
-    taste = stated_profile(np.array([0, 2], np.float32))
+    taste = declared_profile(np.array([0, 2], np.float32))
     assert taste.keys == ("",)
     assert taste.vector == pytest.approx(NORTH)
     assert taste.seed == pytest.approx(NORTH)

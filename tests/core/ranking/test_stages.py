@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.fusion import linear
 from llmrec_plugin.ranking.items import add
-from llmrec_plugin.ranking.profile import Profile, stated_profile
+from llmrec_plugin.ranking.profile import Profile, declared_profile
 from llmrec_plugin.ranking.ranker import Ranker
 from llmrec_plugin.ranking.stages import Also, Cap, Diversity, Prior, Stage, Taste
 from llmrec_plugin.types import Hit, RankedItem, Vector
@@ -111,7 +111,7 @@ def test_adding_to_a_name_that_is_there_sums_it_up() -> None:
 
 
 def test_taste_puts_best_and_worst_candidate_its_strength_apart_and_gives_nothing_on_the_whole() -> None:
-    taste = Taste(stated_profile(at(0)), {"near": at(0), "middle": at(60), "far": at(120)}, 0.3)
+    taste = Taste(declared_profile(at(0)), {"near": at(0), "middle": at(60), "far": at(120)}, 0.3)
     # cosines 1, 0.5, -0.5; mean 1/3; range 1.5
     ranked = taste([item("near", 0.0), item("middle", 0.0), item("far", 0.0)])
     assert [entry.contributions["taste"] for entry in ranked] == pytest.approx(
@@ -157,7 +157,7 @@ def test_taste_pushes_a_dismissed_kind_of_item_below_its_equals() -> None:
 
 
 def test_taste_treats_an_item_without_a_vector_as_average() -> None:
-    taste = Taste(stated_profile(at(0)), {"near": at(0), "far": at(180)}, 0.5)
+    taste = Taste(declared_profile(at(0)), {"near": at(0), "far": at(180)}, 0.5)
     ranked = taste([item("near", 0.0), item("unknown", 0.0), item("far", 0.0)])
     assert [entry.score for entry in ranked] == pytest.approx([0.25, 0.0, -0.25])
 
@@ -167,12 +167,12 @@ def test_taste_treats_an_item_without_a_vector_as_average() -> None:
 )
 def test_taste_says_nothing_where_candidates_do_not_differ(vectors: dict[str, Vector]) -> None:
     items = [item("a", 1.0), item("b", 0.5)]
-    assert Taste(stated_profile(at(0)), vectors, 1.0)(items) == items
+    assert Taste(declared_profile(at(0)), vectors, 1.0)(items) == items
 
 
 def test_taste_refuses_items_of_another_encoder() -> None:
     with pytest.raises(InvalidVector, match="two encoders"):
-        Taste(stated_profile(at(0)), {"a": vector(1, 2, 3)}, 1.0)([item("a", 0.0)])
+        Taste(declared_profile(at(0)), {"a": vector(1, 2, 3)}, 1.0)([item("a", 0.0)])
 
 
 def test_also_gives_the_best_candidate_its_weight_and_names_each_cause() -> None:

@@ -91,7 +91,7 @@ def test_sorted_by_a_field_a_synonym_stands_for_its_word() -> None:
     two_way("luminaire", "lamp")
     page = find("wooden luminaire", sort="price")
     assert [item.title for item in page.results] == ["wooden desk lamp"]
-    assert page.rescued == ""
+    assert page.relaxed == ""
 
 
 def test_a_synonym_may_be_for_one_language_or_one_document() -> None:

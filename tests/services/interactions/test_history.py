@@ -83,11 +83,11 @@ def test_a_search_tells_it_as_well_and_keeps_no_more_than_visitors_lists_do(shop
 def test_without_its_main_cause_an_item_falls(shop: Products, text: str) -> None:
     before = look(text=text)
     fell = 0
-    for place in before.places[:4]:
+    for place in before.positions[:4]:
         cause = place.history[0]
         if cause.value <= 0:
             continue
-        after = {one.item.item_id: one for one in look(without=cause.name, text=text).places}
+        after = {one.item.item_id: one for one in look(without=cause.name, text=text).positions}
         assert after[place.item.item_id].number >= place.number
         assert personal(after[place.item.item_id].item) < personal(place.item)
         fell += after[place.item.item_id].number > place.number
@@ -96,10 +96,10 @@ def test_without_its_main_cause_an_item_falls(shop: Products, text: str) -> None
 
 def test_what_others_took_is_gone_with_the_item_that_it_goes_back_to(shop: Products) -> None:
     hose = str(shop["steel garden hose"].pk)
-    mower = next(place for place in look().places if place.item.title == "steel lawn mower")
+    mower = next(place for place in look().positions if place.item.title == "steel lawn mower")
     assert mower.item.contributions[f"neighbours:{hose}"] > 0
     assert mower.history[0].title == "steel garden hose"
-    without = next(place for place in look(without=hose).places if place.item.title == "steel lawn mower")
+    without = next(place for place in look(without=hose).positions if place.item.title == "steel lawn mower")
     assert f"neighbours:{hose}" not in without.item.contributions
     assert hose not in {part.name for part in without.history}
 
@@ -120,4 +120,4 @@ def test_a_past_is_listed_only_of_who_agrees(shop: Products) -> None:
     assert set(titles) == {*PAST, "wooden milk frother"}
     privacy.set_consent("7", granted=False)
     assert comparison.past_items("product", "7") == []
-    assert all(place.history == () for place in look().places)
+    assert all(place.history == () for place in look().positions)

@@ -81,7 +81,7 @@ def test_what_stands_in_the_database_counts_from_the_next_search_on(
     assert set(find("desk lamp").results[0].contributions) == {"text", "vector"}
     Configuration.objects.update_or_create(defaults={"text_weight": 1.0}, pk=1)
     assert set(find("desk lamp").results[0].contributions) == {"text"}
-    Configuration.objects.filter(pk=1).update(text_weight=0.0, rescue=False)
+    Configuration.objects.filter(pk=1).update(text_weight=0.0, relax_queries=False)
     assert find("astronomy").results
     IndexVersion.objects.update(floor=0.999)
     assert not find("astronomy").results
@@ -436,7 +436,7 @@ def test_configuration_takes_effect_on_the_next_request() -> None:
 def test_the_floor_leaves_out_what_is_only_nonsense() -> None:
     open_shop()
     IndexVersion.objects.update(floor=0.999)
-    Configuration(text_weight=0.0, rescue=False).save()
+    Configuration(text_weight=0.0, relax_queries=False).save()
     assert find("astronomy").results == ()
     Configuration(text_weight=0.0, use_floor=False).save()
     assert find("astronomy").results

@@ -52,7 +52,7 @@ class TestOperators:
         page = find('"garden hose"')
         assert sorted(titles(page)) == ["steel garden hose", "wooden garden hose"]
         assert page.total == 2
-        assert find('"hose garden"').rescued != ""
+        assert find('"hose garden"').relaxed != ""
 
     def test_quotes_hold_for_items_found_by_meaning_alone(self) -> None:
         open_shop()
@@ -130,7 +130,7 @@ class TestOperators:
         size = len(phrase)
         for held in fields:
             assert not any(one in terms for terms in held for one in unwanted)
-            if phrase and page.rescued not in ("phrases", "vector"):
+            if phrase and page.relaxed not in ("phrases", "vector"):
                 assert any(
                     terms[place : place + size] == phrase for terms in held for place in range(len(terms))
                 )
@@ -199,13 +199,13 @@ class TestSpelling:
         particular_shop()
         meant = find("espresso", facets=("category",))
         page = find("espreso", facets=("category",))
-        assert (page.rescued, page.did_you_mean) == ("spelling", "espresso")
+        assert (page.relaxed, page.did_you_mean) == ("spelling", "espresso")
         assert titles(page) == titles(meant) != []
         assert (page.total, page.facets) == (meant.total, meant.facets)
         assert "<mark>espresso</mark>" in page.results[0].highlights["title"]
         assert Impression.objects.get(pk=page.request_id).query == "espreso"
         further = next_page(find("espreso", limit=1).next or "", user_key=None)
-        assert further.rescued == "spelling"
+        assert further.relaxed == "spelling"
 
     def test_rules_for_what_is_meant_hold(self) -> None:
         particular_shop()
@@ -223,17 +223,17 @@ class TestSpelling:
     def test_what_makes_sense_by_its_meaning_is_left_as_it_was_typed(self) -> None:
         open_shop()  # everything is near in meaning
         page = find("espreso")
-        assert (page.rescued, page.did_you_mean) == ("", "espresso")
+        assert (page.relaxed, page.did_you_mean) == ("", "espresso")
 
     def test_an_editor_can_have_searches_answered_as_they_are_typed(self) -> None:
         particular_shop()
-        Configuration(rescue=False).save()
-        assert find("espreso").rescued == ""
+        Configuration(relax_queries=False).save()
+        assert find("espreso").relaxed == ""
 
     def test_a_better_spelling_whose_items_are_filtered_away_changes_nothing(self) -> None:
         particular_shop()
         page = find("espreso", filters=(Range(field="price", gte=1e6),))
-        assert (page.rescued, page.total) == ("", 0)
+        assert (page.relaxed, page.total) == ("", 0)
 
     def test_without_an_engine_there_is_no_correction(self) -> None:
         open_shop()
@@ -249,7 +249,7 @@ class TestOrderOfAField:
         assert sorted(titles(page)) == ["wooden paper tray", "wooden seed tray"]
         assert prices == sorted(prices)
         assert [item.object.price for item in find("wooden tray", sort="-price").results] == prices[::-1]
-        assert page.rescued == ""
+        assert page.relaxed == ""
 
     def test_total_and_facets_count_the_same_items(self) -> None:
         open_shop()
@@ -270,48 +270,48 @@ class TestOrderOfAField:
         assert max(prices) <= 50
 
 
-class TestRescue:
+class TestRelaxation:
     def test_a_sorted_search_gives_up_that_every_word_occurs(self) -> None:
         open_shop()
         page = find("garden espresso", sort="price")
-        assert page.rescued == "words"
+        assert page.relaxed == "words"
         assert "steel garden hose" in titles(page)
 
     def test_quotes_are_given_up_next(self) -> None:
         open_shop()
         page = find('"hose garden"')
-        assert page.rescued == "phrases"
+        assert page.relaxed == "phrases"
         assert sorted(titles(page)[:2]) == ["steel garden hose", "wooden garden hose"]
 
     def test_at_last_the_nearest_in_meaning_are_few_and_labelled_on_every_page(self) -> None:
         open_shop()
         IndexVersion.objects.update(floor=0.999)
         page = find("xylophone", limit=5)
-        assert page.rescued == "vector"
+        assert page.relaxed == "vector"
         assert page.total == 20
         assert page.next is not None
-        assert next_page(page.next, user_key=None).rescued == "vector"
+        assert next_page(page.next, user_key=None).relaxed == "vector"
 
     def test_filters_and_what_is_not_wanted_hold_all_the_same(self) -> None:
         open_shop()
         page = find('"hose garden" -steel', filters=(Terms(field="category", values=("garden",)),))
-        assert page.rescued == "phrases"
+        assert page.relaxed == "phrases"
         assert page.results
         assert all("wooden" in title for title in titles(page))
         assert {item.object.categories.get().name for item in page.results} == {"garden"}
 
     def test_an_editor_may_switch_it_off(self) -> None:
         open_shop()
-        Configuration(rescue=False).save()
+        Configuration(relax_queries=False).save()
         page = find('"hose garden"')
-        assert (page.results, page.rescued) == ((), "")
+        assert (page.results, page.relaxed) == ((), "")
 
     def test_where_filters_leave_nothing_there_is_nothing(self) -> None:
         open_shop()
         page = find("hose", filters=(Range(field="price", gt=1e6),))
-        assert (page.results, page.total, page.rescued) == ((), 0, "")
+        assert (page.results, page.total, page.relaxed) == ((), 0, "")
 
-    def test_switched_off_there_is_no_vector_to_rescue_with(self) -> None:
+    def test_switched_off_there_is_no_vector_to_relax_to(self) -> None:
         open_shop()
         with override_settings(LLMREC={**settings.LLMREC, "ENABLED": False}):
             assert find("xylophone").results == ()

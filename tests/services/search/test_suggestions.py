@@ -115,7 +115,7 @@ class TestItems:
         for size in (0, 21, True):
             with pytest.raises(InvalidRequest) as caught:
                 suggest("la", document="product", limit=size)
-            assert caught.value.parameter == "size"
+            assert caught.value.parameter == "limit"
 
 
 class TestSearches:
@@ -145,7 +145,7 @@ class TestSearches:
         open_shop()
         everybody = list(map(str, range(5)))
         searched("found nothing", *everybody, total=0)
-        searched("found by meaning", *everybody, extra={"rescued": "vector"})
+        searched("found by meaning", *everybody, extra={"relaxed": "vector"})
         searched("nobody in particular", *([""] * 5))
         searched(
             "another list",

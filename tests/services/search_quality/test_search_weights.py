@@ -25,7 +25,7 @@ from llmrec_plugin.models import (
     IndexVersion,
     Interaction,
     Judgment,
-    SearchChoice,
+    SearchWeightRun,
 )
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.search import pipeline
@@ -50,7 +50,7 @@ def shop() -> dict[str, Product]:
 def found(query: str, **weights: float) -> list[RankedItem]:
     configuration = Configuration.current().with_overrides(weights)
     variant = pipeline.Variant(configuration=configuration)
-    return list(pipeline.listed(SearchRequest(document="product", text=query), variant).items)
+    return list(pipeline.ranked_list(SearchRequest(document="product", text=query), variant).items)
 
 
 def by_leg(query: str, *, text_weight: float) -> list[str]:
@@ -72,7 +72,7 @@ def learned(name: str = "text_weight") -> float | None:
     return None if counted == getattr(current, name) else counted
 
 
-def told(choice: SearchChoice) -> str:
+def told(choice: SearchWeightRun) -> str:
     return " ".join(weight_learning.sentences(choice))
 
 

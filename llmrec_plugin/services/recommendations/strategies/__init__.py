@@ -1,4 +1,4 @@
-"""The built-in types of lists, one to a file; to import this package is to register them all."""
+"""Registers the built-in types of lists, one to a file, as soon as it is imported."""
 
 from llmrec_plugin.services.recommendations.strategies import (
     also_bought,

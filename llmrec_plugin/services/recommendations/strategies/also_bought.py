@@ -1,4 +1,4 @@
-"""Also bought: what people who took the page's item took as well."""
+"""Makes the list also-bought: what people who took the page's item took as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Basket: what people took along with what is in the basket."""
+"""Makes the list basket: what people took along with what is in the basket."""
 
 from __future__ import annotations
 
@@ -43,9 +43,12 @@ class Basket(ListStrategy):
             return personal
         rest = [item for item in personal.items if item.key not in hidden]
         items = with_fallbacks(context, items, lambda: rest, of=Basket, hidden=hidden)
-        told = reasons.context_of(
+        reason_context = reasons.context_of(
             items, sources=context.user.kinds(context.configuration), neighbours_kind=context.model.kind
         )
         return CandidateList(
-            items=items, context=told, degraded=personal.degraded, excluded=frozenset(context.basket)
+            items=items,
+            context=reason_context,
+            degraded=personal.degraded,
+            excluded=frozenset(context.basket),
         )

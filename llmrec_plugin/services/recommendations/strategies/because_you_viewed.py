@@ -1,4 +1,4 @@
-"""Because you viewed: what goes with the item that the user turned to last."""
+"""Makes the list because-you-viewed: what goes with the item that the user turned to last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For you: by the user's taste, by what people like them took, and by popularity, ranked together."""
+"""Makes the list for-you: by the user's taste, by what people like them took, and by popularity."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def personal_list(context: RecommendationContext) -> CandidateList:
     candidates += [item.key for item in popular[:POPULAR_CANDIDATES]]
     ranked, pointwise = rank_for_context(context, candidates, profile, neighbours, popular)
     items = with_fallbacks(context, ranked, lambda: popular, of=ForYou)
-    told = reasons.context_of(
+    reason_context = reasons.context_of(
         items,
         sources=context.user.kinds(context.configuration),
         has_declared_taste=not context.user.events,
         neighbours_kind=context.model.kind,
         pointwise=pointwise,
     )
-    return CandidateList(items=items, context=told, degraded=tuple(dict.fromkeys(degraded)))
+    return CandidateList(items=items, context=reason_context, degraded=tuple(dict.fromkeys(degraded)))
 
 
 def _list_for_nobody(context: RecommendationContext) -> CandidateList:

@@ -1,4 +1,4 @@
-"""Latest: the newest items first."""
+"""Makes the list latest: the newest items first."""
 
 from __future__ import annotations
 

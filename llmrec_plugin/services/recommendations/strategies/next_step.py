@@ -1,4 +1,4 @@
-"""Next: what the user may take next, as for-you; what leads on from what they have taken comes first."""
+"""Makes the list next: what the user may take next, first what leads on from what they have taken."""
 
 from __future__ import annotations
 

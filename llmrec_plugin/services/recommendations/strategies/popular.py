@@ -1,4 +1,4 @@
-"""Popular: what most people chose."""
+"""Makes the list popular: what most people chose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Similar: items whose text means nearly the same as that of the page's item."""
+"""Makes the list similar: items whose text means nearly the same as that of the page's item."""
 
 from __future__ import annotations
 

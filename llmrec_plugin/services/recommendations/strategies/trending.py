@@ -1,4 +1,4 @@
-"""Trending: what is chosen most now."""
+"""Makes the list trending: what is chosen most now."""
 
 from __future__ import annotations
 
