@@ -112,7 +112,7 @@ format: $(VENV)/.development ## Format the code
 	$(BIN)/ruff check --fix $(CODE)
 
 types: $(VENV)/.development ## Check the types
-	$(BIN)/mypy llmrec_plugin project workers
+	$(BIN)/mypy llmrec_plugin project workers tests benchmarks
 
 django: $(VENV)/.development ## System checks and migrations
 	$(MANAGE) check --fail-level WARNING

@@ -43,7 +43,8 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
     build("item")
     version = live_pair("item").index_version
     encoder_now, backend, weights = encoder_of(version), get_backend(), registry.get("item").weights()
-    service, bare = [], []
+    service: list[float] = []
+    bare: list[float] = []
     for position, query in enumerate(queries_of(items, np.random.default_rng(7), QUERIES)):
         words = TextQuery(words=query_words(query), weights=weights)
 

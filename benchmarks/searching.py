@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _suggestions(rows: Rows) -> Times:
         if number % 3 == 0 and len(title) > 5:
             title = title[:3] + "q" + title[4:]
         for end in range(1, len(title) + 1):
-            times.append(_timed(lambda text=title[:end]: suggest(text, document="shop")))
+            times.append(_timed(partial(suggest, title[:end], document="shop")))
     return times
 
 
@@ -123,7 +124,7 @@ def _searches(queries: list[str]) -> tuple[Times, Times]:
             analysing._vectors.clear()
             cache.clear()
             parameters = {"document": "shop", "q": shape.format(query)}
-            times.append(_timed(lambda sent=parameters: client.get("/api/search/", sent)))
+            times.append(_timed(partial(client.get, "/api/search/", parameters)))
     return plain, everything
 
 

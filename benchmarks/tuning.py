@@ -174,7 +174,9 @@ def _ratings(name: str, folder: Path) -> Any:
         none = np.empty(0, np.int64)
         return Ratings(users=none, items=none, values=np.empty(0, np.float32), times=np.empty(0))
     _, rated, values = film_ratings(folder)
-    return Ratings(users=rated.users, items=rated.items, values=(values - 1) / 4, times=rated.times)
+    return Ratings(
+        users=rated.users, items=rated.items, values=((values - 1) / 4).astype(np.float32), times=rated.times
+    )
 
 
 def _chosen_rows(site: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -81,7 +81,7 @@ STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
-LLMREC = {
+LLMREC: dict[str, Any] = {
     "ENCODER": "llmrec_plugin.encoders.hashing",
     "ENCODER_OPTIONS": {"dimensions": 64},
     "DATA_DIR": os.environ.get("LLMREC_TEST_DATA", str(Path(tempfile.gettempdir()) / "llmrec-tests")),

@@ -84,9 +84,9 @@ def test_a_click_is_counted_for_the_arm_that_the_visitor_saw(site: Site) -> None
             assert visitor.post("/api/interactions/", event, format="json").json()["stored"] == 1
             clicked[str(arm)] += 1
     report = experiment_report.report(experiment)
-    for arm in report.arms:
-        assert arm.lists == arm.visitors > 0
-        if arm.comparison:
-            assert arm.comparison.arm == 1.0  # all of them clicked
-            assert arm.comparison.control == pytest.approx(clicked["as it is"] / report.arms[0].visitors)
+    for told in report.arms:
+        assert told.lists == told.visitors > 0
+        if told.comparison:
+            assert told.comparison.arm == 1.0  # all of them clicked
+            assert told.comparison.control == pytest.approx(clicked["as it is"] / report.arms[0].visitors)
     assert sum(arm.visitors for arm in report.arms) == 24

@@ -15,6 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from llmrec_plugin.models import Deployment, IndexBatch, IndexVersion, OutboxEntry
+from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.inference import query_embeddings
 from llmrec_plugin.services.monitoring import health
 from tests.api.conftest import Site, assert_problem
@@ -105,7 +106,7 @@ def test_an_encoder_that_failed_is_told_until_it_works_again(
     checks = api.get("/api/health/ready/").json()["checks"]
     assert checks["encoder product"] == "encoder_unavailable"
     settings.LLMREC = {**settings.LLMREC}  # nothing but time makes the pause end sooner
-    query_embeddings.caches.write(query_embeddings._pause_key(version), 1, seconds=0)
+    caches.write(query_embeddings._pause_key(version), 1, seconds=0)
     assert query_embeddings.encode_query("another query that nobody else asks", version=version) is not None
     assert api.get("/api/health/ready/").json()["checks"] == WELL
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from schemathesis import Case
 
 PROBE = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-BEYOND = [
+BEYOND: list[Any] = [
     # The document does not say which items there are, nor what a site of several kinds of them must be told.
     positive_data_acceptance,
     # REST framework takes a number or a choice that is written as text.

@@ -12,7 +12,7 @@ from llmrec_plugin.documents import AttachedIndex, SearchDocument
 from tests.hostapp.models import Product
 
 
-class ProductFields(Document):
+class ProductFields(Document):  # type: ignore[misc]
     brand = fields.ObjectField(properties={"id": fields.IntegerField(), "name": fields.KeywordField()})
 
     class Meta:

@@ -75,7 +75,7 @@ class TestThirdPartyEncoder(EncoderContract):
 def _returning(matrix: Any, dimensions: int = 3) -> Callable[[EncoderSpec], object]:
     class Broken(LetterEncoder):
         def _encode(self, texts: Sequence[str], prompt: str) -> Matrix:
-            return matrix  # type: ignore[no-any-return]
+            return matrix
 
     Broken.dimensions = dimensions
     return Broken

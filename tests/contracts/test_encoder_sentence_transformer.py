@@ -104,7 +104,7 @@ def test_minilm_gives_the_vectors_of_its_authors() -> None:
 )
 def test_how_it_computes_is_not_part_of_the_id(tiny: Path, options: dict[str, Any]) -> None:
     plain, other = load_encoder(spec_of(tiny, dtype="float32")), load_encoder(spec_of(tiny, **options))
-    assert plain.id == other.item_id
+    assert plain.id == other.id
     cosines = np.sum(
         plain.encode_document(["garden chair"]) * other.encode_document(["garden chair"]), axis=1
     )
@@ -114,7 +114,7 @@ def test_how_it_computes_is_not_part_of_the_id(tiny: Path, options: dict[str, An
 @pytest.mark.parametrize("options", [{"max_length": 16}, {"pooling": "cls"}, {"dimensions": 16}])
 def test_what_decides_the_vectors_is_part_of_the_id(tiny: Path, options: dict[str, Any]) -> None:
     plain, other = load_encoder(spec_of(tiny)), load_encoder(spec_of(tiny, **options))
-    assert plain.id != other.item_id
+    assert plain.id != other.id
     assert other.dimensions == options.get("dimensions", plain.dimensions)
     assert other.encode_query(["garden chair"]).shape == (1, other.dimensions)
 

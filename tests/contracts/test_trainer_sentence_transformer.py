@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -245,7 +246,9 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(
 @pytest.mark.parametrize(
     ("method", "what"), [("full", "A checkpoint could not be saved"), ("lora", "could not be saved")]
 )
-def test_a_full_disk_leaves_a_clear_state(base: BaseModel, tmp_path: Path, method: str, what: str) -> None:
+def test_a_full_disk_leaves_a_clear_state(
+    base: BaseModel, tmp_path: Path, method: Literal["lora", "full"], what: str
+) -> None:
     """No file may be larger than 40 kB: the weights of the whole model are, low-rank additions are not."""
 
     def limit() -> None:

@@ -28,7 +28,10 @@ def pairs_with_tests() -> set[tuple[str, str]]:
     oldest = re.search(r"\d+\.\d+", PROJECT["requires-python"])
     assert django is not None
     assert oldest is not None
-    return {(oldest[0], django[1]), *(tuple(pair.split("-")) for pair in pairs())}
+    return {
+        (oldest[0], django[1]),
+        *((python, version) for python, version in (pair.split("-") for pair in pairs())),
+    }
 
 
 def test_every_python_and_django_that_is_promised_is_tested() -> None:

@@ -51,8 +51,8 @@ def public_names() -> Iterator[tuple[str, str]]:
             yield from ((f"{module}.{name}", inner) for inner in _inner_names(value))
     for name, serializer in inspect.getmembers(serializers, inspect.isclass):
         if issubclass(serializer, Serializer):
-            yield from ((f"REST {name}", field) for field in serializer().fields)
-    yield from (("address", pattern.name) for pattern in urls.urlpatterns)
+            yield from ((f"REST {name}", str(field)) for field in serializer().fields)
+    yield from (("address", str(pattern.name)) for pattern in urls.urlpatterns)
     for model in apps.get_app_config("llmrec_plugin").get_models():
         yield "table", model.__name__
         yield from ((f"table {model.__name__}", field.name) for field in model._meta.get_fields())

@@ -62,7 +62,8 @@ def loop() -> dict[str, Any]:
     from django.core.management import call_command
 
     from llmrec_plugin.models import Deployment
-    from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
+    from tests.services.training.test_adaptation import live, next_family, shop
+    from tests.support.families import families_for, only_texts
 
     products = shop()
     only_texts()

@@ -90,7 +90,7 @@ def killed(redis: servers.Server, rounds: str) -> dict[str, Any]:
     while done < int(rounds):
         with worker() as celery:
             for _ in range(5):
-                child = until(lambda celery=celery: draining(celery.children() - gone), "a child drains")
+                child = until(lambda celery=celery: draining(celery.children() - gone), "a child drains")  # type: ignore[misc]
                 done += 1
                 if done % 5 == 0:
                     celery.end()
@@ -107,7 +107,7 @@ def racing(redis: servers.Server) -> dict[str, Any]:
     from llmrec_plugin.services.indexing.index_build import build
 
     stock()
-    savers = [fork(lambda seed=seed: save_until_told(seed, pause=0.1)) for seed in (1, 2)]
+    savers = [fork(lambda seed=seed: save_until_told(seed, pause=0.1)) for seed in (1, 2)]  # type: ignore[misc]
     with worker("one"), worker("two"):
         built = {build("product", rebuild=True).index_version.name for _ in range(2)}
         saved = [stop(saver) for saver in savers]
@@ -288,7 +288,7 @@ def queues(redis: servers.Server) -> dict[str, Any]:
             queue = arguments[arguments.index("-Q") + 1]
             workers[queue] = Celery(*arguments, "-n", f"{queue}@tests", "-l", "INFO")
         for celery in workers.values():
-            until(lambda celery=celery: celery.said(" ready."), "the worker starts")
+            until(lambda celery=celery: celery.said(" ready."), "the worker starts")  # type: ignore[misc]
         sent = [tasks.drain_outbox, tasks.audit_indexes, tasks.fit_models, tasks.apply_retention]
         for task in sent:
             task.delay()
@@ -332,12 +332,12 @@ def look(redis: servers.Server) -> dict[str, Any]:
             former = digest(product)
             product.title = title(rng)
             product.save()
-            until(lambda p=product, f=former: digest(p) not in ("", f), "the worker has written the vector")
+            until(lambda p=product, f=former: digest(p) not in ("", f), "the worker has written the vector")  # type: ignore[misc]
             client.index(index=site.index, id=f"product-{product.pk}", document=body(product))
             lost = time.monotonic()
             if not OutboxEntry.objects.filter(document="attached", item_id=product.pk).exists():
                 continue  # the worker had looked already: the machine was too slow for this attempt
-            until(lambda p=product: digest(p), "the worker looks again")
+            until(lambda p=product: digest(p), "the worker looks again")  # type: ignore[misc]
             gaps.append(time.monotonic() - lost)
         site.clean()
     return {"gaps": gaps}

@@ -147,10 +147,10 @@ def test_ranking_among_some_items_leaves_the_others_out() -> None:
 
 def test_many_cases_are_ranked_in_batches_and_none_at_all_in_none() -> None:
     cases = [Case(0, number % 3, ()) for number in range(600)]
-    outcome = rank_cases(lambda batch: np.tile([3.0, 2.0, 1.0], (len(batch), 1)), cases)
+    outcome = rank_cases(lambda batch: np.tile(np.array([3, 2, 1], np.float32), (len(batch), 1)), cases)
     assert outcome.ranks.tolist() == [1.0, 2.0, 3.0] * 200
     assert outcome.shown.shape == (600, 3)
-    nothing = rank_cases(lambda batch: np.empty((0, 3)), [])
+    nothing = rank_cases(lambda batch: np.empty((0, 3), np.float32), [])
     assert nothing.ranks.size == 0
     assert nothing.shown.shape == (0, 0)
 

@@ -103,8 +103,9 @@ def served(
     ),
 )
 def test_any_candidates_differ_by_what_training_measured(history, candidates, head, kind, gammas, neighbours):  # type: ignore[no-untyped-def]
+    weights = Weights(taste=0.7, neighbours=0.9, popularity=0.4)
     config = ScorerConfig(
-        weights=Weights(taste=0.7, neighbours=0.9, popularity=0.4),
+        weights=weights,
         gamma=gammas[0],
         neighbour_gamma=gammas[1],
         head=head,
@@ -115,7 +116,7 @@ def test_any_candidates_differ_by_what_training_measured(history, candidates, he
     measured = fitted([history])[0]
     ranked, common = served(fitted, history, candidates)
     assert len(ranked) == len(candidates)
-    parts = points(config.weights, fitted, [history])
+    parts = points(weights, fitted, [history])
     for item in ranked:
         # What all candidates have in common is left out, and known.
         assert item.score + sum(common) == pytest.approx(measured[int(item.key)], abs=2e-5)

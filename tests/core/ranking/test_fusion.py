@@ -161,7 +161,7 @@ def test_complete_leaves_legs_alone_when_nothing_is_missing() -> None:
 
 def test_cosines_do_not_depend_on_lengths() -> None:
     """Stored vectors are rounded to half precision, so their length is only nearly 1."""
-    vectors = {"a": np.array([0, 0.5], np.float16), "b": np.array([3, 4], np.float32)}
+    vectors: dict[str, np.ndarray] = {"a": np.array([0, 0.5], np.float16), "b": np.array([3, 4], np.float32)}
     found = cosines_to(np.array([0, 3.0], np.float32), ["b", "a", "unknown", "a"], vectors)
     assert found == pytest.approx({"a": 1.0, "b": 0.8})
     assert cosines_to(np.array([0, 3.0], np.float32), ["unknown"], vectors) == {}

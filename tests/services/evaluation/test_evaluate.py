@@ -82,7 +82,7 @@ def test_a_planted_world_is_measured_as_it_is_and_the_site_is_not_touched(
     build("product")
     interactions.record(user_key="u1", document="product", item_id=product.pk, kind="purchase")
     before, kept = everything_stored(), sorted(data_dir.rglob("*"))
-    bad = [
+    bad: list[Any] = [
         "no json",
         {"user": "u1", "item": "oak-box", "kind": "purchase", "time": "2999-01-01T00:00:00Z"},
         {"user": "u1", "item": "gone", "kind": "purchase", "time": "2024-01-02T00:00:00Z"},

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.models import (
     ArmAssignment,
     Configuration,
@@ -260,7 +261,7 @@ def test_a_placement_that_won_is_shown_by_the_name_that_pages_ask_for(shop: dict
     page = recommendations.recommend("trending", document="product", limit=3)
     assert page.results[0].reasons == ("New here",)
     row = Placement.objects.get()
-    assert (row.name, row.type, row.size) == ("trending", "latest", 12)
+    assert (row.name, row.type, row.limit) == ("trending", "latest", 12)
 
 
 def test_a_draft_has_nothing_to_adopt_and_a_stopped_one_does_not_start_again(
@@ -268,19 +269,19 @@ def test_a_draft_has_nothing_to_adopt_and_a_stopped_one_does_not_start_again(
 ) -> None:
     experiment = draft()
     arm = experiment.arms.get(name="new")
-    with pytest.raises(lifecycle.ConfigurationError, match="not been started"):
+    with pytest.raises(ConfigurationError, match="not been started"):
         lifecycle.adopt(arm, by="editor")
-    with pytest.raises(lifecycle.ConfigurationError, match="not running"):
+    with pytest.raises(ConfigurationError, match="not running"):
         lifecycle.stop(experiment, by="editor")
     lifecycle.start(experiment, by="editor")
     lifecycle.stop(experiment, by="editor")
-    with pytest.raises(lifecycle.ConfigurationError, match="make a new one"):
+    with pytest.raises(ConfigurationError, match="make a new one"):
         lifecycle.start(experiment, by="editor")
 
 
 def test_two_experiments_on_one_list_do_not_run_together(shop: dict[str, Product]) -> None:
     running()
-    with pytest.raises(lifecycle.ConfigurationError, match="stop it first"):
+    with pytest.raises(ConfigurationError, match="stop it first"):
         running()
     assert running("latest").state == "running"
 
@@ -307,7 +308,7 @@ def test_what_cannot_be_started_says_what_is_wrong(
     if not words:
         experiment.arms.filter(is_control=False).delete()
         words = "one control and one or more other arms"
-    with pytest.raises(lifecycle.ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         lifecycle.start(experiment, by="editor")
 
 
@@ -316,11 +317,11 @@ def test_versions_of_another_document_or_not_ready_are_refused(shop: dict[str, P
     experiment = draft(overrides={}, index_version=version)
     version.document = "course"
     version.save()
-    with pytest.raises(lifecycle.ConfigurationError, match='belongs to "course"'):
+    with pytest.raises(ConfigurationError, match='belongs to "course"'):
         lifecycle.check(experiment)
     version.document, version.state = "product", IndexVersion.State.DROPPED
     version.save()
-    with pytest.raises(lifecycle.ConfigurationError, match="is not ready"):
+    with pytest.raises(ConfigurationError, match="is not ready"):
         lifecycle.check(experiment)
 
 

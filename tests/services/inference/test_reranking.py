@@ -141,7 +141,7 @@ def test_the_explorer_tells_it_in_words(shop: dict[str, Product]) -> None:
         look = comparison.preview(
             ListQuery(document="product", text=QUERY), ServingOverrides(configuration=Configuration.current())
         )
-    assert "rerank" in {part.name for part in look.places[0].parts}
+    assert "rerank" in {part.name for part in look.positions[0].contributions}
 
 
 @pytest.mark.model

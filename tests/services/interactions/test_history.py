@@ -71,7 +71,8 @@ def test_a_search_tells_it_as_well_and_keeps_no_more_than_visitors_lists_do(shop
     request = SearchRequest(document="product", text="steel tray", user_key="7", limit=2, explain=True)
     page = search(request)
     assert len(page.results[0].history) == len(PAST) + 1
-    kept = Impression.objects.get(pk=page.request_id).ranking
+    kept = Impression.objects.get(pk=page.request_id).ranking or []
+    assert kept
     assert all(sum(name.startswith("taste:") for name in parts) <= 3 for _, parts in kept)
     assert page.next is not None
     later = next_page(page.next, user_key="7", explain=True).results[0]

@@ -56,12 +56,12 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 def broker(url: str | None) -> Iterator[None]:
     former = current_app.conf.broker_url
     current_app.conf.update(broker_url=url)
-    current_app._after_fork()  # forgets the connections to the former one
+    current_app._after_fork()  # type: ignore[attr-defined]  # forgets the connections to the former one
     try:
         yield
     finally:
         current_app.conf.update(broker_url=former)
-        current_app._after_fork()
+        current_app._after_fork()  # type: ignore[attr-defined]
 
 
 def messages() -> list[str]:

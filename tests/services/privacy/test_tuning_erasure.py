@@ -50,7 +50,12 @@ def once(act: Callable[[], object], *, after: str) -> Callable[[int, int], None]
 
 def interrupt() -> None:
     """Kill the training process once it has a checkpoint."""
-    kill = once(lambda: [os.kill(pid, signal.SIGKILL) for pid in children()], after="checkpoints/*/complete")
+
+    def kill_children() -> None:
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+
+    kill = once(kill_children, after="checkpoints/*/complete")
     with pytest.raises(TrainingFailed, match="ended by signal 9"):
         pipeline.tune("product", options=LONG, by="test", progress=kill)
 

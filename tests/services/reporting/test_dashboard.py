@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -26,7 +27,7 @@ def sums(days: int = 7) -> Dashboard:
     return collect("product", days=days)
 
 
-def listed(count: int, *, user: str = "u", **values: object) -> list[Impression]:
+def listed(count: int, *, user: str = "u", **values: Any) -> list[Impression]:
     """Lists of users who each have one, yesterday."""
     return shown(None, users(user, count), shown=10, **values)
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.models import Deployment, DriftReport, ModelVersion, TunedEncoder
-from llmrec_plugin.services.deployment import promotion
+from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.reporting import embedding_map, model_charts, tuning_charts
 from llmrec_plugin.services.reporting.model_charts import wilson
 from llmrec_plugin.services.training import model_fit
@@ -99,7 +99,10 @@ def test_each_picture_shows_the_numbers_of_its_report() -> None:
     assert found["calibration"].rows[0][:2] == ("0.25", "0.20")
     assert [one.name for one in found["drift"].chart.series] == ["events", "share on unknown items"]
     assert found["drift"].rows[0][1:] == ("0.70", "–", "0.25", "drifting")
-    assert dict(found["map"].rows) == {"people took it": "10", "nobody took it yet": "20"}
+    assert {row[0]: row[1] for row in found["map"].rows} == {
+        "people took it": "10",
+        "nobody took it yet": "20",
+    }
 
 
 def test_the_curves_of_a_tuning_show_losses_and_metric_beside_the_encoder_as_it_was(
@@ -149,7 +152,7 @@ def test_items_of_the_map_can_be_told_apart_by_a_filter(
     with django_assert_max_num_queries(9):
         picture = embedding_map.draw("product", colour="category")
     assert picture is not None
-    assert dict(picture.rows) == {"coffee": "10", "garden": "10", "desk": "10"}
+    assert {row[0]: row[1] for row in picture.rows} == {"coffee": "10", "garden": "10", "desk": "10"}
     titles = {mark.title for series in picture.chart.series for mark in series.marks}
     assert "steel garden hose" in titles
 
@@ -234,7 +237,7 @@ def test_a_model_version_is_made_live_from_the_admin_with_a_reason(admin_client:
     ModelVersion.objects.filter(pk=second.pk).update(artefact=None)
     gone = reverse("admin:llmrec_plugin_modelversion_promote", args=[second.pk])
     assert "not kept any more" in admin_client.post(gone, follow=True).text
-    assert promotion.live_pair("product").model_version == first
+    assert live_pair("product").model_version == first
 
 
 def test_trainings_and_drift_are_listed_with_what_they_mean(admin_client: Client) -> None:

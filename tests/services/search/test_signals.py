@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from llmrec_plugin import checks
 from llmrec_plugin.backends import get_backend
+from llmrec_plugin.backends.base import SearchBackend
 from llmrec_plugin.documents import SearchDocument, Signals
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Configuration, IndexVersion
@@ -18,7 +19,7 @@ from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrid
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
 from llmrec_plugin.templatetags.llmrec_explorer import in_words
-from llmrec_plugin.types import EngineQuery, ResultPage, SearchRequest
+from llmrec_plugin.types import EngineQuery, EngineResult, ResultPage, SearchRequest
 from tests.hostapp.models import Brand, Product
 from tests.support.indexed import declared
 from tests.support.serving import stock
@@ -66,9 +67,12 @@ def test_unweighed_nothing_is_asked_and_nothing_added(
     asked: list[EngineQuery] = []
     engine = type(get_backend())
     answer = engine.search
-    monkeypatch.setattr(
-        engine, "search", lambda self, name, query: asked.append(query) or answer(self, name, query)
-    )
+
+    def noted(self: SearchBackend, name: str, query: EngineQuery) -> EngineResult:
+        asked.append(query)
+        return answer(self, name, query)
+
+    monkeypatch.setattr(engine, "search", noted)
     page = find("wooden lamp")
     assert asked[0].values == ()
     assert {name for item in page.results for name in item.contributions} <= {"text", "vector"}
@@ -161,5 +165,5 @@ def test_a_signal_of_the_sites_own_lifts_what_it_names_and_says_so(shop: dict[st
     assert page.results[0].contributions["margin"] == pytest.approx(0.8)
     assert "Recommended by the shop" in page.results[0].reasons
     overrides = ServingOverrides(configuration=Configuration.current())
-    explored = preview(ListQuery(document="product", text="lamp"), overrides).places[0]
-    assert {part.name: in_words(part) for part in explored.parts}["margin"] == "margin"
+    explored = preview(ListQuery(document="product", text="lamp"), overrides).positions[0]
+    assert {part.name: in_words(part) for part in explored.contributions}["margin"] == "margin"

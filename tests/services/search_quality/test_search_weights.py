@@ -30,6 +30,7 @@ from llmrec_plugin.models import (
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.search import pipeline
 from llmrec_plugin.services.search_quality import judgments, weight_learning
+from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.services.training import runs
 from llmrec_plugin.types import RankedItem, SearchRequest
 from tests.hostapp.models import Product
@@ -49,7 +50,7 @@ def shop() -> dict[str, Product]:
 
 def found(query: str, **weights: float) -> list[RankedItem]:
     configuration = Configuration.current().with_overrides(weights)
-    variant = pipeline.Variant(configuration=configuration)
+    variant = Variant(configuration=configuration)
     return list(pipeline.ranked_list(SearchRequest(document="product", text=query), variant).items)
 
 

@@ -23,7 +23,8 @@ from llmrec_plugin.services.model_registry import source_models
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.training import model_fit, transfer
 from tests.hostapp.models import Product
-from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
+from tests.services.training.test_adaptation import live, next_family, shop
+from tests.support.families import families_for, only_texts
 
 pytestmark = pytest.mark.django_db
 
@@ -208,6 +209,7 @@ def test_whoever_is_erased_while_a_source_is_learned_towards_is_not_forgotten(
 
     monkeypatch.setattr(model_fit, "training_data", erased_meanwhile)
     report = transfer.transfer("product", str(export), by="test")
+    assert report.model_version is not None
     assert ModelVersion.objects.get(pk=report.model_version).report["erased"] == 1
 
 

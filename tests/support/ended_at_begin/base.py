@@ -14,7 +14,7 @@ CLAIMS = "SELECT count(*) FROM llmrec_plugin_outboxentry WHERE lease_owner LIKE 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
-        super()._start_transaction_under_autocommit()
+        super()._start_transaction_under_autocommit()  # type: ignore[misc]
         if current_process().daemon and self._has_claims():
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -32,8 +32,8 @@ def candidates_of(legs: dict[str, list[Hit]]) -> Candidates:
     ranked = fusion.linear(legs, {"text": 1.0, "vector": 1.0})
     by_key = {item.key: item.contributions for item in ranked}
     keys = sorted(by_key)
-    columns = [np.array([by_key[key].get(leg, np.nan) for key in keys]) for leg in ("text", "vector")]
-    return Candidates(keys, *columns, np.zeros(len(keys)))
+    text, vector = (np.array([by_key[key].get(leg, np.nan) for key in keys]) for leg in ("text", "vector"))
+    return Candidates(keys, text, vector, np.zeros(len(keys)))
 
 
 def ranking(candidates: Candidates, row: Values) -> list[str]:

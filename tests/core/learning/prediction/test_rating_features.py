@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from llmrec_plugin.evaluation.protocol import Case
 from llmrec_plugin.learning.prediction.logistic import fit_linear, fit_logistic
 from llmrec_plugin.learning.prediction.rating_features import COLUMNS, FEATURES, Ratings, rating_features
-from llmrec_plugin.learning.selection.sampled_negatives import draw_negatives, pair_features, sampled_measures
+from llmrec_plugin.learning.selection.sampled_negatives import (
+    Scores,
+    draw_negatives,
+    pair_features,
+    sampled_measures,
+)
 
 DRAW = np.random.default_rng(0)
 
@@ -109,15 +116,15 @@ def test_what_is_drawn_is_neither_known_nor_the_target() -> None:
     assert draw_negatives([Case(0, 1, (0, 2))], [1, 1, 1], rng=np.random.default_rng(0)).tolist() == [2]
 
 
-def preferring(row: list[float]) -> object:
+def preferring(row: list[float]) -> Scores:
     return lambda histories: np.tile(np.array(row, np.float32), (len(histories), 1))
 
 
 def test_a_pair_is_told_by_how_it_compares_with_the_catalogue_and_by_its_rank() -> None:
-    features = pair_features({"a": preferring([3, 2, 1, 0])}, [Case(0, 0, ())], np.array([0]))  # type: ignore[dict-item]
+    features = pair_features({"a": preferring([3, 2, 1, 0])}, [Case(0, 0, ())], np.array([0]))
     # Mean 1.5, deviation 1.118; ties with itself count half, so that the first has rank 1/2.
     assert features[0] == pytest.approx([1.5 / np.sqrt(1.25), np.log(0.5)])
-    flat = pair_features({"a": preferring([1, 1])}, [Case(0, 0, ())], np.array([0]))  # type: ignore[dict-item]
+    flat = pair_features({"a": preferring([1, 1])}, [Case(0, 0, ())], np.array([0]))
     assert flat[0] == pytest.approx([0.0, 0.0])
 
 
@@ -126,18 +133,18 @@ def test_a_method_that_knows_is_told_from_popularity_that_does_not() -> None:
     draw = np.random.default_rng(0)
     cases = [Case(user, 2 * int(draw.integers(20)) + user % 2, (user % 2,)) for user in range(300)]
 
-    def knowing(histories: object) -> np.ndarray:
+    def knowing(histories: Sequence[Sequence[int]]) -> np.ndarray:
         odd = np.arange(40) % 2
-        return np.array([(odd == past[0] % 2) + 0.0 for past in histories], np.float32)  # type: ignore[attr-defined]
+        return np.array([(odd == past[0] % 2) + 0.0 for past in histories], np.float32)
 
-    methods = {"popularity": preferring([1.0] * 40), "text-head": knowing}
+    methods: dict[str, Scores] = {"popularity": preferring([1.0] * 40), "text-head": knowing}
     found = sampled_measures(
         methods,
         cases[:150],
         methods,
         cases[150:],
         np.ones(40),
-        rng=np.random.default_rng(1),  # type: ignore[arg-type]
+        rng=np.random.default_rng(1),
     )
     # The drawn item is of the same parity in half of the cases: three in four pairs can be told at best.
     assert found["fused"]["accuracy"] > 0.7

@@ -11,7 +11,7 @@ from llmrec_plugin.learning.selection.folds import CHOOSERS, FOLDS, Folds
 def test_users_stay_whole_and_folds_are_of_one_size() -> None:
     users = [user for user in range(40) for _ in range(user % 3 + 1)]
     folds = Folds.dealt(users, np.random.default_rng(0))
-    by_user = {user: set() for user in users}
+    by_user: dict[int, set[int]] = {user: set() for user in users}
     for user, number in zip(users, folds.numbers.tolist(), strict=True):
         by_user[user].add(number)
     assert all(len(numbers) == 1 for numbers in by_user.values())

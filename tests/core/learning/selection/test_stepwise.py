@@ -49,7 +49,7 @@ def catalogue() -> Matrix:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def world(step: Matrix, *, seed: int = 2) -> Events:
+def world(step: np.ndarray, *, seed: int = 2) -> Events:
     """Each user goes from item to item as `step`, shape (items, items), gives odds; time runs on."""
     draw = rng(seed)
     users, items, times = [], [], []
@@ -63,7 +63,7 @@ def world(step: Matrix, *, seed: int = 2) -> Events:
     return Events.of(users, items, times)
 
 
-def odds(scores: Matrix, *, sharpness: float) -> Matrix:
+def odds(scores: np.ndarray, *, sharpness: float) -> np.ndarray:
     raised = np.exp(sharpness * scores.astype(np.float64))
     np.fill_diagonal(raised, 0.0)
     return raised / raised.sum(axis=1, keepdims=True)
