@@ -289,7 +289,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
     wanted = [label for label in labels if label not in running]
     if not wanted:
         return 0
-    seconds, since = get_settings().TRAINING_SECONDS, timezone.now()
+    seconds, since = get_settings().LIMITS.training_seconds, timezone.now()
     process = subprocess.Popen(  # noqa: S603
         [
             *(sys.executable, "-m", "django", "llmrec", "train", "--seconds", str(seconds)),
