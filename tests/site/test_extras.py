@@ -63,6 +63,7 @@ def bare_site(*hidden: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.crash  # a process of its own
 def test_a_site_without_any_extra_checks_migrates_indexes_and_searches() -> None:
     told = bare_site(*HIDDEN)
     assert told["english"][0] == "Bread bakers"
@@ -76,6 +77,7 @@ def test_a_site_without_any_extra_checks_migrates_indexes_and_searches() -> None
     )
 
 
+@pytest.mark.crash  # a process of its own
 def test_a_site_with_every_extra_has_nothing_to_install() -> None:
     told = bare_site()
     assert (told["checks"], told["schedule"], told["urls"]) == ([], "", "")
@@ -96,6 +98,7 @@ print(client.get("/api/search/?x=1").json()["code"])
 """
 
 
+@pytest.mark.crash  # a process of its own
 def test_rest_does_without_drf_spectacular_and_says_where_its_document_would_be() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_DOCUMENT],
