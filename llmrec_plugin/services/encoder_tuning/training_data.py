@@ -33,7 +33,7 @@ from llmrec_plugin.learning.scorers.neighbours import Neighbours, taken
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.privacy import consent
-from llmrec_plugin.services.training import model_fit
+from llmrec_plugin.services.training.event_data import read_event_data
 from llmrec_plugin.training.base import TrainingData, TrainingOptions
 from llmrec_plugin.types import Matrix
 
@@ -86,7 +86,7 @@ class Ratings:
 def behaviour_of(label: str, *, now: datetime) -> Behaviour:
     """The consented events up to `now`, with the texts of the items that had any."""
     document = registry.get(label)
-    data = model_fit.training_data(label, now=now)
+    data = read_event_data(label, now=now)
     found = {key: (text, title) for key, text, title in _texts(document, data.keys)}
     place = {key: row for row, key in enumerate(key for key in data.keys if key in found)}
     rows = np.array([place.get(key, -1) for key in data.keys], np.int64)

@@ -23,6 +23,7 @@ from llmrec_plugin.models import (
     TunedEncoder,
 )
 from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.services.model_registry.training_report import KNOWS_ERASED
 from llmrec_plugin.training import job
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def _in_experiments(label: str) -> set[int]:
 
 
 def _newest(label: str) -> set[int]:
-    versions = ModelVersion.objects.filter(document=label).exclude(report__has_key="erased")
+    versions = ModelVersion.objects.filter(document=label).exclude(KNOWS_ERASED)
     return set(versions.order_by("-id").values_list("pk", flat=True)[: get_settings().LIMITS.models_kept])
 
 

@@ -25,6 +25,7 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry import retention as model_store
+from llmrec_plugin.services.model_registry.training_report import count_erased, report_of
 from llmrec_plugin.services.monitoring import health, status
 from llmrec_plugin.services.privacy import retention as privacy_retention
 from llmrec_plugin.services.training import runs
@@ -216,7 +217,7 @@ def test_whoever_is_erased_while_it_runs_is_not_forgotten() -> None:
 
     version = runs.train("product", by="test", progress=erase)
     version.refresh_from_db()
-    assert version.report["erased"] == 1
+    assert report_of(version).erased == 1
     assert runs.why_due("product") == "the live model knows erased users"
 
 
@@ -264,7 +265,7 @@ def test_old_versions_lose_what_they_learned_and_keep_their_history() -> None:
     assert kept() == {made[3].pk, made[4].pk}
     assert ModelArtefact.objects.count() == 2
     assert ModelVersion.objects.count() == 5
-    assert made[0].report["events"] == ModelVersion.objects.get(pk=made[0].pk).report["events"] == 1
+    assert report_of(made[0]).events == report_of(ModelVersion.objects.get(pk=made[0].pk)).events == 1
 
 
 def test_the_live_version_and_those_within_their_grace_time_are_kept_however_old() -> None:
@@ -305,7 +306,7 @@ def test_what_is_not_kept_can_be_neither_promoted_nor_rolled_back_to() -> None:
 
 def test_versions_that_know_erased_users_do_not_count_among_the_kept() -> None:
     made = versions(3)
-    ModelVersion.objects.filter(pk=made[1].pk).update(report={"erased": 1})
+    count_erased(made[1])
     with override_settings(LLMREC={**settings.LLMREC, "LIMITS": {"models_kept": 2}}):
         model_store.drop_old(now=timezone.now() + timedelta(days=2))
     assert kept() == {made[0].pk, made[2].pk}
