@@ -37,9 +37,9 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.encoder_tuning import child_process
 from llmrec_plugin.services.encoder_tuning.acceptance import ComparisonData, GateDecision, compare_encoders
+from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, behaviour_of, judged_from, on_rows
 from llmrec_plugin.services.encoder_tuning.domain_texts import source_texts
 from llmrec_plugin.services.encoder_tuning.jobs import Order, prepare
-from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, behaviour_of, judged_from, on_rows
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.inference import item_embeddings
 from llmrec_plugin.services.inference.encoder_selection import tuned_spec

@@ -14,7 +14,7 @@ from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
 from llmrec_plugin.services import interactions
 from llmrec_plugin.services.deployment.live import live_pair
-from llmrec_plugin.services.encoder_tuning import training_data
+from llmrec_plugin.services.encoder_tuning import behaviour
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.recommendations import recommend
@@ -142,10 +142,10 @@ def test_a_rating_far_outside_of_the_scale_does_not_press_the_others_to_one_poin
         for stars in range(1, 6):
             rows([products[(stars + shift) % 5]], users=8, kind="rating", value=float(stars))
     rows([products[0]], users=1, kind="rating", value=1e9)
-    ratings = training_data.behaviour_of("product", now=timezone.now()).ratings
+    ratings = behaviour.behaviour_of("product", now=timezone.now()).ratings
     assert sorted(set(ratings.values.tolist())) == [0, 0.25, 0.5, 0.75, 1]
     Interaction.objects.exclude(value=5).delete()
-    ratings = training_data.behaviour_of("product", now=timezone.now()).ratings
+    ratings = behaviour.behaviour_of("product", now=timezone.now()).ratings
     assert set(ratings.values.tolist()) == {1}
 
 
