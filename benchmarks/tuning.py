@@ -118,7 +118,7 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
     """Rows by setting: NDCG@10 alone, with head, among new items and served, with the gain over frozen."""
     from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
     from llmrec_plugin.encoders.description import describe
-    from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, Clicks
+    from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, Clicks
 
     site = texts, events, split = TUNED[name](folder)
     spec = EncoderSpec(name=encoder)
@@ -168,7 +168,7 @@ def run_site(name: str, folder: Path, work: Path, encoder: str) -> dict[str, Any
 
 def _ratings(name: str, folder: Path) -> Any:
     """Of the films, 0..1; the other sites have none."""
-    from llmrec_plugin.services.encoder_tuning.training_data import Ratings
+    from llmrec_plugin.services.encoder_tuning.behaviour import Ratings
 
     if name != "films":
         none = np.empty(0, np.int64)

@@ -140,16 +140,11 @@ def _names(entry: ast.stmt) -> set[str]:
 
 def _function(node: ast.FunctionDef) -> str:
     """As it is written, without its body."""
-    shown = ast.FunctionDef(
-        name=node.name,
-        args=ast.arguments([], [], None, [], [], None, []),
-        body=[ast.Expr(ast.Constant(...))],
-        decorator_list=[],
-        returns=node.returns,
-        type_params=[],
-    )
+    (shown,) = ast.parse("def _(): ...").body
+    assert isinstance(shown, ast.FunctionDef)
+    shown.name, shown.returns = node.name, node.returns
     arguments = list(_arguments(node.args))
-    head, tail = ast.unparse(ast.fix_missing_locations(shown)).replace(":\n    ...", ": ...").split("()", 1)
+    head, tail = ast.unparse(shown).replace(":\n    ...", ": ...").split("()", 1)
     line = f"{head}({', '.join(arguments)}){tail}"
     if len(line) > LONGEST_LINE:
         line = f"{head}(\n" + "".join(f"    {one},\n" for one in arguments) + f"){tail}"

@@ -10,9 +10,9 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -29,16 +29,35 @@ def settings_page() -> str:
     from llmrec_plugin.conf import Settings
 
     docs = attribute_texts(class_of("llmrec_plugin.conf", "Settings"))
+    hints = get_type_hints(Settings)
     rows = []
     for field in fields(Settings):
-        default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
-        shown = vars(default) if is_dataclass(default) else default
-        rows.append(f"### `{field.name}`\n\nDefault: `{shown!r}`\n\n{docs[field.name]}\n")
+        nested = [one for one in (hints[field.name], *get_args(hints[field.name])) if is_dataclass(one)]
+        shown = "" if nested and field.default is MISSING else f"Default: {_default_of(field)}\n\n"
+        keys = "".join(f"\n{_keys(one)}" for one in nested)
+        rows.append(f"### `{field.name}`\n\n{shown}{docs[field.name]}\n{keys}")
     intro = (
         "# Settings\n\nAll in one dict, `settings.LLMREC`. An unknown key is an error that names the nearest "
         "one. What an editor may turn is in the admin under *Configuration* instead.\n\n"
     )
     return NOTE + intro + "\n".join(rows)
+
+
+def _keys(kind: Any) -> str:
+    """The keys of a setting that is a dict of known ones."""
+    docs = attribute_texts(class_of(kind.__module__, kind.__name__))
+    rows = "".join(
+        f"| `{field.name}` | {_default_of(field)} | {' '.join(docs.get(field.name, '').split())} |\n"
+        for field in fields(kind)
+    )
+    return f"| key | default | |\n|---|---|---|\n{rows}"
+
+
+def _default_of(field: Field[Any]) -> str:
+    """As code; what has none is required."""
+    if field.default_factory is not MISSING:
+        return f"`{field.default_factory()!r}`"
+    return "required" if field.default is MISSING else f"`{field.default!r}`"
 
 
 def commands_page() -> str:

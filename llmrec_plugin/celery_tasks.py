@@ -127,7 +127,7 @@ def send_once(task: BaseTask, *, countdown: float = 0.0) -> None:
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""
     task_debounce.started(drain_outbox.name)
-    if outbox.has_due(beyond=get_settings().DRAIN_BATCH) and not drain_outbox.request.is_eager:
+    if outbox.has_due(beyond=get_settings().LIMITS.drain_batch) and not drain_outbox.request.is_eager:
         send_once(drain_outbox)  # for another worker that has nothing to do
     indexing.drain(seconds=TURN)
     if outbox.has_due():
@@ -143,7 +143,7 @@ def build_index(self: LongWork, label: str) -> str:
     try:
         return indexing.build(label, by="task").index_version.name
     except LeaseLost as error:
-        raise self.retry(exc=error, countdown=get_settings().LEASE_SECONDS) from error
+        raise self.retry(exc=error, countdown=get_settings().LIMITS.lease_seconds) from error
 
 
 @shared_task(name="llmrec_plugin.audit_index", base=LongWork, ignore_result=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,9 +24,13 @@ class Reranking:
 
     model: Annotated[str, Rule(bool, ""), "a model id, path or module"]
     items: Annotated[int, between(1, 200)] = 20
+    """So many of the first results are read."""
     seconds: Seconds = 1.0
+    """In time or not at all: after so many results stay as they were found."""
     weight: Annotated[float, above(0)] = 1.0
+    """What the best of them gains; the worst gains nothing."""
     options: Annotated[Mapping[str, Any], SECRET] = field(default_factory=dict)
+    """Of a cross-encoder: max_length, device, revision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +38,11 @@ class PrivacyBudget:
     """LLMREC["DIFFERENTIAL_PRIVACY"], read and checked."""
 
     epsilon: Annotated[float, above(0)]
+    """What one training tells of each user, at most."""
     delta: Annotated[float, Rule(lambda value: 0 < value < 1, "above 0 and below 1")] = 1e-5
+    """The chance that a training tells more."""
     total_epsilon: Annotated[float, above(0)] | None = None
+    """What all trainings tell together, at most; None: not limited."""
 
     def __post_init__(self) -> None:
         if self.total_epsilon is not None and self.total_epsilon < self.epsilon:
@@ -63,16 +71,27 @@ class Schedule:
     """
 
     drain_outbox: When = 30
+    """Index what changed; once an hour, also drop what was replaced long ago."""
     refill_lost: When = 300
+    """Put back what the site's own writes took from the indexes that documents are attached to."""
     refresh_profiles: When = 60
+    """Encode what users say about themselves, and cache the tastes of those who did something."""
     audit_indexes: When = "17 3 * * *"
+    """Find and mend differences between tables and indexes."""
     measure_drift: When = "27 3 * * 1"
+    """Compare what people do now with what was learned; where it differs too much, learn anew."""
     fit_models: When = "47 3 * * *"
+    """Learn anew for every document that enough happened with since the last time."""
     measure_search: When = "17 4 * * *"
+    """Put on record how well search answers the judged queries."""
     keep_list_sums: When = "27 4 * * *"
+    """Sum up what the lists of each day led to, before somebody opens the dashboard."""
     apply_retention: When = "37 4 * * *"
+    """Delete events that are older than the site keeps them, and models nobody would go back to."""
     count_queries: When = 3600
+    """Count what many visitors search for, to suggest it to others."""
     suggest_synonyms: When = "7 4 * * *"
+    """Look for words that visitors use for the same thing, for editors to decide on."""
 
     @property
     def is_changed(self) -> bool:
@@ -81,18 +100,46 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """LLMREC["LIMITS"], read and checked: times and amounts that few sites have grounds to change."""
+
+    page_lifetime_seconds: Positive = 1800
+    """How long the cursors of a ranked list stay valid."""
+    drain_batch: Positive = 512
+    """Outbox entries that one drain takes at a time. A worker has a quarter of an hour for them: fewer, where
+    the encoder needs more than a second per text."""
+    lease_seconds: Positive = 300
+    """How long a claim or lock holds without a sign of life."""
+    version_grace_seconds: Positive = 86_400
+    """How long a replaced index or model version is kept for rollback."""
+    models_kept: Positive = 10
+    """Newest model versions of a document that are kept beside the live one, and what was live within the
+    grace time; of others only the report stays."""
+    training_seconds: Positive = 3600
+    """Time budget of a training that the schedule started; then it is stopped, and the live model stays."""
+
+
+_NAME = "a letter or digit, then letters, digits, '-', '_' and '.', 40 at most"
+
+
+def _begins_a_name(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every key of settings.LLMREC with its default."""
 
     ENABLED: bool = True
-    """False: plain BM25 without vectors, personal taste or stored events, at once and everywhere."""
+    """The switch for an emergency. False: plain BM25 without vectors, personal taste or stored events, at
+    once and everywhere; indexes are kept up to date all the same."""
     BACKEND: str = "llmrec_plugin.backends.embedded"
     """Dotted path of a module that exports `SearchBackend`."""
     BACKEND_OPTIONS: Annotated[Mapping[str, Any], SECRET] = field(default_factory=dict)
     """Passed to the engine; an unknown one is an error. Embedded: `dtype` ("float32" or "float16"),
     `busy_timeout` (seconds). Elasticsearch ("llmrec_plugin.backends.elasticsearch"): hosts, api_key or
     basic_auth, ca_certs, verify_certs, compress, connections, request_timeout, write_timeout, retries,
-    index_prefix, shards, replicas, refresh_interval, refresh, quantization, oversample, chunk_bytes."""
+    shards, replicas, refresh_interval, refresh, quantization, oversample, chunk_bytes."""
     ENCODER: str = "intfloat/multilingual-e5-small"
     """Model id, path, http(s) URL or module; a SearchDocument may name its own."""
     ENCODER_OPTIONS: Annotated[Mapping[str, Any], SECRET] = field(default_factory=dict)
@@ -100,14 +147,13 @@ class Settings:
     document_prompt, pooling, dimensions; for a URL also model, api_key, api_key_env (the environment
     variable that holds it), timeout, query_timeout, retries, max_characters."""
     RERANK: Reranking | None = None
-    """Has the first results of a search read beside the query by a cross-encoder: {"model": id, path or
-    module, "items": 20, "seconds": 1.0, "weight": 1.0, "options": {}}; None: not. In time or not at all:
-    after so many seconds results stay as they were found. The best of them gains `weight`, the worst none.
-    Options of a cross-encoder: max_length, device, revision."""
+    """Has the first results of a search read beside the query by a cross-encoder, such as
+    {"model": "cross-encoder/ms-marco-MiniLM-L6-v2"}; None: not."""
     DATA_DIR: str | Path = ""
     """Folder for indexes and converted models; empty: `.llmrec` beside manage.py (BASE_DIR)."""
-    INDEX_PREFIX: str = "llmrec"
-    """First part of index names: give each site its own where several share an engine or a DATA_DIR."""
+    INDEX_PREFIX: Annotated[str, Rule(_begins_a_name, ""), _NAME] = "llmrec"
+    """First part of index names, in lower case: give each site its own where several share an engine or a
+    DATA_DIR, or where the cluster's roles go by name."""
     LANGUAGES: Annotated[Sequence[str], Rule(bool, ""), 'a list of language codes such as ["en", "zh"]'] = (
         "en",
         "zh",
@@ -126,32 +172,21 @@ class Settings:
     """A search is suggested to others, and told of to editors, once so many visitors have made it."""
     EVENT_RETENTION_DAYS: Positive = 730
     """Interactions and impressions older than this are deleted by `retention`."""
-    PAGE_LIFETIME_SECONDS: Positive = 1800
-    """How long the cursors of a ranked list stay valid."""
-    DRAIN_BATCH: Positive = 512
-    """Outbox entries that one drain takes at a time. A worker has a quarter of an hour for them: fewer, where
-    the encoder needs more than a second per text."""
-    LEASE_SECONDS: Positive = 300
-    """How long a claim or lock holds without a sign of life."""
-    VERSION_GRACE_SECONDS: Positive = 86_400
-    """How long a replaced index or model version is kept for rollback."""
-    MODELS_KEPT: Positive = 10
-    """Newest model versions of a document that are kept beside the live one, and what was live within the
-    grace time; of others only the report stays."""
+    LIMITS: Limits = field(default_factory=Limits)
+    """Times and amounts that few sites have grounds to change, over the defaults."""
     TASKS: Literal["auto", "celery", "process", "off"] = "auto"
-    """"auto": Celery where it is installed (extra `celery`) and a broker is set, else in the process;
-    "celery"; "process"; "off": only commands and beat drain."""
+    """Where the work that a save leaves is done. "auto": by Celery's workers where it is installed (extra
+    `celery`) and a broker is set, else in the process; "celery"; "process"; "off": nowhere, what is saved
+    waits for the schedule or `manage.py llmrec drain`, as for an import at night."""
     SCHEDULE: Schedule = field(default_factory=Schedule)
-    """When beat sends which task, over the defaults: {task: seconds, "minute hour day month weekday",
-    a celery schedule, or None for never}."""
+    """When Celery's beat sends which task, over the defaults: {task: seconds, "minute hour day month
+    weekday", a celery schedule, or None}. None: that task is never sent by beat, all others are, and saves
+    are not concerned."""
     TRAINING_MIN_EVENTS: Positive = 100
     """A scheduled training is left out while fewer events came in since the last one."""
-    TRAINING_SECONDS: Positive = 3600
-    """Time budget of a training that the schedule started; then it is stopped, and the live model stays."""
     DIFFERENTIAL_PRIVACY: PrivacyBudget | None = None
-    """{"epsilon": 8, "delta": 1e-5, "total_epsilon": 24}: models are learned with noise that hides each user;
-    a training tells at most `epsilon` of them, all together `total_epsilon` (left out: not limited). None: no
-    noise."""
+    """Models are learned with noise that hides each user, such as {"epsilon": 8, "total_epsilon": 24}; None:
+    without."""
     METRICS_TOKEN: Annotated[str, SECRET] = ""
     """By which Prometheus may read `metrics/` (Authorization: Bearer …); staff may in any case."""
 

@@ -24,7 +24,7 @@ LLMREC = {
     "ENCODER": "tests.support.steady_encoder",
     "ENCODER_OPTIONS": {},
     "TASKS": "celery",
-    "DRAIN_BATCH": 16,
+    "LIMITS": {"drain_batch": 16},
 }
 if "LLMREC_TEST_DB_ENGINE" in os.environ:
     DATABASES["default"]["ENGINE"] = os.environ["LLMREC_TEST_DB_ENGINE"]

@@ -146,7 +146,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingReport:
+class EncoderTrainingReport:
     """What came of it."""
 
     folder: str
@@ -182,7 +182,7 @@ class Trainer(Protocol):
         *,
         work: Path,
         progress: Progress | None = None,
-    ) -> TrainingReport:
+    ) -> EncoderTrainingReport:
         """Write the tuned model as a new folder in `out`, named by its content, complete or not at all.
 
         `work` keeps the checkpoints: run again with the same arguments after an interruption, it goes on

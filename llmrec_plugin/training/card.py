@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions, TrainingReport
+from llmrec_plugin.training.base import BaseModel, EncoderTrainingReport, TrainingData, TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def report_json(report: TrainingReport, options: TrainingOptions, base: BaseModel) -> str:
+def report_json(report: EncoderTrainingReport, options: TrainingOptions, base: BaseModel) -> str:
     """The same for machines."""
     whole = {**asdict(report), "options": asdict(options), "base": base.name}
     return json.dumps(whole, indent=2, sort_keys=True) + "\n"

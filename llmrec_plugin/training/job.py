@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from llmrec_plugin.exceptions import TrainingFailed
 from llmrec_plugin.learning.mining.text_pairs import Known, Pairs
 from llmrec_plugin.learning.scorers.neighbours import Neighbours
-from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions, TrainingReport
+from llmrec_plugin.training.base import BaseModel, EncoderTrainingReport, TrainingData, TrainingOptions
 
 JOB = "job.json"
 ARRAYS = "data.safetensors"
@@ -103,10 +103,10 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], part: str) -> Pairs:
     return Pairs(**{name: arrays[f"{part}.{name}"] for name in _PAIRS})
 
 
-def read_report(folder: Path) -> TrainingReport | None:
+def read_report(folder: Path) -> EncoderTrainingReport | None:
     """None while there is none."""
     plain = read_json(folder / REPORT)
-    return TrainingReport(**plain) if plain else None
+    return EncoderTrainingReport(**plain) if plain else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from llmrec_plugin.encoders.loading import load_model, runs_bfloat16
 from llmrec_plugin.exceptions import ConfigurationError, TrainingFailed
-from llmrec_plugin.training.base import BaseModel, TrainingData, TrainingOptions, TrainingReport
+from llmrec_plugin.training.base import BaseModel, EncoderTrainingReport, TrainingData, TrainingOptions
 from llmrec_plugin.training.card import model_card, report_json
 from llmrec_plugin.training.datasets import make_datasets
 from llmrec_plugin.training.folders import publish
@@ -57,7 +57,7 @@ class SentenceTransformerTuner:
         *,
         work: Path,
         progress: Progress | None = None,
-    ) -> TrainingReport:
+    ) -> EncoderTrainingReport:
         """As Trainer.train says."""
         started = time.monotonic()
         if not len(data.train) or not len(data.valid):
@@ -84,7 +84,7 @@ class SentenceTransformerTuner:
         merge_low_rank(model)
         model.max_seq_length = own_length
         state = trainer.state
-        report = TrainingReport(
+        report = EncoderTrainingReport(
             folder="",
             steps=state.global_step,
             epochs=float(state.epoch or 0.0),
@@ -325,7 +325,7 @@ def _write(
     base: BaseModel,
     data: TrainingData,
     options: TrainingOptions,
-    report: TrainingReport,
+    report: EncoderTrainingReport,
 ) -> None:
     model.prompts = {"query": base.query_prompt, "document": base.document_prompt}
     model.save_pretrained(str(folder), create_model_card=False)

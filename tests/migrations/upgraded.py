@@ -73,7 +73,7 @@ def pages() -> dict[str, int]:
     """Page of the admin -> its status: the list of each table, and the page of its first row."""
     client = Client(raise_request_exception=False)
     client.force_login(User.objects.get(pk=site.EDITOR))
-    found = {}
+    found: dict[str, int] = {}
     for model in admin.site._registry:
         if model._meta.app_label != filled.APP:
             continue

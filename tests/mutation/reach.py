@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.mutation.operators import Mutant
 
-OPTIONS = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=mutation")
+OPTIONS = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=mutation")
 """The same tests in the same order on the same few examples."""
 
 
@@ -24,6 +23,7 @@ class Reach:
     by_line: Mapping[str, Mapping[int, Collection[str]]]
     """Path -> line -> contexts: "<id of a test>|<run, setup or teardown>", "" when modules are imported."""
     seconds: Mapping[str, float]
+    """Of each test that passes without any mutant; the others tell nothing and are left out."""
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that can notice the mutant, the fastest first.
@@ -40,19 +40,22 @@ class Reach:
         names = {name for name, _, when in (context.rpartition("|") for context in contexts) if when == "run"}
         shared = {context.partition("::")[0] for context in contexts if context.endswith("|setup")}
         names |= {name for name in self.seconds if name.partition("::")[0] in shared}
-        return sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name))
+        return sorted(names & self.seconds.keys(), key=lambda name: (self.seconds[name], name))
 
 
 class _Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if not report.passed:
+            self.failed.add(report.nodeid)
 
 
 def measured(targets: Sequence[str], tests: Sequence[str], folder: Path) -> Reach:
-    """Run the tests as they are, with coverage of `targets`; raises SystemExit where one of them fails."""
+    """Run the tests as they are, with coverage of `targets`; pytest names those that fail."""
     os.environ["COVERAGE_FILE"] = str(folder / ".coverage")
     times = folder / "seconds.json"
     process = os.fork()
@@ -60,11 +63,11 @@ def measured(targets: Sequence[str], tests: Sequence[str], folder: Path) -> Reac
         places = {target if Path(target).is_dir() else str(Path(target).parent) for target in targets}
         cover = ["--cov-context=test", "--cov-report=", *(f"--cov={place}" for place in sorted(places))]
         clock = _Clock()
-        code = int(pytest.main([*OPTIONS, *cover, *tests], plugins=[clock]))
-        times.write_text(json.dumps(clock.seconds))
-        os._exit(code)
-    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
-        sys.exit("The tests fail without any mutant.")
+        pytest.main([*OPTIONS, *cover, *tests], plugins=[clock])
+        passed = {name: taken for name, taken in clock.seconds.items() if name not in clock.failed}
+        times.write_text(json.dumps(passed))
+        os._exit(0)
+    os.waitpid(process, 0)
     from coverage import CoverageData
 
     data = CoverageData(os.environ["COVERAGE_FILE"])

@@ -52,7 +52,7 @@ def outcomes(
     for mutant in mutants:
         names = reach.tests(mutant)
         if names:
-            jobs.append((mutant, names, START + PATIENCE * sum(reach.seconds.get(name, 0) for name in names)))
+            jobs.append((mutant, names, START + PATIENCE * sum(reach.seconds[name] for name in names)))
         else:
             yield mutant, "uncovered"
     replaceable = [job for job in jobs if job[0].within and _is_replaceable(job[0])]
@@ -91,7 +91,7 @@ def _end(job: Job, test: Callable[[Job], bool], place: Path) -> None:
     """What the forked process does; it never returns."""
     passed = False
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(place)  # where pytest makes its tmp_path
         quiet = os.open(place / "output", os.O_WRONLY | os.O_CREAT)
@@ -230,7 +230,7 @@ def _in_a_new_session(job: Job) -> bool:
     finder: Any = _Changed(mutant)
     sys.meta_path.insert(0, finder)
     files = sorted({name.partition("::")[0] for name in names})
-    return not pytest.main([*OPTIONS, *files], plugins=[_Chosen(names)])
+    return not pytest.main([*OPTIONS, "-x", *files], plugins=[_Chosen(names)])
 
 
 class _Changed(SourceFileLoader):

@@ -46,7 +46,8 @@ HIDDEN = [
 
 
 def project() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return found
 
 
 def bare_site(*hidden: str) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def bare_site(*hidden: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.crash  # a process of its own
 def test_a_site_without_any_extra_checks_migrates_indexes_and_searches() -> None:
     told = bare_site(*HIDDEN)
     assert told["english"][0] == "Bread bakers"
@@ -76,6 +78,7 @@ def test_a_site_without_any_extra_checks_migrates_indexes_and_searches() -> None
     )
 
 
+@pytest.mark.crash  # a process of its own
 def test_a_site_with_every_extra_has_nothing_to_install() -> None:
     told = bare_site()
     assert (told["checks"], told["schedule"], told["urls"]) == ([], "", "")
@@ -96,6 +99,7 @@ print(client.get("/api/search/?x=1").json()["code"])
 """
 
 
+@pytest.mark.crash  # a process of its own
 def test_rest_does_without_drf_spectacular_and_says_where_its_document_would_be() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_DOCUMENT],

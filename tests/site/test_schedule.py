@@ -108,4 +108,4 @@ def test_all_but_the_locked_tasks_end_before_redis_hands_their_message_out_again
     from project.settings import CELERY_BROKER_TRANSPORT_OPTIONS
 
     assert tasks.Work.time_limit < CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
-    assert tasks.Work.time_limit > get_settings().LEASE_SECONDS
+    assert tasks.Work.time_limit > get_settings().LIMITS.lease_seconds

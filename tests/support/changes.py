@@ -138,7 +138,7 @@ def changes() -> dict[str, Any]:
         os.kill(server.process.pid, signal.SIGHUP)  # the web processes are replaced, one after the other
         by_price = {"q": QUERIES[0], "price__lte": "5"}
         until(lambda: get(port, **by_price)[0] == 200, "a web process knows of the new filter")
-        report["swept"] = swept(load, {**cut, "VERSION_GRACE_SECONDS": GRACE})
+        report["swept"] = swept(load, {**cut, "LIMITS": {"version_grace_seconds": GRACE}})
         report["editor_lived_and_left"] = stop(editor)
         report["answers"] = Counter(answer.space for answer in load.answers)
         report["statuses"] = sorted({answer.status for answer in load.answers})

@@ -41,7 +41,7 @@ def main(scenario: str, *arguments: str) -> None:
         settings.MIGRATION_MODULES = {}
     settings.LLMREC = {
         **settings.LLMREC,
-        "DRAIN_BATCH": BATCH,
+        "LIMITS": {"drain_batch": BATCH},
         "ENCODER": "tests.support.pausing_encoder",
         "ENCODER_OPTIONS": {"seconds": PAUSE},
     }

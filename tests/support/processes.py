@@ -28,7 +28,7 @@ WORDS = [
 
 
 def main(scenario: str, *arguments: str) -> None:
-    settings.LLMREC = {**settings.LLMREC, "DRAIN_BATCH": 16}
+    settings.LLMREC = {**settings.LLMREC, "LIMITS": {"drain_batch": 16}}
     django.setup()
     from django.core.management import call_command
 

@@ -62,8 +62,8 @@ def loop() -> dict[str, Any]:
     from django.core.management import call_command
 
     from llmrec_plugin.models import Deployment
-    from tests.services.training.test_adaptation import live, next_family, shop
-    from tests.support.families import families_for, only_texts
+    from llmrec_plugin.services.model_registry.training_report import report_of
+    from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
 
     products = shop()
     only_texts()
@@ -73,15 +73,15 @@ def loop() -> dict[str, Any]:
         run_ended = until(ended, "beat has the events learned")
         after = families_for(products, 2)
     call_command("llmrec", "rollback", "--document", "product", "--by", "alice", stdout=sys.stderr)
-    version = run_ended.model_version
+    report = report_of(run_ended.model_version)
     return {
         "before": before.count("wool"),
         "after": after.count("glass"),
         "back": families_for(products, 2).count("wool"),
         "state": run_ended.state,
         "by": run_ended.by,
-        "gate": version.report["gate"]["taken"],
-        "step": version.report["step"],
+        "gate": report.gate is not None and report.gate.taken,
+        "step": report.highest_step,
         "audit": list(Deployment.objects.order_by("id").values_list("by", "reason")),
     }
 

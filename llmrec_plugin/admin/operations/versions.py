@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -19,9 +18,12 @@ from llmrec_plugin.admin.base import RecordAdmin, document_or_first, page, prett
 from llmrec_plugin.admin.insight.plots import figure, numbers, scrolling
 from llmrec_plugin.admin.operations.promotion import PromotingAdmin
 from llmrec_plugin.documents import registry
+from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import find_live_pair
+from llmrec_plugin.services.model_registry import training_report
+from llmrec_plugin.services.model_registry.training_report import find_report
 from llmrec_plugin.services.reporting import model_charts
 from llmrec_plugin.services.reporting.model_charts import STEPS
 
@@ -197,19 +199,20 @@ class ModelVersionAdmin(PromotingAdmin):
             return str(_("live"))
         if version.artefact_id is None:
             return str(_("history"))
-        if version.report.get("erased"):
+        if training_report.knows_erased(version):
             return str(_("kept for a while, knows erased users"))
         return str(_("kept"))
 
     @admin.display(description=_("highest step"))
     def step(self, version: ModelVersion) -> str:
-        name = version.report.get("step", "")
+        report = find_report(version)
+        name = report.highest_step if report else ""
         return str(STEPS.get(name, name)) or "–"
 
     @admin.display(description=_("beats what was live"), boolean=True)
     def beats(self, version: ModelVersion) -> bool | None:
-        gate = version.report.get("gate")
-        return None if gate is None else bool(gate["taken"])
+        report = find_report(version)
+        return report.gate.taken if report and report.gate else None
 
     @admin.display(description="")
     def promote_link(self, version: ModelVersion) -> SafeString | str:
@@ -233,25 +236,27 @@ class ModelVersionAdmin(PromotingAdmin):
     @admin.display(description=_("how it was chosen"))
     def choice(self, version: ModelVersion) -> SafeString | str:
         """Each step of the ladder with its proof, and the verdict."""
-        report = version.report
-        gate = report.get("gate")
-        if gate is None:
+        report = find_report(version)
+        if report is None:
+            return str(_("Another release of the package wrote it: the report tells it as it is stored."))
+        selection, gate = report.selection, report.gate
+        if selection is None or gate is None:
             return str(_("Too few events to compare settings: the configured weights count."))
         rows = format_html_join(
             "",
             "<tr><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (
-                    str(STEPS.get(step["name"], step["name"])),
-                    f"{step['value']:.4f}",
-                    f"{step['gain']:+.4f}",
-                    f"{step['low']:+.4f}",
+                    model_charts.step_name(step),
+                    f"{step.value:.4f}",
+                    f"{step.gain:+.4f}",
+                    f"{step.low:+.4f}",
                     _result(step),
                 )
-                for step in report["ladder"]
+                for step in selection.steps
             ),
         )
-        verdict = _verdict(gate) % {"count": report["validation_events"]}
+        verdict = _verdict(gate) % {"count": selection.cases}
         head = format_html_join(
             "",
             "<th scope=col>{}</th>",
@@ -264,7 +269,10 @@ class ModelVersionAdmin(PromotingAdmin):
     @admin.display(description=_("privacy"))
     def privacy(self, version: ModelVersion) -> str:
         """What the training told of any one user at most."""
-        bill = version.report.get("privacy")
+        report = find_report(version)
+        if report is None:
+            return "–"
+        bill = report.privacy
         if bill is None:
             return str(_("learned without noise"))
         text = _(
@@ -272,9 +280,9 @@ class ModelVersionAdmin(PromotingAdmin):
             "it, at delta %(delta)s."
         )
         return str(text) % {
-            "epsilon": bill["epsilon"],
-            "all": bill["epsilon_of_all"],
-            "delta": f"{bill['delta']:g}",
+            "epsilon": bill.epsilon,
+            "all": bill.epsilon_of_all,
+            "delta": f"{bill.delta:g}",
         }
 
     @admin.display(description=_("report"))
@@ -282,10 +290,10 @@ class ModelVersionAdmin(PromotingAdmin):
         return pretty_json(version.report)
 
 
-def _verdict(gate: Mapping[str, Any]) -> str:
-    if gate["taken"]:
+def _verdict(gate: SelectionStep) -> str:
+    if gate.taken:
         return str(_("On %(count)d events that nothing was learned from it beats what answered before."))
-    if gate["reason"] == "coverage":
+    if gate.reason == "coverage":
         return str(
             _(
                 "On %(count)d events that nothing was learned from it beats what answered before, but would "
@@ -295,12 +303,12 @@ def _verdict(gate: Mapping[str, Any]) -> str:
     return str(_("On %(count)d events that nothing was learned from it does not beat what answered before."))
 
 
-def _result(step: Mapping[str, Any]) -> str:
-    if step["taken"]:
+def _result(step: SelectionStep) -> str:
+    if step.taken:
         return str(_("taken"))
-    if step["reason"] == "new-items":
+    if step.reason == "new-items":
         return str(_("new items would be ranked worse"))
-    if step["reason"] == "coverage":
+    if step.reason == "coverage":
         return str(_("fewer items would be shown"))
     return str(_("not proven"))
 

@@ -45,21 +45,20 @@ class SearchBackend(base.SearchBackend):
         self._connection = Connection(self._settings)
         self._prefix = settings.INDEX_PREFIX.lower()
         # A delete must be remembered for longer than a drain that saw the item before can still be at work.
-        self._tombstone_seconds = max(_TOMBSTONE_SECONDS, _LEASES_OUTLIVED * settings.LEASE_SECONDS)
+        self._tombstone_seconds = max(_TOMBSTONE_SECONDS, _LEASES_OUTLIVED * settings.LIMITS.lease_seconds)
         self._schemas: dict[str, IndexSchema] = {}
         self._samples = Samples()
 
     def create_index(self, name: str, schema: IndexSchema) -> None:
         check_name(name)
-        physical = self._physical(name)
         body = index_body(
-            schema, self._settings, alias=physical + _ALIAS_SUFFIX, tombstone_seconds=self._tombstone_seconds
+            schema, self._settings, alias=name + _ALIAS_SUFFIX, tombstone_seconds=self._tombstone_seconds
         )
         client = self._patient()
         self._forget(name)
         with translated(name):
             try:
-                client.indices.create(index=physical, **body)
+                client.indices.create(index=name, **body)
             except BadRequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise
@@ -70,25 +69,25 @@ class SearchBackend(base.SearchBackend):
     def drop_index(self, name: str) -> None:
         check_name(name)
         with translated(name):
-            self._patient().options(ignore_status=404).indices.delete(index=self._physical(name))
+            self._patient().options(ignore_status=404).indices.delete(index=name)
         self._forget(name)
 
     def index_names(self) -> list[str]:
         """Those whose first part is LLMREC["INDEX_PREFIX"]: other sites may share the cluster."""
-        pattern = f"{self._physical(self._prefix)}-*{_ALIAS_SUFFIX}"
+        pattern = f"{self._prefix}-*{_ALIAS_SUFFIX}"
         with translated():
             found = self._connection.client.options(ignore_status=404).indices.get_alias(name=pattern)
         names = [
             name for name, about in found.body.items() if isinstance(about, Mapping) and "aliases" in about
         ]
-        return sorted(name.removeprefix(self._settings.index_prefix) for name in names)
+        return sorted(names)
 
     def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
         with self._known(name) as schema:
             target = Target(
                 client=self._connection.client,
                 name=name,
-                alias=self._physical(name) + _ALIAS_SUFFIX,
+                alias=name + _ALIAS_SUFFIX,
                 schema=schema,
                 options=self._settings,
             )
@@ -105,29 +104,29 @@ class SearchBackend(base.SearchBackend):
     def count(self, name: str) -> int:
         check_name(name)
         with translated(name):
-            return int(self._connection.client.count(index=self._physical(name))["count"])
+            return int(self._connection.client.count(index=name)["count"])
 
     def digests(self, name: str) -> Iterator[tuple[str, str]]:
         """As of the call, writes included that no search has seen yet."""
         self.refresh(name)
-        for hit in walk(self._patient(), self._physical(name), digest_body(), name=name):
+        for hit in walk(self._patient(), name, digest_body(), name=name):
             yield hit["fields"]["key"][0], hit["fields"]["digest"][0]
 
     def refresh(self, name: str) -> None:
         check_name(name)
         with translated(name):
-            self._patient().indices.refresh(index=self._physical(name))
+            self._patient().indices.refresh(index=name)
 
     def check(self) -> None:
         client = self._connection.client
         with translated():
             nodes = client.nodes.info(metric="os", filter_path="nodes.*.version")
-            health = client.cluster.health(index=f"{self._physical(self._prefix)}-*")
+            health = client.cluster.health(index=f"{self._prefix}-*")
         _check_versions([node["version"] for node in nodes.get("nodes", {}).values()])
         if health["status"] == "red":
             raise BackendUnavailable(
                 f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the indexes "
-                f"{self._physical(self._prefix)}-*: see GET _cluster/allocation/explain."
+                f"{self._prefix}-*: see GET _cluster/allocation/explain."
             )
 
     def attached(self, schema: IndexSchema) -> AttachedBackend:
@@ -141,14 +140,10 @@ class SearchBackend(base.SearchBackend):
         return Index(
             client=self._connection.client,
             name=name,
-            physical=self._physical(name),
             schema=schema,
             rescored=self._settings.rescored,
             samples=self._samples,
         )
-
-    def _physical(self, name: str) -> str:
-        return self._settings.index_prefix + name
 
     @contextmanager
     def _known(self, name: str) -> Iterator[IndexSchema]:
@@ -165,7 +160,7 @@ class SearchBackend(base.SearchBackend):
 
     def _read_schema(self, name: str) -> IndexSchema:
         with translated(name):
-            found = self._connection.client.indices.get_mapping(index=self._physical(name))
+            found = self._connection.client.indices.get_mapping(index=name)
         (about,) = found.body.values()
         return read_schema(name, about["mappings"])
 

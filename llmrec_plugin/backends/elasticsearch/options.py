@@ -21,10 +21,6 @@ def _are_hosts(value: str | Sequence[str]) -> bool:
     return bool(hosts) and all(host.startswith(("http://", "https://")) for host in hosts)
 
 
-def _is_prefix(value: str) -> bool:
-    return value == value.lower() and not value.startswith(("-", "_", "+"))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Every key with its default."""
@@ -49,8 +45,6 @@ class Options:
     retries: Annotated[int, at_least(0)] = 3
     """How often a request that the cluster had no time for (429, 502, 503), or a node did not answer, is
     tried again."""
-    index_prefix: Annotated[str, Rule(_is_prefix, ""), "lower-case and start with a letter or digit"] = ""
-    """In front of the names of indexes, for clusters whose roles and policies go by name."""
     shards: Positive = 1
     replicas: Annotated[int, at_least(0)] | Annotated[str, 'a range such as "0-1"'] = "0-1"
     """A number, or a range that follows the number of nodes."""

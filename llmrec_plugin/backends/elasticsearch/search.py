@@ -56,8 +56,6 @@ class Index:
 
     client: Elasticsearch
     name: str
-    """As the app calls it."""
-    physical: str
     schema: IndexSchema
     rescored: float | None
     samples: Samples
@@ -66,7 +64,7 @@ class Index:
         """The answers to several searches, in one round trip."""
         searches = [part for body in bodies for part in (_HEADER, body)]
         with translated(self.name):
-            answer = self.client.msearch(index=self.physical, searches=searches, filter_path=list(parts))
+            answer = self.client.msearch(index=self.name, searches=searches, filter_path=list(parts))
         responses: list[Mapping[str, Any]] = answer.body["responses"]
         for response in responses:
             if "error" in response:
@@ -178,7 +176,7 @@ def _frequencies(index: Index, tokens: Iterable[str], text: TextQuery) -> dict[s
     document = {"text": {path.removeprefix("text."): joined for path in paths}}
     with translated(index.name):
         found = index.client.termvectors(
-            index=index.physical,
+            index=index.name,
             doc=document,
             fields=paths,
             term_statistics=True,

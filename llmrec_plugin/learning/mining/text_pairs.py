@@ -126,7 +126,7 @@ class Known:
         return found
 
 
-def known_pairs(events: Events, *, size: int, also: Sequence[Pairs] = ()) -> Known:
+def known_pairs(events: Events, *, size: int, more: Sequence[Pairs] = ()) -> Known:
     """What each user took within a few steps, and the pairs given: none of these is a negative."""
     taken: dict[int, list[int]] = defaultdict(list)
     for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
@@ -136,7 +136,7 @@ def known_pairs(events: Events, *, size: int, also: Sequence[Pairs] = ()) -> Kno
         row = np.asarray(items, np.int64)
         for step in range(1, min(KNOWN_WINDOW, len(row) - 1) + 1):
             found.append(_keys(row[:-step], row[step:], size))
-    for pairs in also:
+    for pairs in more:
         for column in pairs.left.T:
             there = column >= 0
             found.append(_keys(column[there], pairs.right[there], size))

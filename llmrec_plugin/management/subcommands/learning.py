@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from llmrec_plugin import plots
 from llmrec_plugin.exceptions import InvalidRequest, LlmrecError, NotFound, TrainingFailed
+from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -21,6 +21,7 @@ from llmrec_plugin.management.subcommands.sources import learn_from_source, sour
 from llmrec_plugin.management.subcommands.tuning import tune_encoders, tuning_arguments
 from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 from llmrec_plugin.services.deployment import promotion
+from llmrec_plugin.services.model_registry.training_report import PrivacyBill, TrainingReport, report_of
 from llmrec_plugin.services.reporting import model_charts
 from llmrec_plugin.services.search_quality import weight_learning
 from llmrec_plugin.services.training import runs
@@ -120,14 +121,16 @@ def _train_one(label: str, reason: str, options: Options, output: Output) -> dic
         version = runs.train(
             label, by=options["by"], reason=reason, seconds=options["seconds"], progress=progress
         )
-    output.line(
-        f"{label}: model version {version.pk} from {version.report.get('events', 0)} interactions "
-        f"({version.report.get('method', 'popularity')})"
-    )
-    _tell_choice(version.report, output)
-    if "privacy" in version.report:
-        _tell_bill(version.report, output)
-    return {"model_version": version.pk, **version.report, "search": _weigh_search(label, options, output)}
+    report = report_of(version)
+    output.line(f"{label}: model version {version.pk} from {report.events} interactions ({report.method})")
+    _report_choice(report, output)
+    if report.privacy is not None:
+        _report_bill(report.privacy, report.users, output)
+    return {
+        "model_version": version.pk,
+        **report.to_json(),
+        "search": _weigh_search(label, options, output),
+    }
 
 
 def _weigh_searches(options: Options, output: Output) -> bool:
@@ -148,50 +151,49 @@ def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any
     return {"kept": choice.kept, **choice.report}
 
 
-def _tell_choice(report: Mapping[str, Any], output: Output) -> None:
-    """Each step with its proof, and whether the highest one took the place of what answered before."""
-    gate = report.get("gate")
-    if gate is None:
+def _report_choice(report: TrainingReport, output: Output) -> None:
+    """Print each step with its proof, and whether the highest one took the place of what answered before."""
+    selection, gate = report.selection, report.gate
+    if selection is None or gate is None:
         return
     output.table(
         ("step", "NDCG@10", "gain", "at least", ""),
         [
             (
-                step["name"],
-                f"{step['value']:.4f}",
-                f"{step['gain']:+.4f}",
-                f"{step['low']:+.4f}",
+                step.name,
+                f"{step.value:.4f}",
+                f"{step.gain:+.4f}",
+                f"{step.low:+.4f}",
                 _result(step),
             )
-            for step in report["ladder"]
+            for step in selection.steps
         ],
     )
-    verdict = "replaces" if gate["taken"] else "does not beat"
-    if gate["reason"] == "coverage":
+    verdict = "replaces" if gate.taken else "does not beat"
+    if gate.reason == "coverage":
         verdict = "would show too few different items in place of"
     output.line(
-        f'On {report["validation_events"]} held-back events "{report["step"]}" {verdict} what answered '
-        f"before (gain {gate['gain']:+.4f}, at least {gate['low']:+.4f})."
+        f'On {selection.cases} held-back events "{selection.name}" {verdict} what answered '
+        f"before (gain {gate.gain:+.4f}, at least {gate.low:+.4f})."
     )
 
 
-def _tell_bill(report: Mapping[str, Any], output: Output) -> None:
-    bill = report["privacy"]
+def _report_bill(bill: PrivacyBill, users: int, output: Output) -> None:
     output.line(
-        f"Private: epsilon {bill['epsilon']:g} for this training, {bill['epsilon_of_all']:g} with all before "
-        f"it, at delta {bill['delta']:g}."
+        f"Private: epsilon {bill.epsilon:g} for this training, {bill.epsilon_of_all:g} with all before "
+        f"it, at delta {bill.delta:g}."
     )
-    if bill["few_users"]:
-        output.line(f"With {report['users']:,} users the noise may outweigh what they tell.")
+    if bill.few_users:
+        output.line(f"With {users:,} users the noise may outweigh what they tell.")
 
 
-def _result(step: Mapping[str, Any]) -> str:
-    if step["taken"]:
+def _result(step: SelectionStep) -> str:
+    if step.taken:
         return "taken"
     return {
         "new-items": "new items would be ranked worse",
         "coverage": "fewer items would be shown",
-    }.get(step["reason"], "not proven")
+    }.get(step.reason, "not proven")
 
 
 def _promote_arguments(parser: ArgumentParser) -> None:

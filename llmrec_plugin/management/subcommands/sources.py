@@ -16,6 +16,7 @@ from llmrec_plugin.management.subcommands.base import (
     single_label,
 )
 from llmrec_plugin.services.model_registry import source_models
+from llmrec_plugin.services.model_registry.training_report import TransferReport
 from llmrec_plugin.services.training import transfer
 
 BROKEN = {
@@ -56,7 +57,7 @@ def learn_from_source(options: Options, output: Output) -> bool:
     return True
 
 
-def _tell(label: str, report: transfer.TransferReport, output: Output) -> None:
+def _tell(label: str, report: TransferReport, output: Output) -> None:
     if report.frozen is None:
         output.line(f"{label}: no events to measure anything on.")
     else:

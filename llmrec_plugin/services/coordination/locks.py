@@ -120,7 +120,7 @@ def _acquire(name: str, owner: str) -> tuple[int, datetime]:
 
 
 def duration() -> timedelta:
-    return timedelta(seconds=get_settings().LEASE_SECONDS)
+    return timedelta(seconds=get_settings().LIMITS.lease_seconds)
 
 
 def new_owner() -> str:

@@ -31,7 +31,7 @@ def promote(
     if model_version is not None and model_version.artefact_id is None:
         raise ConfigurationError(
             f"What model version {model_version.pk} had learned is not kept any more "
-            f'(LLMREC["MODELS_KEPT"]): promote a newer one, or run `manage.py llmrec train`.'
+            f'(LLMREC["LIMITS"]["models_kept"]): promote a newer one, or run `manage.py llmrec train`.'
         )
     if model_version is not None and model_version.document != label:
         raise ConfigurationError(

@@ -32,10 +32,11 @@ SWEEP_EVERY = timedelta(hours=1)
 
 
 def sweep(*, now: datetime | None = None) -> list[IndexVersion]:
-    """Drop the indexes that were replaced longer ago than LLMREC["VERSION_GRACE_SECONDS"], with all that
-    only they needed. Until then they are kept up to date, so that a rollback is current at once."""
+    """Drop the indexes that were replaced longer ago than the `version_grace_seconds` of LLMREC["LIMITS"],
+    with all that only they needed. Until then they are kept up to date, so that a rollback is current at
+    once."""
     now = now or timezone.now()
-    grace = timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
+    grace = timedelta(seconds=get_settings().LIMITS.version_grace_seconds)
     dropped = []
     for version in IndexVersion.objects.filter(state=IndexVersion.State.READY).order_by("id"):
         replaced = replaced_at(version)

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import llmrec_plugin
 from llmrec_plugin.exceptions import ConfigurationError, TrainingFailed
 from llmrec_plugin.training import job
-from llmrec_plugin.training.base import TrainingReport
+from llmrec_plugin.training.base import EncoderTrainingReport
 from llmrec_plugin.types import Progress
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,10 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 ENDING_SECONDS = 30
 LOG = "log.txt"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(llmrec_plugin.__file__).resolve().parents[1]
 
 
-def run(folder: Path, *, beat: Callable[[], None], progress: Progress | None) -> TrainingReport:
+def run(folder: Path, *, beat: Callable[[], None], progress: Progress | None) -> EncoderTrainingReport:
     """The report of the training that `folder` holds; one that is done already is not run again.
 
     Raises TrainingFailed, or ConfigurationError for options that do not fit. An exception of `beat` ends

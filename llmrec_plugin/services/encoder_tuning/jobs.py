@@ -16,7 +16,8 @@ from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.encoders.description import describe
 from llmrec_plugin.encoders.sources import tuned_folder
 from llmrec_plugin.models import TrainingRun
-from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, judged_from, make_training_data
+from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, judged_from
+from llmrec_plugin.services.encoder_tuning.training_data import make_training_data
 from llmrec_plugin.services.model_registry import retention
 from llmrec_plugin.training import job
 from llmrec_plugin.training.base import BaseModel, TrainingOptions

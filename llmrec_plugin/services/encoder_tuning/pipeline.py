@@ -37,9 +37,9 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.encoder_tuning import child_process
 from llmrec_plugin.services.encoder_tuning.acceptance import ComparisonData, GateDecision, compare_encoders
+from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, behaviour_of, judged_from, on_rows
 from llmrec_plugin.services.encoder_tuning.domain_texts import source_texts
 from llmrec_plugin.services.encoder_tuning.jobs import Order, prepare
-from llmrec_plugin.services.encoder_tuning.training_data import Behaviour, behaviour_of, judged_from, on_rows
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.inference import item_embeddings
 from llmrec_plugin.services.inference.encoder_selection import tuned_spec
@@ -48,7 +48,7 @@ from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.training import model_fit, private, runs
 from llmrec_plugin.training import card
-from llmrec_plugin.training.base import TrainingOptions, TrainingReport
+from llmrec_plugin.training.base import EncoderTrainingReport, TrainingOptions
 from llmrec_plugin.types import Matrix, Progress
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class TuningReport:
     """What came of it; without `index_version` nothing changed."""
 
     encoder: TunedEncoder
-    training: TrainingReport
+    training: EncoderTrainingReport
     verdict: GateDecision
     index_version: IndexVersion | None = None
     model_version: ModelVersion | None = None
@@ -113,7 +113,7 @@ def tune(
 
 def _try(
     encoder: TunedEncoder,
-    trained: TrainingReport,
+    trained: EncoderTrainingReport,
     pair: LivePair,
     behaviour: Behaviour,
     beat: Callable[[], None],
@@ -152,7 +152,7 @@ def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...
 
 @contextmanager
 def _recorded(
-    order: Order, trained: TrainingReport, facts: Mapping[str, Any], *, by: str
+    order: Order, trained: EncoderTrainingReport, facts: Mapping[str, Any], *, by: str
 ) -> Iterator[TunedEncoder]:
     """The row of the encoder, while it is compared and built; if that does not come to its end, it says so.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.protocol import Case, Outcome, Plan, Protocol, expected_ranks, list_outcome
+from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.evaluation.event_log import Log
+from llmrec_plugin.services.model_registry.training_report import TrainingReport, report_of
 from llmrec_plugin.services.recommendations import pipeline
 from llmrec_plugin.services.serving import cursors
 from llmrec_plugin.services.training import model_fit
@@ -22,18 +24,8 @@ from llmrec_plugin.types import Progress
 
 PLACEMENT = "for-you"
 SHOWN = 10
-REPORTED = (
-    "step",
-    "ladder",
-    "gate",
-    "setup",
-    "validation_events",
-    "method",
-    "kind",
-    "events",
-    "users",
-)
-"""Of the report of training."""
+REPORTED = ("step", "ladder", "gate", "validation_events", "method", "kind", "events", "users")
+"""What a report of an evaluation takes over from that of the training, beside its config."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,10 +73,29 @@ def serve(
     return Served(
         outcome=list_outcome(lists, plan.test),
         new_among_new=new_ranks,
-        training={name: version.report[name] for name in REPORTED if name in version.report},
+        training=_published(report_of(version)),
         seconds=seconds,
         list_length=float(np.mean([len(items) for items in lists])) if lists else 0.0,
     )
+
+
+def _published(report: TrainingReport) -> dict[str, Any]:
+    """Return what a report of an evaluation says of the training; its names are what readers of such files
+    rely on, and stay where those of the code change."""
+    stored = report.to_json()
+    found = {name: stored[name] for name in REPORTED if name in stored}
+    if report.selection is not None:
+        found["setup"] = _published_config(report.selection.config)
+    return found
+
+
+def _published_config(config: ScorerConfig) -> dict[str, Any]:
+    values = asdict(config)
+    for part in (values, values["shares"], values["weights"]):
+        if part is not None:
+            part["also"] = part.pop("neighbours")
+    values["also_gamma"] = values.pop("neighbour_gamma")
+    return values
 
 
 def _take_back(label: str, log: Log, plan: Plan, protocol: Protocol) -> dict[str, list[Interaction]]:

@@ -236,7 +236,7 @@ def _fill(version: IndexVersion, lease: locks.HeldLease, progress: Progress | No
         lease.beat()
         if progress is not None:
             progress(total - min(waiting, total), total)
-        batch = drain_batch(get_settings().DRAIN_BATCH, version=version)
+        batch = drain_batch(get_settings().LIMITS.drain_batch, version=version)
         _stop_at_outage(version)
         if batch is None:
             outbox.release_dead()

@@ -76,7 +76,7 @@ def drain(
     total = DrainReport()
     end = time.monotonic() + seconds
     while limit is None or total.entries < limit:
-        size = get_settings().DRAIN_BATCH
+        size = get_settings().LIMITS.drain_batch
         batch = drain_batch(size if limit is None else min(size, limit - total.entries))
         if batch is None:
             break

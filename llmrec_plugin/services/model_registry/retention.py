@@ -23,6 +23,7 @@ from llmrec_plugin.models import (
     TunedEncoder,
 )
 from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.services.model_registry.training_report import KNOWS_ERASED
 from llmrec_plugin.training import job
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ TUNING_KEPT = timedelta(days=7)
 def drop_old(*, now: datetime | None = None) -> int:
     """Drop what versions had learned that nobody would go back to; returns how many versions lost it.
 
-    Kept are, of each document: the live one, those that were live within LLMREC["VERSION_GRACE_SECONDS"],
-    those that a running experiment tries, and of those that know no erased user the newest
-    LLMREC["MODELS_KEPT"]. The rows stay, with their
-    reports: they are the history that plots and the record of deployments refer to.
+    Kept are, of each document: the live one, those that were live within the `version_grace_seconds` of
+    LLMREC["LIMITS"], those that a running experiment tries, and of those that know no erased user the newest
+    `models_kept`. The rows stay, with their reports: they are the history that plots and the record of
+    deployments refer to.
     """
     now = now or timezone.now()
     dropped = 0
@@ -53,7 +54,7 @@ def drop_old(*, now: datetime | None = None) -> int:
 
 def _recently_live(label: str, now: datetime) -> set[int]:
     """The live version, and those that another one took the place of less than the grace time ago."""
-    grace = timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
+    grace = timedelta(seconds=get_settings().LIMITS.version_grace_seconds)
     kept: set[int] = set()
     replaced_at: datetime | None = None
     deployments = Deployment.objects.filter(document=label).order_by("-id")
@@ -76,21 +77,21 @@ def _in_experiments(label: str) -> set[int]:
 
 
 def _newest(label: str) -> set[int]:
-    versions = ModelVersion.objects.filter(document=label).exclude(report__has_key="erased")
-    return set(versions.order_by("-id").values_list("pk", flat=True)[: get_settings().MODELS_KEPT])
+    versions = ModelVersion.objects.filter(document=label).exclude(KNOWS_ERASED)
+    return set(versions.order_by("-id").values_list("pk", flat=True)[: get_settings().LIMITS.models_kept])
 
 
 def drop_encoders(*, now: datetime | None = None) -> int:
     """Remove the folders of tuned encoders that nobody would go back to; returns how many.
 
     Kept is what an index that is not dropped, a model version that still has its arrays, or a declaration of
-    the site uses, and what came or was recorded within LLMREC["VERSION_GRACE_SECONDS"]. While an encoder is
-    being tuned nothing goes: its folder is there before any row says so.
+    the site uses, and what came or was recorded within the `version_grace_seconds` of LLMREC["LIMITS"]. While
+    an encoder is being tuned nothing goes: its folder is there before any row says so.
     """
     now = now or timezone.now()
     if _is_tuning() or not tuned_folder().is_dir():
         return 0
-    since = now - timedelta(seconds=get_settings().VERSION_GRACE_SECONDS)
+    since = now - timedelta(seconds=get_settings().LIMITS.version_grace_seconds)
     kept = _encoders_in_use() | set(
         TunedEncoder.objects.filter(created_at__gt=since).values_list("name", flat=True)
     )

@@ -24,6 +24,7 @@ from llmrec_plugin.exceptions import ConfigurationError, NotFound, TrainingFaile
 from llmrec_plugin.learning.selection.transfer import map_of
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.types import Matrix
 
 MODEL, MAP, ENCODER = "model.json", "map.safetensors", "encoder"
@@ -167,8 +168,8 @@ def _of_document(label: str) -> SourceModel:
             f'"{label}" was never trained: run `manage.py llmrec train --document {label}` before.'
         )
     adaptation = learned_by(pair.model_version).adaptation
-    settings = adaptation.config.head if adaptation else None
-    if adaptation is None or adaptation.head is None or settings is None or settings.ridge is None:
+    config = adaptation.config.head if adaptation else None
+    if adaptation is None or adaptation.head is None or config is None or config.ridge is None:
         raise NotFound(
             f'The live model of "{label}" has learned no head, so there is nothing to carry over: its events '
             "did not prove one. `manage.py llmrec train` says at which step they stopped."
@@ -177,8 +178,8 @@ def _of_document(label: str) -> SourceModel:
         name=label,
         encoder_id=adaptation.encoder_id,
         encoder_name=pair.index_version.encoder_name,
-        map=map_of(adaptation.head, mix=settings.mix),
+        map=map_of(adaptation.head, mix=config.mix),
         gamma=adaptation.config.gamma,
-        mix=settings.mix,
-        events=int(pair.model_version.report.get("events", 0)),
+        mix=config.mix,
+        events=report_of(pair.model_version).events,
     )

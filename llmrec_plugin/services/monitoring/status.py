@@ -21,6 +21,7 @@ from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.indexing.backlog import Backlog, waiting
 from llmrec_plugin.services.inference.encoder_selection import knows_erased, wanted_spec
 from llmrec_plugin.services.items.preparation import analysis_of, declared_schema
+from llmrec_plugin.services.model_registry import training_report
 from llmrec_plugin.services.monitoring import health
 from llmrec_plugin.services.training import drift, runs
 
@@ -211,7 +212,7 @@ def _document_status(
         encoder_id=version.encoder_id if version else "",
         model_version=model.pk if model else None,
         trained_at=model.created_at if model else None,
-        retraining_due=bool(model and model.report.get("erased")),
+        retraining_due=bool(model and training_report.knows_erased(model)),
         retuning_due=bool(version and knows_erased(version)),
         training_since=_began(outcomes.training),
         training_error=outcomes.failed_training.error if outcomes.failed_training else "",

@@ -19,6 +19,7 @@ from llmrec_plugin.models import (
     TrainingRun,
     TunedEncoder,
 )
+from llmrec_plugin.services.model_registry.training_report import count_erased
 from llmrec_plugin.services.privacy.consent import check_user_key, consent_of, drop_derived, set_consent
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,7 @@ def _mark_for_retraining(user_key: str) -> list[int]:
             Q(created_at__gte=row["since"]) | Q(events_since__lt=oldest), document=row["document"]
         )
         for version in trained:
-            version.report = {**version.report, "erased": version.report.get("erased", 0) + 1}
-            version.save(update_fields=["report"])
+            count_erased(version)
             marked.append(version.pk)
         _mark_encoders(row["document"], since=row["since"], oldest=oldest)
     return marked

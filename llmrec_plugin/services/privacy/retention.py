@@ -49,7 +49,7 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     settings = get_settings()
     oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
     interactions, _ = Interaction.objects.filter(at__lt=oldest).delete()
-    expired = Impression.objects.filter(at__lt=now - timedelta(seconds=settings.PAGE_LIFETIME_SECONDS))
+    expired = Impression.objects.filter(at__lt=now - timedelta(seconds=settings.LIMITS.page_lifetime_seconds))
     old, _ = Impression.objects.filter(at__lt=oldest).delete()
     transient, _ = expired.filter(extra__transient=True).delete()
     used = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED).values("encoder_id")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.utils.formats import date_format
@@ -11,9 +11,11 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
 from llmrec_plugin.services.deployment.live import find_live_pair
+from llmrec_plugin.services.model_registry.training_report import find_report
 from llmrec_plugin.services.reporting import embedding_map, transfer_charts, tuning_charts
 from llmrec_plugin.services.training import drift
 
@@ -50,20 +52,18 @@ def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
 def versions(label: str) -> Picture | None:
     """NDCG@10 of each model version on the events held back from it, beside what was live before."""
     newest = ModelVersion.objects.filter(document=label).order_by("-id")[:MAX_VERSIONS]
-    measured = [version for version in reversed(newest) if version.report.get("gate")]
+    reports = ((version, find_report(version)) for version in reversed(newest))
+    measured = [(version, report.gate) for version, report in reports if report and report.gate]
     if not measured:
         return None
-    gates = [version.report["gate"] for version in measured]
     new, before, rows = [], [], []
-    for place, (version, gate) in enumerate(zip(measured, gates, strict=True)):
-        low, high = gate.get("interval") or (None, None)
+    for place, (version, gate) in enumerate(measured):
+        low, high = gate.interval or (None, None)
         name = f"{version.pk}, {_day(version.created_at)}"
-        former = gate["value"] - gate["gain"]
-        new.append(Mark(x=place, y=gate["value"], low=low, high=high, title=f"{name}: {gate['value']:.4f}"))
+        former = gate.value - gate.gain
+        new.append(Mark(x=place, y=gate.value, low=low, high=high, title=f"{name}: {gate.value:.4f}"))
         before.append(Mark(x=place + BESIDE, y=former, title=f"{name}: {former:.4f}"))
-        rows.append(
-            (name, f"{gate['value']:.4f}", _interval(low, high), f"{former:.4f}", f"{gate['gain']:+.4f}")
-        )
+        rows.append((name, f"{gate.value:.4f}", _interval(low, high), f"{former:.4f}", f"{gate.gain:+.4f}"))
     chart = Chart(
         name=f"versions-{label}",
         title=_("Quality of each model version: %(document)s") % {"document": label},
@@ -77,7 +77,7 @@ def versions(label: str) -> Picture | None:
         ),
         x=Axis(
             name=_("model version"),
-            ticks={place: str(one.pk) for place, one in enumerate(measured)},
+            ticks={place: str(version.pk) for place, (version, _gate) in enumerate(measured)},
             low=-0.5,
             high=len(measured) - 0.5,
         ),
@@ -90,14 +90,14 @@ def versions(label: str) -> Picture | None:
 def ladder(label: str) -> Picture | None:
     """The gain of each step that the live version tried."""
     pair = find_live_pair(label)
-    steps = pair.model_version.report.get("ladder") if pair and pair.model_version else None
-    if not steps:
+    report = find_report(pair.model_version) if pair and pair.model_version else None
+    if report is None or not report.steps:
         return None
+    steps = report.steps
     marks: dict[bool, list[Mark]] = {True: [], False: []}
     for place, step in enumerate(steps):
-        title = f"{step_name(step)}: {step['gain']:+.4f}"
-        mark = Mark(x=step["gain"], y=-place, low=step["low"], high=step.get("high"), title=title)
-        marks[bool(step["taken"])].append(mark)
+        title = f"{step_name(step)}: {step.gain:+.4f}"
+        marks[step.taken].append(Mark(x=step.gain, y=-place, low=step.low, high=step.high, title=title))
     chart = Chart(
         name=f"ladder-{label}",
         title=_("Steps of the ladder: %(document)s") % {"document": label},
@@ -114,10 +114,10 @@ def ladder(label: str) -> Picture | None:
     rows = [
         (
             step_name(step),
-            f"{step['value']:.4f}",
-            f"{step['gain']:+.4f}",
-            _interval(step["low"], step.get("high")),
-            _("taken") if step["taken"] else _("not taken"),
+            f"{step.value:.4f}",
+            f"{step.gain:+.4f}",
+            _interval(step.low, step.high),
+            _("taken") if step.taken else _("not taken"),
         )
         for step in steps
     ]
@@ -126,9 +126,9 @@ def ladder(label: str) -> Picture | None:
     )
 
 
-def step_name(step: Mapping[str, Any]) -> str:
-    """Of a step of the ladder, in words."""
-    return str(STEPS.get(step["name"], step["name"]))
+def step_name(step: SelectionStep) -> str:
+    """Return what a step of the ladder is called."""
+    return str(STEPS.get(step.name, step.name))
 
 
 def calibration(label: str) -> Picture | None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from llmrec_plugin.models import ModelVersion
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
+from llmrec_plugin.services.model_registry.training_report import newest_transferred
 
 
 def newest(label: str) -> Picture | None:
     """The learning curves of the version that was learned from a source last; None where none was, or there
     were no events to measure by."""
-    version = ModelVersion.objects.filter(document=label, report__has_key="transfer").order_by("-id").first()
-    found = version.report["transfer"] if version else {}
-    if not found.get("curve"):
+    report = newest_transferred(label)
+    found = report.transfer if report else None
+    if found is None or not found.curve:
         return None
-    parts = ((_("from nothing"), "nothing"), (_("from the source"), "source"))
-    sizes = [f"{point['events']:,}" for point in found["curve"]]
+    parts = (
+        (_("from nothing"), [point.nothing for point in found.curve]),
+        (_("from the source"), [point.source for point in found.curve]),
+    )
+    sizes = [f"{point.events:,}" for point in found.curve]
     chart = Chart(
         name=f"transfer-{label}",
         title=_("Learning from another site: %(document)s") % {"document": label},
@@ -29,18 +32,18 @@ def newest(label: str) -> Picture | None:
                 name=name,
                 line=True,
                 marks=[
-                    Mark(x=place, y=point[part], title=f"{name}, {sizes[place]}: {point[part]:.4f}")
-                    for place, point in enumerate(found["curve"])
+                    Mark(x=place, y=value, title=f"{name}, {sizes[place]}: {value:.4f}")
+                    for place, value in enumerate(values)
                 ],
             )
-            for name, part in parts
+            for name, values in parts
         ],
         x=Axis(name=_("own events"), ticks=dict(enumerate(sizes))),
         y=Axis(name="NDCG@10", low=0.0),
-        thresholds=() if found["frozen"] is None else (Threshold(at=found["frozen"], name=_("as they are")),),
+        thresholds=() if found.frozen is None else (Threshold(at=found.frozen, name=_("as they are")),),
     )
     rows = [
-        (size, *(f"{point[part]:.4f}" for _name, part in parts))
-        for size, point in zip(sizes, found["curve"], strict=True)
+        (size, f"{point.nothing:.4f}", f"{point.source:.4f}")
+        for size, point in zip(sizes, found.curve, strict=True)
     ]
-    return Picture(chart=chart, header=(_("own events"), *(name for name, _part in parts)), rows=rows)
+    return Picture(chart=chart, header=(_("own events"), *(name for name, _values in parts)), rows=rows)

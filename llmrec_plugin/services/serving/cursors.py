@@ -28,7 +28,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     far as the kept list names it."""
     request_id, start, limit, text = _read_cursor(cursor)
     impression = Impression.objects.select_related("index_version").filter(pk=request_id).first()
-    lifetime = timedelta(seconds=get_settings().PAGE_LIFETIME_SECONDS)
+    lifetime = timedelta(seconds=get_settings().LIMITS.page_lifetime_seconds)
     if impression is None or not impression.extra or timezone.now() - impression.at > lifetime:
         raise InvalidCursor("This list has expired: search again.")
     if impression.user_key and impression.user_key != user_key:

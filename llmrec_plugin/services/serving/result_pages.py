@@ -283,7 +283,7 @@ def _cursor(request_id: uuid.UUID, start: int, limit: int, text: str) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[uuid.UUID, int, int, str]:
-    lifetime = get_settings().PAGE_LIFETIME_SECONDS
+    lifetime = get_settings().LIMITS.page_lifetime_seconds
     try:
         request_id, start, limit, text = signing.loads(cursor, salt=SALT, max_age=lifetime)
     except signing.SignatureExpired:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,11 +18,11 @@ from llmrec_plugin.learning.scorers.neighbour_fit import texts_fit
 from llmrec_plugin.learning.scorers.neighbours import NeighbourConfig
 from llmrec_plugin.learning.scorers.whitening import fit_whitening
 from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_text
-from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import SelectionResult, select_stepwise
 from llmrec_plugin.learning.selection.transfer import head_from
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
+from llmrec_plugin.services.model_registry.training_report import TrainingReport
 from llmrec_plugin.types import Matrix, Progress
 
 logger = logging.getLogger(__name__)
@@ -41,8 +39,8 @@ def adapt(
     incumbent: Adaptation | None,
     configured: Shares,
     progress: Progress | None = None,
-) -> tuple[Adaptation | None, dict[str, Any]]:
-    """What the events of `log`, on rows of `keys`, carry, and the report of how it was chosen.
+) -> tuple[Adaptation | None, TrainingReport]:
+    """Return what the events of `log`, on rows of `keys`, carry, and how it was chosen.
 
     `incumbent` is what answers now, None: the `configured` weights with frozen vectors. None as the result:
     these stay. An incumbent that was not beaten is fitted anew on all events; without enough events, or
@@ -54,7 +52,7 @@ def adapt(
         incumbent = None
     vectors, events = item_vectors(version, keys, log)
     if not len(events):
-        return (incumbent if incumbent and incumbent.source else None), {}
+        return (incumbent if incumbent and incumbent.source else None), TrainingReport()
     split = validation_split(events)
     choice = select_stepwise(
         events,
@@ -74,7 +72,7 @@ def adapt(
         adapted = Adaptation(
             encoder_id=version.encoder_id, config=choice.config, head=head, pointwise=choice.pointwise
         )
-    return adapted, report_of(choice, seconds=time.perf_counter() - started)
+    return adapted, selection_report(choice, seconds=time.perf_counter() - started)
 
 
 def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
@@ -131,24 +129,7 @@ def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
     return vectors
 
 
-def report_of(choice: SelectionResult, *, seconds: float) -> dict[str, Any]:
-    """For the model version: each step with its proof."""
-    gate = choice.gate
+def selection_report(choice: SelectionResult, *, seconds: float) -> TrainingReport:
+    """Return how the config was chosen, for the model version."""
     logger.info("ladder step=%s cases=%d seconds=%.1f", choice.name, choice.cases, seconds)
-    return {
-        "validation_events": choice.cases,
-        "ladder": [_as_json(step) for step in choice.steps],
-        "step": choice.name,
-        "gate": None if gate is None else _as_json(gate),
-        "setup": asdict(choice.config),
-        "pointwise": asdict(choice.pointwise) if choice.pointwise else None,
-        "ladder_seconds": round(seconds, 3),
-    }
-
-
-def _as_json(step: SelectionStep) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(step).items()
-    }
+    return TrainingReport(selection=choice, selection_seconds=round(seconds, 3))

@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,10 @@ from llmrec_plugin.learning.selection.case_metrics import CaseMetrics
 from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConfig, likeness
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import GATE_CONFIDENCE, MIN_CASES, SelectionResult
-from llmrec_plugin.models import Embedding, IndexVersion, ModelVersion
+from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
-from llmrec_plugin.services.training.adaptation import MAX_ITEMS, report_of
+from llmrec_plugin.services.model_registry.training_report import PrivacyBill, TrainingReport, newest_private
+from llmrec_plugin.services.training.adaptation import MAX_ITEMS, selection_report
 from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class PrivateModel:
     """All visible items: which of them had events is not told."""
     prior: NDArray[np.float32]
     adaptation: Adaptation | None
-    report: dict[str, Any]
+    report: TrainingReport
 
 
 def budget() -> Budget | None:
@@ -84,10 +84,12 @@ def budget() -> Budget | None:
 
 
 def spent(label: str) -> float:
-    """The mu of all private trainings of the document so far."""
-    rows = ModelVersion.objects.filter(document=label, report__has_key="privacy").order_by("-id")
-    newest = rows.values_list("report", flat=True).first()
-    return float(newest["privacy"]["mu_of_all"]) if newest else 0.0
+    """Return the mu of all private trainings of the document so far.
+
+    Raises ConfigurationError where another release wrote the report of the newest: a budget is not guessed.
+    """
+    newest = newest_private(label)
+    return newest.privacy.mu_of_all if newest and newest.privacy else 0.0
 
 
 def is_spent(label: str, allowed: Budget) -> bool:
@@ -135,22 +137,22 @@ def learn(
         keys=tuple(visible),
         prior=popularity_prior(counts),
         adaptation=adaptation,
-        report={
-            **report_of(choice, seconds=time.perf_counter() - started),
-            "privacy": _bill(version.document, mu, users, allowed),
-        },
+        report=replace(
+            selection_report(choice, seconds=time.perf_counter() - started),
+            privacy=_bill(version.document, mu, users, allowed),
+        ),
     )
 
 
-def _bill(label: str, mu: float, users: int, allowed: Budget) -> dict[str, Any]:
+def _bill(label: str, mu: float, users: int, allowed: Budget) -> PrivacyBill:
     of_all = together(spent(label), mu)
-    return {
-        "epsilon": round(epsilon_of(mu, allowed.delta), 3),
-        "epsilon_of_all": round(epsilon_of(of_all, allowed.delta), 3),
-        "delta": allowed.delta,
-        "mu_of_all": of_all,
-        "few_users": users < FEW_USERS,
-    }
+    return PrivacyBill(
+        epsilon=round(epsilon_of(mu, allowed.delta), 3),
+        epsilon_of_all=round(epsilon_of(of_all, allowed.delta), 3),
+        delta=allowed.delta,
+        mu_of_all=of_all,
+        few_users=users < FEW_USERS,
+    )
 
 
 def _moved(log: Events, keys: Sequence[str], onto: Sequence[str]) -> Events:

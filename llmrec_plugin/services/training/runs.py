@@ -34,6 +34,7 @@ from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, Trainin
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.model_registry import retention
+from llmrec_plugin.services.model_registry.training_report import count_erased, knows_erased, report_of
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.search_quality import weight_learning
 from llmrec_plugin.services.training import model_fit, private
@@ -87,10 +88,11 @@ def why_due(label: str) -> str:
     if allowed is not None and private.is_spent(label, allowed):
         return ""
     live = pair.model_version
-    if live is not None and allowed is not None and "privacy" not in live.report:
-        return _("the live model was learned without noise")
-    if live is not None and live.report.get("erased") and "privacy" not in live.report:
-        return _("the live model knows erased users")
+    if live is not None and report_of(live).privacy is None:
+        if allowed is not None:
+            return _("the live model was learned without noise")
+        if knows_erased(live):
+            return _("the live model knows erased users")
     if has_drifted(pair):
         return _("what people do has drifted away from what was learned")
     if weight_learning.is_due(label):
@@ -180,8 +182,7 @@ def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
         run = TrainingRun.objects.select_for_update().get(pk=run.pk)
         if run.erased and version is not None:
             version.refresh_from_db()
-            version.report = {**version.report, "erased": version.report.get("erased", 0) + run.erased}
-            version.save(update_fields=["report"])
+            count_erased(version, run.erased)
         run.state, run.model_version, run.finished_at = TrainingRun.State.DONE, version, timezone.now()
         run.save(update_fields=["state", "model_version", "finished_at"])
 
@@ -189,7 +190,7 @@ def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
 def _fail(run: TrainingRun, error: BaseException) -> None:
     try:
         _close(TrainingRun.objects.filter(pk=run.pk), error_message(error))
-    except DatabaseError:  # a full disk, perhaps; `settle` finds the run without its process
+    except DatabaseError:  # a full disk, perhaps; `fail_lost_runs` finds the run without its process
         logger.exception("the outcome of a %s cannot be stored document=%s", run.kind, run.document)
     told = (run.kind, run.document, type(error).__name__, origin(error))
     logger.error("%s failed document=%s error=%s at=%s", *told)
@@ -243,7 +244,7 @@ def latest() -> dict[str, Outcomes]:
 
 
 def as_displayed(run: TrainingRun) -> TrainingRun:
-    """The row as it will be once `settle` has been there."""
+    """The row as it will be once `fail_lost_runs` has been there."""
     if is_lost(run):
         run.state, run.error = TrainingRun.State.FAILED, _(LOST)
     return run
@@ -289,7 +290,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
     wanted = [label for label in labels if label not in running]
     if not wanted:
         return 0
-    seconds, since = get_settings().TRAINING_SECONDS, timezone.now()
+    seconds, since = get_settings().LIMITS.training_seconds, timezone.now()
     process = subprocess.Popen(  # noqa: S603
         [
             *(sys.executable, "-m", "django", "llmrec", "train", "--seconds", str(seconds)),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from django.utils import timezone
@@ -31,14 +30,20 @@ from llmrec_plugin.learning.selection.model_config import (
 )
 from llmrec_plugin.learning.selection.stepwise import COLD_KEPT, COVERAGE_KEPT
 from llmrec_plugin.learning.selection.transfer import RIDGE, Source, head_from
-from llmrec_plugin.models import Configuration, ModelVersion
+from llmrec_plugin.models import Configuration
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.model_registry.source_models import ENCODER, SourceModel, read_source
-from llmrec_plugin.services.training import model_fit, private, runs
+from llmrec_plugin.services.model_registry.training_report import (
+    LearningCurvePoint,
+    TrainingReport,
+    TransferReport,
+)
+from llmrec_plugin.services.training import event_data, model_fit, private, runs
 from llmrec_plugin.services.training.adaptation import item_vectors
+from llmrec_plugin.services.training.event_data import EventData
 from llmrec_plugin.types import Matrix
 
 CURVE = (0, 100, 1_000, 10_000)
@@ -50,35 +55,6 @@ MIN_CASES = 100
 CONFIDENCE = 0.9
 MIN_ITEMS = 2
 SEED = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One point of the learning curves: NDCG@10 of likeness alone on the latest events."""
-
-    events: int
-    """Own events that were learned from, the latest before those it is measured on."""
-    nothing: float
-    """Learned from nothing else."""
-    source: float
-    """Learned towards the source."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransferReport:
-    source: str
-    cases: int
-    frozen: float | None
-    """NDCG@10 of the vectors as they are; None: too few events to measure anything."""
-    curve: tuple[Point, ...]
-    gain: float | None
-    """Of what would be served with the source, over what is; None: too few events to tell."""
-    low: float | None
-    broken: tuple[str, ...] = ()
-    """What would pay for the gain: "new-items", which would be ranked worse among themselves, or "coverage",
-    as lists would show too few different items."""
-    model_version: int | None = None
-    """None: not taken over, nothing was changed."""
 
 
 def transfer(
@@ -106,15 +82,16 @@ def transfer(
     recorded = runs.recorded_run(label, by=by, reason=reason or f"source {model.name}", seconds=seconds)
     with recorded as run, locks.hold(model_fit.lease_name(label), heartbeat=True):
         started = time.perf_counter()
-        data = model_fit.training_data(label, now=now or timezone.now())
+        data = event_data.read_event_data(label, now=now or timezone.now())
         vectors, events = item_vectors(pair.index_version, data.keys, data.log)
         if len(vectors) < MIN_ITEMS:
             raise ConfigurationError(f'"{label}" has {len(vectors)} items; at least {MIN_ITEMS} are needed.')
         measured = _Measured.of(events, vectors, pair, model, Source(model.map, WEIGHT))
         report = _measure(measured, model, curve)
         if _is_taken(report, trust=trust):
-            run.model_version = _adopt(
-                pair, data, measured, events, report={"transfer": asdict(report)}, started=started, by=by
+            trained = _trained(pair, data, measured, events, report)
+            run.model_version = model_fit.publish(
+                trained, started=started, by=by, reason="learned from a source"
             )
             report = replace(report, model_version=run.model_version.pk)
     return report
@@ -204,14 +181,14 @@ class _Measured:
             source=source,
         )
 
-    def point(self, size: int) -> Point:
+    def point(self, size: int) -> LearningCurvePoint:
         known = self.known.part(slice(len(self.known) - size, len(self.known)))
         own = fit_text(self.config, known, self.vectors)
         helped = head_from(self.source, self.config, known, self.vectors)
         nothing, source = (
             self._mean(likeness(head, self.vectors, gamma=self.config.gamma)) for head in (own, helped)
         )
-        return Point(events=size, nothing=nothing, source=source)
+        return LearningCurvePoint(events=size, nothing=nothing, source=source)
 
     def frozen(self) -> float:
         return self._mean(likeness(None, self.vectors, gamma=self.config.gamma))
@@ -251,23 +228,14 @@ def _sizes(curve: Sequence[int], known: Events) -> list[int]:
     return sorted({size for size in curve if size < len(known)} | {len(known)})
 
 
-def _adopt(
-    pair: LivePair,
-    data: model_fit.TrainingData,
-    measured: _Measured,
-    events: Events,
-    *,
-    report: dict[str, Any],
-    started: float,
-    by: str,
-) -> ModelVersion:
-    """With a head from the source and all events; later trainings keep the source until it is beaten."""
+def _trained(
+    pair: LivePair, data: EventData, measured: _Measured, events: Events, report: TransferReport
+) -> model_fit.TrainedModel:
+    """Learn with a head from the source and all events; later trainings keep it until it is beaten."""
     adaptation = Adaptation(
         encoder_id=pair.index_version.encoder_id,
         config=measured.config,
         head=head_from(measured.source, measured.config, events, measured.vectors),
         source=measured.source,
     )
-    return model_fit.adopt(
-        pair, data, adaptation, report=report, started=started, by=by, reason="learned from a source"
-    )
+    return model_fit.complete(pair, data, adaptation, TrainingReport(transfer=report))

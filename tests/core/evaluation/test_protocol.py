@@ -15,7 +15,9 @@ from llmrec_plugin.evaluation.protocol import (
     Case,
     Events,
     Outcome,
+    amounts_by_user,
     expected_ranks,
+    first_items,
     histories,
     last_out_cases,
     list_outcome,
@@ -58,9 +60,13 @@ def test_settings_are_chosen_by_a_tenth_or_by_as_much_more_as_tells_enough() -> 
     are wanted, so twice as much is taken; where nobody comes back, three tenths are all there is."""
     twice = Events.of(np.tile(np.arange(10_000), 2), np.zeros(20_000), np.arange(20_000))
     assert validation_split(twice).valid == slice(18_000, 20_000)
-    rarely = np.arange(20_000)
-    rarely[10_000:][np.arange(10_000) % 4 == 0] = 0  # 500 of each 2,000 are user 0 again
-    assert validation_split(Events.of(rarely, rarely, np.arange(20_000))).valid == slice(16_000, 20_000)
+    # Of each hundred so many are user 0 again: of the latest 3,000 events 1,200, of 4,000 then 1,000 and of
+    # 5,000 then 1,100; a step less holds 800, 750 and 880.
+    for often, first in ((40, 17_000), (25, 16_000), (22, 15_000)):
+        rarely = np.arange(20_000)
+        rarely[10_000:][np.arange(10_000) % 100 < often] = 0
+        events = Events.of(rarely, rarely, np.arange(20_000))
+        assert validation_split(events).valid == slice(first, 20_000)
     once = Events.of(np.arange(20_000), np.arange(20_000), np.arange(20_000))
     assert validation_split(once).valid == slice(14_000, 20_000)
     assert validation_split(once.part(slice(0, 0))) == (slice(0, 0),) * 3
@@ -69,6 +75,11 @@ def test_settings_are_chosen_by_a_tenth_or_by_as_much_more_as_tells_enough() -> 
 def test_shares_that_leave_nothing_to_learn_from_leave_nothing() -> None:
     events = Events.of([0] * 4, range(4), range(4))
     assert temporal_split(events, valid=0.5, test=0.5) == (slice(0, 0), slice(0, 2), slice(2, 4))
+
+
+def test_a_cut_within_the_first_moment_moves_behind_it() -> None:
+    events = Events.of([0] * 5, range(5), [1, 1, 1, 2, 3])
+    assert temporal_split(events, valid=0.4, test=0.4) == (slice(0, 3), slice(3, 3), slice(3, 5))
 
 
 @given(times, st.sampled_from([0.1, 0.3, 0.45]))
@@ -204,6 +215,36 @@ def test_a_plan_by_time_learns_chooses_and_reports_on_one_part_after_the_other()
     assert len(found.known) == 90
     assert len(found.test) == 5
     assert found.held.tolist() == list(range(90, 100))
+
+
+def test_a_plan_by_time_keeps_a_tenth_for_the_report_and_a_tenth_to_choose_by() -> None:
+    found = plan(Events.of(np.arange(100), np.arange(100), np.arange(100)), "temporal", rng=rng())
+    assert (len(found.train), len(found.valid), len(found.test)) == (80, 10, 10)
+
+
+def test_the_first_items_of_a_long_catalogue_are_its_best_in_order() -> None:
+    scores = rng().permutation(200).reshape(4, 50).astype(np.float32)
+    expected = [sorted(range(50), key=lambda item: -row[item])[:5] for row in scores.tolist()]
+    taken = [Case(0, 0, (expected[0][0],)), *[Case(0, 0, ())] * 3]
+    first = first_items(scores, taken, k=5).tolist()
+    assert first[0][:4] == expected[0][1:]
+    assert first[1:] == expected[1:]
+
+
+def test_how_much_each_event_says_stands_beside_the_item_in_the_history() -> None:
+    events = Events.of([1, 2, 1], [10, 20, 11], [3.0, 1.0, 2.0], [0.5, 1.0, 0.25])
+    assert histories(events) == [[20], [11, 10]]
+    assert amounts_by_user(events) == {2: [1.0], 1: [0.25, 0.5]}
+    assert amounts_by_user(log((1, 10, 1.0))) is None
+
+
+def test_lists_show_ten_items_unless_told_otherwise() -> None:
+    case = [Case(0, 11, ())]
+    scores = np.arange(12.0, 0.0, -1.0)[None, :]
+    first = list(range(10))
+    assert rank_cases(lambda cases: scores, case).shown.tolist() == [first]
+    assert list_outcome([list(range(12))], case).shown.tolist() == [first]
+    assert first_items(scores, case).tolist() == [first]
 
 
 def test_a_plan_of_last_events_chooses_by_those_before() -> None:

@@ -88,6 +88,7 @@ def test_the_bounds_are_tightest_where_the_plan_ends() -> None:
 def test_too_little_to_say_is_no_verdict(control: Sample, arm: Sample) -> None:
     result = compare(control, arm, planned=2_000)
     assert math.isnan(result.difference)
+    assert result.explained == 0.0
     assert not decided(result)
 
 

@@ -75,6 +75,8 @@ def test_reciprocal_rank_counts_a_first_place_its_full_weight_and_falls_with_ran
     # (9 + 1) / (9 + 2) of the text weight for the second place, all of the vector weight for the first.
     assert ranked[0].contributions == pytest.approx({"text": 0.4 * 10 / 11, "vector": 0.6})
     assert scores(ranked)["a"] == pytest.approx(0.4)
+    usual = reciprocal_rank({"text": [Hit("a", 9.0), Hit("b", 8.0)]}, {"text": 1.0})
+    assert scores(usual)["b"] == pytest.approx(61 / 62)  # k is 60 unless it is given
 
 
 def test_reciprocal_rank_ranks_equal_scores_of_a_leg_by_key() -> None:

@@ -165,6 +165,10 @@ def test_the_two_strongest_causes_come_with_their_share_of_what_speaks_for_the_i
     ]
 
 
+def test_a_third_cause_is_not_told() -> None:
+    assert len(reasons(text=0.4, vector=0.3, popularity=0.3)) == 2
+
+
 def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
     assert reasons(text=0.86, popularity=0.14) == [Reason(code=ContributionCode("text"), share=0.86)]
     assert [reason.code.name for reason in reasons(text=0.85, popularity=0.15)] == ["text", "popularity"]

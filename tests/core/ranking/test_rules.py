@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrec_plugin.ranking.items import best_first
+from llmrec_plugin.ranking.items import add, best_first
 from llmrec_plugin.ranking.rules import Decision, arrange
 from llmrec_plugin.types import RankedItem
 
@@ -40,6 +40,7 @@ def test_a_boost_moves_by_its_share_of_the_distance_from_best_to_worst() -> None
     assert boosted[2].contributions == {"text": 0.0, "rule:1": pytest.approx(0.6)}
     wide = arrange(ranked(a=5.0, b=4.0, c=2.0, d=1.0), [decision("boost", "d", strength=0.5)])
     assert [(item.key, item.score) for item in wide[:3]] == [("a", 5.0), ("b", 4.0), ("d", 3.0)]
+    assert arrange(FOUR, [decision("boost", "d")]) == [*FOUR[:3], add(FOUR[3], {"rule:1": 0.0})]
     two = arrange(ranked(a=3.0, b=1.0), [decision("boost", "b", strength=0.25)])
     assert [(item.key, item.score) for item in two] == [("a", 3.0), ("b", 1.5)]
 

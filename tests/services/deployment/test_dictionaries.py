@@ -21,7 +21,7 @@ from llmrec_plugin.services.deployment import retirement
 from tests.hostapp.models import Product
 from tests.support.dictionaries import WORD
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

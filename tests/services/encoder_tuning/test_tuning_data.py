@@ -13,7 +13,8 @@ from llmrec_plugin.exceptions import TrainingFailed
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.deployment.live import live_pair
-from llmrec_plugin.services.encoder_tuning.training_data import behaviour_of, judged_from, make_training_data
+from llmrec_plugin.services.encoder_tuning.behaviour import behaviour_of, judged_from
+from llmrec_plugin.services.encoder_tuning.training_data import make_training_data
 from llmrec_plugin.services.inference.encoders import encoder_of
 from llmrec_plugin.services.search import search
 from llmrec_plugin.training.base import TrainingData, TrainingOptions

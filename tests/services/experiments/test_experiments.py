@@ -180,7 +180,7 @@ def test_an_index_that_is_not_live_can_be_tried_and_outlives_its_grace_time(shop
     running(overrides={}, index_version=former, share=1000)
     page = find("u1")
     assert Impression.objects.get(pk=page.request_id).index_version == former
-    with changed(VERSION_GRACE_SECONDS=1):
+    with changed(LIMITS={"version_grace_seconds": 1}):
         time.sleep(1.1)
         assert retirement.sweep() == []
 

@@ -259,7 +259,7 @@ class TestInterruption:
 
         monkeypatch.setattr(outbox, "CHUNK", 100)
         monkeypatch.setattr(locks.HeldLease, "beat", interrupted)
-        with using_encoder("moody", DRAIN_BATCH=40):
+        with using_encoder("moody", LIMITS={"drain_batch": 40}):
             with pytest.raises(KeyboardInterrupt):
                 build("product")  # after the first chunk of 100 was marked
             version = IndexVersion.objects.get()

@@ -183,14 +183,16 @@ class TestOthers:
     def test_two_sites_of_one_cluster_do_not_see_each_other(
         self, engine: Callable[..., SearchBackend]
     ) -> None:
-        ours, theirs = engine(index_prefix="shop-"), engine(index_prefix="school-")
+        with override_settings(LLMREC={**django_settings.LLMREC, "INDEX_PREFIX": "School"}):
+            theirs, name = engine(), NAME.replace("llmrec", "school")
+        ours = engine()
         ours.create_index(NAME, SCHEMA)
-        theirs.create_index(NAME, SCHEMA)
+        theirs.create_index(name, SCHEMA)
         ours.write(NAME, [document("1")])
-        assert (ours.count(NAME), theirs.count(NAME)) == (1, 0)
-        assert ours.index_names() == theirs.index_names() == [NAME]
+        assert (ours.count(NAME), theirs.count(name)) == (1, 0)
+        assert (ours.index_names(), theirs.index_names()) == ([NAME], [name])
         ours.drop_index(NAME)
-        assert (ours.index_names(), theirs.index_names()) == ([], [NAME])
+        assert (ours.index_names(), theirs.index_names()) == ([], [name])
 
     def test_an_index_of_another_program_is_never_taken_over(
         self, engine: Callable[..., SearchBackend]
@@ -268,7 +270,6 @@ class TestOthers:
         ({"oversample": 0.5}, "from 1 to 10"),
         ({"refresh": "sometimes"}, "wait_for"),
         ({"request_timeout": "long"}, "seconds"),
-        ({"index_prefix": "Shop-"}, "lower-case"),
         ({"api_key": "a", "basic_auth": ("b", "c")}, "not both"),
     ],
     ids=str,

@@ -24,7 +24,7 @@ from llmrec_plugin.types import EngineQuery, Removal
 from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 
 NAME = "llmrec-shared"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @contextmanager

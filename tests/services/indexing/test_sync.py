@@ -272,7 +272,7 @@ class TestCost:
     def test_a_batch_is_bounded(self, live: None) -> None:
         for number in range(7):
             add(f"Lamp {number}")
-        with override_settings(LLMREC={**django_settings.LLMREC, "DRAIN_BATCH": 3}):
+        with override_settings(LLMREC={**django_settings.LLMREC, "LIMITS": {"drain_batch": 3}}):
             assert indexing.drain().entries == 7
         assert list(IndexBatch.objects.order_by("id").values_list("entries", flat=True)) == [3, 3, 1]
 

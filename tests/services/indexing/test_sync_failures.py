@@ -405,7 +405,7 @@ class TestOthers:
                 taken.extend(outbox.claim(10))
                 return super().prepare(obj)
 
-        with declared(Slow), settings_with(LEASE_SECONDS=1):
+        with declared(Slow), settings_with(LIMITS={"lease_seconds": 1}):
             build("slow")
             lamp = add("Lamp")
             OutboxEntry.objects.exclude(document="slow").delete()

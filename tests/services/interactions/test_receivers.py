@@ -206,7 +206,7 @@ class TestCelery:
     ) -> None:
         monkeypatch.setattr(tasks, "TURN", 0.0)
         build("product")
-        with broker("memory://"), tasks_in("off", DRAIN_BATCH=2):
+        with broker("memory://"), tasks_in("off", LIMITS={"drain_batch": 2}):
             Product.objects.bulk_create(Product(title=f"Lamp {number}") for number in range(5))
             indexing.mark(Product.objects.all())
             messages()

@@ -16,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from llmrec_plugin.models import IndexVersion, ModelVersion, OutboxEntry
 from llmrec_plugin.services import indexing, privacy
 from llmrec_plugin.services.indexing.index_build import build
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.monitoring import health, status
 from llmrec_plugin.services.monitoring.status import DocumentStatus
 from llmrec_plugin.services.training import model_fit
@@ -119,7 +120,7 @@ def test_a_model_that_knew_an_erased_user_is_due_for_training() -> None:
     privacy.erase_user("7")
     assert of("product").retraining_due
     assert any("llmrec train" in ill for ill in of("product").ills)
-    assert ModelVersion.objects.get().report["erased"] == 1
+    assert report_of(ModelVersion.objects.get()).erased == 1
 
 
 def test_switched_off_is_said() -> None:

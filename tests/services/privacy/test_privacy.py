@@ -15,6 +15,7 @@ from django.utils import timezone
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction, ModelArtefact, ModelVersion
 from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.services.model_registry.training_report import TrainingReport, report_of
 from llmrec_plugin.services.privacy import consent, retention
 from tests.support.serving import did, stock
 
@@ -37,7 +38,9 @@ def impression(user_key: str = "7", *, age: timedelta = timedelta(0), **values: 
 
 def model_version(document: str = "product") -> ModelVersion:
     artefact, _ = ModelArtefact.objects.get_or_create(sha256="0" * 64, defaults={"content": b""})
-    return ModelVersion.objects.create(document=document, artefact=artefact, report={"events": 9})
+    return ModelVersion.objects.create(
+        document=document, artefact=artefact, report=TrainingReport(events=9).to_json()
+    )
 
 
 def test_an_export_holds_every_row_about_the_user_and_is_json() -> None:
@@ -89,7 +92,7 @@ def test_erasure_leaves_no_row_and_marks_the_models_that_knew_the_user() -> None
         assert not model._default_manager.filter(user_key="7").exists()
     assert Interaction.objects.filter(user_key="8").count() == 30
     trained.refresh_from_db()
-    assert trained.report == {"events": 9, "erased": 1}
+    assert (report_of(trained).events, report_of(trained).erased) == (9, 1)
     for untouched in (early, other):
         untouched.refresh_from_db()
         assert "erased" not in untouched.report

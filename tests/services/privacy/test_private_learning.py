@@ -18,6 +18,7 @@ from llmrec_plugin.services import privacy
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.encoder_tuning import pipeline
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.recommendations import also_bought, recommend
 from llmrec_plugin.services.training import model_fit, runs
 from llmrec_plugin.services.training import private as private_learning
@@ -25,6 +26,7 @@ from llmrec_plugin.services.training.transfer import transfer
 from llmrec_plugin.training.base import TrainingOptions
 from tests.support import families
 from tests.support.families import Products, families_for, only_texts, wares
+from tests.support.training_reports import bill_of, gate_of, step_names
 
 pytestmark = pytest.mark.django_db
 
@@ -50,8 +52,8 @@ def test_a_rule_is_learned_through_faint_noise_and_no_pair_of_items_is_kept() ->
     assert families_for(products, 2).count("wool") > 4
     with private(**FAINT):
         version = model_fit.fit("product", by="test")
-        assert version.report["gate"]["taken"]
-        assert [step["name"] for step in version.report["ladder"]] == ["frozen", "head"]
+        assert gate_of(version).taken
+        assert step_names(version) == ["frozen", "head"]
         assert families_for(products, 2).count("glass") > 5
         learned = learned_by(version)
         assert set(learned.keys) == {str(product.pk) for product in products.values()}
@@ -65,7 +67,7 @@ def test_under_strong_noise_nothing_is_heard_of_the_rule() -> None:
     with private(**STRONG):
         version = model_fit.fit("product", by="test")
         assert families_for(products, 2).count("glass") < 4
-        assert version.report["privacy"]["few_users"]
+        assert bill_of(version).few_users
 
 
 def test_what_most_take_is_known_through_noise() -> None:
@@ -84,7 +86,7 @@ def test_few_events_leave_nothing_but_popularity() -> None:
     wares(lambda of, what: (f"{of} {what}", f"{of} ware"))
     with private(**FAINT):
         version = model_fit.fit("product", by="test")
-        assert version.report["gate"] is None
+        assert report_of(version).gate is None
         assert len(recommend("for-you", document="product", user_key="somebody", limit=8).results) == 8
 
 
@@ -92,16 +94,16 @@ def test_the_bill_grows_with_each_training_and_the_last_one_it_allows_stays() ->
     shop()
     with private(epsilon=1.0, total_epsilon=1.02):
         first = model_fit.fit("product", by="test")
-        bill = first.report["privacy"]
-        assert 0 < bill["epsilon"] <= 1.0
-        assert bill["epsilon_of_all"] == bill["epsilon"]
+        bill = bill_of(first)
+        assert 0 < bill.epsilon <= 1.0
+        assert bill.epsilon_of_all == bill.epsilon
         assert runs.why_due("product") == ""
         with pytest.raises(ConfigurationError, match=r"total_epsilon = 1\.02"):
             model_fit.fit("product", by="test")
         assert live_pair("product").model_version == first
     with private(epsilon=1.0):
-        second = model_fit.fit("product", by="test").report["privacy"]
-    assert second["epsilon"] < second["epsilon_of_all"] < 2 * second["epsilon"]
+        second = bill_of(model_fit.fit("product", by="test"))
+    assert second.epsilon < second.epsilon_of_all < 2 * second.epsilon
 
 
 def test_a_model_without_noise_gives_way_once_there_has_to_be_some() -> None:
@@ -113,7 +115,7 @@ def test_a_model_without_noise_gives_way_once_there_has_to_be_some() -> None:
         model_fit.fit("product", by="test")
         assert runs.why_due("product") == ""
         privacy.erase_user("u3")
-        assert live_pair("product").model_version.report["erased"]  # type: ignore[union-attr]
+        assert report_of(live_pair("product").model_version).erased  # type: ignore[arg-type]
         assert (
             runs.why_due("product") == ""
         )  # it hardly depends on anybody, and learning anew would tell more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,8 +16,20 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin.learning.selection.model_config import ScorerConfig
+from llmrec_plugin.learning.selection.steps import SelectionStep
+from llmrec_plugin.learning.selection.stepwise import SelectionResult
 from llmrec_plugin.models import Deployment, DriftReport, ModelVersion, TunedEncoder
+<<<<<<< HEAD
 from llmrec_plugin.services.deployment.live import live_pair
+=======
+from llmrec_plugin.services.deployment import promotion
+from llmrec_plugin.services.model_registry.training_report import (
+    LearningCurvePoint,
+    TransferReport,
+    report_of,
+)
+>>>>>>> main
 from llmrec_plugin.services.reporting import embedding_map, model_charts, tuning_charts
 from llmrec_plugin.services.reporting.model_charts import wilson
 from llmrec_plugin.services.training import model_fit
@@ -24,17 +37,11 @@ from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
 
-STEP = {
-    "name": "head",
-    "value": 0.12,
-    "gain": 0.02,
-    "low": 0.011,
-    "high": 0.03,
-    "taken": True,
-    "reason": "",
-    "interval": [0.1, 0.14],
-}
-REFUSED = {**STEP, "name": "prior", "gain": -0.01, "low": -0.02, "high": 0.001, "taken": False}
+STEP = SelectionStep(
+    name="head", value=0.12, gain=0.02, low=0.011, high=0.03, taken=True, interval=(0.1, 0.14)
+)
+REFUSED = replace(STEP, name="prior", gain=-0.01, low=-0.02, high=0.001, taken=False)
+CHOICE = SelectionResult(config=ScorerConfig(), steps=(STEP, REFUSED), gate=STEP, cases=300)
 DRIFT = {
     "events": {"auc": 0.7, "before": 900, "now": 200},
     "queries": {"auc": None, "before": 0, "now": 0},
@@ -58,7 +65,7 @@ def learned() -> ModelVersion:
     products = list(open_shop().values())
     did("1", "purchase", products[:10])
     version = model_fit.fit("product", by="test")
-    version.report = {**version.report, "ladder": [STEP, REFUSED], "gate": STEP, "validation_events": 300}
+    version.report = replace(report_of(version), selection=CHOICE).to_json()
     version.save()
     DriftReport.objects.create(document="product", model_version=version, level="warn", report=DRIFT)
     TunedEncoder.objects.create(document="product", name="tuned", report={"training": TUNING})
@@ -125,17 +132,22 @@ def test_the_curves_of_a_tuning_show_losses_and_metric_beside_the_encoder_as_it_
 def test_the_curves_of_a_transfer_show_what_the_source_was_worth() -> None:
     version = learned()
     assert "transfer-product" not in names()
-    points = [{"events": 0, "nothing": 0.1, "source": 0.2}, {"events": 1_000, "nothing": 0.3, "source": 0.3}]
-    told = {"source": "old", "cases": 120, "frozen": 0.05, "curve": points, "gain": 0.1, "low": 0.02}
-    ModelVersion.objects.filter(pk=version.pk).update(report={**version.report, "transfer": told})
+    points = (
+        LearningCurvePoint(events=0, nothing=0.1, source=0.2),
+        LearningCurvePoint(events=1_000, nothing=0.3, source=0.3),
+    )
+    found = TransferReport(source="old", cases=120, frozen=0.05, curve=points, gain=0.1, low=0.02)
+    version.report = replace(report_of(version), transfer=found).to_json()
+    version.save()
     picture = next(one for one in model_charts.pictures("product") if one.chart.name == "transfer-product")
     assert picture.rows == [("0", "0.1000", "0.2000"), ("1,000", "0.3000", "0.3000")]
     nothing, source = picture.chart.series
     assert ([mark.y for mark in nothing.marks], [mark.y for mark in source.marks]) == ([0.1, 0.3], [0.2, 0.3])
     assert [threshold.at for threshold in picture.chart.thresholds] == [0.05]
     # A site that trusted the source without an event of its own has nothing to draw.
-    empty = {**told, "frozen": None, "curve": [], "gain": None, "low": None}
-    ModelVersion.objects.filter(pk=version.pk).update(report={**version.report, "transfer": empty})
+    empty = replace(found, frozen=None, curve=(), gain=None, low=None)
+    version.report = replace(report_of(version), transfer=empty).to_json()
+    version.save()
     assert "transfer-product" not in names()
 
 

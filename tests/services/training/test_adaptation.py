@@ -17,11 +17,13 @@ from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.inference.item_vectors import vectors_of
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.recommendations import recommend, similar
 from llmrec_plugin.services.serving.cursors import next_page
 from llmrec_plugin.services.training import model_fit
 from tests.support import families
 from tests.support.families import FAMILIES, Products, families_for, only_texts, wares
+from tests.support.training_reports import gate_of, step_names
 
 pytestmark = pytest.mark.django_db
 
@@ -50,10 +52,10 @@ def test_what_follows_what_is_learned_goes_live_and_can_be_taken_back() -> None:
     assert before.count("wool") > 4
 
     version = model_fit.fit("product", by="test")
-    assert version.report["gate"]["taken"]
-    assert version.report["gate"]["low"] > 0
-    assert version.report["validation_events"] >= 200
-    names = [step["name"] for step in version.report["ladder"]]
+    assert gate_of(version).taken
+    assert gate_of(version).low > 0
+    assert report_of(version).selection.cases >= 200
+    names = step_names(version)
     assert names == ["popularity", "frozen", "whitening", "head", "neighbours", "prior"]
     after = families_for(products, 2)
     assert after.count("glass") > 5
@@ -77,7 +79,7 @@ def test_events_at_random_change_nothing() -> None:
     draw = np.random.default_rng(1)
     live(products, lambda family: int(draw.integers(len(FAMILIES))))
     version = model_fit.fit("product", by="test")
-    assert not version.report["gate"]["taken"]
+    assert not gate_of(version).taken
     assert learned_by(version).adaptation is None
 
 
@@ -86,8 +88,8 @@ def test_few_events_are_not_measured() -> None:
     live(products, next_family)
     Interaction.objects.exclude(user_key__in=["u1", "u2", "u3"]).delete()
     version = model_fit.fit("product", by="test")
-    assert version.report["gate"] is None
-    assert version.report["ladder"] == []
+    assert report_of(version).gate is None
+    assert report_of(version).steps == ()
     assert learned_by(version).adaptation is None
 
 
@@ -100,7 +102,7 @@ def test_a_winner_stays_and_follows_the_events_until_it_is_beaten() -> None:
     second = learned_by(again).adaptation
     assert first is not None
     assert second is not None
-    assert not again.report["gate"]["taken"]
+    assert not gate_of(again).taken
     assert second.config == first.config
     assert families_for(products, 2).count("glass") > 5
 

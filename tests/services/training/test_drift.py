@@ -19,6 +19,7 @@ from llmrec_plugin.services.monitoring import health, status
 from llmrec_plugin.services.training import drift, runs
 from tests.hostapp.models import Product
 from tests.support.serving import THEMES, open_shop
+from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
 USERS = 40
@@ -155,7 +156,7 @@ def test_probabilities_are_set_beside_what_came_true() -> None:
     live(products, next_family)
     times = Interaction.objects.order_by("at").values_list("at", flat=True)
     version = runs.train("product", by="test", now=times[int(len(times) * 0.8)])
-    assert version.report["gate"]["taken"]
+    assert gate_of(version).taken
     promised = measured().report["ranking"]["promises"]
     assert sum(count for *_, count in promised) > 400
     given, true = ([row[place] for row in promised] for place in (0, 1))

@@ -25,6 +25,7 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry import retention as model_store
+from llmrec_plugin.services.model_registry.training_report import count_erased, report_of
 from llmrec_plugin.services.monitoring import health, status
 from llmrec_plugin.services.privacy import retention as privacy_retention
 from llmrec_plugin.services.training import runs
@@ -216,7 +217,7 @@ def test_whoever_is_erased_while_it_runs_is_not_forgotten() -> None:
 
     version = runs.train("product", by="test", progress=erase)
     version.refresh_from_db()
-    assert version.report["erased"] == 1
+    assert report_of(version).erased == 1
     assert runs.why_due("product") == "the live model knows erased users"
 
 
@@ -258,20 +259,20 @@ def test_old_versions_lose_what_they_learned_and_keep_their_history() -> None:
     made = versions(5)
     long_ago = timezone.now() - timedelta(days=30)
     Deployment.objects.update(at=long_ago)
-    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 2}):
+    with override_settings(LLMREC={**settings.LLMREC, "LIMITS": {"models_kept": 2}}):
         assert privacy_retention.apply_retention().models == 3
         assert privacy_retention.apply_retention().models == 0
     assert kept() == {made[3].pk, made[4].pk}
     assert ModelArtefact.objects.count() == 2
     assert ModelVersion.objects.count() == 5
-    assert made[0].report["events"] == ModelVersion.objects.get(pk=made[0].pk).report["events"] == 1
+    assert report_of(made[0]).events == report_of(ModelVersion.objects.get(pk=made[0].pk)).events == 1
 
 
 def test_the_live_version_and_those_within_their_grace_time_are_kept_however_old() -> None:
     made = versions(4)
     promotion.promote_model(made[0], by="test")
     now = timezone.now()
-    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 1}):
+    with override_settings(LLMREC={**settings.LLMREC, "LIMITS": {"models_kept": 1}}):
         assert model_store.drop_old(now=now) == 0  # all were live a moment ago
         assert model_store.drop_old(now=now + timedelta(days=2)) == 2
     assert kept() == {made[0].pk, made[3].pk}
@@ -284,7 +285,7 @@ def test_what_an_experiment_shows_is_kept_until_it_is_stopped() -> None:
     experiment = Experiment.objects.create(name="old or new", document="product", state="running")
     Arm.objects.create(experiment=experiment, name="old", model_version=made[0])
     later = timezone.now() + timedelta(days=2)
-    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 1}):
+    with override_settings(LLMREC={**settings.LLMREC, "LIMITS": {"models_kept": 1}}):
         assert model_store.drop_old(now=later) == 0
         Experiment.objects.update(state="stopped")
         assert model_store.drop_old(now=later) == 1
@@ -305,8 +306,8 @@ def test_what_is_not_kept_can_be_neither_promoted_nor_rolled_back_to() -> None:
 
 def test_versions_that_know_erased_users_do_not_count_among_the_kept() -> None:
     made = versions(3)
-    ModelVersion.objects.filter(pk=made[1].pk).update(report={"erased": 1})
-    with override_settings(LLMREC={**settings.LLMREC, "MODELS_KEPT": 2}):
+    count_erased(made[1])
+    with override_settings(LLMREC={**settings.LLMREC, "LIMITS": {"models_kept": 2}}):
         model_store.drop_old(now=timezone.now() + timedelta(days=2))
     assert kept() == {made[0].pk, made[2].pk}
 

@@ -14,6 +14,7 @@ from llmrec_plugin.models import Deployment, Embedding, Interaction, ModelArtefa
 from llmrec_plugin.services import privacy
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry.artefacts import learned_by, loaded
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.training import model_fit
 from tests.hostapp.models import Product
 from tests.support.serving import did, open_shop, stock
@@ -39,11 +40,11 @@ def test_what_is_bought_together_becomes_neighbours() -> None:
     assert str(products["steel desk lamp"].pk) not in dict(learned.co_interacted(hose))
     assert learned.popular[0][0] in {hose, mower}
     assert learned.kind == "purchase"
-    assert version.report["events"] == 49
-    assert version.report["users"] == 24
-    assert version.report["items"] == 5
-    assert version.report["method"] == "ease"
-    assert version.report["seconds"] >= 0
+    assert report_of(version).events == 49
+    assert report_of(version).users == 24
+    assert report_of(version).items == 5
+    assert report_of(version).method == "ease"
+    assert report_of(version).seconds >= 0
 
 
 def test_an_item_that_nobody_took_goes_with_what_is_like_it() -> None:
@@ -130,7 +131,7 @@ def test_a_few_events_teach_popularity_only() -> None:
     did("2", "purchase", [products["steel garden hose"]])
     version = model_fit.fit("product")
     learned = learned_by(version)
-    assert version.report["method"] == "popularity"
+    assert report_of(version).method == "popularity"
     assert learned.popular[0][0] == str(products["steel garden hose"].pk)
     assert learned.co_interacted(learned.popular[0][0]) == []
 
@@ -139,7 +140,7 @@ def test_no_event_at_all_is_no_error() -> None:
     open_shop(copies=1)
     version = model_fit.fit("product")
     learned = learned_by(version)
-    assert (version.report["events"], learned.keys, learned.popular) == (0, (), ())
+    assert (report_of(version).events, learned.keys, learned.popular) == (0, (), ())
     assert version.events_until is None
     assert learned_by(None).co_interacted("1") == []
 

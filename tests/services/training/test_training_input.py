@@ -14,12 +14,14 @@ from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Interaction, ModelVersion, TrainingRun
 from llmrec_plugin.services import interactions
 from llmrec_plugin.services.deployment.live import live_pair
-from llmrec_plugin.services.encoder_tuning import training_data
+from llmrec_plugin.services.encoder_tuning import behaviour
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.recommendations import recommend
 from llmrec_plugin.services.training import drift, runs
 from tests.hostapp.models import Product
 from tests.support.serving import did, open_shop
+from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +63,7 @@ def test_everybody_takes_the_same_item() -> None:
     rows([hose], users=400)
     version = trained()
     assert learned_by(version).keys == (str(hose.pk),)
-    assert version.report["gate"] is None or not version.report["gate"]["taken"]
+    assert report_of(version).gate is None or not gate_of(version).taken
 
 
 def test_everybody_takes_all_items() -> None:
@@ -75,7 +77,7 @@ def test_users_with_one_event_each() -> None:
     for user in range(300):
         did(f"u{user}", "view", [products[user % 30]], at=start + timedelta(minutes=user))
     version = trained()
-    assert version.report["users"] == 300
+    assert report_of(version).users == 300
     assert learned_by(version).co_interacted(str(products[0].pk)) == []
 
 
@@ -97,7 +99,7 @@ def test_no_item_is_left() -> None:
     rows(products, users=10)
     Product.objects.all().delete()
     version = runs.train("product", by="test")
-    assert version.report["events"] == 0
+    assert report_of(version).events == 0
     assert not recommend("for-you", document="product", user_key="u0").results
 
 
@@ -140,10 +142,10 @@ def test_a_rating_far_outside_of_the_scale_does_not_press_the_others_to_one_poin
         for stars in range(1, 6):
             rows([products[(stars + shift) % 5]], users=8, kind="rating", value=float(stars))
     rows([products[0]], users=1, kind="rating", value=1e9)
-    ratings = training_data.behaviour_of("product", now=timezone.now()).ratings
+    ratings = behaviour.behaviour_of("product", now=timezone.now()).ratings
     assert sorted(set(ratings.values.tolist())) == [0, 0.25, 0.5, 0.75, 1]
     Interaction.objects.exclude(value=5).delete()
-    ratings = training_data.behaviour_of("product", now=timezone.now()).ratings
+    ratings = behaviour.behaviour_of("product", now=timezone.now()).ratings
     assert set(ratings.values.tolist()) == {1}
 
 
@@ -155,4 +157,4 @@ def test_texts_that_were_never_encoded_leave_the_rest_of_the_model() -> None:
     Embedding.objects.all().delete()
     version = trained()
     assert learned_by(version).popular
-    assert version.report.get("gate") is None
+    assert report_of(version).gate is None

@@ -21,10 +21,11 @@ from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry import source_models
 from llmrec_plugin.services.model_registry.artefacts import learned_by
-from llmrec_plugin.services.training import model_fit, transfer
+from llmrec_plugin.services.model_registry.training_report import report_of
+from llmrec_plugin.services.training import event_data, model_fit, transfer
 from tests.hostapp.models import Product
-from tests.services.training.test_adaptation import live, next_family, shop
-from tests.support.families import families_for, only_texts
+from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
+from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +41,7 @@ def products() -> dict[tuple[int, int], Product]:
 def export(products: dict[tuple[int, int], Product], tmp_path: Path) -> Path:
     """What a site learned where each family is followed by the next."""
     live(products, next_family)
-    assert model_fit.fit("product", by="test").report["gate"]["taken"]
+    assert gate_of(model_fit.fit("product", by="test")).taken
     folder = tmp_path / "export"
     files = source_models.export_model("product", folder)
     assert files == ["map.safetensors", "model.json"]
@@ -120,7 +121,7 @@ def test_another_document_can_be_the_source(products: dict[tuple[int, int], Prod
     version = model_fit.fit("product", by="test")
     source = source_models.read_source("product")
     assert source.map.shape == (64, 64)
-    assert source.events == version.report["events"] > 0
+    assert source.events == report_of(version).events > 0
 
 
 def test_what_cannot_be_a_source_is_said(
@@ -200,17 +201,16 @@ def test_whoever_is_erased_while_a_source_is_learned_towards_is_not_forgotten(
     products: dict[tuple[int, int], Product], export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live(products, next_family)
-    read = model_fit.training_data
+    read = event_data.read_event_data
 
-    def erased_meanwhile(label: str, *, now: datetime) -> model_fit.TrainingData:
+    def erased_meanwhile(label: str, *, now: datetime) -> event_data.EventData:
         data = read(label, now=now)
         privacy.erase_user("u1")
         return data
 
-    monkeypatch.setattr(model_fit, "training_data", erased_meanwhile)
+    monkeypatch.setattr(event_data, "read_event_data", erased_meanwhile)
     report = transfer.transfer("product", str(export), by="test")
-    assert report.model_version is not None
-    assert ModelVersion.objects.get(pk=report.model_version).report["erased"] == 1
+    assert report_of(ModelVersion.objects.get(pk=report.model_version)).erased == 1
 
 
 @pytest.mark.parametrize(

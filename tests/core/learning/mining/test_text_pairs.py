@@ -70,7 +70,7 @@ def test_parts_are_joined_in_order() -> None:
 def test_what_a_user_took_within_a_few_steps_is_known_in_both_orders() -> None:
     length = KNOWN_WINDOW + 2
     events = Events.of([0] * length, range(length), range(length))
-    known = known_pairs(events, size=length + 1, also=[make_pairs([[length]], [3], history=2)])
+    known = known_pairs(events, size=length + 1, more=[make_pairs([[length]], [3], history=2)])
     assert known.contains(np.array([0, 1]), np.array([1, 0])).all()
     assert known.contains(np.array([0]), np.array([KNOWN_WINDOW])).all()
     assert not known.contains(np.array([0]), np.array([KNOWN_WINDOW + 1])).any()
@@ -89,7 +89,7 @@ def test_a_hard_negative_is_like_the_left_side_and_does_not_follow_it() -> None:
     vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     pairs = make_pairs([[0]], [40], history=1)
     events = Events.of([0, 0, 0], [0, 20, 21], [0, 1, 2])
-    known = known_pairs(events, size=60, also=[pairs])
+    known = known_pairs(events, size=60, more=[pairs])
     drawn = {int(hard_negatives(pairs, vectors, known, items=60, rng=rng_of(seed))[0]) for seed in range(200)}
     # Ranks 5 to 50 of likeness to 0 are the items 5 to 49; less like 0 than 40 is, and not 20, 21.
     assert drawn <= set(range(40, 50))
@@ -106,7 +106,7 @@ def test_where_everything_follows_there_is_no_negative() -> None:
     vectors = np.eye(size, dtype=np.float32)
     pairs = make_pairs([[0]], [1], history=1)
     events = Events.of([0] * size, range(size), range(size))
-    known = known_pairs(events, size=size, also=[pairs])
+    known = known_pairs(events, size=size, more=[pairs])
     assert hard_negatives(pairs, vectors, known, items=size, rng=rng()).tolist() == [-1]
 
 
