@@ -206,7 +206,7 @@ def test_what_follows_too_is_no_negative_of_the_batch() -> None:
     from llmrec_plugin.training.losses import Ranking
 
     a, b, c, x, y = range(5)
-    known = known_pairs(Events.of([], [], []), size=5, also=[make_pairs([[a]], [y], history=1)])
+    known = known_pairs(Events.of([], [], []), size=5, more=[make_pairs([[a]], [y], history=1)])
     rows = torch.tensor([[x, -1, a], [x, -1, b], [y, -1, c]])
     loss = Ranking(None, known, scale=1.0, anchor=0.0, frozen=None)
     found = loss.task(torch.zeros(3, 2), torch.zeros(3, 2), None, rows, torch.ones(3))

@@ -19,11 +19,11 @@ from llmrec_plugin.learning.mining.text_pairs import Pairs, known_pairs, make_pa
 from llmrec_plugin.learning.scorers.neighbours import Neighbours
 from llmrec_plugin.training.base import (
     BaseModel,
+    EncoderTrainingReport,
     Loss,
     Trainer,
     TrainingData,
     TrainingOptions,
-    TrainingReport,
 )
 from llmrec_plugin.types import Matrix
 
@@ -77,7 +77,7 @@ def training_data(frozen: Matrix, *, rated: bool = False) -> TrainingData:
         items=len(TEXTS),
         train=train,
         valid=pairs(LATER, 2, rated=rated),
-        known=known_pairs(Events.of([], [], []), size=len(TEXTS), also=[] if rated else [train]),
+        known=known_pairs(Events.of([], [], []), size=len(TEXTS), more=[] if rated else [train]),
         neighbours=neighbours(),
         frozen=frozen,
         titles=np.array([len(text.split()[0]) for text in TEXTS], np.int32),
@@ -99,7 +99,7 @@ def margin(vectors: Matrix) -> float:
     return float(cosines[follows].mean() - cosines[others].mean())
 
 
-def column(report: TrainingReport, name: str) -> list[float]:
+def column(report: EncoderTrainingReport, name: str) -> list[float]:
     """One column of the curve; NaN where it was not measured, which no comparison passes."""
     values = (row[name] for row in report.curve)
     return [float("nan") if value is None else value for value in values]

@@ -63,7 +63,8 @@ def loop() -> dict[str, Any]:
 
     from llmrec_plugin.models import Deployment
     from llmrec_plugin.services.model_registry.training_report import report_of
-    from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
+    from tests.services.training.test_adaptation import live, next_family, shop
+    from tests.support.families import families_for, only_texts
 
     products = shop()
     only_texts()

@@ -240,7 +240,7 @@ def test_how_much_each_event_says_stands_beside_the_item_in_the_history() -> Non
 
 def test_lists_show_ten_items_unless_told_otherwise() -> None:
     case = [Case(0, 11, ())]
-    scores = np.arange(12.0, 0.0, -1.0)[None, :]
+    scores = np.arange(12, 0, -1, dtype=np.float32)[None, :]
     first = list(range(10))
     assert rank_cases(lambda cases: scores, case).shown.tolist() == [first]
     assert list_outcome([list(range(12))], case).shown.tolist() == [first]

@@ -20,16 +20,12 @@ from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import SelectionResult
 from llmrec_plugin.models import Deployment, DriftReport, ModelVersion, TunedEncoder
-<<<<<<< HEAD
 from llmrec_plugin.services.deployment.live import live_pair
-=======
-from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.model_registry.training_report import (
     LearningCurvePoint,
     TransferReport,
     report_of,
 )
->>>>>>> main
 from llmrec_plugin.services.reporting import embedding_map, model_charts, tuning_charts
 from llmrec_plugin.services.reporting.model_charts import wilson
 from llmrec_plugin.services.training import model_fit

@@ -54,7 +54,9 @@ def test_what_follows_what_is_learned_goes_live_and_can_be_taken_back() -> None:
     version = model_fit.fit("product", by="test")
     assert gate_of(version).taken
     assert gate_of(version).low > 0
-    assert report_of(version).selection.cases >= 200
+    selection = report_of(version).selection
+    assert selection is not None
+    assert selection.cases >= 200
     names = step_names(version)
     assert names == ["popularity", "frozen", "whitening", "head", "neighbours", "prior"]
     after = families_for(products, 2)

@@ -24,7 +24,8 @@ from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.training import event_data, model_fit, transfer
 from tests.hostapp.models import Product
-from tests.services.training.test_adaptation import families_for, live, next_family, only_texts, shop
+from tests.services.training.test_adaptation import live, next_family, shop
+from tests.support.families import families_for, only_texts
 from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
@@ -210,7 +211,8 @@ def test_whoever_is_erased_while_a_source_is_learned_towards_is_not_forgotten(
 
     monkeypatch.setattr(event_data, "read_event_data", erased_meanwhile)
     report = transfer.transfer("product", str(export), by="test")
-    assert report_of(ModelVersion.objects.get(pk=report.model_version)).erased == 1
+    version = ModelVersion.objects.get(pk=report.model_version or 0)
+    assert report_of(version).erased == 1
 
 
 @pytest.mark.parametrize(
