@@ -25,7 +25,7 @@ WINDOW_IN_HALF_LIVES = 6
 """An event counts less than 2 % beyond, so trending reads no further back."""
 COUNTED_ITEMS = 1000
 COUNTED_KINDS = {"purchase": "purchase", "enrol": "enrol", "cart": "cart", "click": "view", "view": "view"}
-"""What is told of how often it happened, the strongest first, by the name that it is told by."""
+"""Kind of event -> the name that reasons count it by, the strongest first."""
 
 
 def popular(
@@ -149,12 +149,12 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
     largest = max((sum(parts) for parts in sums.values()), default=1.0)
     best = sorted(sums.items(), key=lambda entry: (-sum(entry[1]), entry[0]))[:COUNTED_ITEMS]
     return [
-        _Trend(key, recent / largest, older / largest, *_told(times.get(key, {})))
+        _Trend(key, recent / largest, older / largest, *_strongest_kind(times.get(key, {})))
         for key, (recent, older) in best
     ]
 
 
-def _told(times: Mapping[str, int]) -> tuple[str, int]:
+def _strongest_kind(times: Mapping[str, int]) -> tuple[str, int]:
     """The strongest kind that happened, and how often; a click and the view it leads to are one."""
     for kind, name in COUNTED_KINDS.items():
         if kind in times:
