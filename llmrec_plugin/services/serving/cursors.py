@@ -13,7 +13,10 @@ SALT = "llmrec_plugin.cursor"
 
 
 def signed_cursor(request_id: uuid.UUID, start: int, limit: int, text: str) -> str:
-    """Return the cursor, signed; it carries the query so that later pages can highlight what the list must not remember."""
+    """Return the cursor, signed.
+
+    It carries the query so that later pages can highlight what the list must not remember.
+    """
     return signing.dumps([request_id.hex, start, limit, text], salt=SALT, compress=True)
 
 
