@@ -13,11 +13,10 @@ from llmrec_plugin.models import Configuration, IndexVersion, Interaction, Rule
 from llmrec_plugin.ranking.rules import Decision, arrange
 from llmrec_plugin.services.curation.phrases import contains
 from llmrec_plugin.services.curation.rules import KnownRule, rules_in_effect
-from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.profiles.taste import UserContext
-from llmrec_plugin.types import Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
+from llmrec_plugin.types import ANONYMOUS, Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
 
 SLACK = 10
 """So many items beyond the last pinned place are looked up with it, in case that some have vanished."""
