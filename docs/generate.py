@@ -183,9 +183,48 @@ def lists_page() -> str:
     )
     rows = (
         f"| `{one.name}` | {one.help_text} | {_mark(one.needs_item)} | {_mark(one.is_personal)} | "
-        f"{', '.join(one.hide)} | {_mark(one.can_fill)} |\n"
+        f"{', '.join(one.hidden_kinds())} | {_mark(one.can_fill)} |\n"
         for one in list_types
         if type(one).__module__.startswith("llmrec_plugin.")
+    )
+    return NOTE + intro + "".join(rows)
+
+
+def events_page() -> str:
+    from llmrec_plugin.event_kinds import event_kinds
+
+    intro = (
+        "# Kinds of events\n\nWhat `kind` may be over REST, in the script, in Python, in files and in an "
+        "`InteractionSource`. A site adds its own with "
+        "[`register_event_kind`](../cookbook.md#a-kind-of-event-of-your-own).\n\n"
+        "| kind | in words | weight | speaks for the item | browsers may send it | "
+        "the user has the item then |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    signs = {"for": "yes", "against": "no: it is not shown again", "by_value": "as its value says, 1 to 5"}
+    rows = (
+        f"| `{one.name}` | {one.label} | {one.weight:g} | {signs[one.sign]} | {_mark(one.from_browsers)} | "
+        f"{_mark(one.is_taking)} |\n"
+        for one in event_kinds
+    )
+    return NOTE + intro + "".join(rows)
+
+
+def contributions_page() -> str:
+    from llmrec_plugin.contributions import contributions
+
+    intro = (
+        "# Contributions\n\nWhat a score is made of: `contributions` of a result with `explain`, the "
+        "explorer, and the reasons that visitors read. A code is a name of this list, and after a colon what "
+        "it goes back to where the list says so: `taste:42`. A site adds its own with "
+        "[`register_contribution`](documents.md#register_contribution); a score with a part that nobody "
+        "declared is an error.\n\n"
+        "| name | goes back to | editors read | visitors read | personal |\n|---|---|---|---|---|\n"
+    )
+    rows = (
+        f"| `{one.name}` | {one.source} | {one.label} | {str(one.sentence).replace('%(title)s', '…')} | "
+        f"{_mark(one.is_personal)} |\n"
+        for one in contributions
     )
     return NOTE + intro + "".join(rows)
 
@@ -230,6 +269,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "InteractionSource": ("get_queryset", "event"),
     "SourceEvent": (),
     "Contribution": (),
+    "EventKind": (),
     "Registry": ("register", "get", "for_model", "labels"),
 }
 """Class -> the methods that a site overrides or calls."""
@@ -241,10 +281,9 @@ SITE_TYPES = (
     "ResultPage",
     "ResultItem",
     "PastItem",
+    "ANONYMOUS",
     "ContributionCode",
     "Event",
-    "Kind",
-    "KINDS",
     "PreparedItem",
     "FilterKind",
     "FilterValue",
@@ -270,8 +309,9 @@ def services_page() -> str:
             first = " ".join((sentence or "").split("\n\n")[0].split())
             rows.append(f"| `{name}` | {first} | {', '.join(modules)} |\n")
     intro = (
-        "# Services: the rooms, from the ground up\n\nThe use cases. A package imports only packages above it "
-        "in this table; `lint-imports` holds it to that.\n\n| package | its job | modules |\n|---|---|---|\n"
+        "# Services: the rooms, from the ground up\n\nThe use cases. A package imports only packages above "
+        "it in this table; `lint-imports` holds it to that.\n\n"
+        "| package | its job | modules |\n|---|---|---|\n"
     )
     return NOTE + intro + "".join(rows)
 
@@ -281,6 +321,8 @@ PAGES = {
     "documents.md": documents_page,
     "python.md": python_page,
     "lists.md": lists_page,
+    "events.md": events_page,
+    "contributions.md": contributions_page,
     "extending.md": extending_page,
     "settings.md": settings_page,
     "commands.md": commands_page,

@@ -20,7 +20,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services import search as searching
-from llmrec_plugin.services.serving import cursors, result_pages
+from llmrec_plugin.services.serving import result_pages, stored_lists
 from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
 
 __all__ = ["Results", "also_bought", "document_of", "recommend", "search", "similar"]
@@ -123,7 +123,7 @@ class Results(Sequence[M], Generic[M]):
     @cached_property
     def _keys(self) -> list[str]:
         """Return the keys of all that can be seen, best first."""
-        keys = cursors.kept_keys(self.page)
+        keys = stored_lists.ranked_keys(self.page)
         if self._queryset is None:
             return keys
         rows = self._document.rows_of(keys, self._queryset)
@@ -135,7 +135,7 @@ class Results(Sequence[M], Generic[M]):
         missing = {key for key in keys if key not in self._found}
         if not missing:
             return
-        items = result_pages.items_of(self.page, missing)
+        items = stored_lists.items_of(self.page, missing)
         if self._queryset is not None:
             rows = {str(obj.pk): obj for obj in self._document.rows_of(items, self._queryset)}
             items = {key: replace(item, object=rows[key]) for key, item in items.items() if key in rows}

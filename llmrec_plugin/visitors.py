@@ -24,7 +24,7 @@ from django.utils.module_loading import import_string
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.experiments import assignment
-from llmrec_plugin.services.interactions import recording
+from llmrec_plugin.types import ANONYMOUS
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -85,7 +85,7 @@ def visitor_key(request: HttpRequest) -> str | None:
         request.COOKIES.get(COOKIE),
     ):
         if token and (name := _verified(token)):
-            return recording.ANONYMOUS + name
+            return ANONYMOUS + name
     return None
 
 
@@ -191,7 +191,7 @@ def merge_visitor(request: HttpRequest, user: AbstractBaseUser) -> int:
     if anonymous is None:
         return 0
     key = current_user_key(request)
-    if key is None or key.startswith(recording.ANONYMOUS):
+    if key is None or key.startswith(ANONYMOUS):
         key = str(user.pk)
     return interactions.merge(anonymous, key)
 

@@ -58,19 +58,6 @@ def component(name: str) -> Callable[[C], C]:
     return decorate
 
 
-def typed(schema: dict[str, Any]) -> Callable[[C], C]:
-    """Describe a field in place: as a component its name could clash with one of the site's."""
-
-    def decorate(field: C) -> C:
-        if is_available():
-            from drf_spectacular.utils import extend_schema_field
-
-            extend_schema_field(schema)(field)
-        return field
-
-    return decorate
-
-
 def hidden(view: C) -> C:
     """Leave a view out of the document."""
     if is_available():

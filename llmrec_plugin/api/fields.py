@@ -9,8 +9,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from llmrec_plugin.api.descriptions import typed
-from llmrec_plugin.types import KINDS
+from llmrec_plugin.event_kinds import browser_kinds, unknown_kind
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -48,6 +47,11 @@ class NamesField(serializers.CharField):
         return list(dict.fromkeys(name for name in names if name))
 
 
-@typed({"type": "string", "enum": list(KINDS)})
-class KindField(serializers.ChoiceField):
-    """Described in place: a component named after it could clash with one of the site's."""
+class KindField(serializers.CharField):
+    """A kind of event that browsers and apps may send; described by `openapi_schemas`, as registered."""
+
+    def to_internal_value(self, data: Any) -> str:
+        kind = super().to_internal_value(data)
+        if kind not in (known := browser_kinds()):
+            raise serializers.ValidationError(unknown_kind(kind, known), code="invalid_choice")
+        return kind

@@ -15,8 +15,8 @@ from llmrec_plugin.api.serializers import ConsentSerializer, ErasedSerializer, E
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services import privacy
-from llmrec_plugin.services.interactions import recording
 from llmrec_plugin.services.privacy import consent
+from llmrec_plugin.types import ANONYMOUS
 
 NOTHING: Mapping[str, Any] = {
     "consent": None,
@@ -53,7 +53,7 @@ class MeView(ApiView):
         key = visitors.current_user_key(request)
         if key is None:
             return Response({"interactions": 0, "impressions": 0, "consent": False})
-        anonymous = key.startswith(recording.ANONYMOUS)
+        anonymous = key.startswith(ANONYMOUS)
         report = privacy.erase_user(key, keep_refusal=not anonymous)
         response = Response(
             {

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
+from llmrec_plugin.api.fields import KindField
 from llmrec_plugin.api.problems import CONTENT_TYPE
 from llmrec_plugin.api.serializers import ProblemSerializer
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import browser_kinds
 from llmrec_plugin.services.items.filter_parsing import RANGES
 from llmrec_plugin.types import FilterKind
 from llmrec_plugin.visitors import HEADER
@@ -50,6 +53,15 @@ class FilterSchema(VisitorSchema):
 
     def get_override_parameters(self) -> list[Any]:
         return [*super().get_override_parameters(), *_filter_parameters()]
+
+
+class KindFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Describes a kind of event in place: a component named after it could clash with one of the site's."""
+
+    target_class = KindField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        return {"type": "string", "enum": list(browser_kinds())}
 
 
 def _filter_parameters() -> list[OpenApiParameter]:

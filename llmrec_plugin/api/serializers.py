@@ -9,7 +9,6 @@ from rest_framework import serializers
 from llmrec_plugin.api.descriptions import component
 from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
 from llmrec_plugin.services.search import autocomplete
-from llmrec_plugin.types import KINDS
 
 MAX_QUERY_LENGTH = 10_000
 MAX_LIMIT = 100
@@ -255,7 +254,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
 
     item_id = serializers.CharField(max_length=255, help_text="The primary key as text.")
     document = document_field("Needed where the site has several.")
-    kind = KindField(choices=[(kind, kind) for kind in KINDS])
+    kind = KindField(trim_whitespace=False)
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
     at = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."

@@ -18,10 +18,11 @@ from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.documents.signals import Signals, signals
 from llmrec_plugin.encoders.base import EncoderSpec
+from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.suggest import hint as hint_at
 from llmrec_plugin.suggest import nearest
-from llmrec_plugin.types import KINDS, AttachedIndex, FilterKind
+from llmrec_plugin.types import AttachedIndex, FilterKind
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 SEARCH_PARAMETERS = {"q", "document", "facets", "sort", "limit", "personalize", "cursor", "explain"}
@@ -320,8 +321,9 @@ def _interaction_source(source: InteractionSource[Any]) -> Iterator[CheckMessage
         known = ", ".join(registry.labels()) or "none"
         hint = f"Registered documents: {known}."
         yield error(22, f'document "{source.document}" is not registered.', hint, owner)
-    if source.kind not in KINDS:
-        yield error(23, f'kind "{source.kind}" is unknown.', f"Use one of {', '.join(KINDS)}.", owner)
+    if source.kind not in event_kinds:
+        cure = f"{unknown_kind(source.kind)} A site declares its own with register_event_kind."
+        yield error(23, f'kind "{source.kind}" is unknown.', cure, owner)
     for name in source.PATHS:
         path = getattr(source, name)
         if not path and name != "value_field":

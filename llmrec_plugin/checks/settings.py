@@ -14,11 +14,11 @@ from llmrec_plugin.analysis.languages import are_told_apart_by_a_model, configur
 from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import kind_names
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.services.curation.list_types import fillers, list_types
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
 from llmrec_plugin.suggest import hint
-from llmrec_plugin.types import KINDS
 
 _BACKENDS = {"llmrec_plugin.backends.elasticsearch": "elasticsearch"}
 """Engines that need an extra."""
@@ -97,7 +97,7 @@ def check_strategies(app_configs: Any = None, **kwargs: Any) -> list[CheckMessag
     """E008: a list strategy begins with what there is not."""
     found = []
     for strategy in list_types:
-        known: dict[str, Sequence[str]] = {"hide": KINDS, "fallback": fillers()}
+        known: dict[str, Sequence[str]] = {"hide": kind_names(), "fallback": fillers()}
         for attribute, names in known.items():
             for name in getattr(strategy, attribute):
                 if name not in names:

@@ -16,11 +16,13 @@ from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.registry import Registry, register, registry
 from llmrec_plugin.documents.search import SearchDocument
 from llmrec_plugin.documents.signals import Signal, SignalContext, Signals, ValueSignal, register_signal
+from llmrec_plugin.event_kinds import EventKind, register_event_kind
 from llmrec_plugin.types import AttachedIndex
 
 __all__ = [
     "AttachedIndex",
     "Contribution",
+    "EventKind",
     "ImportedItemDocument",
     "InteractionSource",
     "Progression",
@@ -34,6 +36,7 @@ __all__ = [
     "ValueSignal",
     "register",
     "register_contribution",
+    "register_event_kind",
     "register_signal",
     "registry",
 ]

@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from llmrec_plugin.documents.paths import FieldPath, resolve, values_at
 from llmrec_plugin.documents.search import join_texts, text_values, with_relations
-from llmrec_plugin.types import Kind
 
 M = TypeVar("M", bound=Model)
 
@@ -99,7 +98,7 @@ class SourceEvent:
     user_key: str
     document: str
     item_id: str
-    kind: Kind
+    kind: str
     at: datetime
     value: float | None
     event_id: str
@@ -130,8 +129,8 @@ class InteractionSource(Generic[M]):
     """Path to the user's primary key."""
     item_field: str = ""
     """Path to the item's primary key."""
-    kind: Kind = "purchase"
-    """What each row says: "view", "click", "cart", "purchase", "enrol", "rating" or "dismiss"."""
+    kind: str = "purchase"
+    """What each row says: the name of a registered kind of event, such as "view" or "purchase"."""
     time_field: str = ""
     """Path to a date or datetime."""
     value_field: str = ""

@@ -3,7 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import llmrec_plugin.models.configuration
+import llmrec_plugin.event_kinds
 import llmrec_plugin.models.experiments
 import uuid
 from django.db import migrations, models
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('search_weights', models.JSONField(blank=True, default=dict, help_text='{"document": {"encoder_id": …, "text_weight": …, "taste_weight": …}}', verbose_name='learned weights of search')),
                 ('half_life_days', models.FloatField(default=90.0, help_text="After this time an event counts half for the user's taste. Where a training has learned more than this, an event fades with each later one instead, as fast as fits the site's own events.", validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='half-life of an event (days)')),
                 ('history_length', models.PositiveIntegerField(default=50, help_text="The latest events that make up a user's taste.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(500)], verbose_name='events per user')),
-                ('kind_weights', models.JSONField(default=llmrec_plugin.models.configuration.default_kind_weights, help_text='How much one event says about the user; negative for what he does not want.', verbose_name='weight of each kind of event')),
+                ('kind_weights', models.JSONField(default=llmrec_plugin.event_kinds.default_kind_weights, help_text='How much one event says about the user; negative for what they do not want.', verbose_name='weight of each kind of event')),
                 ('learned', models.BooleanField(default=True, help_text="Once training has found by the site's own events what works best, that counts instead of the three weights below.", verbose_name='for you: as learned')),
                 ('recommendation_taste', models.FloatField(default=0.3, help_text='Likeness to what the user chose before.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='for you: taste')),
                 ('recommendation_also', models.FloatField(default=0.6, help_text='What people with the same items took as well.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)], verbose_name='for you: other people')),
@@ -334,7 +334,7 @@ class Migration(migrations.Migration):
                 ('ranking', models.JSONField(blank=True, help_text='[[key, {contribution: number}], …], best first; what was not shown is dropped when pages expire.', null=True, verbose_name='ranking')),
                 ('extra', models.JSONField(blank=True, default=dict, editable=False)),
                 ('shown', models.PositiveIntegerField(default=0, help_text='Positions delivered so far.', verbose_name='shown')),
-                ('seen', models.PositiveIntegerField(blank=True, help_text="Positions that came into the visitor's view, as his browser told; empty: it did not.", null=True, verbose_name='seen')),
+                ('seen', models.PositiveIntegerField(blank=True, help_text="Positions that came into the visitor's view, as their browser told; empty: it did not.", null=True, verbose_name='seen')),
                 ('total', models.PositiveIntegerField(default=0, verbose_name='total')),
                 ('degraded', models.JSONField(blank=True, default=list, verbose_name='degraded')),
                 ('arm_error', models.CharField(blank=True, default='', max_length=200, verbose_name='why the control answered instead')),
@@ -423,7 +423,7 @@ class Migration(migrations.Migration):
                 ('user_key', models.CharField(max_length=100, verbose_name='user')),
                 ('document', models.CharField(max_length=100, verbose_name='document')),
                 ('item_id', models.CharField(max_length=255, verbose_name='object')),
-                ('kind', models.CharField(choices=[('view', 'viewed'), ('click', 'clicked'), ('cart', 'put in the basket'), ('purchase', 'bought'), ('enrol', 'enrolled'), ('rating', 'rated'), ('dismiss', 'dismissed')], max_length=10, verbose_name='kind')),
+                ('kind', models.CharField(choices=llmrec_plugin.event_kinds.kind_choices, max_length=30, verbose_name='kind')),
                 ('value', models.FloatField(blank=True, null=True, verbose_name='value')),
                 ('at', models.DateTimeField(verbose_name='at')),
                 ('request_id', models.UUIDField(blank=True, null=True, verbose_name='request')),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from typing import Any
 
@@ -12,8 +12,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.event_kinds import MAX_WEIGHT, default_kind_weights, of_known_kinds
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
-from llmrec_plugin.types import KINDS
 
 UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 POSITIVE = [MinValueValidator(0.01)]
@@ -21,19 +21,6 @@ POSITIVE = [MinValueValidator(0.01)]
 
 LEARNED_IN_SEARCH = ("text_weight", "taste_weight")
 """Fields that training may find better values for."""
-
-
-def default_kind_weights() -> dict[str, float]:
-    """How much one event of each kind says about a user's taste; below 0: he does not want it."""
-    return {
-        "view": 1.0,
-        "click": 1.0,
-        "cart": 2.0,
-        "purchase": 4.0,
-        "enrol": 4.0,
-        "rating": 2.0,
-        "dismiss": -2.0,
-    }
 
 
 class ConfigurationQuerySet(models.QuerySet["Configuration"]):
@@ -152,7 +139,7 @@ class Configuration(models.Model):
     kind_weights = models.JSONField(
         _("weight of each kind of event"),
         default=default_kind_weights,
-        help_text=_("How much one event says about the user; negative for what he does not want."),
+        help_text=_("How much one event says about the user; negative for what they do not want."),
     )
     learned = models.BooleanField(
         _("for you: as learned"),
@@ -221,11 +208,12 @@ class Configuration(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        weights = self.kind_weights
-        if not isinstance(weights, dict) or set(weights) != set(KINDS):
-            raise ValidationError({"kind_weights": _("Give a number for each of: %s.") % ", ".join(KINDS)})
+        weights, known = self.kind_weights, default_kind_weights()
+        if not isinstance(weights, dict) or weights.keys() != known.keys():
+            raise ValidationError({"kind_weights": _("Give a number for each of: %s.") % ", ".join(known)})
         for kind, weight in weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not -10 <= weight <= 10:
+            is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not is_number or not abs(weight) <= MAX_WEIGHT:
                 raise ValidationError(
                     {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
                 )
@@ -235,6 +223,16 @@ class Configuration(models.Model):
             raise ValidationError(
                 {"search_weights": _("Give an encoder and weights from 0 to 1 for each document.")}
             )
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> Configuration:
+        """Return the row, with the weights of just those kinds of events that are registered by now."""
+        configuration = super().from_db(db, field_names, values, **options)
+        if "kind_weights" in field_names:
+            configuration.kind_weights = of_known_kinds(configuration.kind_weights)
+        return configuration
 
     def for_search(self, document: str, encoder_id: str) -> Configuration:
         """With the weights that were learned for searches of the document, where they count and belong to

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.event_kinds import of_known_kinds
 from llmrec_plugin.models.configuration import Configuration
 
 
@@ -30,9 +31,12 @@ class ConfigurationChange(models.Model):
         return f"{at} {self.by}".strip()
 
     def known_values(self) -> dict[str, Any]:
-        """Those of fields that there still are."""
+        """Return the values of fields, and the weights of kinds of events, that there still are."""
         names = Configuration.tunable()
-        return {name: value for name, value in self.values.items() if name in names}
+        known = {name: value for name, value in self.values.items() if name in names}
+        if "kind_weights" in known:
+            known["kind_weights"] = of_known_kinds(known["kind_weights"])
+        return known
 
     @classmethod
     def note(cls, configuration: Configuration, *, by: str = "") -> ConfigurationChange | None:

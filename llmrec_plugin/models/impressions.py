@@ -33,7 +33,7 @@ class Impression(models.Model):
         _("seen"),
         null=True,
         blank=True,
-        help_text=_("Positions that came into the visitor's view, as his browser told; empty: it did not."),
+        help_text=_("Positions that came into the visitor's view, as their browser told; empty: it did not."),
     )
     total = models.PositiveIntegerField(_("total"), default=0)
     degraded = models.JSONField(_("degraded"), default=list, blank=True)

@@ -6,23 +6,16 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.event_kinds import kind_choices
+
 
 class Interaction(models.Model):
     """One event; kept only with consent and until retention ends."""
 
-    class Kind(models.TextChoices):
-        VIEW = "view", _("viewed")
-        CLICK = "click", _("clicked")
-        CART = "cart", _("put in the basket")
-        PURCHASE = "purchase", _("bought")
-        ENROL = "enrol", _("enrolled")
-        RATING = "rating", _("rated")
-        DISMISS = "dismiss", _("dismissed")
-
     user_key = models.CharField(_("user"), max_length=100)
     document = models.CharField(_("document"), max_length=100)
     item_id = models.CharField(_("object"), max_length=255)
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    kind = models.CharField(_("kind"), max_length=30, choices=kind_choices)
     value = models.FloatField(_("value"), null=True, blank=True)
     at = models.DateTimeField(_("at"))
     request_id = models.UUIDField(_("request"), null=True, blank=True)

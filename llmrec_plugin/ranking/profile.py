@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +18,8 @@ from llmrec_plugin.types import Event, Matrix, Vector
 INDIFFERENT_RATING = 3.0
 RATING_REACH = 2.0
 """Ratings are read on the scale 1 to 5: 3 says nothing, 5 counts fully, 1 fully against the item."""
+RATED_KINDS = ("rating",)
+"""Kinds of events whose value says how the user likes the item, unless the caller knows of others."""
 
 CANCELLED = 1e-3
 """Sums shorter than this share of what went in are rounding noise of half-precision vectors, no taste."""
@@ -31,7 +33,7 @@ class Profile:
     """
 
     keys: tuple[str, ...]
-    """Past items, those that weigh most first; a lone "" is what the user said about himself."""
+    """Past items, those that weigh most first; a lone "" is what the user said about themselves."""
     parts: Matrix
     """Shape (n, d); row i is what item i put in, the sum of the rows has unit length."""
     disliked: frozenset[str] = frozenset()
@@ -64,6 +66,7 @@ def build_profile(
     now: datetime,
     half_life: timedelta | None,
     kind_weights: Mapping[str, float],
+    rated_kinds: Collection[str] = RATED_KINDS,
     recency: float = 1.0,
     turn: Callable[[Matrix], Matrix] | None = None,
 ) -> Profile | None:
@@ -71,9 +74,16 @@ def build_profile(
 
     That is so without events on items that have a vector, and when likes and dislikes cancel out.
     `turn` maps the vectors of past items, unit rows, to what each adds to the taste: what a site learned
-    of which items lead to which. `recency` as in `item_weights`.
+    of which items lead to which. `rated_kinds` and `recency` as in `item_weights`.
     """
-    weights = item_weights(events, now=now, half_life=half_life, kind_weights=kind_weights, recency=recency)
+    weights = item_weights(
+        events,
+        now=now,
+        half_life=half_life,
+        kind_weights=kind_weights,
+        rated_kinds=rated_kinds,
+        recency=recency,
+    )
     keys = sorted(weights, key=lambda key: (-abs(weights[key]), key))
     positions, matrix = stack(keys, vectors)
     if not positions:
@@ -94,7 +104,7 @@ def build_profile(
 
 
 def declared_profile(vector: Vector) -> Profile:
-    """The profile of a user known only by what he says about himself, encoded as one vector."""
+    """Return the profile of a user known only by what they say about themselves, encoded as one vector."""
     return Profile(keys=("",), parts=unit(vector)[None, :])
 
 
@@ -104,12 +114,14 @@ def item_weights(
     now: datetime,
     half_life: timedelta | None,
     kind_weights: Mapping[str, float],
+    rated_kinds: Collection[str] = RATED_KINDS,
     recency: float = 1.0,
 ) -> dict[str, float]:
     """How much each past item counts, negative where the user does not want it; zeros are left out.
 
     An event counts its kind's weight, halved once per half-life that has passed (None: time does not
-    matter); one dated in the future counts as if it were now. A kind without a weight does not count. With
+    matter); one dated in the future counts as if it were now. A kind without a weight does not count; of
+    `rated_kinds` an event counts as its value says: see `liking`. With
     `recency` below 1 an event counts that much of what the next younger one in favour of an item does, too,
     whatever the time between them. The order of the events does not matter.
     """
@@ -120,15 +132,16 @@ def item_weights(
     place = 0
     for event in youngest_first:
         age = 0.0 if half_life is None else max(now - event.at, timedelta(0)) / half_life
-        amount = kind_weights.get(event.kind, 0.0) * liking(event.kind, event.value) * 0.5**age
+        liked = liking(event.value) if event.kind in rated_kinds else 1.0
+        amount = kind_weights.get(event.kind, 0.0) * liked * 0.5**age
         amounts[event.key].append(amount * recency**place)
         place += amount > 0
     totals = {key: math.fsum(values) for key, values in amounts.items()}
     return {key: total for key, total in totals.items() if total}
 
 
-def liking(kind: str, value: float | None) -> float:
-    """1, or where a rating names a value, how far that lies above (to 1) or below (to -1) indifference."""
-    if kind != "rating" or value is None:
+def liking(value: float | None) -> float:
+    """Return how far a rating lies above (to 1) or below (to -1) indifference; 1 where it names no value."""
+    if value is None:
         return 1.0
     return min(1.0, max(-1.0, (value - INDIFFERENT_RATING) / RATING_REACH))

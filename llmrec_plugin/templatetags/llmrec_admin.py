@@ -5,6 +5,8 @@ from __future__ import annotations
 from django import template
 from django.utils.formats import number_format
 
+from llmrec_plugin.event_kinds import event_kinds
+
 register = template.Library()
 
 
@@ -25,7 +27,5 @@ def number(count: float | None, digits: int = 0) -> str:
 
 @register.filter
 def kind(event: str) -> str:
-    """Return what the user did, in words."""
-    from llmrec_plugin.models import Interaction
-
-    return str(Interaction.Kind(event).label)
+    """Return what the user did, in words; as it was stored where such events are not declared any more."""
+    return str(event_kinds.get(event).label) if event in event_kinds else event

@@ -20,9 +20,8 @@ from llmrec_plugin.types.documents import (
 from llmrec_plugin.types.engine import EngineQuery, EngineResult, Hit, Phrase, Spelled, TextQuery
 from llmrec_plugin.types.filters import Filter, Range, Terms
 from llmrec_plugin.types.results import (
-    KINDS,
+    ANONYMOUS,
     Event,
-    Kind,
     PastItem,
     RankedItem,
     ResultItem,
@@ -31,7 +30,7 @@ from llmrec_plugin.types.results import (
 )
 
 __all__ = [
-    "KINDS",
+    "ANONYMOUS",
     "AttachedIndex",
     "ContributionCode",
     "EngineQuery",
@@ -44,7 +43,6 @@ __all__ = [
     "Hit",
     "IndexSchema",
     "IndexedItem",
-    "Kind",
     "Matrix",
     "PastItem",
     "Phrase",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from llmrec_plugin.types.documents import Scalar
 from llmrec_plugin.types.filters import Filter
@@ -23,8 +23,8 @@ class RankedItem(NamedTuple):
     contributions: Mapping[str, float]
 
 
-Kind: TypeAlias = Literal["view", "click", "cart", "purchase", "enrol", "rating", "dismiss"]
-KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol", "rating", "dismiss")
+ANONYMOUS = "anon:"
+"""Prefix of the keys of visitors who have not logged in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,8 @@ class Event:
     """One thing a user did with one item."""
 
     key: str
-    kind: Kind
+    kind: str
+    """The name of a registered kind of event."""
     at: datetime
     """Aware."""
     value: float | None = None
@@ -55,7 +56,7 @@ class SearchRequest:
     explain: bool = False
     """Name every past item of the user that moved an item, not only the strongest."""
     ignoring: frozenset[str] = frozenset()
-    """Past items of the user that count as if he had never turned to them."""
+    """Past items of the user that count as if they had never turned to them."""
 
 
 class PastItem(NamedTuple):

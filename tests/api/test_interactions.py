@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from llmrec_plugin.event_kinds import EventKind, event_kinds, register_event_kind
 from llmrec_plugin.models import Interaction
-from llmrec_plugin.services import privacy
+from llmrec_plugin.services import interactions, privacy
 from tests.api.conftest import Site, assert_problem
 
 URL = "/api/interactions/"
@@ -264,3 +265,27 @@ def test_no_body_at_all_makes_the_server_fail(catalogue: Site, sent: Any) -> Non
         sent = {"document": "product", "item_id": catalogue.key("Candle"), "kind": "view", **sent}
     response = APIClient().generic("POST", URL, json.dumps(sent), content_type="application/json")
     assert response.status_code in (202, 400)
+
+
+def test_a_kind_that_the_site_declares_is_taken_and_an_unknown_one_answered_with_the_nearest(
+    catalogue: Site, customer_api: APIClient
+) -> None:
+    assert customer_api.post(URL, event(catalogue, kind="like"), format="json").json()["stored"] == 1
+    body = assert_problem(
+        customer_api.post(URL, event(catalogue, kind="lick"), format="json"), 400, "invalid_request"
+    )
+    assert '"lick" is no kind of event. Did you mean "' in body["detail"]
+    assert "view, click, cart, purchase, enrol, rating, dismiss, like" in body["detail"]
+
+
+def test_a_kind_that_browsers_may_not_send_comes_from_the_site_alone(
+    catalogue: Site, customer_api: APIClient
+) -> None:
+    register_event_kind(EventKind(name="lesson", label="finished", weight=4.0, from_browsers=False))
+    try:
+        refused = customer_api.post(URL, event(catalogue, kind="lesson"), format="json")
+        assert "lesson" not in assert_problem(refused, 400, "invalid_request")["detail"].partition("Known")[2]
+        given = event(catalogue, kind="lesson")
+        assert interactions.record(user_key="7", **given)
+    finally:
+        event_kinds.unregister("lesson")

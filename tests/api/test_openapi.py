@@ -158,3 +158,10 @@ def test_a_site_need_not_install_or_set_up_the_frameworks(tmp_path: Path) -> Non
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_kinds_of_events_are_those_that_are_registered_and_browsers_may_send(schema: dict[str, Any]) -> None:
+    schemas = schema["components"]["schemas"]
+    reference = schemas["LlmrecInteraction"]["properties"]["kind"]["$ref"]
+    kind = schemas[reference.removeprefix("#/components/schemas/")]
+    assert kind["enum"] == ["view", "click", "cart", "purchase", "enrol", "rating", "dismiss", "like"]

@@ -11,7 +11,7 @@ from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.types import RankedItem
 from tests.contracts.contribution_suite import ContributionContract
 
-SITES = {"campaign", "margin"}
+SITES = {"campaign", "cheapest", "margin"}
 
 
 @pytest.mark.parametrize("contribution", tuple(contributions), ids=contributions.names())
@@ -26,7 +26,7 @@ class TestContributions(ContributionContract):
                 assert str(text) != english
 
 
-def test_the_sites_own_is_among_them() -> None:
+def test_the_sites_own_are_among_them() -> None:
     assert set(contributions.names()) >= SITES
 
 

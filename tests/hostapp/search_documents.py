@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db.models import QuerySet
+from django.utils.translation import ngettext_lazy
 
 from llmrec_plugin.documents import (
     Contribution,
+    EventKind,
     InteractionSource,
     Progression,
     SearchDocument,
@@ -17,6 +19,7 @@ from llmrec_plugin.documents import (
     ValueSignal,
     register,
     register_contribution,
+    register_event_kind,
     register_signal,
 )
 from llmrec_plugin.services.recommendations import ListStrategy, RecommendationContext, register_strategy
@@ -105,3 +108,15 @@ class CheapestFirst(ListStrategy):
     def candidates(self, context: RecommendationContext) -> list[RankedItem]:
         rows = context.document.get_queryset().order_by("price", "pk")
         return self.in_order(rows.values_list("pk", flat=True)[: context.reach])
+
+
+register_event_kind(
+    EventKind(
+        name="like",
+        label="liked",
+        weight=3.0,
+        because="Because you liked “%(title)s”",
+        others="People who liked “%(title)s” also liked this",
+        weekly=ngettext_lazy("Liked %(count)d time this week", "Liked %(count)d times this week", "count"),
+    )
+)

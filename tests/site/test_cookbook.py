@@ -20,7 +20,8 @@ from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 
 from llmrec_plugin import pytest_plugin
-from llmrec_plugin.services import indexing, recommendations
+from llmrec_plugin.event_kinds import event_kinds
+from llmrec_plugin.services import indexing, interactions, recommendations
 from llmrec_plugin.shortcuts import search
 from tests.hostapp.models import Product
 
@@ -72,8 +73,10 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
             if "def test_" not in text:
                 exec(text, names)
         bargains = recommendations.recommend("bargains", document="product")
+        assert interactions.record(user_key="7", document="product", item_id=mug.pk, kind="save")
     finally:
         recommendations.unregister_strategy(names["Bargains"])
+        event_kinds.unregister("save")
     assert bargains.results[0].reasons == ("A bargain",)
     (middleware,) = names["MIDDLEWARE"]
     assert callable(import_string(middleware)(lambda request: HttpResponse()))

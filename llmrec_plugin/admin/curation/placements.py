@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,11 @@ from llmrec_plugin.admin.curation.editable import VersionedRowAdmin
 from llmrec_plugin.admin.curation.fields import FiltersField, name_fields
 from llmrec_plugin.admin.insight.previews import placement_queries
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import click_kinds, dismissal_kinds, event_kinds, kind_names
 from llmrec_plugin.exceptions import LlmrecError
-from llmrec_plugin.models import Configuration, Interaction, Placement
+from llmrec_plugin.models import Configuration, Placement
 from llmrec_plugin.services.curation.list_types import list_types
 from llmrec_plugin.services.curation.placements import (
-    ANCHORS,
     all_placements,
     check_filters,
     declared_placements,
@@ -31,10 +32,19 @@ from llmrec_plugin.services.curation.placements import (
 )
 from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides
 
-_KINDS = [choice for choice in Interaction.Kind.choices if choice[0] != "dismiss"]
 EVERY_DOCUMENT = ("", _("as the page asks"))
 FIRST_TYPE = "for-you"
 """What a new row is taken for until its type is chosen."""
+
+
+def kinds_that_hide() -> tuple[str, ...]:
+    """Return the kinds of events whose items a placement may leave out; what is dismissed never shows."""
+    return tuple(name for name in kind_names() if name not in dismissal_kinds())
+
+
+def _kinds(names: Callable[[], Sequence[str]]) -> list[tuple[str, Any]]:
+    """Name and label of these kinds of events, as they are registered when a form is shown."""
+    return [(name, event_kinds.get(name).label) for name in names()]
 
 
 def _types(*, fillers: bool = False) -> list[tuple[str, Any]]:
@@ -55,13 +65,13 @@ class PlacementForm(ModelForm):  # type: ignore[type-arg]
     )
     hide = forms.MultipleChoiceField(
         required=False,
-        choices=_KINDS,
+        choices=partial(_kinds, kinds_that_hide),
         widget=forms.CheckboxSelectMultiple,
         help_text=_("What the visitor has done this with; what they dismissed never shows."),
     )
     anchor = forms.MultipleChoiceField(
         required=False,
-        choices=[choice for choice in _KINDS if choice[0] in ANCHORS],
+        choices=partial(_kinds, click_kinds),
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Because you viewed: what counts as turning to an item. None chosen: all of it."),
     )
@@ -170,4 +180,4 @@ class PlacementAdmin(VersionedRowAdmin):
         """Begin a new row so that it leaves out what the visitor has, as the built-in personal lists do."""
         initial = {str(name): value for name, value in super().get_changeform_initial_data(request).items()}
         kind = str(initial.get("type", FIRST_TYPE))
-        return {"hide": list(list_types.get(kind).hide) if kind in list_types else [], **initial}
+        return {"hide": list(list_types.get(kind).hidden_kinds()) if kind in list_types else [], **initial}

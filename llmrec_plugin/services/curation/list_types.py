@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from llmrec_plugin.event_kinds import taking_kinds
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.registries import NameRegistry
-from llmrec_plugin.types import Kind
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -33,10 +33,16 @@ class ListType:
     """It shows only what the user may take next, so the document declares its progression."""
     can_fill: ClassVar[bool] = False
     """Placements may name it as a fallback, to fill up lists that are too short."""
-    hide: ClassVar[tuple[Kind, ...]] = ()
-    """Kinds of events whose items the user does not see, unless the placement says so."""
+    hides_taken: ClassVar[bool] = False
+    """It leaves out what the user has, such as bought, unless the placement says what is left out."""
+    hide: ClassVar[tuple[str, ...]] = ()
+    """More kinds of events whose items the user does not see, unless the placement says so."""
     fallback: ClassVar[tuple[str, ...]] = ("popular",)
     """Types that fill up a list that is too short, unless the placement says so."""
+
+    def hidden_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of events whose items the user does not see, unless the placement says so."""
+        return (*(taking_kinds() if self.hides_taken else ()), *self.hide)
 
 
 list_types: NameRegistry[ListType] = NameRegistry("list strategy", register="@register_strategy")

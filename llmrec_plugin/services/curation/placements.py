@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.event_kinds import click_kinds, kind_names
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.models import Placement as Row
@@ -17,10 +18,10 @@ from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.curation.list_types import ListType, fillers, find_type, list_types
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.suggest import hint
-from llmrec_plugin.types import Filter, Kind
+from llmrec_plugin.types import Filter
 
-TAKEN: tuple[Kind, ...] = ("purchase", "enrol")
-ANCHORS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "enrol")
+KindName: TypeAlias = Annotated[str, OneOfNames(kind_names)]
+"""The name of a registered kind of event."""
 MAX_ITEMS = 100
 MAX_NAME = 50
 
@@ -38,10 +39,11 @@ class PlacementOptions:
     document: Annotated[str, "the label of a document"] = ""
     """Label; empty: as asked for, or the only one there is."""
     limit: Annotated[int, between(1, MAX_ITEMS)] = 12
-    hide: tuple[Kind, ...] = ()
+    hide: tuple[KindName, ...] = ()
     """Kinds of events whose items the user does not see here; dismissed items never show."""
-    anchor: tuple[Kind, ...] = ANCHORS
-    """because-you-viewed: kinds of events of which the latest gives the item that the list is about."""
+    anchor: tuple[KindName, ...] = ()
+    """because-you-viewed: kinds of events of which the latest gives the item that the list is about; empty:
+    all that speak for an item."""
     filters: Annotated[
         Mapping[str, tuple[str, ...]], Rule(_are_filters, ""), 'a dict such as {"category": ["garden"]}'
     ] = field(default_factory=dict)
@@ -52,6 +54,10 @@ class PlacementOptions:
     """Share of the places that is kept for the newest items."""
     fallback: tuple[Annotated[str, OneOfNames(fillers)], ...] = ()
     """Types that fill the list where its own items do not suffice; empty: as its type has it."""
+
+    def anchor_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of events whose latest item a list may be about."""
+        return self.anchor or click_kinds()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +87,9 @@ def declared_placements() -> dict[str, Placement]:
 
     Raises ConfigurationError.
     """
-    placements = {one.name: Placement(name=one.name, type=one.name, hide=one.hide) for one in list_types}
+    placements = {
+        one.name: Placement(name=one.name, type=one.name, hide=one.hidden_kinds()) for one in list_types
+    }
     for name, declared in get_settings().PLACEMENTS.items():
         placements[name] = _declared(name, declared)
     return placements
@@ -118,7 +126,7 @@ def of_row(row: Row) -> Placement:
         document=row.document,
         limit=row.limit,
         hide=tuple(row.hide),
-        anchor=tuple(row.anchor) or ANCHORS,
+        anchor=tuple(row.anchor),
         filters={name: tuple(texts) for name, texts in row.filters.items()},
         diversity=row.diversity,
         fresh=row.fresh,
@@ -141,7 +149,7 @@ def _declared(name: str, declared: Mapping[str, Any]) -> Placement:
         raise ConfigurationError(f"{where} is {declared!r}; it must be a dict.")
     options = read_options(PlacementOptions, {"type": name, **declared}, keys_of(where))
     list_type = find_type(options.type, where=f'{where}["type"]')
-    hide = options.hide if "hide" in declared else list_type.hide
+    hide = options.hide if "hide" in declared else list_type.hidden_kinds()
     return Placement(**{**vars(options), "filters": _texts(options.filters), "hide": hide}, name=name)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.evaluation.protocol import Events, Split, temporal_split
+from llmrec_plugin.event_kinds import dismissal_kinds, rated_kinds
 from llmrec_plugin.models import Impression, Interaction
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.privacy import consent
@@ -120,7 +121,7 @@ def _clicks(label: str, place: Mapping[str, int], *, now: datetime) -> Clicks:
     """Return clicks on results of a search by words; a click proves little, but it names the words."""
     events = consent.consented(
         Interaction.objects.filter(document=label, at__lte=now, request_id__isnull=False)
-    ).exclude(kind="dismiss")
+    ).exclude(kind__in=dismissal_kinds())
     queries = dict(
         Impression.objects.filter(document=label, placement="search")
         .exclude(query="")
@@ -140,7 +141,7 @@ def _clicks(label: str, place: Mapping[str, int], *, now: datetime) -> Clicks:
 
 def _ratings(label: str, place: Mapping[str, int], *, now: datetime) -> Ratings:
     events = consent.consented(
-        Interaction.objects.filter(document=label, kind="rating", at__lte=now, value__isnull=False)
+        Interaction.objects.filter(document=label, kind__in=rated_kinds(), at__lte=now, value__isnull=False)
     )
     rows = [
         (user, place[key], value, at.timestamp())

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from llmrec_plugin.analysis.tokens import index_terms
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.event_kinds import liking_of
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.learning.scorers.tfidf import tfidf
 from llmrec_plugin.learning.selection.baselines import Catalogue
 from llmrec_plugin.models import Configuration, Embedding, IndexVersion, Interaction
-from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.privacy import consent
 
@@ -84,7 +83,7 @@ def read_log(label: str, keys: Sequence[str]) -> Log:
     for pk, user, key, kind, value, at in rows.values_list(*columns).iterator(chunk_size=10_000):
         if key not in item_row:
             left_out["unknown item"] += 1
-        elif weights[kind] <= 0 or not _in_favour(kind, value):
+        elif weights.get(kind, 0.0) <= 0 or liking_of(kind, value) <= 0:
             left_out["not in favour"] += 1
         else:
             found.append((pk, user_row.setdefault(user, len(user_row)), item_row[key], at))
@@ -108,10 +107,6 @@ def read_log(label: str, keys: Sequence[str]) -> Log:
         moments=moments,
         left_out=dict(left_out),
     )
-
-
-def _in_favour(kind: str, value: Any) -> bool:
-    return kind != "rating" or value is None or bool(value > INDIFFERENT_RATING)
 
 
 def _nothing(left_out: Counter[str]) -> str:

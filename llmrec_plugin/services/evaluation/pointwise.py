@@ -9,6 +9,7 @@ import numpy as np
 
 from llmrec_plugin.evaluation import pointwise
 from llmrec_plugin.evaluation.protocol import Events, Plan, temporal_split
+from llmrec_plugin.event_kinds import rated_kinds
 from llmrec_plugin.learning.prediction.logistic import fit_linear, fit_logistic
 from llmrec_plugin.learning.prediction.rating_features import (
     COLUMNS,
@@ -79,7 +80,7 @@ def _ratings(label: str, rows: Mapping[str, int]) -> Ratings:
     found = [
         (user_row.setdefault(user, len(user_row)), rows[key], value, at.timestamp())
         for user, key, value, at in consent.consented(
-            Interaction.objects.filter(document=label, kind="rating", value__isnull=False)
+            Interaction.objects.filter(document=label, kind__in=rated_kinds(), value__isnull=False)
         )
         .order_by("at", "id")
         .values_list("user_key", "item_id", "value", "at")

@@ -18,7 +18,7 @@ from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.evaluation.event_log import Log
 from llmrec_plugin.services.model_registry.training_report import TrainingReport, report_of
 from llmrec_plugin.services.recommendations import pipeline
-from llmrec_plugin.services.serving import cursors
+from llmrec_plugin.services.serving import stored_lists
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import Progress
 
@@ -66,7 +66,7 @@ def serve(
         page = pipeline.recommend(
             PLACEMENT, user_key=user, document=label, limit=SHOWN, now=moment - timedelta(microseconds=1)
         )
-        lists.append([log.row_of[key] for key in cursors.kept_keys(page) if key in log.row_of])
+        lists.append([log.row_of[key] for key in stored_lists.ranked_keys(page) if key in log.row_of])
         if new[case.target]:
             new_ranks[number] = _rank_among(label, new_keys, log, case, moment, new)
         progress(number + 1, len(plan.test))

@@ -20,7 +20,7 @@ from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import SERVED, Measured
 from llmrec_plugin.services.items.preparation import prepared
 from llmrec_plugin.services.search.pipeline import search
-from llmrec_plugin.services.serving import cursors
+from llmrec_plugin.services.serving import stored_lists
 from llmrec_plugin.types import PreparedItem, SearchRequest
 
 METRICS: Mapping[str, Callable[..., float]] = {
@@ -113,7 +113,7 @@ def _configured(label: str, changes: Mapping[str, Any]) -> Iterator[Ranking]:
     kept = Configuration.current()
     kept.with_overrides(changes).save()
     try:
-        yield lambda text, user: cursors.kept_keys(
+        yield lambda text, user: stored_lists.ranked_keys(
             search(SearchRequest(document=label, text=text, user_key=user))
         )
     finally:

@@ -12,6 +12,7 @@ import numpy as np
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
+from llmrec_plugin.event_kinds import click_kinds, dismissal_kinds, taking_kinds
 from llmrec_plugin.experiments.analysis import (
     CONFIDENCE,
     MIN_VISITORS,
@@ -23,11 +24,8 @@ from llmrec_plugin.experiments.analysis import (
     uneven_split,
 )
 from llmrec_plugin.models import Arm, Experiment, Impression, Interaction
-from llmrec_plugin.services.curation.placements import TAKEN
 from llmrec_plugin.services.privacy import consent
 
-CLICKS = ("view", "click", "cart", "purchase", "enrol")
-"""Kinds of events that say that an item was worth a click; not every site records the click itself."""
 BEFORE = timedelta(days=28)
 """How far back it is looked for what visitors did before, and for what to expect."""
 USUAL_RATE = 0.05
@@ -196,7 +194,8 @@ def _visitors(
         shown.filter(at__lte=until)
         .order_by()
         .annotate(
-            clicked=Exists(about.filter(kind__in=CLICKS)), dismissed=Exists(about.filter(kind="dismiss"))
+            clicked=Exists(about.filter(kind__in=click_kinds())),
+            dismissed=Exists(about.filter(kind__in=dismissal_kinds())),
         )
         .values("user_key")
         .annotate(
@@ -209,7 +208,7 @@ def _visitors(
         )
     )
     events = Interaction.objects.filter(document=experiment.document).order_by().values_list("user_key")
-    bought = events.filter(kind__in=TAKEN, at__gte=since, at__lte=until)
+    bought = events.filter(kind__in=taking_kinds(), at__gte=since, at__lte=until)
     last_bought = dict(bought.annotate(last=Max("at")))
     earlier = dict(events.filter(at__gte=since - BEFORE, at__lt=since).annotate(events=Count("pk")))
     left_out = set(leave_out)
@@ -301,7 +300,7 @@ def _interleaved(
 
 def _balances(shown: QuerySet[Impression], experiment: Experiment) -> list[int]:
     """Per visitor, items of the arm that he chose less those of the control."""
-    kinds = TAKEN if experiment.metric == Experiment.Metric.CONVERSION else CLICKS
+    kinds = taking_kinds() if experiment.metric == Experiment.Metric.CONVERSION else click_kinds()
     events = Interaction.objects.filter(kind__in=kinds, request_id=OuterRef("pk"))
     balances: dict[str, int] = defaultdict(int)
     rows = shown.filter(Exists(events)).order_by("pk").values_list("pk", "ranking", "teams")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.event_kinds import kind_choices
 from llmrec_plugin.models import Interaction
-from llmrec_plugin.types import Event, Kind
+from llmrec_plugin.types import Event
 
 
 def latest_events(
@@ -29,12 +30,12 @@ def latest_events(
     if before is not None:
         events = events.filter(at__lt=before)
     rows = events.order_by("-at", "-id").values_list("item_id", "kind", "at", "value")[:limit]
-    return [Event(key=key, kind=cast(Kind, kind), at=at, value=value) for key, kind, at, value in rows]
+    return [Event(key=key, kind=kind, at=at, value=value) for key, kind, at, value in rows]
 
 
 def kind_labels() -> dict[str, str]:
     """Return what each kind of event is called in the reader's language, such as "put in the basket"."""
-    return {kind: str(label) for kind, label in Interaction.Kind.choices}
+    return {kind: str(label) for kind, label in kind_choices()}
 
 
 def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:

@@ -7,16 +7,17 @@ from django.db import transaction
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction
 from llmrec_plugin.services.experiments import assignment
-from llmrec_plugin.services.interactions.recording import ANONYMOUS, _announce
+from llmrec_plugin.services.interactions.recording import announce
 from llmrec_plugin.services.privacy import consent as privacy
 from llmrec_plugin.services.privacy import derived_data
+from llmrec_plugin.types import ANONYMOUS
 
 
 def merge(anonymous_key: str, user_key: str) -> int:
-    """Make a visitor's events those of the user he logged in as; returns how many moved.
+    """Make a visitor's events those of the user they logged in as; return how many moved.
 
     The user's own choice on consent stands over the visitor's; where the user has refused, what the
-    visitor left is deleted instead of being tied to him.
+    visitor left is deleted instead of being tied to them.
     """
     privacy.check_user_key(user_key)
     if not anonymous_key.startswith(ANONYMOUS) or user_key.startswith(ANONYMOUS):
@@ -41,5 +42,5 @@ def merge(anonymous_key: str, user_key: str) -> int:
         moved = interactions.update(user_key=user_key)
         if moved:
             derived_data.forget([anonymous_key])
-            _announce([user_key])
+            announce([user_key])
         return moved

@@ -12,16 +12,14 @@ from django.utils import timezone
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Interaction
 from llmrec_plugin.services.interactions.history import existing_keys
 from llmrec_plugin.services.privacy import consent as privacy
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.suggest import hint
-from llmrec_plugin.types import KINDS
 
-ANONYMOUS = "anon:"
-"""Prefix of the keys of visitors who have not logged in."""
 MAX_ITEM_ID = 255
 MAX_EVENT_ID = 100
 LARGEST_VALUE = 10**12
@@ -42,7 +40,7 @@ class NewInteraction:
     item_id: str
     """The item's primary key as text."""
     kind: str
-    """One of `types.KINDS`."""
+    """The name of a registered kind of event."""
     value: float | None = None
     """Such as stars; None: it has none."""
     at: datetime | None = None
@@ -129,7 +127,8 @@ def forget(external_ids: Iterable[str]) -> int:
     return deleted
 
 
-def _announce(user_keys: Iterable[str]) -> None:
+def announce(user_keys: Iterable[str]) -> None:
+    """Say of these users that they acted, to whoever keeps what is derived from it."""
     derived_data.acted.send_robust(sender=Interaction, user_keys=list(dict.fromkeys(user_keys)))
 
 
@@ -146,10 +145,8 @@ def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
     for parameter, text in (("item_id", event.item_id), ("event_id", event.event_id or "")):
         if not is_storable(text):
             raise InvalidRequest("An id is a text without NUL and broken characters.", parameter=parameter)
-    if event.kind not in KINDS:
-        raise InvalidRequest(
-            f'"{event.kind}" is no kind of event. Known: {", ".join(KINDS)}.', parameter="kind"
-        )
+    if event.kind not in event_kinds:
+        raise InvalidRequest(unknown_kind(event.kind), parameter="kind")
     if event.event_id is not None and not 0 < len(event.event_id) <= MAX_EVENT_ID:
         raise InvalidRequest(f"An event id has 1 to {MAX_EVENT_ID} characters.", parameter="event_id")
     return Interaction(
@@ -250,5 +247,5 @@ def _insert(rows: Sequence[Interaction]) -> tuple[int, int]:
         fresh.append(row)
     Interaction.objects.bulk_create(fresh, ignore_conflicts=bool(named))
     if fresh:
-        _announce(row.user_key for row in fresh)
+        announce(row.user_key for row in fresh)
     return len(fresh), len(rows) - len(fresh)

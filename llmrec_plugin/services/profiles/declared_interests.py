@@ -15,9 +15,8 @@ from llmrec_plugin.models import IndexVersion, UserEmbedding
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.inference import query_embeddings
 from llmrec_plugin.services.inference.encoders import encoder_of
-from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.privacy import consent, derived_data
-from llmrec_plugin.types import Vector
+from llmrec_plugin.types import ANONYMOUS, Vector
 
 logger = logging.getLogger(__name__)
 

@@ -87,7 +87,7 @@ class RecommendationContext:
     @property
     def filters(self) -> tuple[Filter, ...]:
         """Return what the list is confined to."""
-        return self.active_rules.occasion.filters
+        return self.active_rules.context.filters
 
     @property
     def diversity(self) -> float:
@@ -159,7 +159,7 @@ class RecommendationContext:
 
     @property
     def _is_confined(self) -> bool:
-        return bool(self.filters or self.active_rules.unless or self.active_rules.occasion.allowed)
+        return bool(self.filters or self.active_rules.unless or self.active_rules.context.allowed)
 
     def presentable(self, items: Iterable[RankedItem], hidden: Collection[str]) -> list[RankedItem]:
         """Return each item once, without those hidden, as `passing`."""
@@ -182,7 +182,7 @@ class RecommendationContext:
         passing = filter_matching.passing(
             self.document, keys, wanted=self.filters, unless=self.active_rules.unless, version=version
         )
-        allowed = self.active_rules.occasion.allowed
+        allowed = self.active_rules.context.allowed
         return passing if allowed is None else allowed(passing)
 
     def nearest(

@@ -13,12 +13,12 @@ from typing import Any
 from django.utils import timezone
 
 from llmrec_plugin.documents import SearchDocument, registry
+from llmrec_plugin.event_kinds import dismissal_kinds, taking_kinds
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.reserve import reserve
 from llmrec_plugin.ranking.stages import Diversity
 from llmrec_plugin.services.curation.placements import (
-    TAKEN,
     Placement,
     filters_of,
     get_placement,
@@ -42,6 +42,8 @@ from llmrec_plugin.types import Filter, RankedItem, ResultPage
 
 logger = logging.getLogger(__name__)
 
+BASKET_KIND = "cart"
+"""The kind of event by which an item lies in the basket."""
 NEW_ITEMS = 50
 """So many of the latest items that nobody has chosen are new."""
 
@@ -277,7 +279,7 @@ def _context_of(
     )
     hidden: frozenset[str] = frozenset()
     if user.consented:
-        kinds = (*shown.hide, "dismiss")
+        kinds = (*shown.hide, *dismissal_kinds())
         hidden = interactions.taken_keys(user.key, document=request.document, kinds=kinds)
     progress = _progress(document, user) if list_type.needs_progression else None
     rule_context = RuleContext(
@@ -310,16 +312,17 @@ def _context_of(
 def _basket(user: UserContext) -> tuple[str, ...]:
     """Return what they put there last and have neither bought nor dismissed since."""
     latest: dict[str, str] = {}
+    kinds = (BASKET_KIND, *taking_kinds(), *dismissal_kinds())
     for event in user.events:  # newest first
-        if event.kind in ("cart", *TAKEN, "dismiss"):
+        if event.kind in kinds:
             latest.setdefault(event.key, event.kind)
-    return tuple(key for key, kind in latest.items() if kind == "cart")
+    return tuple(key for key, kind in latest.items() if kind == BASKET_KIND)
 
 
 def _progress(document: SearchDocument[Any], user: UserContext) -> LearnerProgress:
     taken: frozenset[str] = frozenset()
     if user.consented:
-        taken = interactions.taken_keys(user.key, document=document.label, kinds=TAKEN)
+        taken = interactions.taken_keys(user.key, document=document.label, kinds=taking_kinds())
     return learner_progress(document, user_key=user.key if user.consented else "", taken=taken)
 
 

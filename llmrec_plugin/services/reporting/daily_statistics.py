@@ -21,9 +21,8 @@ from django.utils import timezone
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import click_kinds, taking_kinds
 from llmrec_plugin.models import DailyLists, Impression, Interaction
-from llmrec_plugin.services.curation.placements import TAKEN
-from llmrec_plugin.services.experiments.report import CLICKS
 from llmrec_plugin.services.privacy import consent
 
 ATTRIBUTED = timedelta(days=7)
@@ -193,14 +192,16 @@ def _events(document: str, spans: Sequence[tuple[datetime, datetime]]) -> Any:
     for start, end in _runs(spans):
         within |= Q(at__gte=start, at__lt=end)
     events = consent.consented(
-        Interaction.objects.filter(within, document=document, request_id__isnull=False, kind__in=CLICKS)
+        Interaction.objects.filter(
+            within, document=document, request_id__isnull=False, kind__in=click_kinds()
+        )
     )
     shown = Impression.objects.filter(pk=OuterRef("request_id"), document=document)
     taken = Interaction.objects.filter(
         user_key=OuterRef("user_key"),
         document=document,
         item_id=OuterRef("item_id"),
-        kind__in=TAKEN,
+        kind__in=taking_kinds(),
         at__gte=OuterRef("at"),
         at__lte=ExpressionWrapper(OuterRef("at") + ATTRIBUTED, output_field=DateTimeField()),
     )

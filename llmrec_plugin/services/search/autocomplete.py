@@ -73,7 +73,7 @@ def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
     if not starts:
         return Suggestions(queries=tuple(searches))
     pair = serving_pair(document)
-    occasion = RuleContext(
+    context = RuleContext(
         document=declared,
         version=pair.index_version,
         placement=PLACEMENT,
@@ -81,13 +81,13 @@ def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
         now=timezone.now(),
         text=text,
     )
-    ruling = rule_application.active_rules(occasion, configuration)
+    rules = rule_application.active_rules(context, configuration)
     try:
-        keys = [key for key in _begun(pair, starts) if key not in ruling.hidden]
+        keys = [key for key in _begun(pair, starts) if key not in rules.hidden]
     except (BackendUnavailable, NotFound) as error:
         logger.error("engine unusable document=%s error=%s", document, type(error).__name__)
         return Suggestions(queries=tuple(searches), degraded=("engine",))
-    allowed = filter_matching.passing(declared, keys, unless=ruling.unless, version=pair.index_version)
+    allowed = filter_matching.passing(declared, keys, unless=rules.unless, version=pair.index_version)
     chosen = _most_popular([key for key in keys if key in allowed], document, pair, configuration)[:limit]
     objects = declared.in_bulk(chosen)
     return Suggestions(

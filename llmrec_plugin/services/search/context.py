@@ -74,7 +74,7 @@ class SearchContext:
     @cached_property
     def rules(self) -> ActiveRules:
         """The editors' rules that hold for this query."""
-        occasion = RuleContext(
+        context = RuleContext(
             document=self.document,
             version=self.pair.index_version,
             placement=SEARCH_PLACEMENT,
@@ -86,7 +86,7 @@ class SearchContext:
             without=self.query.without,
             ordered=bool(self.request.sort),
         )
-        return rule_application.active_rules(occasion, self.configuration)
+        return rule_application.active_rules(context, self.configuration)
 
     def with_query(self, query: AnalysedQuery) -> SearchContext:
         """Return the context of this query; the rules that hold for it are looked up anew."""

@@ -25,7 +25,7 @@ from llmrec_plugin.services.search.fallback import without_engine
 from llmrec_plugin.services.search.query_analysis import analyse
 from llmrec_plugin.services.search.ranking import rank
 from llmrec_plugin.services.search.retrieval import retrieve
-from llmrec_plugin.services.serving import cursors, result_pages, variants
+from llmrec_plugin.services.serving import result_pages, stored_lists, variants
 from llmrec_plugin.services.serving.encoder_loading import answering, has_encoded, serving_pair
 from llmrec_plugin.services.serving.ranked_list import RankedList
 from llmrec_plugin.services.serving.request_snapshot import current_snapshot
@@ -51,7 +51,7 @@ def search(request: SearchRequest) -> ResultPage:
 
 def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> ResultPage:
     """Return the page that a `next` of this user points to; the engine is not asked again."""
-    return cursors.next_page(cursor, user_key=user_key, explain=explain)
+    return stored_lists.next_page(cursor, user_key=user_key, explain=explain)
 
 
 def preview(request: SearchRequest, *, proposed: Sequence[KnownSynonym] = ()) -> RankedList:

@@ -13,6 +13,7 @@ import numpy as np
 from django.db.models import Q
 from django.utils import timezone
 
+from llmrec_plugin.event_kinds import click_kinds
 from llmrec_plugin.learning.click_models.fusion_weights import Candidates
 from llmrec_plugin.learning.click_models.position_bias import PositionBias, fit_position_bias
 from llmrec_plugin.learning.selection.folds import Values
@@ -20,7 +21,6 @@ from llmrec_plugin.models import Configuration, ConfigurationChange, Impression,
 from llmrec_plugin.ranking.stages import Taste
 from llmrec_plugin.services.curation import rules
 from llmrec_plugin.services.deployment.live import LivePair
-from llmrec_plugin.services.experiments.report import CLICKS
 from llmrec_plugin.services.inference.item_vectors import vectors_of
 from llmrec_plugin.services.interactions import history
 from llmrec_plugin.services.privacy import consent
@@ -170,7 +170,7 @@ def _lists(
 
 def clicked_in(request_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
     """List -> what was taken of it; lists without a click are left out. One query."""
-    rows = Interaction.objects.filter(request_id__in=request_ids, kind__in=CLICKS).order_by()
+    rows = Interaction.objects.filter(request_id__in=request_ids, kind__in=click_kinds()).order_by()
     found: dict[UUID, set[str]] = {}
     for request_id, key in rows.values_list("request_id", "item_id"):
         if request_id is not None:

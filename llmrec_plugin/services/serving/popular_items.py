@@ -12,6 +12,7 @@ from django.db.models.functions import TruncDay
 from django.utils import timezone
 
 from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.event_kinds import weekly_kinds
 from llmrec_plugin.models import Configuration, Interaction
 from llmrec_plugin.ranking.items import add, best_first, falling
 from llmrec_plugin.services.coordination import caches
@@ -24,8 +25,6 @@ WEEK = timedelta(days=7)
 WINDOW_IN_HALF_LIVES = 6
 """An event counts less than 2 % beyond, so trending reads no further back."""
 COUNTED_ITEMS = 1000
-COUNTED_KINDS = {"purchase": "purchase", "enrol": "enrol", "cart": "cart", "click": "view", "view": "view"}
-"""What is told of how often it happened, the strongest first, by the name that it is told by."""
 
 
 def popular(
@@ -101,7 +100,7 @@ class _Trend(NamedTuple):
     """Of the last week; together with `older`, the largest sum of all is 1."""
     older: float
     kind: str
-    """Of COUNTED_KINDS; empty where nothing of it happened in the last week."""
+    """Of `weekly_kinds`; empty where nothing of it happened in the last week."""
     times: int
 
 
@@ -149,16 +148,17 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
     largest = max((sum(parts) for parts in sums.values()), default=1.0)
     best = sorted(sums.items(), key=lambda entry: (-sum(entry[1]), entry[0]))[:COUNTED_ITEMS]
     return [
-        _Trend(key, recent / largest, older / largest, *_told(times.get(key, {})))
+        _Trend(key, recent / largest, older / largest, *_strongest_kind(times.get(key, {})))
         for key, (recent, older) in best
     ]
 
 
-def _told(times: Mapping[str, int]) -> tuple[str, int]:
+def _strongest_kind(times: Mapping[str, int]) -> tuple[str, int]:
     """The strongest kind that happened, and how often; a click and the view it leads to are one."""
-    for kind, name in COUNTED_KINDS.items():
+    names = weekly_kinds()
+    for kind, name in names.items():
         if kind in times:
-            return name, max(count for other, count in times.items() if COUNTED_KINDS.get(other) == name)
+            return name, max(count for other, count in times.items() if names.get(other) == name)
     return "", 0
 
 

@@ -8,10 +8,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.utils.text import Truncator
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from llmrec_plugin.contributions import contributions, reason_names
+from llmrec_plugin.event_kinds import event_kinds
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
 from llmrec_plugin.types import ContributionCode, RankedItem
@@ -21,28 +20,6 @@ if TYPE_CHECKING:
 
 TITLE_LENGTH = 60
 
-_BECAUSE = {
-    "view": _("Because you viewed “%(title)s”"),
-    "click": _("Because you viewed “%(title)s”"),
-    "cart": _("Because you put “%(title)s” in the basket"),
-    "purchase": _("Because you bought “%(title)s”"),
-    "enrol": _("Because you enrolled in “%(title)s”"),
-    "rating": _("Because you rated “%(title)s”"),
-}
-_ALSO = {
-    "view": _("People who viewed “%(title)s” also viewed this"),
-    "click": _("People who viewed “%(title)s” also viewed this"),
-    "purchase": _("People who bought “%(title)s” also bought this"),
-    "enrol": _("People who enrolled in “%(title)s” also enrolled in this"),
-}
-_TIMES = {
-    "purchase": ngettext_lazy("Bought %(count)d time this week", "Bought %(count)d times this week", "count"),
-    "enrol": ngettext_lazy("%(count)d enrolment this week", "%(count)d enrolments this week", "count"),
-    "cart": ngettext_lazy(
-        "Put in the basket %(count)d time this week", "Put in the basket %(count)d times this week", "count"
-    ),
-    "view": ngettext_lazy("Viewed %(count)d time this week", "Viewed %(count)d times this week", "count"),
-}
 TASTE_EVIDENCE = ("taste", "neighbours", "text_neighbours")
 """Names of the contributions whose past items are what a taste may be laid to."""
 MIN_COUNT = 5
@@ -219,11 +196,11 @@ def _sentence(code: ContributionCode, context: ReasonContext, titles: Mapping[st
         return _about_anchor(context, titles)
     if code.name == "trending" and code.source:
         kind, count = context.weekly_counts[code.source]
-        return str(_TIMES[kind] % {"count": count})
+        return str(event_kinds.get(kind).weekly % {"count": count})
     if code.name == "taste" and title is not None:
         return _because(context.sources[code.source], title)
-    if code.name == "neighbours" and context.neighbours_kind in _ALSO:
-        return "" if title is None else _titled(_ALSO[context.neighbours_kind], title)
+    if code.name == "neighbours" and title is not None:
+        return _titled(_others(context.neighbours_kind), title)
     if code.name == "popularity" and context.uses_recent_popularity:
         return str(contributions.get("earlier").sentence)
     return _declared_sentence(code, title)
@@ -247,7 +224,13 @@ def _about_anchor(context: ReasonContext, titles: Mapping[str, str]) -> str:
 
 
 def _because(kind: str, title: str) -> str:
-    return _titled(_BECAUSE.get(kind, contributions.get("taste").sentence), title)
+    because = event_kinds.get(kind).because if kind in event_kinds else ""
+    return _titled(because or contributions.get("taste").sentence, title)
+
+
+def _others(kind: str) -> Text:
+    others = event_kinds.get(kind).others if kind in event_kinds else ""
+    return others or contributions.get("neighbours").sentence
 
 
 def _titled(sentence: Text, title: str) -> str:

@@ -13,11 +13,10 @@ from llmrec_plugin.models import Configuration, IndexVersion, Interaction, Rule
 from llmrec_plugin.ranking.rules import Decision, arrange
 from llmrec_plugin.services.curation.phrases import contains
 from llmrec_plugin.services.curation.rules import KnownRule, rules_in_effect
-from llmrec_plugin.services.interactions.recording import ANONYMOUS
 from llmrec_plugin.services.items import filter_matching, filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.profiles.taste import UserContext
-from llmrec_plugin.types import Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
+from llmrec_plugin.types import ANONYMOUS, Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
 
 SLACK = 10
 """So many items beyond the last pinned place are looked up with it, in case that some have vanished."""
@@ -52,7 +51,7 @@ class RuleContext:
 class ActiveRules:
     """The rules that hold for one list, in the order of their priority."""
 
-    occasion: RuleContext
+    context: RuleContext
     rules: tuple[KnownRule, ...] = ()
 
     @property
@@ -112,12 +111,12 @@ def active_rules(context: RuleContext, configuration: Configuration) -> ActiveRu
     """
     candidates = rules_in_effect(configuration).get(context.document.label, ())
     if not candidates:
-        return ActiveRules(occasion=context)
+        return ActiveRules(context=context)
     text = fold(context.text)
     holding = [rule for rule in candidates if _holds(rule, context, text)]
     if any(rule.audience == Rule.Audience.NEW for rule in holding) and not _is_new(context):
         holding = [rule for rule in holding if rule.audience != Rule.Audience.NEW]
-    return ActiveRules(occasion=context, rules=tuple(holding))
+    return ActiveRules(context=context, rules=tuple(holding))
 
 
 def _holds(rule: KnownRule, context: RuleContext, text: str) -> bool:
@@ -195,7 +194,7 @@ def _resolved_pins(active: ActiveRules, keys: Sequence[str]) -> _ResolvedPins:
     last = max(rule.place + len(rule.items) for rule in pinning)
     pins = [key for rule in pinning for key in rule.items]
     looked_up = dict.fromkeys([*pins, *keys[: last + SLACK]])
-    prepared = prepared_items(active.occasion.document, list(looked_up))
+    prepared = prepared_items(active.context.document, list(looked_up))
     found = set(keys)
     absent = {key for key in pins if key in prepared and key not in found}
     joining = {key: prepared[key] for key in _allowed(absent, active, prepared)}
@@ -207,7 +206,7 @@ def _resolved_pins(active: ActiveRules, keys: Sequence[str]) -> _ResolvedPins:
 
 def _allowed(keys: Collection[str], active: ActiveRules, prepared: Mapping[str, PreparedItem]) -> list[str]:
     """Return those of the keys that this user may be shown here, and that the list is about."""
-    allowed = active.occasion.allowed
+    allowed = active.context.allowed
     shown = keys if allowed is None or not keys else set(keys) & set(allowed(keys))
     return [key for key in shown if _fits(prepared[key], active)]
 
@@ -215,10 +214,10 @@ def _allowed(keys: Collection[str], active: ActiveRules, prepared: Mapping[str, 
 def _fits(document: PreparedItem, active: ActiveRules) -> bool:
     """Return whether an item, though pinned, is what the visitor asked for, and not hidden."""
     return (
-        document.key not in active.hidden | active.occasion.hidden
-        and filters.matches(active.occasion.filters, document.filters)
+        document.key not in active.hidden | active.context.hidden
+        and filters.matches(active.context.filters, document.filters)
         and not any(filters.matches(group, document.filters) for group in active.unless)
-        and _has_words(document, active.occasion)
+        and _has_words(document, active.context)
     )
 
 
@@ -235,7 +234,7 @@ def _decisions(active: ActiveRules, keys: Sequence[str], pins: _ResolvedPins) ->
         Decision(
             name=rule.name,
             action=rule.action,
-            keys=tuple(key for key in _items_of(rule, keys, active.occasion) if key not in pins.missing),
+            keys=tuple(key for key in _items_of(rule, keys, active.context) if key not in pins.missing),
             place=rule.place,
             strength=rule.strength,
         )

@@ -19,6 +19,7 @@ from llmrec_plugin.evaluation.lists import Values, accuracy
 from llmrec_plugin.evaluation.pointwise import calibration
 from llmrec_plugin.evaluation.protocol import BATCH, Case, Events, rank_cases, temporal_cases
 from llmrec_plugin.evaluation.significance import PairedDifference, paired_bootstrap
+from llmrec_plugin.event_kinds import rated_kinds
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.learning.mining.drift import LEAST, MOST, separability
 from llmrec_plugin.learning.prediction.calibration import pairs
@@ -142,7 +143,7 @@ def _as_json(ranking: Ranking | None) -> dict[str, Any] | None:
 def _in_favour(label: str) -> QuerySet[Interaction]:
     """The events that training learns from."""
     kinds = [kind for kind, weight in Configuration.current().kind_weights.items() if weight > 0]
-    liked = ~Q(kind="rating") | Q(value=None) | Q(value__gt=INDIFFERENT_RATING)
+    liked = ~Q(kind__in=rated_kinds()) | Q(value=None) | Q(value__gt=INDIFFERENT_RATING)
     return consent.consented(Interaction.objects.filter(liked, document=label, kind__in=kinds))
 
 

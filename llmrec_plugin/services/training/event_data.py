@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation.protocol import Events
+from llmrec_plugin.event_kinds import liking_of
 from llmrec_plugin.models import Configuration, Interaction
-from llmrec_plugin.ranking.profile import liking
 from llmrec_plugin.services.privacy import consent
 
 
@@ -71,7 +71,7 @@ def _liked(label: str, weights: Mapping[str, float], *, now: datetime) -> Iterat
     events = consent.consented(Interaction.objects.filter(document=label, kind__in=weights, at__lte=now))
     rows = events.order_by().values_list("user_key", "item_id", "kind", "value", "at")
     for user, key, kind, value, at in rows.iterator(chunk_size=10_000):
-        liked = liking(kind, value)
+        liked = liking_of(kind, value)
         if key in visible and liked > 0:
             yield _Liked(user, key, kind, at, weights[kind] / strongest * liked)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llmrec_plugin.exceptions import ConfigurationError, InvalidVector
 from llmrec_plugin.ranking.profile import Profile, build_profile, declared_profile, item_weights
 from llmrec_plugin.ranking.vectors import stack, unit
-from llmrec_plugin.types import KINDS, Event, Vector
+from llmrec_plugin.types import Event, Vector
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -46,7 +46,7 @@ events_of_any_kind = st.lists(
     st.builds(
         event,
         st.sampled_from([str(number) for number in range(8)]),
-        st.sampled_from(KINDS),
+        st.sampled_from(sorted(KIND_WEIGHTS)),
         days=st.floats(-10, 400),
         value=st.none() | st.floats(-1, 7),
     ),

@@ -13,12 +13,12 @@ from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import kind_names
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction, UserChange
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.interactions import NewInteraction, history, recording, site_sources
 from llmrec_plugin.services.privacy import consent, derived_data
-from llmrec_plugin.types import KINDS
 from tests.hostapp.models import Order, OrderLine, Product
 from tests.support.serving import did, stock
 
@@ -255,7 +255,7 @@ def test_without_a_choice_the_setting_decides() -> None:
 def test_kinds_are_named_in_the_readers_language() -> None:
     assert interactions.kind_labels()["cart"] == "put in the basket"
     with translation.override("zh-hans"):
-        assert set(interactions.kind_labels()) == set(KINDS)
+        assert set(interactions.kind_labels()) == set(kind_names())
         assert interactions.kind_labels()["cart"] != "put in the basket"
 
 

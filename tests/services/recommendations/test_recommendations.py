@@ -31,7 +31,7 @@ from llmrec_plugin.services.curation.placements import all_placements, get_place
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import learned_by, loaded
 from llmrec_plugin.services.recommendations import pipeline
-from llmrec_plugin.services.serving.cursors import next_page
+from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.hostapp.models import Course, Learner, Product

@@ -20,7 +20,7 @@ from llmrec_plugin.models import Impression
 from llmrec_plugin.services import privacy, recommendations
 from llmrec_plugin.services.privacy import retention
 from llmrec_plugin.services.search import next_page, search
-from llmrec_plugin.services.serving import result_pages
+from llmrec_plugin.services.serving import cursors, result_pages
 from llmrec_plugin.types import ResultPage, SearchRequest
 from tests.hostapp.models import Product
 from tests.support.serving import did, open_shop
@@ -128,7 +128,7 @@ def test_a_forged_cursor_is_refused() -> None:
     swapped = page.next[:5] + ("a" if page.next[5] != "a" else "b") + page.next[6:]
     with pytest.raises(InvalidCursor):
         next_page(swapped, user_key=None)
-    other_shape = signing.dumps({"page": 2}, salt=result_pages.SALT)
+    other_shape = signing.dumps({"page": 2}, salt=cursors.SALT)
     with pytest.raises(InvalidCursor):
         next_page(other_shape, user_key=None)
     foreign = signing.dumps([page.request_id, 0, 4, ""], salt="another purpose")

@@ -19,7 +19,7 @@ from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.recommendations import recommend, similar
-from llmrec_plugin.services.serving.cursors import next_page
+from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
 from tests.support import families
 from tests.support.families import FAMILIES, Products, families_for, only_texts, wares

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
-from llmrec_plugin.services.curation.placements import TAKEN
 from llmrec_plugin.services.recommendations.context import RecommendationContext
 from llmrec_plugin.services.recommendations.personal_ranking import strongest
 from llmrec_plugin.services.recommendations.strategies.for_you import personal_list
@@ -24,7 +23,7 @@ class Basket(ListStrategy):
     label = _("goes with the basket")
     help_text = _("What people took along with what is in the basket; without a basket, as for you.")
     is_personal = True
-    hide = TAKEN
+    hides_taken = True
 
     def recommend(self, context: RecommendationContext) -> CandidateList:
         hidden = context.hidden | set(context.basket)

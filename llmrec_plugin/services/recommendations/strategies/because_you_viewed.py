@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.services.curation.placements import TAKEN
 from llmrec_plugin.services.recommendations.context import Anchor, RecommendationContext
 from llmrec_plugin.services.recommendations.item_lists import (
     items_taken_together,
@@ -26,7 +25,7 @@ class BecauseYouViewed(ListStrategy):
     label = _("because you viewed")
     help_text = _("What goes with the item that the visitor turned to last; without one, as for you.")
     is_personal = True
-    hide = TAKEN
+    hides_taken = True
 
     def recommend(self, context: RecommendationContext) -> CandidateList:
         anchor, kind = _latest_anchor(context)
@@ -50,9 +49,10 @@ class BecauseYouViewed(ListStrategy):
 
 def _latest_anchor(context: RecommendationContext) -> tuple[Anchor | None, str]:
     """Return the item that the user turned to last, as far as it still exists, and what they did with it."""
+    anchor_kinds = context.placement.anchor_kinds()
     kinds: dict[str, str] = {}
     for event in context.user.events:
-        if event.kind in context.placement.anchor:
+        if event.kind in anchor_kinds:
             kinds.setdefault(event.key, event.kind)
     tried = list(kinds)[:ANCHORS_TRIED]
     objects = context.document.in_bulk(tried) if tried else {}

@@ -8,7 +8,6 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.ranking.items import best_first
-from llmrec_plugin.services.curation.placements import TAKEN
 from llmrec_plugin.services.recommendations.context import RecommendationContext
 from llmrec_plugin.services.recommendations.personal_ranking import (
     liked_items,
@@ -38,7 +37,7 @@ class ForYou(ListStrategy):
     is_personal = True
     can_fill = True
     is_spread_out = True
-    hide = TAKEN
+    hides_taken = True
 
     def recommend(self, context: RecommendationContext) -> CandidateList:
         return personal_list(context)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.ranking.items import add, best_first
-from llmrec_plugin.services.curation.placements import TAKEN
 from llmrec_plugin.services.recommendations.context import RecommendationContext
 from llmrec_plugin.services.recommendations.strategies.for_you import personal_list
 from llmrec_plugin.services.recommendations.strategy import CandidateList, ListStrategy, register_strategy
@@ -24,7 +23,7 @@ class NextStep(ListStrategy):
     help_text = _("What the visitor may take next: what leads on from what they have taken comes first.")
     is_personal = True
     needs_progression = True
-    hide = TAKEN
+    hides_taken = True
 
     def recommend(self, context: RecommendationContext) -> CandidateList:
         personal = personal_list(context)
