@@ -10,8 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import URLResolver, reverse
 
+from llmrec_plugin.event_kinds import default_kind_weights
 from llmrec_plugin.models import Configuration, Deployment, IndexVersion, Interaction, OutboxEntry
-from llmrec_plugin.models.configuration import default_kind_weights
 from llmrec_plugin.services import indexing, interactions
 from llmrec_plugin.services.indexing import index_build
 from llmrec_plugin.services.search import search

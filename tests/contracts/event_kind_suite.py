@@ -31,7 +31,7 @@ class EventKindContract:
         assert interactions.record(user_key="7", document="product", item_id="1", kind=kind.name)
         row = Interaction.objects.get()
         row.full_clean()
-        assert (row.kind, row.get_kind_display()) == (kind.name, str(kind.label))  # type: ignore[attr-defined]
+        assert (row.kind, row.get_kind_display()) == (kind.name, str(kind.label))
         assert interactions.kind_labels()[kind.name] == str(kind.label)
 
     def test_an_editor_may_weigh_it_and_begins_with_its_own_weight(self, kind: EventKind) -> None:

@@ -44,7 +44,7 @@ def ranked(
     learned: bool = False,
 ) -> dict[str, RankedItem]:
     """By key, as `rank_for_user` ranks; empty where the past shows no taste."""
-    events = [Event(key=k, kind=kind, at=NOW - timedelta(days=days)) for k, kind, days in past]  # type: ignore[arg-type]
+    events = [Event(key=k, kind=kind, at=NOW - timedelta(days=days)) for k, kind, days in past]
     profile = build_profile(events, vectors, now=NOW, half_life=timedelta(days=90), kind_weights=KINDS)
     if profile is None:
         return {}

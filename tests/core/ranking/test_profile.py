@@ -25,7 +25,7 @@ VECTORS = {"east": EAST, "north": NORTH}
 
 
 def event(key: str, kind: str = "view", *, days: float = 0, value: float | None = None) -> Event:
-    return Event(key=key, kind=kind, at=NOW - timedelta(days=days), value=value)  # type: ignore[arg-type]
+    return Event(key=key, kind=kind, at=NOW - timedelta(days=days), value=value)
 
 
 def weights(*events: Event, half_life: timedelta = MONTH) -> dict[str, float]:
