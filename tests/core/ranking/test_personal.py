@@ -83,6 +83,12 @@ def test_learned_weights_are_points_per_unit_of_each_source() -> None:
     assert by_key["new"] == pytest.approx({"popularity": 0.5}, abs=1e-6)
 
 
+def test_with_learned_weights_alone_what_is_new_counts_as_nothing() -> None:
+    weights = PersonalWeights(taste=0.0, also=0.0, popularity=0.1, learned=True)
+    ranked = rank(["a", "new"], prior={"a": 10.0}, weights=weights)
+    assert [(entry.key, entry.score) for entry in ranked] == [("a", 0.0), ("new", -1.0)]
+
+
 def test_without_history_the_order_is_that_of_the_prior() -> None:
     ranked = rank(["flop", "hit", "middle"], prior={"flop": 0.1, "hit": 0.9, "middle": 0.5})
     assert [entry.key for entry in ranked] == ["hit", "middle", "flop"]

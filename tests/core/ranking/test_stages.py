@@ -134,7 +134,8 @@ def test_taste_names_the_three_largest_parts_of_each_item() -> None:
 
 def test_the_parts_that_taste_names_are_the_largest_of_all() -> None:
     rng = np.random.default_rng(11)
-    profile = Profile(keys=tuple("abcdefghijkl"), parts=rng.normal(size=(12, 8)).astype(np.float32))
+    past = tuple(f"p{number}" for number in range(300))
+    profile = Profile(keys=past, parts=rng.normal(size=(300, 8)).astype(np.float32))
     items = [item(key, 0.0) for key in CLOUD]
     whole = Taste(profile, CLOUD, 1.0, named=None)(items)
     for told, full in zip(Taste(profile, CLOUD, 1.0)(items), whole, strict=True):
