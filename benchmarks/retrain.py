@@ -1,6 +1,6 @@
 """(f) How long a full training takes, by size: synthetic events with tastes, popularity and fashion in them.
 
-And what a user costs: his state after an event, and the score of 200 candidates, the engine excluded.
+And what a user costs: their state after an event, and the score of 200 candidates, the engine excluded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ranks candidates for a user without a query: his taste, other people's behaviour, popularity."""
+"""Ranks candidates for a user without a query: their taste, other people's behaviour, popularity."""
 
 from __future__ import annotations
 
