@@ -1,6 +1,6 @@
 """(f) How long a full training takes, by size: synthetic events with tastes, popularity and fashion in them.
 
-And what a user costs: his state after an event, and the score of 200 candidates, the engine excluded.
+And what a user costs: their state after an event, and the score of 200 candidates, the engine excluded.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _user() -> dict[str, float]:
     rows = _vectors(2_000, rng)
     vectors = {str(row): vector for row, vector in enumerate(rows)}
     head = identity_head(fit_whitening(rows), gamma=0.8)
-    weights = PersonalWeights(taste=1.0, also=0.5, popularity=0.2, learned=True, average=0.4)
+    weights = PersonalWeights(taste=1.0, neighbours=0.5, popularity=0.2, learned=True, average=0.4)
     now = timezone.now()
     times: dict[str, list[float]] = {"update": [], "score": [], "both": []}
     for _ in range(ROUNDS):
@@ -115,7 +115,7 @@ def _user() -> dict[str, float]:
             for age, item in enumerate(rng.choice(2_000, size=HISTORY, replace=False).tolist())
         ]
         candidates = [str(item) for item in rng.choice(2_000, size=CANDIDATES, replace=False).tolist()]
-        also = {key: {event.key: 0.1 for event in past[:3]} for key in candidates[:100]}
+        neighbours = {key: {event.key: 0.1 for event in past[:3]} for key in candidates[:100]}
         prior = dict.fromkeys(candidates, 0.5)
         first = time.process_time()
         profile = build_profile(
@@ -128,7 +128,9 @@ def _user() -> dict[str, float]:
             turn=head.directions,
         )
         second = time.process_time()
-        rank_for_user(candidates, profile=profile, vectors=vectors, also=also, prior=prior, weights=weights)
+        rank_for_user(
+            candidates, profile=profile, vectors=vectors, neighbours=neighbours, prior=prior, weights=weights
+        )
         third = time.process_time()
         for name, span in (("update", second - first), ("score", third - second), ("both", third - first)):
             times[name].append(span * 1000)

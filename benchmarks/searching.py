@@ -85,7 +85,7 @@ def _open_shop(rows: Rows) -> None:
 
 
 def _suggestions(rows: Rows) -> Times:
-    """What a visitor has in the box, key by key, on his way to the first words of a title; of every third
+    """What a visitor has in the box, key by key, on their way to the first words of a title; of every third
     one letter is wrong."""
     from llmrec_plugin.services.search.autocomplete import suggest
 

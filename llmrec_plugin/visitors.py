@@ -93,7 +93,7 @@ def list_user_key(request: HttpRequest) -> str | None:
     """As `current_user_key`, for a request that is answered with a list; crawlers are nobody.
 
     While an experiment shows visitors different lists, a new visitor whom one may remember without asking
-    gets a key here, so that he sees the same again; the answer must go through `give_key`.
+    gets a key here, so that they see the same again; the answer must go through `give_key`.
     """
     if is_crawler(request):
         return None

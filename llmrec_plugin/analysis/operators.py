@@ -1,4 +1,4 @@
-"""What a visitor may ask for beside words: an exact phrase in quotes, and with a minus what he does not want.
+"""What a visitor may ask for beside words: an exact phrase in quotes, and with a minus what they do not want.
 
 "desk lamp"   the words side by side, in any of the usual quotes: “…” „…“ «…» 「…」 『…』
 -red -"a b"   without that word or phrase; the minus stands before a word and after a blank

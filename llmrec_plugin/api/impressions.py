@@ -18,7 +18,7 @@ MAX_LISTS = 50
 
 
 class ImpressionsView(ApiView):
-    """How far down his lists the visitor looked; lists that are not his own change nothing."""
+    """How far down their lists the visitor looked; lists that are not their own change nothing."""
 
     @documented(
         "note_seen",

@@ -112,7 +112,7 @@ def _event(user_key: str, data: dict[str, Any]) -> NewInteraction:
 
 
 def _event_id(user_key: str, sent: str) -> str:
-    """Each visitor's ids are his own: they can pass for nobody else's, nor for those of the site's orders."""
+    """Each visitor's ids are their own: they pass for nobody else's, nor for those of the site's orders."""
     return "api:" + hashlib.sha256(f"{user_key}\n{sent}".encode()).hexdigest()
 
 

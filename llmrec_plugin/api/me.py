@@ -1,4 +1,4 @@
-"""A visitor's rights over what is kept about him: see it, take it along, erase it, agree or refuse."""
+"""A visitor's rights over what is kept about them: see it, take it along, erase it, agree or refuse."""
 
 from __future__ import annotations
 

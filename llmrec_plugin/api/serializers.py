@@ -178,7 +178,7 @@ class ItemSerializer(serializers.Serializer[Any]):
         many=True,
         required=False,
         help_text="With `explain` only: what of the visitor's past moved the item, most first; they are "
-        "all that is personal in `score`. Later pages name only the three items that suit his taste best.",
+        "all that is personal in `score`. Later pages name only the three items that suit their taste best.",
     )
     probability = serializers.FloatField(
         required=False,

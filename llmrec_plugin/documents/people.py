@@ -57,7 +57,7 @@ class UserDocument(Generic[M]):
         return obj if obj is not None and self.get_user_key(obj) == user_key else None
 
     def level_of(self, user_key: str) -> float | None:
-        """How far that user says he is; None: it is not known."""
+        """How far that user says they are; None: it is not known."""
         obj = self.find(user_key) if self.level_field else None
         level = None if obj is None else next(iter(values_at(obj, self._level_path.accessors)), None)
         return None if level is None else float(level)

@@ -270,7 +270,7 @@ def rank_cases(
 
 
 def list_outcome(lists: Sequence[Sequence[int]], cases: Sequence[Case], *, k: int = 10) -> Outcome:
-    """How ready lists, best first, ranked the cases; what a user took before is struck from his.
+    """How ready lists, best first, ranked the cases; what a user took before is struck from theirs.
 
     A target that a list does not hold has an infinite rank.
     """

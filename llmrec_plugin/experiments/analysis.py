@@ -1,7 +1,7 @@
 """What an experiment proves: differences of rates with intervals that hold however often one looks.
 
-A rate is events per list or per visitor; the visitor is what was drawn at random, so all of his lists are one
-piece of evidence, and errors follow from visitors by the delta method. Arrays hold a number per visitor.
+A rate is events per list or per visitor; the visitor is what was drawn at random, so all of their lists are
+one piece of evidence, and errors follow from visitors by the delta method. Arrays hold a number per visitor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sample:
 
     events: Numbers
     chances: Numbers
-    """How often each might have: his lists, or 1 where visitors are counted."""
+    """How often each might have: their lists, or 1 where visitors are counted."""
     before: Numbers | None = None
     """Something known of each from before the experiment; what it explains is taken out of the noise."""
 

@@ -155,7 +155,7 @@ class Configuration(models.Model):
         validators=UNIT,
         help_text=_("Likeness to what the user chose before."),
     )
-    recommendation_also = models.FloatField(
+    recommendation_neighbours = models.FloatField(
         _("for you: other people"),
         default=0.6,
         validators=UNIT,
@@ -249,7 +249,7 @@ class Configuration(models.Model):
         """The weights of for-you that stand here."""
         return Shares(
             taste=self.recommendation_taste,
-            neighbours=self.recommendation_also,
+            neighbours=self.recommendation_neighbours,
             popularity=self.recommendation_popularity,
         )
 

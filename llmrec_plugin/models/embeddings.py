@@ -51,7 +51,7 @@ class Embedding(StoredVector):
 
 
 class UserEmbedding(StoredVector):
-    """The vector of what a user says about himself."""
+    """The vector of what a user says about themselves."""
 
     user_key = models.CharField(_("user"), max_length=100)
 

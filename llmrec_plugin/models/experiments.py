@@ -184,7 +184,7 @@ def check_overrides(overrides: Any) -> None:
 
 
 class ArmAssignment(models.Model):
-    """A user who keeps the arm that he saw as a visitor, before he logged in and his key changed."""
+    """A user who keeps the arm that they saw as a visitor, before they logged in and their key changed."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="assignments")
     arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="assignments")

@@ -1,4 +1,4 @@
-"""Ranks candidates for a user without a query: his taste, other people's behaviour, popularity."""
+"""Ranks candidates for a user without a query: their taste, other people's behaviour, popularity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llmrec_plugin.exceptions import InvalidVector
 from llmrec_plugin.ranking.explanation import personal_points
 from llmrec_plugin.ranking.items import best_first
 from llmrec_plugin.ranking.profile import Profile
-from llmrec_plugin.ranking.stages import NAMED_PARTS, AdditiveStage, Also, Prior, Taste
+from llmrec_plugin.ranking.stages import NAMED_PARTS, AdditiveStage, Neighbours, Prior, Taste
 from llmrec_plugin.types import RankedItem, Vector
 
 
@@ -19,7 +19,7 @@ class PersonalWeights:
     """How much each source counts."""
 
     taste: float
-    also: float
+    neighbours: float
     popularity: float
     learned: bool = False
     """Whether these are points per unit of a source, the same for every list, as `learning.setups` weighs
@@ -33,23 +33,26 @@ def rank_for_user(
     *,
     profile: Profile | None,
     vectors: Mapping[str, Vector],
-    also: Mapping[str, Mapping[str, float]],
+    neighbours: Mapping[str, Mapping[str, float]],
     prior: Mapping[str, float],
     weights: PersonalWeights,
-    alike: Mapping[str, Collection[str]] | None = None,
+    text_neighbours: Mapping[str, Collection[str]] | None = None,
     named: int | None = NAMED_PARTS,
 ) -> list[RankedItem]:
     """The candidates, best first.
 
-    `also` maps a candidate to the past items that lead to it and how strongly. Without a profile
+    `neighbours` maps a candidate to the past items that lead to it and how strongly. Without a profile
     and without such items the order is that of the prior. Contributions: taste:<past item>, taste,
-    neighbours:<past item>, text_neighbours:<past item>, popularity. `alike` as of `Also`, `named` as of
-    `Taste`.
+    neighbours:<past item>, text_neighbours:<past item>, popularity. `text_neighbours` are as of
+    `Neighbours`, `named` is as of `Taste`.
     """
     keys = list(dict.fromkeys(candidates))
     known = {key: prior[key] for key in keys if key in prior}
     span = 1.0 if weights.learned else None
-    sources: list[AdditiveStage] = [Also(also, weights.also, span, alike or {}), _prior(known, weights)]
+    sources: list[AdditiveStage] = [
+        Neighbours(neighbours, weights.neighbours, span, text_neighbours or {}),
+        _prior(known, weights),
+    ]
     if profile is not None:
         sources.insert(0, Taste(profile, vectors, weights.taste, span, named))
     given = [source.contributions(keys) for source in sources]

@@ -90,7 +90,7 @@ class Taste(AdditiveStage):
 
 
 @dataclass(frozen=True, eq=False)
-class Also(AdditiveStage):
+class Neighbours(AdditiveStage):
     """Adds what people who took the user's items took as well, one `neighbours:<past item>` per cause; of
     what goes with a past item though nobody took both, `text_neighbours:<past item>`.
 
@@ -98,15 +98,15 @@ class Also(AdditiveStage):
     `span` given, this much strength counts `weight`, whatever the candidates.
     """
 
-    also: Mapping[str, Mapping[str, float]]
+    neighbours: Mapping[str, Mapping[str, float]]
     """candidate -> past item -> how strongly the one leads to the other; negative: away from it."""
     weight: float
     span: float | None = None
-    alike: Mapping[str, Collection[str]] = field(default_factory=dict)
+    text_neighbours: Mapping[str, Collection[str]] = field(default_factory=dict)
     """past item -> candidates that nobody took together with it"""
 
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
-        causes = [self.also.get(key, {}) for key in keys]
+        causes = [self.neighbours.get(key, {}) for key in keys]
         totals = [0.0, *(sum(cause.values()) for cause in causes)]
         span = max(totals) - min(totals) if self.span is None else self.span
         if not math.isfinite(sum(totals)):
@@ -119,7 +119,7 @@ class Also(AdditiveStage):
         apart = {past: str(ContributionCode("text_neighbours", past)) for past in pasts}
         return [
             {
-                (apart if key in self.alike.get(past, ()) else together)[past]: value * factor
+                (apart if key in self.text_neighbours.get(past, ()) else together)[past]: value * factor
                 for past, value in cause.items()
             }
             for key, cause in zip(keys, causes, strict=True)

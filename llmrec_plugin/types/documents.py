@@ -72,7 +72,7 @@ class IndexedItem:
     exact: Mapping[str, str] = field(default_factory=dict)
     """By field the words as they are written, one term per position: for phrases and spelling."""
     starts: str = ""
-    """Terms that what somebody types may begin, if he wants this item."""
+    """Terms that what somebody types may begin, if they want this item."""
     seen: Seen | None = None
     """Attached indexes: the site's document before the row was read; None: there was none."""
 

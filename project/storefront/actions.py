@@ -1,4 +1,4 @@
-"""What a visitor does rather than reads: all by POST, each answers with the page he came from."""
+"""What a visitor does rather than reads: all by POST, each answers with the page they came from."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def erase(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(private=True)
 def your_data(request: HttpRequest) -> HttpResponse:
-    """What is kept about the visitor, in his own words."""
+    """What is kept about the visitor, in their own words."""
     key = current_user_key(request)
     kept = privacy.export_user(key) if key else {"interactions": [], "impressions": []}
     events = kept["interactions"]

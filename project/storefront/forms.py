@@ -1,4 +1,4 @@
-"""What a visitor may ask of the search page, and as whom he may look at the demo."""
+"""What a visitor may ask of the search page, and as whom they may look at the demo."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Person:
     department: str = ""
     """Where a customer buys most."""
     note: str = ""
-    """A learner's interests in his own words."""
+    """A learner's interests in their own words."""
 
     @property
     def department_name(self) -> str:
@@ -43,7 +43,7 @@ def proposed_people() -> tuple[Sequence[Person], Sequence[Person]]:
 
 
 def _customers() -> list[Person]:
-    """For each department the customer with the largest share of his lines in it."""
+    """For each department the customer with the largest share of their lines in it."""
     rows = InvoiceLine.objects.order_by().values_list("invoice__customer__username", "product__department")
     by_department = list(rows.annotate(lines=Count("pk")))
     totals: dict[str, int] = {}
@@ -59,7 +59,7 @@ def _customers() -> list[Person]:
 
 
 def _learners() -> list[Person]:
-    """The first few; every twelfth has said what he likes but not enrolled anywhere yet."""
+    """The first few; every twelfth has said what they like but not enrolled anywhere yet."""
     learners = Learner.objects.select_related("user").order_by("pk")[:LEARNERS]
     return [
         Person(

@@ -1,4 +1,4 @@
-"""The visitor behind a request, and what he does."""
+"""The visitor behind a request, and what they do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llmrec_plugin.services import interactions
 
 
 def note(request: HttpRequest, document: str, item_id: object, kind: str) -> bool:
-    """Record what the visitor did with an item; where he came from a list of ours, tied to that list.
+    """Record what the visitor did with an item; where they came from a list of ours, tied to that list.
 
     Staff and crawlers are left out, and so is whoever gave no consent.
     """

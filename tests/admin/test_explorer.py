@@ -165,7 +165,7 @@ def test_it_tells_which_past_items_moved_a_result_and_shows_the_list_without_one
     preview = editor.get(reverse(EXPLORER), {**values, "user": ""}).content.decode()
     assert "Which past items" not in preview  # nothing is known of a stranger
     strange = editor.get(reverse(EXPLORER), {**values, "user": "8", "against": hose})
-    assert strange.context["form"].errors.keys() == {"against"}  # of his past that is not
+    assert strange.context["form"].errors.keys() == {"against"}  # of their past that is not
 
 
 def test_only_who_may_look_does(client: Client, shop: dict[str, Product]) -> None:

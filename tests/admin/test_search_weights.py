@@ -1,4 +1,4 @@
-"""Learned weights of search in the admin: to be seen, and no rival of what an editor sets himself."""
+"""Learned weights of search in the admin: to be seen, and no rival of what an editor sets themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments over REST: a new visitor gets a key to see the same arm again, where one may give him one."""
+"""Experiments over REST: a new visitor gets a key to see the same arm again, where one may give them one."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def posted(kind: str) -> Callable[[Response], bool]:
 
 
 def events(page: Page) -> list[dict[str, Any]]:
-    """What the server keeps of this visitor, oldest first, without what made him known."""
+    """What the server keeps of this visitor, oldest first, without what made them known."""
     found: list[dict[str, Any]] = page.request.get("/api/me/export/").json()["interactions"]
     return found[1:]
 
@@ -176,7 +176,7 @@ def test_where_consent_comes_first_nothing_is_sent_before_it(visitor: Callable[.
     page.get_by_role("link", name="0").click()
     page.evaluate("llmrec.flush()")
     page.wait_for_timeout(300)
-    assert set(sent) <= {"GET"}  # only the question whether he has agreed
+    assert set(sent) <= {"GET"}  # only the question whether they have agreed
     assert page.evaluate("llmrec.consent(true)") is True
     with page.expect_response(posted("interactions")):
         page.get_by_role("link", name="0").click()

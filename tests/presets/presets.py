@@ -78,7 +78,7 @@ def test_a_shop_made_with_oscar_is_searched_and_learned_from(tmp_path: Path) -> 
         "in stock then": True,
         "cheap then": True,
         "by category": "A novel of the sea",
-        "for you": ["Red desk lamp"],  # the shirt he has
+        "for you": ["Red desk lamp"],  # the shirt they have
     }
 
 

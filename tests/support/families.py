@@ -81,5 +81,5 @@ def families_for(products: Products, family: int) -> list[str]:
 def only_texts() -> None:
     """Likeness alone, so that the texts and not the neighbours decide what is seen."""
     Configuration(
-        recommendation_taste=1.0, recommendation_also=0.0, recommendation_popularity=0.0, diversity=0.0
+        recommendation_taste=1.0, recommendation_neighbours=0.0, recommendation_popularity=0.0, diversity=0.0
     ).save()

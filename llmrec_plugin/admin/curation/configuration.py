@@ -106,7 +106,7 @@ class ConfigurationAdmin(PreviewedAdmin):
                 "fields": [
                     "learned",
                     "recommendation_taste",
-                    "recommendation_also",
+                    "recommendation_neighbours",
                     "recommendation_popularity",
                     "diversity",
                     "trending_half_life_days",

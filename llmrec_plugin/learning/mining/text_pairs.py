@@ -86,7 +86,7 @@ def joined(parts: Sequence[Pairs]) -> Pairs:
 def history_pairs(
     events: Events, window: slice, *, history: int, most: int, rng: np.random.Generator
 ) -> Pairs:
-    """From what a user took strictly earlier, his last `history` items, to each item new to him within the
+    """From what a user took strictly earlier, their last `history` items, to each item new to them within the
     window; at most `most`, drawn at random, and at most twenty of a user."""
     cases = [case for case in temporal_cases(events, window, rng=rng, most=most) if case.history]
     return make_pairs([case.history for case in cases], [case.target for case in cases], history=history)

@@ -1,4 +1,4 @@
-"""What is known of a user and an item in the moment before he rates it, as numbers to foresee the rating by.
+"""What is known of a user and an item in the moment before they rate it, as numbers to foresee the rating by.
 
 Only what was rated strictly earlier counts, by whomever: the state that a site has when it is asked.
 """

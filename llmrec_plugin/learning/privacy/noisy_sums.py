@@ -1,7 +1,7 @@
 """What a site's events say when nobody can tell from it whether any one user was among them.
 
-Each user adds a bounded amount to two sums, whatever he did and however often; noise of the size of one user
-is added once. Everything after that, the regression included, costs no further privacy.
+Each user adds a bounded amount to two sums, whatever they did and however often; noise of the size of one
+user is added once. Everything after that, the regression included, costs no further privacy.
 """
 
 from __future__ import annotations

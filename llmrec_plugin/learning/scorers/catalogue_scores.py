@@ -15,7 +15,7 @@ from llmrec_plugin.learning.scorers.neighbours import Neighbours
 from llmrec_plugin.types import Matrix
 
 Histories = Sequence[Sequence[int]]
-"""Per user the rows of his items, oldest first."""
+"""Per user the rows of their items, oldest first."""
 Amounts = Sequence[Sequence[float]] | None
 """What each item of the histories counts; None: all alike."""
 

@@ -1,7 +1,7 @@
 """What a site's own events say about whose taste leads to what: one matrix on the user's side.
 
 The vectors of the items stay as the encoder made them, so that a new head needs no new index and search
-by words cannot suffer. A closed form of ridge regression from the history of a user to what he took next;
+by words cannot suffer. A closed form of ridge regression from the history of a user to what they took next;
 without events it is the whitening of the catalogue.
 """
 
@@ -69,7 +69,7 @@ def collect(
     rng: np.random.Generator,
     targets_per_user: int = TARGETS_PER_USER,
 ) -> HeadSums:
-    """The sums over `histories`: per user the row numbers of his items in `whitened`, oldest first.
+    """The sums over `histories`: per user the row numbers of their items in `whitened`, oldest first.
 
     Each item but the first is a target and what came before it the input, where each item counts its
     amount (None: all alike) faded by `gamma`. A user with many events has

@@ -1,4 +1,4 @@
-"""Neighbours from a log of events: who took what, when, and what he took next.
+"""Neighbours from a log of events: who took what, when, and what they took next.
 
 `neighbours` knows only who took what; here old events fade, and the order of what one user takes leads from
 an item to what usually comes after it.
@@ -74,7 +74,7 @@ def transitions(events: Events, *, catalogue: int) -> UserItem:
 
     A cosine as of item-kNN, but directed: c_ij / (sqrt(c_i. * c_.j) + SHRINK), where c_ij sums up STEP_GAMMA
     to the number of items between over all users that took j for the first time strictly later than i, and
-    c_i. and c_.j are its sums. A user counts as the root of the number of his items, but of twenty at most.
+    c_i. and c_.j are its sums. A user counts as the root of the number of their items, but of twenty at most.
     """
     from scipy import sparse
 

@@ -1,4 +1,4 @@
-"""Tells what a user took from an item drawn at random that he did not: yes or no, for implicit events.
+"""Tells what a user took from an item drawn at random that they did not: yes or no, for implicit events.
 
 Drawn evenly it is mostly a question of popularity, drawn by popularity one of taste. A report needs both, and
 beside them what popularity alone achieves.

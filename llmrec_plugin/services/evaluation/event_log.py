@@ -44,7 +44,7 @@ class Log:
 
     @cached_property
     def places(self) -> dict[int, list[int]]:
-        """User -> the places of his events in the log."""
+        """User -> the places of their events in the log."""
         found: dict[int, list[int]] = {}
         for place, user in enumerate(self.events.users.tolist()):
             found.setdefault(user, []).append(place)

@@ -40,7 +40,7 @@ class Served:
     seconds: float
     """Of training."""
     list_length: float
-    """Mean number of items in a list, of which those that the user has are not counted for him."""
+    """Mean number of items in a list, of which those that the user has are not counted for them."""
 
 
 def serve(

@@ -80,9 +80,9 @@ def assigned_arm(experiment: RunningExperiment, user_key: str) -> Arm:
 
 
 def carry_over_assignments(visitor_key: str, user_key: str) -> None:
-    """Let the user, who was this visitor until he logged in, go on with the arms that he saw.
+    """Let the user, who was this visitor until they logged in, go on with the arms that they saw.
 
-    Whoever has been in an experiment under his own key already stays in that arm. To be called before the
+    Whoever has been in an experiment under their own key already stays in that arm. To be called before the
     visitor's lists become the user's.
     """
     split = [one for one in experiments(Configuration.current()) if not one.interleaving]

@@ -299,7 +299,7 @@ def _interleaved(
 
 
 def _balances(shown: QuerySet[Impression], experiment: Experiment) -> list[int]:
-    """Per visitor, items of the arm that he chose less those of the control."""
+    """Per visitor, items of the arm that they chose less those of the control."""
     kinds = taking_kinds() if experiment.metric == Experiment.Metric.CONVERSION else click_kinds()
     events = Interaction.objects.filter(kind__in=kinds, request_id=OuterRef("pk"))
     balances: dict[str, int] = defaultdict(int)

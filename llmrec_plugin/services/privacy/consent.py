@@ -52,8 +52,8 @@ def consent_of(user_key: str) -> bool | None:
 
 
 def set_consent(user_key: str, *, granted: bool) -> None:
-    """Record the user's choice. A refusal stops all use at once, drops what was derived of him and keeps his
-    events until `erase_user` or retention removes them."""
+    """Record the user's choice. A refusal stops all use at once, drops what was derived of them and keeps
+    their events until `erase_user` or retention removes them."""
     check_user_key(user_key)
     with transaction.atomic():
         Consent.objects.update_or_create(user_key=user_key, defaults={"granted": granted})

@@ -36,9 +36,9 @@ class EraseReport:
 
 
 def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
-    """Remove every row about the user, his choice on consent included, in one transaction.
+    """Remove every row about the user, their choice on consent included, in one transaction.
 
-    `keep_refusal`: who had refused stays refused, as whoever erases himself and stays a user expects. Else
+    `keep_refusal`: who had refused stays refused, as whoever erases themselves and stays a user expects. Else
     nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
     events calls `set_consent(..., granted=False)` afterwards. Events that the site declares as an
     InteractionSource come back when it saves or imports them again: erase them there as well. Raises
@@ -66,8 +66,8 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
 
 
 def _mark_for_retraining(user_key: str) -> list[int]:
-    """Count the user in `report["erased"]` of each model version made after his first event came in, and in
-    trainings that run and tunings that may be gone on with: what they have read already may hold him. A
+    """Count the user in `report["erased"]` of each model version made after their first event came in, and in
+    trainings that run and tunings that may be gone on with: what they have read already may hold them. A
     version that learned from events which were deleted for their age since counts as well: nobody can tell
     any more whose they were."""
     oldest = timezone.now() - timedelta(days=get_settings().EVENT_RETENTION_DAYS)

@@ -34,7 +34,7 @@ class UserContext:
     remembered: bool = False
     """What they are shown may be stored, under their key if there is one."""
     consented: bool = False
-    """His events may be used."""
+    """Their events may be used."""
     events: tuple[Event, ...] = ()
     """With items of the document asked for, newest first; empty without consent."""
     ignoring: frozenset[str] = frozenset()

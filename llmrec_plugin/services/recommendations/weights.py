@@ -23,7 +23,7 @@ def weights_of(
     counted = weights or configuration.shares()
     return PersonalWeights(
         taste=counted.taste,
-        also=counted.neighbours,
+        neighbours=counted.neighbours,
         popularity=counted.popularity,
         learned=weights is not None,
         average=learned.average,

@@ -1,7 +1,7 @@
 """What visitors asked for, were shown and did with it over the last days, as the console sums it up.
 
 All of it is counted by the database from lists and events of those who did not refuse. Texts of queries are
-told only where several people typed them, for a rare one may say who he was.
+told only where several people typed them, for a rare one may say who they were.
 """
 
 from __future__ import annotations

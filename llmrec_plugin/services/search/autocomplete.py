@@ -1,4 +1,4 @@
-"""What somebody may be about to type: popular searches, and items whose titles go on as he began."""
+"""What somebody may be about to type: popular searches, and items whose titles go on as they began."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEW = 3
 """With fewer items than these, words that are nearly spelt so count, too."""
 MOST = 20
 MAX_STARTS = 8
-"""Words of what was typed; who types more knows what he wants."""
+"""Words of what was typed; who types more knows what they want."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,7 +83,7 @@ def _phrases(texts: Iterable[str]) -> tuple[Phrase, ...]:
 
 
 def _spelled(text: str, parts: Operators) -> tuple[TypedWord, ...]:
-    """Not of what stands in quotes or is not wanted: there, the visitor means what he typed; nor of a long
+    """Not of what stands in quotes or is not wanted: there, the visitor means what they typed; nor of a long
     text, a code or a number."""
     if parts.phrases or parts.without:
         return ()

@@ -64,7 +64,7 @@
         for (let i = 0; i < all.length; i += CHUNK) requests.push(send("POST", url, all.slice(i, i + CHUNK)));
       }
       await Promise.all(requests);
-    } catch { /* offline: what a visitor did is worth no error on his page */ }
+    } catch { /* offline: what a visitor did is worth no error on their page */ }
   };
   const soon = () => { timer ??= setTimeout(flush, WAIT); };
 

@@ -121,6 +121,7 @@ def test_busy_users_and_long_logs_are_drawn_from() -> None:
     events = Events.of([0] * 50 + [1] * 3, range(53), range(53))
     cases = temporal_cases(events, ALL, rng=rng(), per_user=5)
     assert [sum(case.user == user for case in cases) for user in (0, 1)] == [5, 3]
+    assert len(temporal_cases(events, ALL, rng=rng())) == 20 + 3  # twenty of each unless told otherwise
     few = temporal_cases(events, ALL, rng=rng(), per_user=5, most=4)
     assert len(set(few)) == 4
     assert set(few) <= set(temporal_cases(events, ALL, rng=rng(), per_user=50))

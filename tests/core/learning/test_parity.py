@@ -67,22 +67,24 @@ def served(
     amounts = item_weights(
         past, now=NOW, half_life=None, kind_weights=KIND_WEIGHTS, recency=config.neighbour_gamma
     )
-    also: dict[str, dict[str, float]] = {}
+    neighbours: dict[str, dict[str, float]] = {}
     for source, amount in amounts.items():
         for candidate, weight in fitted.neighbours.neighbours.of(int(source)):
-            also.setdefault(str(candidate), {})[source] = weight * amount / 4.0
+            neighbours.setdefault(str(candidate), {})[source] = weight * amount / 4.0
     seen = np.unique(events.items)
     prior = {str(item): float(fitted.prior[item]) for item in seen if item in candidates}
     weights = PersonalWeights(
         taste=config.weights.taste,
-        also=config.weights.neighbours,
+        neighbours=config.weights.neighbours,
         popularity=config.weights.popularity,
         learned=True,
         average=float(fitted.prior[seen].mean()),
     )
     keys = [str(item) for item in candidates]
     assert profile is not None
-    ranked = rank_for_user(keys, profile=profile, vectors=by_key, also=also, prior=prior, weights=weights)
+    ranked = rank_for_user(
+        keys, profile=profile, vectors=by_key, neighbours=neighbours, prior=prior, weights=weights
+    )
     common = common_points(ranked[-1], profile=profile, vectors=by_key, prior=prior, weights=weights)
     return ranked, common
 

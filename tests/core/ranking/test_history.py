@@ -39,7 +39,7 @@ def ranked(
     past: list[tuple[str, str, int]],
     vectors: Mapping[str, Vector],
     *,
-    also: Mapping[str, Mapping[str, float]] | None = None,
+    neighbours: Mapping[str, Mapping[str, float]] | None = None,
     named: int | None = None,
     learned: bool = False,
 ) -> dict[str, RankedItem]:
@@ -52,9 +52,9 @@ def ranked(
         CANDIDATES,
         profile=profile,
         vectors=vectors,
-        also=also or {},
-        prior={key: place / 10 for place, key in enumerate(CANDIDATES)} if also else {},
-        weights=PersonalWeights(taste=0.7, also=0.5, popularity=0.2, learned=learned),
+        neighbours=neighbours or {},
+        prior={key: place / 10 for place, key in enumerate(CANDIDATES)} if neighbours else {},
+        weights=PersonalWeights(taste=0.7, neighbours=0.5, popularity=0.2, learned=learned),
         named=named,
     )
     return {item.key: item for item in items}
@@ -68,8 +68,8 @@ def personal(item: RankedItem) -> float:
 def test_the_shares_sum_to_all_that_is_personal_and_with_the_rest_to_the_score(
     past: list[tuple[str, str, int]], seed: int, learned: bool
 ) -> None:
-    also = {"c1": {"p0": 0.4, "p1": 0.1}, "c2": {"p3": -0.2}}
-    for item in ranked(past, drawn(seed), also=also, learned=learned).values():
+    neighbours = {"c1": {"p0": 0.4, "p1": 0.1}, "c2": {"p3": -0.2}}
+    for item in ranked(past, drawn(seed), neighbours=neighbours, learned=learned).values():
         moved = by_past_item(item.contributions, PERSONAL)
         assert sum(moved.values()) == pytest.approx(personal(item), abs=1e-6)
         rest = item.contributions.get("popularity", 0.0)

@@ -18,9 +18,9 @@ from llmrec_plugin.ranking.personal import PersonalWeights, rank_for_user
 from llmrec_plugin.ranking.profile import Profile, declared_profile
 from llmrec_plugin.types import ContributionCode, RankedItem, Vector
 
-Also = Mapping[str, Mapping[str, float]]
+Neighbours = Mapping[str, Mapping[str, float]]
 
-WEIGHTS = PersonalWeights(taste=0.3, also=0.6, popularity=0.1)
+WEIGHTS = PersonalWeights(taste=0.3, neighbours=0.6, popularity=0.1)
 KEYS = [f"k{number}" for number in range(12)]
 RNG = np.random.default_rng(3)
 CLOUD = {key: RNG.normal(size=8).astype(np.float32) for key in KEYS}
@@ -36,7 +36,7 @@ def rank(
     *,
     profile: Profile | None = None,
     vectors: Mapping[str, Vector] | None = None,
-    also: Also | None = None,
+    neighbours: Neighbours | None = None,
     prior: Mapping[str, float] | None = None,
     weights: PersonalWeights = WEIGHTS,
 ) -> list[RankedItem]:
@@ -44,7 +44,7 @@ def rank(
         candidates,
         profile=profile,
         vectors=vectors or {},
-        also=also or {},
+        neighbours=neighbours or {},
         prior=prior or {},
         weights=weights,
     )
@@ -55,10 +55,10 @@ def test_each_source_is_scaled_by_its_range_and_named() -> None:
         ["a", "b"],
         profile=declared_profile(at(0)),
         vectors={"a": at(0), "b": at(90)},
-        also={"a": {"p": 1.0, "q": 3.0}, "b": {"p": 2.0}},
+        neighbours={"a": {"p": 1.0, "q": 3.0}, "b": {"p": 2.0}},
         prior={"a": 10.0, "b": 30.0},
     )
-    # taste: cosines 1 and 0 lie 0.3 apart around their mean; also: of at most 4; popularity: 0 and 1.
+    # taste: cosines 1 and 0 lie 0.3 apart around their mean; neighbours: of at most 4; popularity: 0 and 1.
     assert [entry.key for entry in ranked] == ["a", "b"]
     assert ranked[0].contributions == pytest.approx(
         {"taste": 0.15, "neighbours:p": 0.15, "neighbours:q": 0.45, "popularity": 0.0}
@@ -71,16 +71,22 @@ def test_learned_weights_are_points_per_unit_of_each_source() -> None:
         ["a", "b", "new"],
         profile=declared_profile(at(0)),
         vectors={"a": at(0), "b": at(90)},
-        also={"a": {"p": 0.5}},
+        neighbours={"a": {"p": 0.5}},
         prior={"a": 10.0, "b": 30.0},
-        weights=PersonalWeights(taste=2.0, also=4.0, popularity=0.1, learned=True, average=15.0),
+        weights=PersonalWeights(taste=2.0, neighbours=4.0, popularity=0.1, learned=True, average=15.0),
     )
-    # taste: 2 for each cosine above the mean of .5; also: 4 times its strength; popularity: a tenth of what
-    # is above the least popular, where what is new counts as 15.
+    # taste: 2 for each cosine above the mean of .5; neighbours: 4 times its strength; popularity: a tenth
+    # of what is above the least popular, where what is new counts as 15.
     by_key = {entry.key: entry.contributions for entry in ranked}
     assert by_key["a"] == pytest.approx({"taste": 1.0, "neighbours:p": 2.0, "popularity": 0.0}, abs=1e-6)
     assert by_key["b"] == pytest.approx({"taste": -1.0, "popularity": 2.0}, abs=1e-6)
     assert by_key["new"] == pytest.approx({"popularity": 0.5}, abs=1e-6)
+
+
+def test_with_learned_weights_alone_what_is_new_counts_as_nothing() -> None:
+    weights = PersonalWeights(taste=0.0, also=0.0, popularity=0.1, learned=True)
+    ranked = rank(["a", "new"], prior={"a": 10.0}, weights=weights)
+    assert [(entry.key, entry.score) for entry in ranked] == [("a", 0.0), ("new", -1.0)]
 
 
 def test_without_history_the_order_is_that_of_the_prior() -> None:
@@ -103,7 +109,7 @@ def test_nothing_known_at_all_gives_the_candidates_by_key() -> None:
 
 
 def test_no_candidates_give_an_empty_list() -> None:
-    assert rank([], profile=TASTE, vectors=CLOUD, also={"a": {"p": 1.0}}, prior={"a": 1.0}) == []
+    assert rank([], profile=TASTE, vectors=CLOUD, neighbours={"a": {"p": 1.0}}, prior={"a": 1.0}) == []
 
 
 def test_a_candidate_named_twice_is_ranked_once() -> None:
@@ -118,26 +124,26 @@ def test_a_prior_that_is_not_finite_is_refused(bad: float) -> None:
 
 @given(
     candidates=st.lists(st.sampled_from(KEYS), unique=True),
-    also=st.dictionaries(
+    neighbours=st.dictionaries(
         st.sampled_from(KEYS), st.dictionaries(st.sampled_from("pqr"), st.floats(-2, 5)), max_size=8
     ),
     prior=st.dictionaries(st.sampled_from(KEYS), st.floats(0, 1)),
     profile=st.sampled_from([None, TASTE]),
     weights=st.builds(
-        PersonalWeights, taste=st.floats(0, 1), also=st.floats(0, 1), popularity=st.floats(0, 1)
+        PersonalWeights, taste=st.floats(0, 1), neighbours=st.floats(0, 1), popularity=st.floats(0, 1)
     ),
     seed=st.integers(0, 100),
 )
 def test_any_list_is_explained_in_full_stable_and_independent_of_the_order_of_candidates(
     candidates: list[str],
-    also: Also,
+    neighbours: Neighbours,
     prior: dict[str, float],
     profile: Profile | None,
     weights: PersonalWeights,
     seed: int,
 ) -> None:
     def ranked(keys: list[str]) -> list[RankedItem]:
-        return rank(keys, profile=profile, vectors=CLOUD, also=also, prior=prior, weights=weights)
+        return rank(keys, profile=profile, vectors=CLOUD, neighbours=neighbours, prior=prior, weights=weights)
 
     result = ranked(candidates)
     assert result == sorted(result, key=lambda entry: (-entry.score, entry.key))

@@ -17,7 +17,7 @@ from llmrec_plugin.ranking.fusion import linear
 from llmrec_plugin.ranking.items import add
 from llmrec_plugin.ranking.profile import Profile, declared_profile
 from llmrec_plugin.ranking.ranker import Ranker
-from llmrec_plugin.ranking.stages import Also, Cap, Diversity, Prior, Stage, Taste
+from llmrec_plugin.ranking.stages import Cap, Diversity, Neighbours, Prior, Stage, Taste
 from llmrec_plugin.types import Hit, RankedItem, Vector
 
 
@@ -49,7 +49,7 @@ stages_of_any_kind = st.one_of(
     st.builds(Taste, st.just(TASTE), st.just(CLOUD), strengths),
     st.builds(Diversity, st.just(CLOUD), strengths, st.integers(0, 15)),
     st.builds(
-        Also,
+        Neighbours,
         st.dictionaries(
             st.sampled_from(KEYS), st.dictionaries(st.sampled_from("pqr"), st.floats(-5, 5)), max_size=6
         ),
@@ -89,7 +89,7 @@ def test_the_order_of_candidates_does_not_matter(items: list[RankedItem], stage:
     [
         Taste(TASTE, CLOUD, 0.0),
         Diversity(CLOUD, 0.0, 5),
-        Also({"k1": {"p": 1.0}}, 0.0),
+        Neighbours({"k1": {"p": 1.0}}, 0.0),
         Prior({"k1": 1.0}, 0.0),
     ],
 )
@@ -99,7 +99,7 @@ def test_strength_zero_changes_nothing(stage: Stage, items: list[RankedItem]) ->
 
 
 @pytest.mark.parametrize(
-    "stage", [Taste(TASTE, CLOUD, 1.0), Diversity(CLOUD, 1.0, 5), Also({}, 1.0), Prior({}, 1.0)]
+    "stage", [Taste(TASTE, CLOUD, 1.0), Diversity(CLOUD, 1.0, 5), Neighbours({}, 1.0), Prior({}, 1.0)]
 )
 def test_an_empty_list_stays_empty(stage: Stage) -> None:
     assert stage([]) == []
@@ -134,7 +134,8 @@ def test_taste_names_the_three_largest_parts_of_each_item() -> None:
 
 def test_the_parts_that_taste_names_are_the_largest_of_all() -> None:
     rng = np.random.default_rng(11)
-    profile = Profile(keys=tuple("abcdefghijkl"), parts=rng.normal(size=(12, 8)).astype(np.float32))
+    past = tuple(f"p{number}" for number in range(300))
+    profile = Profile(keys=past, parts=rng.normal(size=(300, 8)).astype(np.float32))
     items = [item(key, 0.0) for key in CLOUD]
     whole = Taste(profile, CLOUD, 1.0, named=None)(items)
     for told, full in zip(Taste(profile, CLOUD, 1.0)(items), whole, strict=True):
@@ -176,8 +177,8 @@ def test_taste_refuses_items_of_another_encoder() -> None:
 
 
 def test_also_gives_the_best_candidate_its_weight_and_names_each_cause() -> None:
-    also = Also({"a": {"p": 3.0, "q": 1.0}, "b": {"q": 2.0}}, 0.6)
-    first, second, third = also([item("a", 0.0), item("b", 0.0), item("c", 0.0)])
+    neighbours = Neighbours({"a": {"p": 3.0, "q": 1.0}, "b": {"q": 2.0}}, 0.6)
+    first, second, third = neighbours([item("a", 0.0), item("b", 0.0), item("c", 0.0)])
     assert first.contributions == pytest.approx({"text": 0.0, "neighbours:p": 0.45, "neighbours:q": 0.15})
     assert second.contributions == pytest.approx({"text": 0.0, "neighbours:q": 0.3})
     assert third.contributions == {"text": 0.0}
@@ -185,8 +186,8 @@ def test_also_gives_the_best_candidate_its_weight_and_names_each_cause() -> None
 
 def test_what_nobody_took_together_counts_the_same_and_is_called_alike() -> None:
     causes = {"a": {"p": 3.0, "q": 1.0}, "b": {"q": 2.0}}
-    plain = Also(causes, 0.6)([item("a", 0.0), item("b", 0.0)])
-    told = Also(causes, 0.6, alike={"q": {"a"}})([item("a", 0.0), item("b", 0.0)])
+    plain = Neighbours(causes, 0.6)([item("a", 0.0), item("b", 0.0)])
+    told = Neighbours(causes, 0.6, text_neighbours={"q": {"a"}})([item("a", 0.0), item("b", 0.0)])
     assert [one.score for one in told] == [one.score for one in plain]
     assert told[0].contributions == pytest.approx(
         {"text": 0.0, "neighbours:p": 0.45, "text_neighbours:q": 0.15}
@@ -195,23 +196,23 @@ def test_what_nobody_took_together_counts_the_same_and_is_called_alike() -> None
 
 
 def test_also_holds_back_what_follows_from_a_dismissed_item() -> None:
-    ranked = Also({"a": {"p": 1.0}, "b": {"gone": -1.0}}, 1.0)([item("a", 0.0), item("b", 0.0)])
+    ranked = Neighbours({"a": {"p": 1.0}, "b": {"gone": -1.0}}, 1.0)([item("a", 0.0), item("b", 0.0)])
     assert [entry.score for entry in ranked] == [0.5, -0.5]
 
 
 def test_however_small_the_difference_the_best_candidate_of_also_gets_its_weight() -> None:
-    ranked = Also({"a": {"p": 0.25}}, 0.5)([item("a", 0.0), item("b", 0.0)])
+    ranked = Neighbours({"a": {"p": 0.25}}, 0.5)([item("a", 0.0), item("b", 0.0)])
     assert [entry.score for entry in ranked] == [0.5, 0.0]
 
 
 def test_causes_that_cancel_out_for_every_candidate_say_nothing() -> None:
-    assert Also({"a": {"p": 1.0, "gone": -1.0}}, 0.5)([item("a", 1.0)]) == [item("a", 1.0)]
+    assert Neighbours({"a": {"p": 1.0, "gone": -1.0}}, 0.5)([item("a", 1.0)]) == [item("a", 1.0)]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_also_refuses_a_weight_that_is_not_finite(bad: float) -> None:
     with pytest.raises(InvalidVector, match="neighbour"):
-        Also({"a": {"p": bad}}, 1.0)([item("b", 0.0), item("a", 0.0)])
+        Neighbours({"a": {"p": bad}}, 1.0)([item("b", 0.0), item("a", 0.0)])
 
 
 def test_prior_gives_a_new_item_the_mean_of_the_others() -> None:

@@ -131,7 +131,7 @@ def test_a_visitor_who_logs_in_keeps_his_arm(shop: dict[str, Product]) -> None:
     page = find(user)
     assert arm_of(page) == "new"
     assert by_words_alone(page)
-    # another device, where chance had shown him the other arm, does not take him back
+    # another device, where chance had shown them the other arm, does not take them back
     other = visitor_in("as it is", prefix="anon:x")
     interactions.merge(other, user)
     assert arm_of(find(user)) == "new"

@@ -1,4 +1,4 @@
-"""Who is erased while an encoder is tuned counts as known to it, and his words are not gone on with."""
+"""Who is erased while an encoder is tuned counts as known to it, and their words are not gone on with."""
 
 from __future__ import annotations
 

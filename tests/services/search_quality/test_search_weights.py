@@ -162,7 +162,7 @@ def test_while_searches_are_compared_they_stay_as_they_are(shop: dict[str, Produ
 
 
 def visit(query: str, user: str, items: Sequence[RankedItem], taken: Sequence[str]) -> None:
-    """The user searched an hour ago, and took these of what he was shown."""
+    """The user searched an hour ago, and took these of what they were shown."""
     at = timezone.now() - timedelta(hours=1)
     impression = Impression.objects.create(
         user_key=user,
@@ -260,7 +260,7 @@ def test_clicks_must_not_cost_the_judged_queries(shop: dict[str, Product]) -> No
 
 
 def shoppers(shop: dict[str, Product], *, faithful: bool) -> None:
-    """Each has bought things of one theme; then he takes such things from a list of all, or any."""
+    """Each has bought things of one theme; then they take such things from a list of all, or any."""
     rng = random.Random(5)
     theme_of = {
         str(shop[f"{material} {thing}"].pk): theme

@@ -118,7 +118,7 @@ def test_a_live_model_that_ranks_worse_than_the_texts_is_learned_anew() -> None:
     """It learned that coffee leads to garden; now people stay with what they have."""
     products = open_shop()
     Configuration(
-        recommendation_taste=0.1, recommendation_also=0.9, recommendation_popularity=0.0, diversity=0.0
+        recommendation_taste=0.1, recommendation_neighbours=0.9, recommendation_popularity=0.0, diversity=0.0
     ).save()
     coffee, garden = of_theme(products, "coffee"), of_theme(products, "garden")
     day = timezone.now() - timedelta(days=3)

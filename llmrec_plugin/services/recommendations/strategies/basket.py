@@ -33,9 +33,9 @@ class Basket(ListStrategy):
             [key for key in together if key in passing],
             profile=None,
             vectors={},
-            also=together,
+            neighbours=together,
             prior={},
-            weights=PersonalWeights(taste=0.0, also=1.0, popularity=0.0),
+            weights=PersonalWeights(taste=0.0, neighbours=1.0, popularity=0.0),
         )
         personal = personal_list(context)
         if not items and not context.basket:

@@ -33,7 +33,7 @@ class BecauseYouViewed(ListStrategy):
             return personal_list(context)
         near, degraded = nearest_items(context, anchor)
         weight = context.configuration.recommendation_taste
-        weight_together = context.configuration.recommendation_also
+        weight_together = context.configuration.recommendation_neighbours
         contributions: dict[str, dict[str, float]] = {}
         for item in near:
             contributions[item.key] = {"vector": weight * item.score}

@@ -72,7 +72,7 @@ def test_features_know_what_was_rated_strictly_earlier_and_nothing_else() -> Non
     # Rows 1 to 4. Of the second moment nobody knows the others: user 0 has one rating in both of its rows.
     assert np.expm1(feature(found, "user ratings")) == pytest.approx([1, 1, 0, 3])
     assert np.expm1(feature(found, "item ratings")) == pytest.approx([0, 0, 1, 0])
-    # He liked item 0, like which item 1 is and item 2 is not; in the end he likes 0 and 1 but not 2.
+    # They liked item 0, like which item 1 is and item 2 is not; in the end they like 0 and 1 but not 2.
     assert feature(found, "liked texts") == [1.0, 0.0, 0.0, 0.0]
     assert feature(found, "disliked texts") == [0.0, 0.0, 0.0, 1.0]
     # Item 3 is like item 2, which was a disappointment.

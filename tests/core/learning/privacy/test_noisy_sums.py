@@ -72,7 +72,7 @@ def test_a_promise_that_cannot_be_kept_is_no_promise(epsilon: float, delta: floa
 @given(st.lists(st.integers(0, ITEMS - 1), max_size=60), st.lists(st.integers(0, ITEMS - 1), max_size=20))
 def test_no_user_moves_the_sums_by_more_than_the_bound(one: list[int], other: list[int]) -> None:
     whitened = fit_whitening(catalogue()).apply(catalogue())
-    # The other has few enough targets for none to be drawn, so the two sums share his part exactly.
+    # The other has few enough targets for none to be drawn, so the two sums share their part exactly.
     with_one, without = _bounded([other, one], whitened, rng()), _bounded([other], whitened, rng())
     moved = math.sqrt(
         np.square(with_one.inputs - without.inputs).sum()
