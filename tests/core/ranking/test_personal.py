@@ -84,7 +84,7 @@ def test_learned_weights_are_points_per_unit_of_each_source() -> None:
 
 
 def test_with_learned_weights_alone_what_is_new_counts_as_nothing() -> None:
-    weights = PersonalWeights(taste=0.0, also=0.0, popularity=0.1, learned=True)
+    weights = PersonalWeights(taste=0.0, neighbours=0.0, popularity=0.1, learned=True)
     ranked = rank(["a", "new"], prior={"a": 10.0}, weights=weights)
     assert [(entry.key, entry.score) for entry in ranked] == [("a", 0.0), ("new", -1.0)]
 
