@@ -18,7 +18,7 @@ PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,29}")
 
 
 class Named(Protocol):
-    """Whatever bears the name that it is found by."""
+    """Anything that bears the name that it is found by."""
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ IGNORED = frozenset({"user"})
 
 
 class InteractionsView(ApiView):
-    """One event, or a list of them; what makes no sense is refused, and the others go on.
+    """Takes one event, or a list of them; what makes no sense is refused, and the others go on.
 
     An event that names somebody else's list is stored as one that came from no list.
     """
@@ -79,10 +79,11 @@ class InteractionsView(ApiView):
         return interactions.record_many([_event(user_key, data) for data in events], check=True)
 
     def user_key_for_events(self) -> str | None:
-        """A new visitor gets a key only where events may be kept without having been asked for."""
-        known = visitors.current_user_key(self.request)
-        if known is not None or not visitors.newcomers_are_remembered():
-            return known
+        """Return whose events these are. A new visitor gets a key only where events may be kept without
+        having been asked for."""
+        user_key = visitors.current_user_key(self.request)
+        if user_key is not None or not visitors.newcomers_are_remembered():
+            return user_key
         return visitors.ensure_user_key(self.request)
 
 
@@ -112,7 +113,8 @@ def _event(user_key: str, data: dict[str, Any]) -> NewInteraction:
 
 
 def _event_id(user_key: str, sent: str) -> str:
-    """Each visitor's ids are their own: they pass for nobody else's, nor for those of the site's orders."""
+    """Return the id to store. Each visitor's ids are their own: they pass for nobody else's, nor for those
+    of the site's orders."""
     return "api:" + hashlib.sha256(f"{user_key}\n{sent}".encode()).hexdigest()
 
 

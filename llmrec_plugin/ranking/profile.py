@@ -41,13 +41,14 @@ class Profile:
 
     @cached_property
     def vector(self) -> Vector:
-        """Unit length: what candidates are compared with."""
+        """Return the taste, of unit length: what candidates are compared with."""
         total: Vector = self.parts.sum(axis=0)
         return total
 
     @cached_property
     def seed(self) -> Vector | None:
-        """The direction of the liked items alone, to retrieve candidates by; None if nothing was liked.
+        """Return the direction of the liked items alone, to retrieve candidates by; None if nothing was
+        liked.
 
         `vector` is no such query: enough dismissals turn it away from everything in the catalogue.
         """
@@ -55,7 +56,7 @@ class Profile:
         return unit(self.parts[liked].sum(axis=0)) if liked else None
 
     def attribute(self, vectors: Matrix) -> Matrix:
-        """Shape (m, n) for (m, d) unit rows: how much of each cosine each past item makes up."""
+        """Return, shape (m, n) for (m, d) unit rows, how much of each cosine each past item makes up."""
         return products(vectors, self.parts)
 
 
@@ -70,7 +71,7 @@ def build_profile(
     recency: float = 1.0,
     turn: Callable[[Matrix], Matrix] | None = None,
 ) -> Profile | None:
-    """The taste that these events show; None where they show none.
+    """Return the taste that these events show; None where they show none.
 
     That is so without events on items that have a vector, and when likes and dislikes cancel out.
     `turn` maps the vectors of past items, unit rows, to what each adds to the taste: what a site learned
@@ -117,7 +118,7 @@ def item_weights(
     rated_kinds: Collection[str] = RATED_KINDS,
     recency: float = 1.0,
 ) -> dict[str, float]:
-    """How much each past item counts, negative where the user does not want it; zeros are left out.
+    """Return how much each past item counts, negative where the user does not want it; zeros are left out.
 
     An event counts its kind's weight, halved once per half-life that has passed (None: time does not
     matter); one dated in the future counts as if it were now. A kind without a weight does not count; of

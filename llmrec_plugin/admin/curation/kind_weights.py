@@ -13,7 +13,7 @@ from llmrec_plugin.event_kinds import MAX_WEIGHT, event_kinds, kind_names
 
 
 class KindWeightsWidget(forms.MultiWidget):
-    """A row of numbers, one labelled with each registered kind."""
+    """Shows a row of numbers, one labelled with each registered kind."""
 
     template_name = "admin/llmrec_plugin/kind_weights.html"
     use_fieldset = True
@@ -34,7 +34,7 @@ class KindWeightsWidget(forms.MultiWidget):
 
 
 class KindWeightsField(forms.MultiValueField):
-    """{kind: number}; how large a number may be, the model says."""
+    """Reads {kind: number}; how large a number may be, the model says."""
 
     widget = KindWeightsWidget
 

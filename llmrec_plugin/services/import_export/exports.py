@@ -57,7 +57,8 @@ def _imported_line(item: ImportedItem) -> Line:
 
 
 def _declared(document: SearchDocument[Any], rows: Any) -> Iterator[Line]:
-    """What the site's own code cannot prepare is in no index, and not here either."""
+    """Yield the items as declared; what the site's own code cannot prepare is in no index, and not here
+    either."""
     for row in rows.iterator(CHUNK):
         if found := prepared_if_it_can_be(document, row):
             yield _declared_line(document.label, found)
@@ -72,7 +73,8 @@ def _declared_line(label: str, found: PreparedItem) -> Line:
 
 
 def _plain(name: str) -> str:
-    """`__` would be read as a path into the text of an imported item."""
+    """Return what no field is mistaken for: `__` would be read as a path into the text of an imported
+    item."""
     return name.replace("__", "_")
 
 
@@ -85,11 +87,11 @@ def _events(rows: Any) -> Iterator[Line]:
     for own_id, user, label, item, kind, value, at in rows.values_list(*columns).iterator(CHUNK):
         line = {"user": user, "document": label, "item": item, "kind": kind, "time": at.isoformat()}
         own = {"id": own_id, "value": value}
-        yield {**line, **{name: known for name, known in own.items() if known is not None}}
+        yield {**line, **{name: value for name, value in own.items() if value is not None}}
 
 
 def _write(path: Path, lines: Iterator[Line], *, total: int, progress: Progress | None) -> int:
-    """Whole or not at all."""
+    """Write the file whole or not at all."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     count = 0
     try:

@@ -119,7 +119,7 @@ def import_judgments(
 
 @dataclass
 class _Tally:
-    """The report while it is being made."""
+    """Collects the report while it is being made."""
 
     path: Path
     strict: bool
@@ -178,7 +178,7 @@ def _walk(
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line); empty lines are left out."""
+    """Yield (number from 1, line); empty lines are left out."""
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if raw.strip():
@@ -256,7 +256,8 @@ def _event(line: Mapping[str, Any], document: str | None) -> NewInteraction:
 
 
 def _event_id(line: Mapping[str, Any], label: str) -> str | None:
-    """The line's own id, or one made of what it says; a line without a time may mean a second event."""
+    """Return the line's own id, or one made of what it says; a line without a time may mean a second
+    event."""
     if line.get("id") is not None:
         return _identifier(line, "id", limit=recording.MAX_EVENT_ID)
     if line.get("time") is None:
@@ -266,7 +267,7 @@ def _event_id(line: Mapping[str, Any], label: str) -> str | None:
 
 
 def _time(value: object) -> datetime | None:
-    """A time without a zone is read in the site's."""
+    """Return the time; one without a zone is read in the site's."""
     if value is None:
         return None
     try:
@@ -293,7 +294,7 @@ def _judgment(line: str, label: str, texts: Mapping[str, str]) -> Judgment:
 
 
 def _query_texts(path: Path) -> dict[str, str]:
-    """Raises InvalidRequest for a bad line: without its query a judgement cannot be read."""
+    """Read the queries; raise InvalidRequest for a bad line: without its query a judgement cannot be read."""
     texts: dict[str, str] = {}
     for number, line in objects(path, parameter="queries"):
         try:
@@ -307,13 +308,14 @@ def _query_texts(path: Path) -> dict[str, str]:
 
 
 def query_users(path: Path) -> dict[str, str]:
-    """Query id -> the user who asks it, of a file of queries that was read before; most name nobody."""
+    """Return query id -> the user who asks it, of a file of queries that was read before; most name
+    nobody."""
     lines = objects(path, parameter="queries")
     return {str(line["id"]): str(line["user"]) for _, line in lines if line.get("user")}
 
 
 def objects(path: Path, *, parameter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(number from 1, object) of each line of a file that is read as a whole or not at all; raises
+    """Yield (number from 1, object) of each line of a file that is read as a whole or not at all; raises
     InvalidRequest for the parameter, naming the line, for one that is no object."""
     for number, raw in _lines(path):
         try:
@@ -348,7 +350,7 @@ def _identifier(line: Mapping[str, Any], name: str, *, limit: int) -> str:
 def _latest_of(
     batch: Iterable[tuple[int, Parsed]], *, key: Callable[[Parsed], Any]
 ) -> dict[Any, tuple[int, Parsed]]:
-    """One line per key, the last of those in the batch: one statement cannot write a row twice."""
+    """Return one line per key, the last of those in the batch: one statement cannot write a row twice."""
     return {key(parsed): (number, parsed) for number, parsed in batch}
 
 

@@ -39,11 +39,12 @@ def kind_labels() -> dict[str, str]:
 
 
 def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozenset[str]:
-    """Items that the user has ever done one of `kinds` with; one query."""
+    """Return the items that the user has ever done one of `kinds` with; one query."""
     rows = Interaction.objects.filter(user_key=user_key, document=document, kind__in=kinds)
     return frozenset(rows.values_list("item_id", flat=True).distinct())
 
 
 def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
-    """Those of the keys that the document's own queryset holds; malformed ones are left out; one query."""
+    """Return those of the keys that the document's own queryset holds; malformed ones are left out; one
+    query."""
     return {str(pk) for pk in document.rows_of(keys).order_by().values_list("pk", flat=True)}

@@ -14,8 +14,8 @@ from llmrec_plugin.models import Impression
 def note_seen(user_key: str, seen: Mapping[uuid.UUID, int]) -> int:
     """Remember how many positions of each list came into view; returns how many of the lists are the user's.
 
-    Never less than was told before, nor more than was delivered; lists of others, and those that were kept
-    without a name, are left alone.
+    Never less than was reported before, nor more than was delivered; lists of others, and those that were
+    stored without a name, are left alone.
     """
     if not user_key:
         return 0
@@ -29,7 +29,7 @@ def note_seen(user_key: str, seen: Mapping[uuid.UUID, int]) -> int:
 
 
 def of_others(user_key: str, request_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of the lists that were kept under the name of somebody else."""
+    """Return those of the lists that were stored under the name of somebody else."""
     if not request_ids:
         return set()
     named = Impression.objects.filter(pk__in=request_ids).exclude(user_key__in=("", user_key))

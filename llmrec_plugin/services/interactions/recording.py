@@ -33,7 +33,7 @@ FUTURE_TOLERANCE = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class NewInteraction:
-    """One event as it comes in."""
+    """A frozen record of one event as it comes in."""
 
     user_key: str
     document: str
@@ -117,7 +117,7 @@ def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> Rec
 
 
 def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
-    """Raises InvalidRequest, naming the parameter, for an event that could not be stored."""
+    """Raise InvalidRequest, naming the parameter, for an event that could not be stored."""
     _validated(event, now=now or timezone.now())
 
 
@@ -133,7 +133,7 @@ def announce(user_keys: Iterable[str]) -> None:
 
 
 def _validated(event: NewInteraction, *, now: datetime) -> Interaction:
-    """The event as a row; the row is not saved."""
+    """Return the event as a row; the row is not saved."""
     privacy.check_user_key(event.user_key)
     if event.document not in registry.labels():
         raise InvalidRequest(
@@ -224,16 +224,16 @@ def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str
 
 def _refuse_unknown_items(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:
     for label in sorted({row.document for row in rows.values()}):
-        asked = {row.item_id for row in rows.values() if row.document == label}
-        known = existing_keys(registry.get(label), asked)
-        missing = [n for n, row in rows.items() if row.document == label and row.item_id not in known]
+        keys = {row.item_id for row in rows.values() if row.document == label}
+        existing = existing_keys(registry.get(label), keys)
+        missing = [n for n, row in rows.items() if row.document == label and row.item_id not in existing]
         for number in missing:
             reasons[number] = f'"{label}" has no item "{rows[number].item_id}".'
             del rows[number]
 
 
 def _insert(rows: Sequence[Interaction]) -> tuple[int, int]:
-    """(stored, duplicates); a duplicate that another process stores meanwhile does no harm."""
+    """Return (stored, duplicates); a duplicate that another process stores meanwhile does no harm."""
     named = [row.event_id for row in rows if row.event_id is not None]
     seen = set(
         Interaction.objects.filter(event_id__in=named).values_list("event_id", flat=True) if named else ()

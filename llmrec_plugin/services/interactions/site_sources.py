@@ -48,7 +48,7 @@ def follow(source: InteractionSource[Any], primary_keys: Sequence[Any]) -> Recor
 
 
 def _events_of(source: InteractionSource[Any], rows: Iterable[Any]) -> list[NewInteraction]:
-    """Rows without a user, as a guest's order, are no events."""
+    """Yield the rows as events; rows without a user, as a guest's order, are no events."""
     events = (source.event(row) for row in rows)
     return [
         NewInteraction(

@@ -21,12 +21,13 @@ MAX_USER_KEY = 100
 
 
 def may_personalise(user_key: str | None) -> bool:
-    """Whether events of this user may be stored and used; one query at most."""
+    """Return whether events of this user may be stored and used; one query at most."""
     return bool(user_key) and bool(consenting([str(user_key)]))
 
 
 def consenting(user_keys: Iterable[str]) -> set[str]:
-    """Those of the users whose events may be stored and used, by LLMREC["CONSENT"]; one query at most."""
+    """Return those of the users whose events may be stored and used, by LLMREC["CONSENT"]; one query at
+    most."""
     keys = set(user_keys)
     mode = get_settings().CONSENT
     if mode == "off" or not keys:
@@ -36,8 +37,8 @@ def consenting(user_keys: Iterable[str]) -> set[str]:
 
 
 def consented(rows: QuerySet[R]) -> QuerySet[R]:
-    """The part of these interactions or impressions that may be learned from; lists of nobody in particular
-    are kept where nobody is asked first."""
+    """Return the part of these interactions or impressions that may be learned from; lists of nobody in
+    particular are kept where nobody is asked first."""
     mode = get_settings().CONSENT
     if mode == "off":
         return rows.none()
@@ -47,7 +48,7 @@ def consented(rows: QuerySet[R]) -> QuerySet[R]:
 
 
 def consent_of(user_key: str) -> bool | None:
-    """The user's recorded choice; None: none yet, so LLMREC["CONSENT"] decides."""
+    """Return the user's recorded choice; None: none yet, so LLMREC["CONSENT"] decides."""
     return Consent.objects.filter(user_key=user_key).values_list("granted", flat=True).first()
 
 
@@ -71,7 +72,7 @@ def drop_derived(user_key: str) -> None:
 
 
 def check_user_key(user_key: str) -> None:
-    """Raises InvalidRequest unless the key can be stored."""
+    """Raise InvalidRequest unless the key can be stored."""
     if not user_key or len(user_key) > MAX_USER_KEY:
         raise InvalidRequest(
             f"A user key has 1 to {MAX_USER_KEY} characters, this one has {len(user_key)}.",

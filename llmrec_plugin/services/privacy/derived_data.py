@@ -33,7 +33,7 @@ def mark(user_keys: Iterable[str]) -> int:
 
 
 def are_marked() -> bool:
-    """Whether users wait to be looked at."""
+    """Return whether users wait to be looked at."""
     return UserChange.objects.exists()
 
 
@@ -42,14 +42,14 @@ def _send_changed() -> None:
 
 
 def taste_key(user_key: str, *, document: str, encoder_id: str) -> str:
-    """Where the user's taste is cached."""
+    """Return where the user's taste is cached."""
     return caches.cache_key("taste", user_key, document, encoder_id)
 
 
 def forget(user_keys: Sequence[str]) -> int:
     """Delete what is derived of these users, cached or stored; returns the number of stored vectors."""
-    known = IndexVersion.objects.order_by().values_list("document", "encoder_id").distinct()
-    spaces = list(known) if user_keys else []
+    indexed = IndexVersion.objects.order_by().values_list("document", "encoder_id").distinct()
+    spaces = list(indexed) if user_keys else []
     caches.forget(
         [
             taste_key(key, document=document, encoder_id=encoder_id)

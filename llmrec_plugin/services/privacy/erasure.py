@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EraseReport:
-    """Rows that are gone, and the model versions that learned from them and are due for retraining."""
+    """Counts rows that are gone, and the model versions that learned from them and are due for retraining."""
 
     interactions: int
     impressions: int
@@ -96,7 +96,7 @@ def _mark_for_retraining(user_key: str) -> list[int]:
 
 
 def _mark_encoders(label: str, *, since: datetime, oldest: datetime) -> None:
-    """The same in the encoders that were tuned."""
+    """Do the same in the encoders that were tuned."""
     tuned = TunedEncoder.objects.select_for_update().filter(
         Q(created_at__gte=since) | Q(events_since__lt=oldest), document=label
     )

@@ -11,7 +11,7 @@ from llmrec_plugin.services.privacy.consent import check_user_key
 
 
 def export_user(user_key: str) -> dict[str, Any]:
-    """All that is kept about the user, in types that JSON knows; raises InvalidRequest for what is no key."""
+    """Return all that is stored about the user, in types that JSON knows; raise InvalidRequest for no key."""
     check_user_key(user_key)
     consent = Consent.objects.filter(user_key=user_key).values("granted", "at").first()
     interactions = Interaction.objects.filter(user_key=user_key).order_by("at", "id")

@@ -31,8 +31,8 @@ MARKS_KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionReport:
-    """Rows deleted for their age, ranked lists cut down to what was shown, and models and tuned encoders that
-    nobody would go back to."""
+    """Counts rows deleted for their age, ranked lists cut down to what was shown, and models and tuned
+    encoders that nobody would go back to."""
 
     interactions: int
     impressions: int
@@ -75,7 +75,7 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
 
 
 def _chunks(impressions: QuerySet[Impression]) -> Iterator[list[Impression]]:
-    """Until none is left; each chunk leaves the queryset when it is stripped."""
+    """Yield rows until none is left; each chunk leaves the queryset when it is stripped."""
     while chunk := list(impressions.only("ranking", "shown", "extra").order_by("at")[:STRIP_BATCH]):
         yield chunk
 

@@ -35,14 +35,15 @@ def popular(
     limit: int,
     hidden: Collection[str] = frozenset(),
 ) -> list[RankedItem]:
-    """What most users chose, as the model learned it or, without one, as the events of the site say."""
+    """Return what most users chose, as the model learned it or, without one, as the events of the site
+    say."""
     ranked = learned.popular or _counted(label, configuration)
     rows = islice((row for row in ranked if row[0] not in hidden), limit)
     return [RankedItem(key=key, score=value, contributions={"popularity": value}) for key, value in rows]
 
 
 def _counted(label: str, configuration: Configuration) -> tuple[tuple[str, float], ...]:
-    """(key, share of the most popular item's users); one query, cached."""
+    """Return (key, share of the most popular item's users); one query, cached."""
 
     def count() -> tuple[tuple[str, float], ...]:
         rows = list(
@@ -68,7 +69,7 @@ def trending(
     hidden: Collection[str] = frozenset(),
     now: datetime | None = None,
 ) -> list[RankedItem]:
-    """What users choose now: each user and day counts its kind's weight, halved once per half-life.
+    """Return what users choose now: each user and day counts its kind's weight, halved once per half-life.
 
     The part that comes from the last seven days is `trending`, older parts are `earlier`.
     """
@@ -89,8 +90,8 @@ def trending(
 def counted(
     label: str, configuration: Configuration, *, now: datetime | None = None
 ) -> dict[str, tuple[str, int]]:
-    """What happened most strongly to each item of the trend in the last seven days, and how often, each user
-    counting once a day."""
+    """Return what happened most strongly to each item of the trend in the last seven days, and how often,
+    each user counting once a day."""
     return {row.key: (row.kind, row.times) for row in _trend(label, configuration, now) if row.times}
 
 
@@ -105,7 +106,7 @@ class _Trend(NamedTuple):
 
 
 def _trend(label: str, configuration: Configuration, now: datetime | None) -> list[_Trend]:
-    """One query, remembered for a minute."""
+    """Return the trend, which is one query, remembered for a minute."""
     present = timezone.now()
     moment = now or present
     past = "" if abs(present - moment) < timedelta(seconds=CACHE_SECONDS) else moment.isoformat()
@@ -117,7 +118,7 @@ def _trend(label: str, configuration: Configuration, now: datetime | None) -> li
 
 
 def _trend_of(configuration: Configuration) -> str:
-    """What of the configuration the trend depends on; arms of an experiment may differ in it."""
+    """Return what of the configuration the trend depends on; arms of an experiment may differ in it."""
     return f"{configuration.trending_half_life_days} {sorted(_positive_kinds(configuration).items())}"
 
 
@@ -154,7 +155,7 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
 
 
 def _strongest_kind(times: Mapping[str, int]) -> tuple[str, int]:
-    """The strongest kind that happened, and how often; a click and the view it leads to are one."""
+    """Return the strongest kind that happened, and how often; a click and the view it leads to are one."""
     names = weekly_kinds()
     for kind, name in names.items():
         if kind in times:
@@ -165,13 +166,13 @@ def _strongest_kind(times: Mapping[str, int]) -> tuple[str, int]:
 def latest(
     document: SearchDocument[Any], *, limit: int, hidden: Collection[str] = frozenset()
 ) -> list[RankedItem]:
-    """The newest items by the document's `date_field`, else by primary key; one query, no engine."""
+    """Return the newest items by the document's `date_field`, else by primary key; one query, no engine."""
     keys = newest_keys(document, start=0, count=limit + len(hidden))
     return falling(islice((key for key in keys if key not in hidden), limit), "freshness")
 
 
 def newest_keys(document: SearchDocument[Any], *, start: int, count: int) -> list[str]:
-    """Keys of all items, the newest first; one query."""
+    """Return the keys of all items, the newest first; one query."""
     newest = document.get_queryset().select_related(None).prefetch_related(None)
     if document.date_field:
         newest = newest.order_by(F(document.date_field).desc(nulls_last=True), "-pk")
@@ -184,7 +185,7 @@ def newest_keys(document: SearchDocument[Any], *, start: int, count: int) -> lis
 def concat_unique(
     first: Sequence[RankedItem], *others: Callable[[], Sequence[RankedItem]], limit: int
 ) -> list[RankedItem]:
-    """The first list, made longer by the others, asked for in turn, as long as it is too short.
+    """Return the first list, made longer by the others, asked for in turn, as long as it is too short.
 
     So that scores never rise along the whole, what is added gets a `backfill` contribution, never positive.
     """
