@@ -94,7 +94,11 @@ def test_a_forked_child_has_an_engine_too() -> None:
     engine.create_index("llmrec-x", SCHEMA)
     child = os.fork()
     if child == 0:
-        get_backend().write("llmrec-x", [document("1")])
-        os._exit(0)
+        failed = 1
+        try:
+            get_backend().write("llmrec-x", [document("1")])
+            failed = 0
+        finally:  # whatever it raises, the child is not to go on with the tests
+            os._exit(failed)
     assert os.waitpid(child, 0)[1] == 0
     assert engine.count("llmrec-x") == 1

@@ -23,6 +23,7 @@ from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultPage, Terms
 from tests.hostapp.models import Course, Learner, Product
+from tests.support.pages import some, titles
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -52,11 +53,8 @@ def row(name: str = "home", kind: str = "latest", **values: Any) -> Placement:
 
 
 def recommend(name: str = "home", **values: Any) -> ResultPage:
-    return recommendations.recommend(name, **{"document": "product", **values})
-
-
-def titles(page: ResultPage) -> list[str]:
-    return [item.title for item in page.results]
+    results = values.pop("results", True)
+    return some(recommendations.recommend(name, **{"document": "product", **values}), results=results)
 
 
 def of_category(name: str) -> set[str]:

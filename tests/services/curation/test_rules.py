@@ -18,6 +18,7 @@ from llmrec_plugin.services.curation.phrases import contains
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest, Terms
 from tests.hostapp.models import Product
+from tests.support.pages import some, titles
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -40,16 +41,12 @@ def rule(action: str, items: list[Product] | None = None, **values: Any) -> Rule
     )
 
 
-def ask(text: str = "steel", **values: Any) -> ResultPage:
-    return search(SearchRequest(document="product", text=text, **values))
+def ask(text: str = "steel", *, results: bool | None = True, **values: Any) -> ResultPage:
+    return some(search(SearchRequest(document="product", text=text, **values)), results=results)
 
 
 def recommend(placement: str = "latest", **values: Any) -> ResultPage:
-    return recommendations.recommend(placement, document="product", **values)
-
-
-def titles(page: ResultPage) -> list[str]:
-    return [item.title for item in page.results]
+    return some(recommendations.recommend(placement, document="product", **values))
 
 
 def all_titles(page: ResultPage) -> list[str]:
@@ -109,7 +106,7 @@ def test_a_pinned_item_is_counted_in_total_and_facets(shop: Products) -> None:
 
 def test_a_pin_shows_where_nothing_is_found(shop: Products) -> None:
     Configuration.objects.create(text_weight=1.0)
-    assert ask("zzz").results == ()
+    assert ask("zzz", results=False).results == ()
     rule("pin", [shop["wooden ink bottle"]])
     assert titles(ask("zzz")) == ["wooden ink bottle"]
 

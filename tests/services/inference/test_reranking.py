@@ -22,6 +22,7 @@ from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
 from tests.contracts.tiny_model import make_tiny_cross_encoder
 from tests.hostapp.models import Product
+from tests.support.pages import some
 from tests.support.serving import did, open_shop, silent
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +45,7 @@ def shop() -> dict[str, Product]:
 
 
 def find(text: str = QUERY, **values: Any) -> ResultPage:
-    return search(SearchRequest(document="product", text=text, **values))
+    return some(search(SearchRequest(document="product", text=text, **values)))
 
 
 def ids(page: ResultPage) -> list[str]:

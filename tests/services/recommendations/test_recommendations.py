@@ -35,6 +35,7 @@ from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.hostapp.models import Course, Learner, Product
+from tests.support.pages import some, titles
 from tests.support.serving import did, open_shop, stock
 
 pytestmark = pytest.mark.django_db
@@ -59,11 +60,8 @@ def trained(shop: Products) -> Products:
 
 
 def recommend(placement: str = "for-you", **values: Any) -> ResultPage:
-    return recommendations.recommend(placement, **{"document": "product"} | values)
-
-
-def titles(page: ResultPage) -> list[str]:
-    return [item.title for item in page.results]
+    results = values.pop("results", True)
+    return some(recommendations.recommend(placement, **{"document": "product"} | values), results=results)
 
 
 def item(page: ResultPage, title: str) -> ResultItem:
@@ -620,7 +618,7 @@ def test_switched_off_nothing_is_personal(trained: Products) -> None:
 def test_an_empty_shop_has_empty_lists() -> None:
     Deployment.objects.all().delete()
     for placement in ("for-you", "because-you-viewed", "trending", "latest"):
-        page = recommend(placement)
+        page = recommend(placement, results=False)
         assert (page.results, page.total, page.next) == ((), 0, None)
 
 

@@ -22,6 +22,7 @@ from llmrec_plugin.templatetags.llmrec_explorer import in_words
 from llmrec_plugin.types import EngineQuery, EngineResult, ResultPage, SearchRequest
 from tests.hostapp.models import Brand, Product
 from tests.support.indexed import declared
+from tests.support.pages import some
 from tests.support.serving import stock
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +52,7 @@ def shop() -> Iterator[dict[str, Product]]:
 
 
 def find(text: str, **values: object) -> ResultPage:
-    return search(SearchRequest(document="gadget", text=text, limit=100, **values))  # type: ignore[arg-type]
+    return some(search(SearchRequest(document="gadget", text=text, limit=100, **values)))  # type: ignore[arg-type]
 
 
 def assert_adds_up(page: ResultPage) -> None:
