@@ -1,4 +1,5 @@
-"""The training of an encoder as it lies in its folder: written anew, or gone on with where it was left."""
+"""Keeps the training of an encoder as it lies in its folder: written anew, or gone on with where it was
+left."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from llmrec_plugin.training.base import BaseModel, TrainingOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be tuned, and how."""
+    """Holds what is to be tuned, and how."""
 
     label: str
     base: EncoderSpec
@@ -37,13 +38,13 @@ class Order:
 
 
 def job_folder(label: str) -> Path:
-    """Where the training of a document is kept while it runs."""
+    """Return where the training of a document is kept while it runs."""
     return retention.tunings_folder() / re.sub(r"[^A-Za-z0-9_-]+", "-", label)
 
 
 def prepare(order: Order, behaviour: Behaviour, *, restart: bool) -> tuple[Path, Mapping[str, Any]]:
-    """The folder of the training, with what its data are: the one that was begun before and can be gone on
-    with, unless `restart`, or a new one. Raises TrainingFailed, ConfigurationError."""
+    """Return the folder of the training, with what its data are: the one that was begun before and can be
+    gone on with, unless `restart`, or a new one. Raises TrainingFailed, ConfigurationError."""
     folder, base = job_folder(order.label), _base_model(order.base)
     if restart or not _can_go_on(folder, base, order, behaviour):
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,9 +74,9 @@ def _base_model(base: EncoderSpec) -> BaseModel:
 
 
 def _can_go_on(folder: Path, base: BaseModel, order: Order, behaviour: Behaviour) -> bool:
-    """Whether the same training was begun before, on data that may still be used: nobody in them was erased
-    since, they end before the events on which the encoder is to be judged now, and its result, if it has one,
-    is still there."""
+    """Return whether the same training was begun before, on data that may still be used: nobody in them was
+    erased since, they end before the events on which the encoder is to be judged now, and its result, if it
+    has one, is still there."""
     plain = job.read_json(folder / job.JOB)
     if not plain:
         return False

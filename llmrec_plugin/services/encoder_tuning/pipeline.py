@@ -60,7 +60,7 @@ MAX_ITEMS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class TuningReport:
-    """What came of it; without `index_version` nothing changed."""
+    """Holds what came of it; without `index_version` nothing changed."""
 
     encoder: TunedEncoder
     training: EncoderTrainingReport
@@ -154,7 +154,8 @@ def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...
 def _recorded(
     order: Order, trained: EncoderTrainingReport, facts: Mapping[str, Any], *, by: str
 ) -> Iterator[TunedEncoder]:
-    """The row of the encoder, while it is compared and built; if that does not come to its end, it says so.
+    """Yield the row of the encoder, while it is compared and built; if that does not come to its end, it says
+    so.
 
     Whoever was erased since the data were read counts as known to it, as in `privacy.erase_user`, which
     marks the row itself from here on.
@@ -202,7 +203,7 @@ def _compare(
     behaviour: Behaviour,
     beat: Callable[[], None],
 ) -> GateDecision:
-    """The tuned encoder against what answers, both on the items that have a vector by both."""
+    """Compare the tuned encoder with what answers, both on the items that have a vector by both."""
     live = pair.index_version
     encoder = load_encoder(tuned_spec(tuned.name, document.encoder_spec()))
     candidate = IndexVersion(
@@ -235,7 +236,7 @@ def _compare(
 
 
 def _incumbent(pair: LivePair) -> ScorerConfig:
-    """What is served now, as far as it does not belong to the vectors of one encoder."""
+    """Return what is served now, as far as it does not belong to the vectors of one encoder."""
     adaptation = learned_by(pair.model_version).adaptation
     return adaptation.config if adaptation else ScorerConfig(shares=Configuration.current().shares())
 
@@ -261,7 +262,7 @@ def _stored_keys(version: IndexVersion) -> set[str]:
 
 
 def _on_items(behaviour: Behaviour, known: set[str]) -> tuple[list[str], Events]:
-    """The items that are ranked, those with the most events first, and the events on their rows.
+    """Return the items that are ranked, those with the most events first, and the events on their rows.
 
     No event is left out, so that the windows of the split stay where they are.
     """
@@ -286,7 +287,7 @@ def _vectors(version: IndexVersion, keys: Sequence[str]) -> Matrix:
 
 
 def _late_clicks(behaviour: Behaviour) -> list[tuple[str, str]]:
-    """Of the time that neither encoder has seen."""
+    """Return the clicks of the time that neither encoder has seen."""
     begin, clicks = judged_from(behaviour), behaviour.clicks
     return [
         (clicks.queries[place], behaviour.keys[clicks.items[place]])
@@ -323,7 +324,7 @@ def _settle(encoder: TunedEncoder, state: str, **found: Any) -> None:
 
 
 def _jsonable(value: Any) -> Any:
-    """JSON has no NaN."""
+    """Return the value with None for NaN, which JSON has not."""
     if isinstance(value, dict):
         return {name: _jsonable(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""One report of what each encoder measured on the same cases, and which of them to take."""
+"""Makes one report of what each encoder measured on the same cases, and which of them to take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS = {"recommendation": (PRIMARY, TEXTS), "search": (PRIMARY, "condensed ND
 
 
 def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The report of the encoder to take; of several, with "encoders" (each one's report and costs),
+    """Return the report of the encoder to take; of several, with "encoders" (each one's report and costs),
     "comparison" (paired differences of what is served) and "choice"."""
     found = {
         name: {**answer["report"], "encoder": answer["encoder"], "files": answer["files"]}
@@ -42,7 +42,7 @@ def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Contrast]]:
-    """Of each pair, what the first serves less what the second does."""
+    """Return for each pair what the first serves less what the second does."""
     for one, other in combinations(answers, 2):
         for task, metrics in METRICS.items():
             cases = {name: answers[name]["by_case"].get(task) for name in (one, other)}
@@ -60,7 +60,7 @@ def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def _quality(by_case: Mapping[str, Mapping[str, Sequence[float | None]]]) -> float:
-    """The mean of all metrics that were measured."""
+    """Return the mean of all metrics that were measured."""
     return float(
         np.mean([mean(_column(found[metric])) for task, found in by_case.items() for metric in METRICS[task]])
     )

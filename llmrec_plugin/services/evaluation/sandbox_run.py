@@ -1,4 +1,4 @@
-"""What the child process does: fill the throwaway site from files, build its index, measure."""
+"""Does what the child process is for: fill the throwaway site from files, build its index, measure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ SAMPLE = 64
 
 
 def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
-    """{"report": as interface files it, "by_case": what encoders are compared by, "encoder": its costs}.
+    """Return {"report": as interface files it, "by_case": what encoders are compared by, "encoder": its
+    costs}.
 
     The folder may be that of an earlier run: what was encoded then is not encoded again.
     """
@@ -71,12 +72,12 @@ def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
 
 
 def _keys(label: str) -> list[str]:
-    """Of all items that were imported for the document."""
+    """Return the keys of all items that were imported for the document."""
     return [str(pk) for pk in registry.get(label).get_queryset().values_list("pk", flat=True)]
 
 
 def _forget_earlier() -> None:
-    """All but the index and the vectors."""
+    """Delete all but the index and the vectors."""
     Deployment.objects.update(model_version=None)
     for model in (Interaction, Impression, Judgment, Configuration, ImportedItem, ModelVersion):
         model._default_manager.all().delete()
@@ -111,7 +112,7 @@ def _usable(report: ImportReport, path: Path, *, parameter: str) -> ImportReport
 
 
 def _take_over(label: str, path: Path) -> None:
-    """Vectors that the site has already."""
+    """Take over vectors that the site has already."""
     with np.load(path, allow_pickle=False) as stored:
         rows = [
             Embedding(
@@ -129,7 +130,7 @@ def _take_over(label: str, path: Path) -> None:
 
 
 def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
-    """Raises InvalidRequest where an item could not be indexed at all."""
+    """Build the index; raises InvalidRequest where an item could not be indexed at all."""
     report = build(label, progress=part(tell, "build the index"), by="evaluate")
     if not report.written and not Embedding.objects.filter(document=label).exists():
         raise InvalidRequest(
@@ -145,7 +146,8 @@ def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
 
 
 def _rate(version: IndexVersion) -> float:
-    """Items that the encoder reads in a second, here and now, whether or not it had to read any."""
+    """Return how many items the encoder reads in a second, here and now, whether or not it had to read
+    any."""
     passages = [item.passage for item in sample(registry.get(version.document), SAMPLE)]
     encoder = encoder_of(version)
     encoder.encode_document(passages[:1])  # loading and warming up is no part of the rate
@@ -164,7 +166,7 @@ def _told(report: ImportReport) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """Highest resident memory of this process so far; NaN where the system does not tell."""
+    """Return the highest resident memory of this process so far; NaN where the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows

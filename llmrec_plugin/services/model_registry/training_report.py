@@ -29,7 +29,7 @@ KNOWS_ERASED = Q(report__has_key="erased")
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyBill:
-    """What a training with noise may tell of any one user, and all such trainings so far together."""
+    """Holds what a training with noise may tell of any one user, and all such trainings so far together."""
 
     epsilon: float
     epsilon_of_all: float
@@ -41,7 +41,7 @@ class PrivacyBill:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurvePoint:
-    """One point of the learning curves: NDCG@10 of likeness alone on the latest events."""
+    """Holds one point of the learning curves: NDCG@10 of likeness alone on the latest events."""
 
     events: int
     """Own events that were learned from, the latest before those it is measured on."""
@@ -53,7 +53,7 @@ class LearningCurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferReport:
-    """What learning towards a source came to."""
+    """Holds what learning towards a source came to."""
 
     source: str
     cases: int
@@ -72,7 +72,7 @@ class TransferReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport:
-    """What one training came to."""
+    """Holds what one training came to."""
 
     version: int = VERSION
     events: int = 0
@@ -95,17 +95,17 @@ class TrainingReport:
 
     @property
     def gate(self) -> SelectionStep | None:
-        """Whether the highest step beats what answered before; None: too few events to tell."""
+        """Return whether the highest step beats what answered before; None: too few events to tell."""
         return self.selection.gate if self.selection else None
 
     @property
     def steps(self) -> tuple[SelectionStep, ...]:
-        """The steps that were tried; none where there were too few events."""
+        """Return the steps that were tried; none where there were too few events."""
         return self.selection.steps if self.selection else ()
 
     @property
     def highest_step(self) -> str:
-        """The name of the highest step taken; empty where none was tried."""
+        """Return the name of the highest step taken; empty where none was tried."""
         return self.selection.name if self.selection else ""
 
     def to_json(self) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def adapt(
 
 
 def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
-    """Vectors of the items, those with the most events first, and the events on their rows."""
+    """Return the vectors of the items, those with the most events first, and the events on their rows."""
     counts = np.bincount(log.items, minlength=len(keys))
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
@@ -94,9 +94,9 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
 def whitened_rows(
     version: IndexVersion, keys: Sequence[str], *, config: NeighbourConfig
 ) -> tuple[tuple[str, ...], Matrix | None]:
-    """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
-    and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
-    or vectors tell nothing."""
+    """Return items without events that neighbours may lead to, the newest first, and the whitened vectors of
+    `keys` and of these, zero where an item has none. None: likeness does not count, there are too many items
+    for it, or vectors tell nothing."""
     if config.likeness <= 0 or not texts_fit(len(keys)):
         return (), None
     room = MAX_ITEMS_FOR_EASE if ease_fits(len(keys)) else MAX_ITEMS
@@ -111,7 +111,7 @@ def whitened_rows(
 
 
 def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) -> tuple[str, ...]:
-    """Items that have a vector beside these, the newest first."""
+    """Return items that have a vector beside these, the newest first."""
     known = set(keys)
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by("-pk")
     found = rows.values_list("item_id", flat=True).iterator(chunk_size=2_000)
@@ -119,7 +119,7 @@ def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) 
 
 
 def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
-    """Shape (len(keys), d), zero where an item has no vector."""
+    """Return the vectors, shape (len(keys), d), zero where an item has no vector."""
     place = {key: row for row, key in enumerate(keys)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
     vectors = np.zeros((len(keys), version.dimensions), np.float32)
