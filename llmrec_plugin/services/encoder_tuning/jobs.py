@@ -16,6 +16,7 @@ from django.utils import timezone
 from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.encoders.description import describe
 from llmrec_plugin.encoders.sources import tuned_folder
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.models import TrainingRun
 from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, judged_from
 from llmrec_plugin.services.encoder_tuning.training_data import make_training_data
@@ -56,7 +57,7 @@ def prepare(order: Order, behaviour: Behaviour, *, restart: bool) -> tuple[Path,
             source=order.source,
         )
         begin = judged_from(behaviour)
-        note = {"run": order.run, "judged_from": begin if math.isfinite(begin) else None}
+        note = {"run": order.run, "judged_from": jsonable(begin)}
         job.write_job(folder, base, data, order.options, tuned_folder(), note=note)
     return folder, job.read_json(folder / job.JOB)["facts"]
 

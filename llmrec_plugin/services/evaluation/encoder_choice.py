@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.choice import choose
-from llmrec_plugin.evaluation.comparison import PRIMARY, Contrast, contrast, mean, plain
+from llmrec_plugin.evaluation.comparison import PRIMARY, Contrast, contrast, mean
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.services.evaluation.recommendation import TEXTS
 
 METRICS = {"recommendation": (PRIMARY, TEXTS), "search": (PRIMARY, "condensed NDCG@10")}
@@ -36,7 +37,7 @@ def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **found[best.name],
         "encoders": {name: {**answer["report"], **answer["encoder"]} for name, answer in answers.items()},
-        "comparison": plain([{"task": task, **asdict(difference)} for task, difference in differences]),
+        "comparison": jsonable([{"task": task, **asdict(difference)} for task, difference in differences]),
         "choice": {"encoder": best.name, "why": best.why},
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.encoders.base import load_encoder
-from llmrec_plugin.evaluation.comparison import plain
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.models import (
     Configuration,
     Deployment,
@@ -25,6 +24,7 @@ from llmrec_plugin.models import (
     Judgment,
     ModelVersion,
 )
+from llmrec_plugin.processes import peak_mb
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.evaluation import recommendation, search
 from llmrec_plugin.services.evaluation.event_log import read_log
@@ -64,9 +64,11 @@ def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
     if files.get("interactions"):
         measured["recommendation"] = recommendation.measure(label, Options(**request["options"]), tell)
     return {
-        "report": plain({name: part for found in measured.values() for name, part in found.report.items()}),
-        "by_case": plain({name: found.by_case for name, found in measured.items()}),
-        "encoder": plain(cost | {"peak_mb": _peak_mb()}),
+        "report": jsonable(
+            {name: part for found in measured.values() for name, part in found.report.items()}
+        ),
+        "by_case": jsonable({name: found.by_case for name, found in measured.items()}),
+        "encoder": jsonable(cost | {"peak_mb": peak_mb()}),
         "files": {name: _told(report) for name, report in read.items()},
     }
 
@@ -163,13 +165,3 @@ def _told(report: ImportReport) -> dict[str, Any]:
         "bad_lines": len(report.errors),
         "errors": [list(error) for error in report.errors[:SHOWN_ERRORS]],
     }
-
-
-def _peak_mb() -> float:
-    """Return the highest resident memory of this process so far; NaN where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if os.uname().sysname != "Darwin" else 1024**2)

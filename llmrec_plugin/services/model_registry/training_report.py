@@ -16,6 +16,7 @@ from typing import Any
 from django.db.models import Q
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import SelectionResult
@@ -198,19 +199,11 @@ def count_erased(version: ModelVersion, users: int = 1) -> None:
 def _selection_to_json(selection: SelectionResult) -> dict[str, Any]:
     return {
         "validation_events": selection.cases,
-        "ladder": [_step_to_json(step) for step in selection.steps],
+        "ladder": [jsonable(asdict(step)) for step in selection.steps],
         "step": selection.name,
-        "gate": None if selection.gate is None else _step_to_json(selection.gate),
+        "gate": None if selection.gate is None else jsonable(asdict(selection.gate)),
         "setup": asdict(selection.config),
         "pointwise": asdict(selection.pointwise) if selection.pointwise else None,
-    }
-
-
-def _step_to_json(step: SelectionStep) -> dict[str, Any]:
-    """Return the step without NaN, which JSON has not."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(step).items()
     }
 
 

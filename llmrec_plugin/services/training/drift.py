@@ -30,10 +30,11 @@ from llmrec_plugin.models import Configuration, DriftReport, Impression, Interac
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.inference.encoders import encoder_of
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import LearnedModel, adaptation_of, learned_by
 from llmrec_plugin.services.privacy import consent
-from llmrec_plugin.services.training.adaptation import others_embedded, vectors_by_row
+from llmrec_plugin.services.training.adaptation import others_embedded
 from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ class _Catalogue:
         known = (*learned.keys, *learned.others)
         keys = (*known, *others_embedded(version, known, most=MAX_ITEMS))
         place = {key: row for row, key in enumerate(keys)}
-        vectors = vectors_by_row(version, keys)
+        vectors = vector_matrix(version, keys)
         return cls(pair, learned, place, vectors)
 
     def separation(self, known: list[Row], fresh: list[Row]) -> Separation:

@@ -38,6 +38,7 @@ from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConf
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import GATE_CONFIDENCE, MIN_CASES, SelectionResult
 from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.training_report import PrivacyBill, TrainingReport, newest_private
 from llmrec_plugin.services.training.adaptation import MAX_ITEMS, selection_report
@@ -224,9 +225,4 @@ def _vectors(version: IndexVersion, visible: Sequence[str]) -> tuple[list[str], 
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     encoded = set(rows.values_list("item_id", flat=True))
     known = [key for key in visible if key in encoded][:MAX_ITEMS]
-    place = {key: row for row, key in enumerate(known)}
-    vectors = np.zeros((len(known), version.dimensions), np.float32)
-    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
-        if row.item_id in place:
-            vectors[place[row.item_id]] = row.as_array()
-    return known, vectors
+    return known, vector_matrix(version, known)
