@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, pretty_json
 from llmrec_plugin.figures import figure
 from llmrec_plugin.models import DriftReport, SearchWeightRun, TrainingRun
-from llmrec_plugin.services.search_quality import weight_learning
+from llmrec_plugin.services.search_quality import weight_report
 from llmrec_plugin.services.training import drift, runs
 
 
@@ -50,7 +50,7 @@ class SearchWeightRunAdmin(RecordAdmin):
 
     @admin.display(description=_("meaning"))
     def meaning(self, run: SearchWeightRun) -> str:
-        return " ".join(weight_learning.sentences(run))
+        return " ".join(weight_report.sentences(run))
 
     @admin.display(description=_("report"))
     def report_text(self, run: SearchWeightRun) -> SafeString:
