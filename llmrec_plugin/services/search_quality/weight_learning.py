@@ -62,7 +62,7 @@ Find: TypeAlias = Callable[[str], Candidates]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MeasuredSettings:
-    """How good each setting is by each case: a judged query or a click."""
+    """A frozen record that tells how good each setting is by each case: a judged query or a click."""
 
     source: Literal["judgements", "clicks"]
     values: Values
@@ -75,7 +75,7 @@ class MeasuredSettings:
 
 @dataclass(frozen=True)
 class TooLittle:
-    """Nothing tells the settings apart, and why."""
+    """Says that nothing tells the settings apart, and why."""
 
     reason: Literal["few", "few-personal", "bias"]
 

@@ -21,7 +21,7 @@ NoSearch: TypeAlias = Literal["off", "own", "experiment", "degraded"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """How much there is to tell weights by."""
+    """A frozen record that tells how much there is to judge weights by."""
 
     judged: int
     """Queries."""
@@ -30,7 +30,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightStep:
-    """How one weight was looked for, and which one is proven."""
+    """A frozen record that tells how one weight was looked for, and which one is proven."""
 
     before: float
     evidence: Evidence
@@ -47,7 +47,7 @@ class WeightStep:
 
     @property
     def found(self) -> float | None:
-        """The proven weight; None: none is better."""
+        """Return the proven weight; None: none is better."""
         return None if self.reason else self.tried
 
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +78,8 @@ class WeightStep:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSearch:
-    """A whole look: the weight of words and meaning first, then that of taste."""
+    """A frozen record that tells of a whole look: for the weight of words and meaning, then for that of
+    taste."""
 
     bias: PositionBias
     text_weight: WeightStep
