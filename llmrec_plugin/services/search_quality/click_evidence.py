@@ -170,7 +170,7 @@ def _lists(
 
 
 def clicked_in(request_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
-    """List -> what was taken of it; lists without a click are left out. One query."""
+    """Return list -> what was taken of it; lists without a click are left out. One query."""
     rows = Interaction.objects.filter(request_id__in=request_ids, kind__in=click_kinds()).order_by()
     found: dict[UUID, set[str]] = {}
     for request_id, key in rows.values_list("request_id", "item_id"):
