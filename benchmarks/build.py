@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data, host
+from llmrec_plugin.processes import peak_mb
 
 ITEMS = 6_000
 
@@ -44,5 +45,5 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         "build items/s": ITEMS / built_seconds,
         "bare encode items/s": ITEMS / bare_seconds,
         "ratio": bare_seconds / built_seconds,
-        "peak MB": host.peak_mb(),
+        "peak MB": peak_mb(),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,14 +31,3 @@ def load(items: Sequence[tuple[str, str, str]]) -> None:
         batch_size=2000,
         ignore_conflicts=True,
     )
-
-
-def peak_mb() -> float:
-    """Highest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def resident_mb() -> float:
-    """Resident memory of this process now, in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data, host
+from llmrec_plugin.processes import resident_mb
 
 ITEMS = 20_000
 QUERIES = 300
@@ -74,5 +75,5 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         "ratio p50": p50 / bare50,
         "ratio p95": p95 / bare95,
         "impressions stored": Impression.objects.count(),
-        "resident MB": host.resident_mb(),
+        "resident MB": resident_mb(),
     }

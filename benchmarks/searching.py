@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import data, host
 from benchmarks.latency import ITEMS, queries_of
+from llmrec_plugin.processes import resident_mb
 
 Rows = list[tuple[str, str, str]]
 Times = list[tuple[float, float]]
@@ -42,7 +43,7 @@ def run(folder: Path, work: Path, encoder: str) -> dict[str, Any]:
         **_figures("search, all on", everything),
         "ratio of p95, cpu": ratio,
         "ratio of p95": _p95(everything) / _p95(plain),
-        "resident MB": host.resident_mb(),
+        "resident MB": resident_mb(),
     }
 
 

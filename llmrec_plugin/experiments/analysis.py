@@ -7,7 +7,8 @@ one piece of evidence, and errors follow from visitors by the delta method. Arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -20,6 +21,8 @@ CONFIDENCE = 0.95
 POWER = 0.8
 MIN_VISITORS = 100
 """Per arm: the intervals rest on the central limit theorem, which needs some."""
+TOLERANCE = 1e-15
+"""Of the bounds of a share."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,19 +179,24 @@ def preference(wins: int, losses: int, *, confidence: float = CONFIDENCE) -> Pre
     seen = wins + losses
     if not seen:
         return Preference(wins=0, losses=0, share=math.nan, low=0.0, high=1.0)
-    share = wins / seen
-    evidence = _log_beta(wins + 1, losses + 1) + math.log(1 - confidence)
+    low, rest = _lowest(wins, losses, confidence), _lowest(losses, wins, confidence)
+    return Preference(wins=wins, losses=losses, share=wins / seen, low=low, high=1 - rest)
 
-    def possible(p: float) -> bool:
-        return evidence <= _times(wins, p) + _times(losses, 1 - p)
 
-    return Preference(
-        wins=wins,
-        losses=losses,
-        share=share,
-        low=_edge(share, 0.0, possible),
-        high=_edge(share, 1.0, possible),
-    )
+def _lowest(wins: int, losses: int, confidence: float) -> float:
+    """Return the least share of wins that is possible."""
+    from scipy.optimize import brentq
+    from scipy.special import betaln, xlog1py, xlogy
+
+    if not wins:
+        return 0.0
+    evidence = betaln(wins + 1, losses + 1) + math.log(1 - confidence)
+
+    def margin(p: float) -> float:
+        return float(xlogy(wins, p) + xlog1py(losses, -p) - evidence)
+
+    impossible, seen = sys.float_info.min, wins / (wins + losses)
+    return float(brentq(margin, impossible, seen, xtol=TOLERANCE))
 
 
 def preferences_needed(*, lift: float, confidence: float = CONFIDENCE, power: float = POWER) -> int:
@@ -213,38 +221,17 @@ def preferences_needed(*, lift: float, confidence: float = CONFIDENCE, power: fl
 
 def _power(seen: int, share: float, confidence: float) -> float:
     """How likely `seen` visitors are to prove that more than half prefer what a `share` of all prefers."""
-    from scipy.special import bdtrc
+    from scipy.special import bdtrc, betaln
 
     fair = math.log(1 - confidence) - seen * math.log(0.5)
     few, proven = seen // 2, seen + 1
     while proven - few > 1:
         wins = (few + proven) // 2
-        if _log_beta(wins + 1, seen - wins + 1) + fair > 0:
+        if betaln(wins + 1, seen - wins + 1) + fair > 0:
             proven = wins
         else:
             few = wins
     return float(bdtrc(proven - 1, seen, share)) if proven <= seen else 0.0
-
-
-def _times(count: int, p: float) -> float:
-    """Logarithm of p^count."""
-    if not count:
-        return 0.0
-    return count * math.log(p) if p > 0 else -math.inf
-
-
-def _log_beta(a: int, b: int) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def _edge(inside: float, outside: float, possible: Callable[[float], bool]) -> float:
-    """The last possible value on the way from `inside`, which is one, to `outside`."""
-    if possible(outside):
-        return outside
-    for _ in range(60):
-        middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if possible(middle) else (inside, middle)
-    return inside
 
 
 def uneven_split(visitors: Sequence[int], shares: Sequence[float]) -> float:

@@ -1,1 +1,2 @@
-"""What interactions teach in closed form: neighbours of items and their popularity; numpy and scipy only."""
+"""Says what interactions teach in closed form: neighbours of items and their popularity; numpy and scipy
+only."""

@@ -15,7 +15,7 @@ from llmrec_plugin.types import Hit, RankedItem
 
 
 def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> list[RankedItem]:
-    """Weighted sum of scores that each leg's own minimum and maximum bring to 0..1.
+    """Return the weighted sum of scores that each leg's own minimum and maximum bring to 0..1.
 
     A leg with a single distinct score counts 1 for all its hits. What a leg did not find gets
     nothing from it. Each contribution bears the name of its leg.
@@ -31,7 +31,7 @@ def linear(legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float]) -> l
 def reciprocal_rank(
     legs: Mapping[str, Sequence[Hit]], weights: Mapping[str, float], *, k: int = 60
 ) -> list[RankedItem]:
-    """Weighted sum of (k + 1) / (k + rank), the first rank being 1.
+    """Return the weighted sum of (k + 1) / (k + rank), the first rank being 1.
 
     The factor k + 1 changes no order; with it a first place counts the leg's full weight, as in
     `linear`, so the strengths of later stages mean the same after either fusion.
@@ -46,7 +46,7 @@ def reciprocal_rank(
 
 
 def complete(legs: Mapping[str, Sequence[Hit]], cosines: Mapping[str, float]) -> dict[str, Sequence[Hit]]:
-    """The legs with the cosine added to "vector" for candidates that only "text" found.
+    """Return the legs with the cosine added to "vector" for candidates that only "text" found.
 
     Without it an item that the words found counts as unlike the query in meaning only because
     it missed the cut of the nearest. Candidates without a known cosine stay as they are.
@@ -61,7 +61,7 @@ def complete(legs: Mapping[str, Sequence[Hit]], cosines: Mapping[str, float]) ->
 
 
 def _scores_by_leg(legs: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
-    """The score of each key, its best should it come twice, per leg that found something."""
+    """Return the score of each key, its best should it come twice, per leg that found something."""
     by_score = attrgetter("score")
     result = {}
     for name, hits in legs.items():

@@ -19,7 +19,7 @@ Action: TypeAlias = Literal["pin", "boost", "bury", "hide"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """One rule with the items that it is about."""
+    """A frozen record of one rule, with the items that it is about."""
 
     name: str
     """Of its contribution, `rule:<id>`."""
@@ -33,7 +33,7 @@ class Decision:
 
 
 def arrange(items: Sequence[RankedItem], decisions: Sequence[Decision]) -> list[RankedItem]:
-    """The list, best first, as the decisions want it; without any it stays as it is.
+    """Return the list, best first, as the decisions want it; without any it stays as it is.
 
     Each effect is a contribution, and scores fall along the list or stay equal if they did before. A pinned
     item has the score of the item above it, the first one that of the item below unless its own is higher;
@@ -54,7 +54,7 @@ def arrange(items: Sequence[RankedItem], decisions: Sequence[Decision]) -> list[
 
 
 def _weighed(items: list[RankedItem], decisions: Sequence[Decision]) -> list[RankedItem]:
-    """With boosts and burials; items of equal score keep their order."""
+    """Return the items with boosts and burials; items of equal score keep their order."""
     given: dict[str, dict[str, float]] = {}
     spread = _spread(items)
     for decision in decisions:
@@ -69,13 +69,14 @@ def _weighed(items: list[RankedItem], decisions: Sequence[Decision]) -> list[Ran
 
 
 def _spread(items: Sequence[RankedItem]) -> float:
-    """From the best score to the worst; 1 where all are equal, so that a boost counts there, too."""
+    """Return the distance from the best score to the worst; 1 where all are equal, so that a boost counts
+    there, too."""
     scores = [item.score for item in items]
     return max(scores) - min(scores) if len(set(scores)) > 1 else 1.0
 
 
 def _places(decisions: Sequence[Decision], hidden: set[str]) -> dict[int, tuple[str, str]]:
-    """Place -> (key, name of the decision)."""
+    """Return place -> (key, name of the decision)."""
     places: dict[int, tuple[str, str]] = {}
     known = set(hidden)
     for decision in decisions:

@@ -39,7 +39,7 @@ class AdditiveStage(ABC):
 
     @abstractmethod
     def contributions(self, keys: Sequence[str]) -> list[dict[str, float]]:
-        """For each candidate what it gets, by name; empty where the stage has nothing to say."""
+        """Return for each candidate what it gets, by name; empty where the stage has nothing to say."""
 
     def __call__(self, items: Sequence[RankedItem]) -> list[RankedItem]:
         contributions = self.contributions([item.key for item in items])
@@ -215,7 +215,7 @@ class Diversity:
         return best_first([*held, *ordered[len(rivals) :]])
 
     def _penalties(self, items: Sequence[RankedItem]) -> NDArray[np.floating]:
-        """For items sorted by key, so that argmax gives the first of equals."""
+        """Return the penalties of items sorted by key, so that argmax gives the first of equals."""
         positions, rows = stack([item.key for item in items], self.vectors)
         matrix = np.zeros((len(items), rows.shape[1]), dtype=np.float32)
         matrix[positions] = rows  # without a vector: like nothing

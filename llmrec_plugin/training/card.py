@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from llmrec_plugin.figures import figure
 from llmrec_plugin.training.base import BaseModel, EncoderTrainingReport, TrainingData, TrainingOptions
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ def model_card(
     license_name = base.license or UNKNOWN_LICENSE
     losses = "\n".join(f"| {name} | {value:.4f} |" for name, value in report["valid_loss"].items())
     curve = "\n".join(
-        "| " + " | ".join(_number(row[name]) for name in ("step", *COLUMNS)) + " |" for row in report["curve"]
+        "| " + " | ".join(figure(row[name], ".4g") for name in ("step", *COLUMNS)) + " |"
+        for row in report["curve"]
     )
     facts = "\n".join(f"| {name} | {value} |" for name, value in data.facts.items())
     changed = {
@@ -83,7 +85,8 @@ def tell_worth(folder: Path, figures: Mapping[str, Any]) -> None:
     path = folder / "README.md"
     rows = {figures["metric"]: figures, **figures["guard_rails"]}
     table = "\n".join(
-        f"| {name} | {_number(row['before'])} | {_number(row['after'])} |" for name, row in rows.items()
+        f"| {name} | {figure(row['before'], '.4g')} | {figure(row['after'], '.4g')} |"
+        for name, row in rows.items()
     )
     told = (
         f"On the site's {figures['cases']} latest events, which nothing was learned from or chosen by, each "
@@ -98,10 +101,6 @@ def tell_worth(folder: Path, figures: Mapping[str, Any]) -> None:
         unfinished.replace(path)
     except OSError as error:
         logger.warning("the card of an encoder stays as it was error=%s", type(error).__name__)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def report_json(report: EncoderTrainingReport, options: TrainingOptions, base: BaseModel) -> str:

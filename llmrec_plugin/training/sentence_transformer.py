@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import shutil
 import time
@@ -22,6 +21,8 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from llmrec_plugin.encoders.loading import load_model, runs_bfloat16
 from llmrec_plugin.exceptions import ConfigurationError, TrainingFailed
+from llmrec_plugin.figures import jsonable
+from llmrec_plugin.processes import resident_mb
 from llmrec_plugin.training.base import BaseModel, EncoderTrainingReport, TrainingData, TrainingOptions
 from llmrec_plugin.training.card import model_card, report_json
 from llmrec_plugin.training.datasets import make_datasets
@@ -199,7 +200,7 @@ class _Trainer(SentenceTransformerTrainer):
         if checkpoint is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             loss = self.evaluate()[PAIRS_LOSS]
-            write_json(path, {"valid_loss": loss, "metric": _or_none(self.worth)})
+            write_json(path, {"valid_loss": loss, "metric": jsonable(round(self.worth, 6))})
         self.before = json.loads(path.read_text(encoding="utf-8"))
         try:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -231,7 +232,7 @@ class _Trainer(SentenceTransformerTrainer):
             for name in TOLD.keys() & told.keys():
                 empty = {"step": told["step"], "epoch": told["epoch"], **dict.fromkeys(TOLD.values())}
                 row = rows.setdefault(told["step"], empty)
-                row[TOLD[name]] = _or_none(told[name])
+                row[TOLD[name]] = jsonable(round(float(told[name]), 6))
         return [rows[step] for step in sorted(rows)]
 
     def _moving(self) -> dict[str, torch.Tensor]:
@@ -303,20 +304,6 @@ def _last_checkpoint(work: Path) -> Path | None:
 
 def _step_of(checkpoint: Path | None) -> int:
     return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-
-
-def _or_none(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else round(float(value), 6)
-
-
-def resident_mb() -> float:
-    """Of this process; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _write(

@@ -28,7 +28,7 @@ def test_each_placement_answers_a_stranger(site: Site, api: APIClient, placement
 
 
 def test_a_page_of_a_category_confines_its_lists_to_it(site: Site, api: APIClient) -> None:
-    query = "document=product&category=garden&price__lt=14&size=10"
+    query = "document=product&category=garden&price__lt=14&limit=10"
     for placement in ("trending", "for-you", "latest"):
         shown = results(api.get(f"/api/recommendations/{placement}/?{query}"))
         assert {item["title"] for item in shown} == {"Paper lantern", "Watering can", "Flower pot"}
@@ -106,10 +106,10 @@ def test_what_does_not_exist_is_not_found(site: Site, api: APIClient, subtests: 
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("size=0", "size"),
-        ("size=101", "size"),
-        ("size=many", "size"),
-        ("sizes=3", "sizes"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=many", "limit"),
+        ("limits=3", "limits"),
         ("cursor=broken", "cursor"),
         ("item_id=%00", "item_id"),
         ("basket=%00", "basket"),

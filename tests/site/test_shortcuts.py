@@ -208,7 +208,7 @@ class MugSerializer(serializers.ModelSerializer[Product]):
 
 
 class Pages(PageNumberPagination):
-    limit = 10
+    page_size = 10
 
 
 class Window(LimitOffsetPagination):

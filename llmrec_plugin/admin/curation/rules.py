@@ -42,7 +42,7 @@ WHEN = ["match", "phrases", "list_filters", "placements", "audience", "starts_at
 
 
 class RuleForm(ModelForm):  # type: ignore[type-arg]
-    """Lines instead of JSON; whatever does not fit the document is refused with the cure."""
+    """Takes lines instead of JSON; whatever does not fit the document is refused with the cure."""
 
     document = forms.ChoiceField()
     items = LinesField(rows=5, help_text=_("One to a line: the primary key or the whole title."))
@@ -156,14 +156,15 @@ class RuleAdmin(VersionedRowAdmin):
     def serving_overrides(
         self, candidate: Rule, query: ListQuery
     ) -> tuple[ServingOverrides, ServingOverrides]:
-        """Against the lists without it, so that its effect is seen after it was saved, too."""
+        """Return the lists without the rule and with it, so that its effect is seen after it was saved,
+        too."""
         configuration = Configuration.current()
         others = [rule for rule in rules_with(candidate) if rule is not candidate]
         now = ServingOverrides(configuration=configuration, rules=others)
         return now, ServingOverrides(configuration=configuration, rules=rules_with(candidate))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """With the number of conflicts of each rule on the page."""
+        """Return the page with the number of conflicts of each rule on it."""
         page = super().get_changelist_instance(request)
         active = list(Rule.objects.filter(enabled=True))
         for rule in page.result_list:
@@ -216,7 +217,8 @@ class RuleAdmin(VersionedRowAdmin):
 
 
 def _conflicts(rule: Rule, others: Iterable[Rule]) -> list[Conflict]:
-    """None where the rule fits its document no more: it is left out of everything then."""
+    """Return the conflicts; None where the rule fits its document no more: it is left out of everything
+    then."""
     try:
         return conflicts_of(rule, others)
     except LlmrecError:

@@ -50,7 +50,8 @@ class SynonymForm(ModelForm):
         self._offer("language", get_settings().LANGUAGES, _("any"))
 
     def _offer(self, name: str, values: Any, none: Any) -> None:
-        """A value that is no longer declared stays choosable, so that the row can be saved."""
+        """Add the value to the choices: one that is no longer declared stays choosable, so that the row can
+        be saved."""
         field = self.fields[name]
         known = list(dict.fromkeys([*values, *filter(None, [getattr(self.instance, name, "")])]))
         field.choices = [("", none), *((value, value) for value in known)]  # type: ignore[attr-defined]
@@ -117,7 +118,7 @@ class SynonymAdmin(VersionedRowAdmin):
         return HttpResponseRedirect(reverse("admin:llmrec_plugin_synonym_changelist"))
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """The first items of a search as they are, and as they would be with what stands in the form."""
+        """Show the first items of a search as they are, and as they would be with what stands in the form."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
@@ -136,7 +137,7 @@ class SynonymAdmin(VersionedRowAdmin):
 
 @admin.register(SynonymSuggestion)
 class SynonymSuggestionAdmin(RecordAdmin):
-    """What was suggested, and who decided how."""
+    """Shows what was suggested, and who decided how."""
 
     list_display = ["__str__", "document", "visitors", "state", "by", "decided_at"]
     list_filter = ["state", "document"]
@@ -151,7 +152,7 @@ class SynonymSuggestionAdmin(RecordAdmin):
 
 
 def _offered(row: SynonymSuggestion) -> dict[str, Any]:
-    """A suggestion with its evidence in words."""
+    """Return a suggestion with its evidence in words."""
     reasons = {
         "reworded": gettext(
             "Visitors took nothing, and then something once they had searched in other words."
@@ -171,7 +172,8 @@ def _offered(row: SynonymSuggestion) -> dict[str, Any]:
 
 
 def _compared(row: Synonym, query: str) -> list[dict[str, Any]]:
-    """Per document that the row is about; it counts as new, whether it was saved before or not."""
+    """Return both lists of each document that the row is about; it counts as new, whether it was saved before
+    or not."""
     return [
         _compared_in(label, row, query) for label in ([row.document] if row.document else registry.labels())
     ]

@@ -8,8 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.admin.base import ReadOnlyAdmin, RecordAdmin, pretty_json
+from llmrec_plugin.figures import figure
 from llmrec_plugin.models import DriftReport, SearchWeightRun, TrainingRun
-from llmrec_plugin.services.search_quality import weight_learning
+from llmrec_plugin.services.search_quality import weight_report
 from llmrec_plugin.services.training import drift, runs
 
 
@@ -49,7 +50,7 @@ class SearchWeightRunAdmin(RecordAdmin):
 
     @admin.display(description=_("meaning"))
     def meaning(self, run: SearchWeightRun) -> str:
-        return " ".join(weight_learning.sentences(run))
+        return " ".join(weight_report.sentences(run))
 
     @admin.display(description=_("report"))
     def report_text(self, run: SearchWeightRun) -> SafeString:
@@ -65,15 +66,15 @@ class DriftReportAdmin(RecordAdmin):
 
     @admin.display(description=_("events, AUC"))
     def events(self, report: DriftReport) -> str:
-        return _number(report.report.get("events", {}).get("auc"), "{:.2f}")
+        return figure(report.report.get("events", {}).get("auc"), ".2f")
 
     @admin.display(description=_("queries, AUC"))
     def queries(self, report: DriftReport) -> str:
-        return _number(report.report.get("queries", {}).get("auc"), "{:.2f}")
+        return figure(report.report.get("queries", {}).get("auc"), ".2f")
 
     @admin.display(description=_("on unknown items"))
     def unseen(self, report: DriftReport) -> str:
-        return _number(report.report.get("unseen_share"), "{:.0%}")
+        return figure(report.report.get("unseen_share"), ".0%")
 
     @admin.display(description=_("meaning"))
     def meaning(self, report: DriftReport) -> str:
@@ -82,7 +83,3 @@ class DriftReportAdmin(RecordAdmin):
     @admin.display(description=_("report"))
     def report_text(self, report: DriftReport) -> SafeString:
         return pretty_json(report.report)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else form.format(value)

@@ -1,1 +1,1 @@
-"""What clicks say once the place that was clicked is taken into account."""
+"""Learns what clicks say once the place that was clicked is taken into account."""

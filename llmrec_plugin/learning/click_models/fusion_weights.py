@@ -28,7 +28,7 @@ EQUAL = 1e-9
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Setting:
-    """One way to weigh."""
+    """Holds one way to weigh."""
 
     text_weight: float
     strength: float = 0.0
@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What a query found, by item in the order of the keys, and what each source gives to it."""
+    """Holds what a query found, by item in the order of the keys, and what each source gives to it."""
 
     keys: Sequence[str]
     """Sorted, so that of equal scores the first key comes first, as everywhere."""
@@ -53,7 +53,7 @@ class Candidates:
         return {key: place for place, key in enumerate(self.keys)}
 
     def scores(self, settings: Sequence[Setting], taste: Values | None = None) -> Values:
-        """Shape (settings, items); -inf: this setting does not find the item.
+        """Return scores, shape (settings, items); -inf: this setting does not find the item.
 
         As served: where one leg alone found something it counts in full, and a leg without weight is not
         asked at all. `taste`: per item, at strength 1.
@@ -76,7 +76,7 @@ class Candidates:
 
 
 def graded_values(scores: Values, candidates: Candidates, grades: Mapping[str, int]) -> Values:
-    """NDCG@10 of each setting, 0 where it finds nothing; `grades` has a relevant item."""
+    """Return NDCG@10 of each setting, 0 where it finds nothing; `grades` has a relevant item."""
     gains = np.zeros(len(candidates.keys))
     for key, grade in grades.items():
         if key in candidates.places:
@@ -90,7 +90,7 @@ def graded_values(scores: Values, candidates: Candidates, grades: Mapping[str, i
 
 
 def click_values(scores: Values, places: Sequence[int]) -> Values:
-    """1 / log2(rank + 1) of each clicked item under each setting: shape (settings, clicks)."""
+    """Return 1 / log2(rank + 1) of each clicked item under each setting: shape (settings, clicks)."""
     columns = np.arange(scores.shape[1])
     found = np.empty((len(scores), len(places)))
     for number, place in enumerate(places):
@@ -101,7 +101,8 @@ def click_values(scores: Values, places: Sequence[int]) -> Values:
 
 
 def first_half(names: Iterable[str]) -> NDArray[np.bool_]:
-    """Whether each is among those that choose: always the same for a name, upper and lower case alike."""
+    """Return whether each is among those that choose: always the same for a name, upper and lower case
+    alike."""
     return np.array(
         [
             hashlib.sha256(name.casefold().encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0
@@ -113,7 +114,7 @@ def first_half(names: Iterable[str]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What was chosen by one half, and how it did on the other."""
+    """Holds what was chosen by one half, and how it did on the other."""
 
     setting: int
     """Which of the settings is to be taken: the current one unless another one is proven."""

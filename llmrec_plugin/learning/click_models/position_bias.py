@@ -1,4 +1,4 @@
-"""How much more often a result is clicked for standing higher, told from results that moved up or down.
+"""Says how much more often a result is clicked for standing higher, told from results that moved up or down.
 
 P(clicked) = P(relevant) * k^-exponent at position k, the first being 1 (Joachims, Swaminathan and Schnabel,
 WSDM 2017). Where one query showed one item at several positions, its relevance is the same at each, so how
@@ -24,7 +24,7 @@ HALVINGS = 40
 
 @dataclass(frozen=True, kw_only=True)
 class PositionBias:
-    """The exponent with what it rests on."""
+    """Holds the exponent with what it rests on."""
 
     exponent: float
     """0: positions make no difference; 1: the tenth is looked at a tenth as often as the first."""
@@ -34,15 +34,15 @@ class PositionBias:
     """On results that did."""
 
     def weights(self, positions: ArrayLike, *, errors: float = 0.0) -> NDArray[np.float64]:
-        """What a click at each position counts: one over how likely it was looked at, at most CLIP; with an
-        exponent so many standard errors higher, never below 0."""
+        """Return what a click at each position counts: one over how likely it was looked at, at most CLIP;
+        with an exponent so many standard errors higher, never below 0."""
         exponent = max(self.exponent + errors * self.error, 0.0)
         return np.minimum(np.asarray(positions, np.float64) ** exponent, CLIP)
 
 
 def fit_position_bias(pairs: ArrayLike, positions: ArrayLike, clicked: ArrayLike) -> PositionBias:
-    """From each time that a result was shown: which query with which item (a number), where, and whether it
-    was clicked. Results that always stood at one position tell nothing."""
+    """Learn the exponent from each time that a result was shown: which query with which item (a number),
+    where, and whether it was clicked. Results that always stood at one position tell nothing."""
     places = np.column_stack([np.asarray(pairs, np.int64), np.asarray(positions, np.int64)])
     clicks = np.asarray(clicked, np.float64)
     if not len(places):
@@ -73,8 +73,8 @@ def _slopes(
     logs: NDArray[np.float64],
     pair_of: NDArray[np.intp],
 ) -> tuple[float, float]:
-    """First derivative of the log-likelihood, and the second with its sign turned: clicks times the variance
-    of log positions that the exponent foresees."""
+    """Return the first derivative of the log-likelihood, and the second with its sign turned: clicks times
+    the variance of log positions that the exponent foresees."""
     chances = shown * np.exp(-exponent * logs)
     whole = np.bincount(pair_of, weights=chances)
     mean = np.bincount(pair_of, weights=chances * logs) / whole

@@ -1,1 +1,1 @@
-"""What a log tells beside taste: synonyms, drift, pairs of texts, a representative few."""
+"""Says what a log tells beside taste: synonyms, drift, pairs of texts, a representative few."""

@@ -1,4 +1,4 @@
-"""Few examples that stand for many: every other one lies near one of those that are kept."""
+"""Picks few examples that stand for many: every other one lies near one of those that are kept."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PROJECTED = 64
 
 
 def k_centre(vectors: Matrix, size: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of `size` vectors, sorted: the greedy k-centre choice (Gonzalez 1985), at most twice as far from
-    any vector as the best choice could be. All rows where there are no more than `size`."""
+    """Return rows of `size` vectors, sorted: the greedy k-centre choice (Gonzalez 1985), at most twice as far
+    from any vector as the best choice could be. All rows where there are no more than `size`."""
     if len(vectors) <= size:
         return np.arange(len(vectors))
     points = _projected(vectors, rng)

@@ -1,4 +1,4 @@
-"""How far two samples of vectors differ: whether a simple classifier can tell which of them one is from.
+"""Says how far two samples of vectors differ: whether a simple classifier can tell which of them one is from.
 
 The classifier two-sample test of Lopez-Paz and Oquab (2017): an area under the curve of .5 means that
 nobody could tell, 1 that they have nothing in common. Logistic regression on the principal components.
@@ -26,7 +26,8 @@ Values = NDArray[np.float64]
 
 
 def separability(before: Matrix, now: Matrix, *, rng: np.random.Generator) -> float:
-    """Cross-validated area under the curve of telling `now` from `before`, shapes (n, d) and (m, d).
+    """Return the cross-validated area under the curve of telling `now` from `before`, shapes (n, d) and (m,
+    d).
 
     .5 to 1, below .5 by luck only; NaN where one side has fewer than LEAST rows. Raises InvalidVector for
     values that are not finite.
@@ -58,7 +59,7 @@ def _drawn(rows: Matrix, rng: np.random.Generator) -> Matrix:
 
 
 def _components(rows: Values) -> Values:
-    """The first principal components, each with variance 1, and a constant."""
+    """Return the first principal components, each with variance 1, and a constant."""
     centred = rows - rows.mean(axis=0)
     spread, axes = np.linalg.eigh(centred.T @ centred / len(rows))
     largest = np.argsort(spread)[::-1][:COMPONENTS]
@@ -68,7 +69,7 @@ def _components(rows: Values) -> Values:
 
 
 def _logistic(features: Values, labels: NDArray[np.bool_]) -> Values:
-    """Weights of a logistic regression with a ridge, by Newton's method; both sides weigh the same."""
+    """Return weights of a logistic regression with a ridge, by Newton's method; both sides weigh the same."""
     share = labels.mean()
     importance = np.where(labels, 0.5 / share, 0.5 / (1 - share))
     weights = np.zeros(features.shape[1])

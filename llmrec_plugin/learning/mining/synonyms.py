@@ -36,7 +36,7 @@ MAX_QUERIES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """One search by one visitor."""
+    """Holds one search by one visitor."""
 
     visitor: str
     words: Words
@@ -48,7 +48,7 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """Words that seem to mean what others mean."""
+    """Holds words that seem to mean what others mean."""
 
     typed: Words
     found: Words
@@ -63,7 +63,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Of one pair of searches."""
+    """Holds what speaks for one pair of searches."""
 
     pair: Pair
     visitors: frozenset[str]
@@ -72,14 +72,14 @@ class _Evidence:
 
 @dataclass
 class _Case:
-    """What speaks for one pair of phrases, in either direction."""
+    """Holds what speaks for one pair of phrases, in either direction."""
 
     evidence: list[_Evidence] = field(default_factory=list)
     directions: set[Pair] = field(default_factory=set)
 
 
 def suggest(searches: Iterable[Search], *, least: int, rng: np.random.Generator) -> list[Suggestion]:
-    """What at least `least` visitors speak for, most visitors first.
+    """Return what at least `least` visitors speak for, most visitors first.
 
     Searches that fewer have made are never told of, nor does anything rest on them.
     """
@@ -98,7 +98,7 @@ def suggest(searches: Iterable[Search], *, least: int, rng: np.random.Generator)
 
 
 def differing(one: Words, other: Words) -> Pair | None:
-    """What stands in the one where the other says something else; None where the one only says more.
+    """Return what stands in the one where the other says something else; None where the one only says more.
 
     "red couch cover", "red sofa cover": "couch", "sofa".
     """
@@ -113,7 +113,7 @@ def differing(one: Words, other: Words) -> Pair | None:
 
 
 def _reworded(rows: Sequence[Search], common: set[Words]) -> Iterator[_Evidence]:
-    """From a search in vain to one that was not, more often than both are searched for anyway."""
+    """Yield pairs from a search in vain to one that was not, more often than both are searched for anyway."""
     visitors: dict[Pair, set[str]] = defaultdict(set)
     for first, second in pairwise(rows):
         again = first.visitor == second.visitor and second.at - first.at <= SOON
@@ -132,8 +132,8 @@ def _reworded(rows: Sequence[Search], common: set[Words]) -> Iterator[_Evidence]
 
 
 def surprise(both: int, one: int, other: int, total: int) -> float:
-    """Dunning's log-likelihood ratio (1993) of two things that come together `both` times, the one `one` and
-    the other `other` times of `total`; 0 where that is no more than chance would have it."""
+    """Return Dunning's log-likelihood ratio (1993) of two things that come together `both` times, the one
+    `one` and the other `other` times of `total`; 0 where that is no more than chance would have it."""
     if both * total <= one * other:
         return 0.0
     table = np.array([[both, one - both], [other - both, total - one - other + both]], np.float64)
@@ -145,7 +145,7 @@ def surprise(both: int, one: int, other: int, total: int) -> float:
 def _same_items(
     rows: Sequence[Search], common: set[Words], *, least: int, rng: np.random.Generator
 ) -> Iterator[_Evidence]:
-    """Searches after which people take more of the same items than they would if it did not matter what
+    """Yield searches after which people take more of the same items than they would if it did not matter what
     was searched for: more than any two do once the items are dealt out anew."""
     taken: dict[Words, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
@@ -175,7 +175,8 @@ def _same_items(
 
 
 def _specific(likeness: NDArray[np.float32], *, above: float) -> Iterator[tuple[int, int]]:
-    """Pairs that are alike as few others are: all of one kind that lead to the same merely belong to it."""
+    """Yield pairs that are alike as few others are: all of one kind that lead to the same merely belong to
+    it."""
     for one, other in np.argwhere(np.triu(likeness > above)).tolist():
         nearly = likeness[[one, other]] >= NEARLY * likeness[one, other]
         if (nearly.sum(axis=1) - 1).max() <= MOST_ALIKE:
@@ -185,7 +186,7 @@ def _specific(likeness: NDArray[np.float32], *, above: float) -> Iterator[tuple[
 def _likeness(
     places: NDArray[np.int64], items: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Of each pair of searches: the sum over the items of the root of both their shares, 0..1."""
+    """Return for each pair of searches the sum over the items of the root of both their shares, 0..1."""
     counts = np.bincount(places * shape[1] + items, minlength=shape[0] * shape[1]).reshape(shape)
     roots = np.sqrt(counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
     likeness: NDArray[np.float32] = roots @ roots.T
@@ -198,7 +199,8 @@ def _takers(taken: Mapping[str, set[str]], shared: Mapping[str, set[str]]) -> se
 
 
 def _cases(evidence: Iterable[_Evidence]) -> dict[Pair, _Case]:
-    """Evidence by what differs, where several pairs of searches differ in that; else by the searches."""
+    """Return the evidence by what differs, where several pairs of searches differ in that; else by the
+    searches."""
     by_difference: dict[Pair, list[tuple[Pair, _Evidence]]] = defaultdict(list)
     for one in evidence:
         found = differing(*one.pair)

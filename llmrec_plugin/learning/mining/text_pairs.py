@@ -1,4 +1,5 @@
-"""Texts that belong together, from who took what and after what: the examples that an encoder is tuned on.
+"""Makes pairs of texts that belong together, from who took what and after what: the examples that an encoder
+is tuned on.
 
 Texts are row numbers: items first, in the order of the events, then queries.
 """
@@ -26,7 +27,7 @@ NEGATIVE_MARGIN = 0.95
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pairs:
-    """What leads to what; all arrays have one entry per pair."""
+    """Holds what leads to what; all arrays have one entry per pair."""
 
     left: NDArray[np.int32]
     """Shape (n, h): rows of what came before, oldest first, padded with -1 in front."""
@@ -59,7 +60,7 @@ def make_pairs(
     history: int,
     value: Sequence[float] | None = None,
 ) -> Pairs:
-    """Pairs from lists of rows; of each `left` the last `history` are kept."""
+    """Return pairs from lists of rows; of each `left` the last `history` are kept."""
     rows = np.full((len(right), history), -1, np.int32)
     for place, past in enumerate(left):
         kept = list(past)[-history:]
@@ -74,7 +75,7 @@ def make_pairs(
 
 
 def joined(parts: Sequence[Pairs]) -> Pairs:
-    """All pairs of parts with the same length of history, one after the other."""
+    """Return all pairs of parts with the same length of history, one after the other."""
     return Pairs(
         left=np.concatenate([part.left for part in parts]),
         right=np.concatenate([part.right for part in parts]),
@@ -86,15 +87,15 @@ def joined(parts: Sequence[Pairs]) -> Pairs:
 def history_pairs(
     events: Events, window: slice, *, history: int, most: int, rng: np.random.Generator
 ) -> Pairs:
-    """From what a user took strictly earlier, their last `history` items, to each item new to them within the
-    window; at most `most`, drawn at random, and at most twenty of a user."""
+    """Return pairs from what a user took strictly earlier, their last `history` items, to each item new to
+    them within the window; at most `most`, drawn at random, and at most twenty of a user."""
     cases = [case for case in temporal_cases(events, window, rng=rng, most=most) if case.history]
     return make_pairs([case.history for case in cases], [case.target for case in cases], history=history)
 
 
 def neighbour_pairs(neighbours: Neighbours, *, per_item: int, history: int) -> Pairs:
-    """From each item to the strongest of what people take with it; the value is the weight, 1 for the
-    strongest neighbour of each item."""
+    """Return pairs from each item to the strongest of what people take with it; the value is the weight, 1
+    for the strongest neighbour of each item."""
     top = neighbours.indices[:, :per_item]
     items, places = np.nonzero(top >= 0)
     strongest = neighbours.weights[items, 0]
@@ -108,7 +109,7 @@ def neighbour_pairs(neighbours: Neighbours, *, per_item: int, history: int) -> P
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Pairs of rows that are known to go together, in either order, for a look-up of many at once."""
+    """Holds pairs of rows that are known to go together, in either order, for a look-up of many at once."""
 
     keys: NDArray[np.int64]
     """Sorted, each once: smaller row * size + larger row."""
@@ -116,7 +117,7 @@ class Known:
     """Number of all rows."""
 
     def contains(self, one: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Elementwise, with the usual rules for shapes; a row of -1 is known to nothing."""
+        """Return it elementwise, with the usual rules for shapes; a row of -1 is known to nothing."""
         low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
         if not len(self.keys):
             return np.zeros(low.shape, np.bool_)
@@ -127,7 +128,7 @@ class Known:
 
 
 def known_pairs(events: Events, *, size: int, more: Sequence[Pairs] = ()) -> Known:
-    """What each user took within a few steps, and the pairs given: none of these is a negative."""
+    """Return what each user took within a few steps, and the pairs given: none of these is a negative."""
     taken: dict[int, list[int]] = defaultdict(list)
     for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
         taken[user].append(item)
@@ -152,7 +153,8 @@ def _keys(one: NDArray[np.integer], other: NDArray[np.integer], size: int) -> ND
 def hard_negatives(
     pairs: Pairs, vectors: Matrix, known: Known, *, items: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """For each pair an item that its left side looks like and that does not follow, -1 where there is none.
+    """Return for each pair an item that its left side looks like and that does not follow, -1 where there is
+    none.
 
     `vectors`: one row per text, by the encoder as it is. Left out are what is known to follow any part of
     the left side or to go with the right one, and what is as like as the right side itself: what a

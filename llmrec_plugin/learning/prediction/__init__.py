@@ -1,1 +1,1 @@
-"""Probabilities and ratings from scores."""
+"""Makes probabilities and ratings from scores."""

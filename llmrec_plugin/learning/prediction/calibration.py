@@ -28,7 +28,8 @@ PARTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Pointwise:
-    """The calibrated form: log-odds per point of each source, never negative: more is no less likely."""
+    """Holds the calibrated form: log-odds per point of each source, never negative: more is no less
+    likely."""
 
     taste: float
     neighbours: float
@@ -36,14 +37,15 @@ class Pointwise:
     bias: float
 
     def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities, 0..1, of items whose points are the rows, shape (n, 3): taste, also, popularity."""
+        """Return probabilities, 0..1, of items whose points are the rows, shape (n, 3): taste, neighbours,
+        popularity."""
         scales = np.array([self.taste, self.neighbours, self.popularity])
         return _sigmoid(np.asarray(points, dtype=np.float64) @ scales + self.bias)
 
 
 def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
-    """From the points, shape (n, 3), of items that were taken and of as many drawn at random; logistic
-    regression (Platt 1999). None where there are too few."""
+    """Learn it from the points, shape (n, 3), of items that were taken and of as many drawn at random;
+    logistic regression (Platt 1999). None where there are too few."""
     positive, negative = (np.asarray(rows, np.float64).reshape(-1, PARTS) for rows in (taken, others))
     if min(len(positive), len(negative)) < MIN_PAIRS:
         return None
@@ -66,7 +68,7 @@ def fit_pointwise(taken: ArrayLike, others: ArrayLike) -> Pointwise | None:
 
 
 def _logistic(inputs: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By Newton's method; the last column is the constant."""
+    """Return the weights by Newton's method; the last column is the constant."""
     pull = PRIOR_WEIGHT * len(inputs) * np.diag([*[1.0] * (inputs.shape[1] - 1), 0.0])
     weights = np.zeros(inputs.shape[1])
     for _ in range(ROUNDS):
@@ -80,8 +82,8 @@ def _logistic(inputs: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArr
 def pairs(
     parts: Sequence[Matrix], cases: Sequence[Case], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The points, shape (n, 3), of each case's target, and of one item drawn at random that its user has not
-    taken.
+    """Return the points, shape (n, 3), of each case's target, and of one item drawn at random that its user
+    has not taken.
 
     `parts`: of each source, shape (cases, items). Left out: users of whom nothing is known, and who have
     taken all.

@@ -16,7 +16,7 @@ STEPS = 25
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """bias + sum of weight * (feature - mean) / deviation."""
+    """Computes bias + sum of weight * (feature - mean) / deviation."""
 
     means: Values
     deviations: Values
@@ -28,13 +28,13 @@ class Weighted:
         return found
 
     def probabilities(self, features: Features) -> Values:
-        """The values through the logistic function."""
+        """Return the values through the logistic function."""
         return _logistic(self.values(features))
 
 
 def fit_logistic(features: Features, labels: ArrayLike, *, penalty: float = 1.0) -> Weighted:
-    """The most likely probabilities, weights kept small by `penalty` (as many observations of nothing), so
-    that labels that are all alike or told apart without fault do no harm."""
+    """Fit the most likely probabilities, weights kept small by `penalty` (as many observations of
+    nothing), so that labels that are all alike or told apart without fault do no harm."""
     liked = np.asarray(labels, dtype=np.float64)
     means, deviations = _spread(features)
     rows = _standard(features, means, deviations)
@@ -49,7 +49,7 @@ def fit_logistic(features: Features, labels: ArrayLike, *, penalty: float = 1.0)
 
 
 def fit_linear(features: Features, values: ArrayLike, *, penalty: float = 1.0) -> Weighted:
-    """Least squares, with weights kept small as in `fit_logistic`, the bias excepted."""
+    """Fit by least squares, with weights kept small as in `fit_logistic`, the bias excepted."""
     wanted = np.asarray(values, dtype=np.float64)
     means, deviations = _spread(features)
     rows = _standard(features, means, deviations)

@@ -1,4 +1,5 @@
-"""What is known of a user and an item in the moment before they rate it, as numbers to foresee the rating by.
+"""Says what is known of a user and an item in the moment before they rate it, as numbers to
+foresee the rating by.
 
 Only what was rated strictly earlier counts, by whomever: the state that a site has when it is asked.
 """
@@ -55,7 +56,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """Sorted by time."""
+    """Holds ratings, sorted by time."""
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
@@ -75,7 +76,7 @@ class _User:
 
 
 class _State:
-    """All that was rated so far."""
+    """Holds all that was rated so far."""
 
     def __init__(self, ratings: Ratings, vectors: Matrix, whitened: Matrix, average: float) -> None:
         self.ratings, self.vectors, self.whitened, self.average = ratings, vectors, whitened, average
@@ -88,7 +89,7 @@ class _State:
         return float(self.sums[item] / (self.counts[item] + ITEM_PRIOR))
 
     def add(self, places: Sequence[int]) -> None:
-        """Ratings of one moment: none of them is known before the others."""
+        """Add the ratings of one moment: none of them is known before the others."""
         users, items = self.ratings.users[places].tolist(), self.ratings.items[places].tolist()
         values = self.ratings.values[places].tolist()
         for user, item, value in zip(users, items, values, strict=True):
@@ -128,7 +129,7 @@ class _State:
         ]
 
     def _likeness(self, item: int, past: NDArray[np.int64], values: Values, rest: Values) -> list[float]:
-        """What the ratings of items like this one say: by what others rated, and by the texts."""
+        """Return what the ratings of items like this one say: by what others rated, and by the texts."""
         near = np.clip(self.whitened[past] @ self.whitened[item], 0.0, None) ** 2
         cosines = self.vectors[past] @ self.vectors[item]
         liked = values >= LIKED
@@ -148,7 +149,7 @@ def rating_features(
     *,
     progress: Progress | None = None,
 ) -> Values:
-    """Features of the ratings from the first cut on, shape (n, len(FEATURES)).
+    """Return the features of the ratings from the first cut on, shape (n, len(FEATURES)).
 
     At each cut the neighbours are learned anew from all before it, so that no rating helps to foresee itself.
     """
@@ -172,7 +173,7 @@ def rating_features(
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """What ratings of one item say of another, from how far both surprised the same users."""
+    """Holds what ratings of one item say of another, from how far both surprised the same users."""
 
     explaining: Matrix
     """Shape (items, items): weight of a past item's surprise in a ridge regression of the other's."""
@@ -211,7 +212,7 @@ def _pairs(ratings: Ratings, stop: int, catalogue: int, average: float) -> _Pair
 
 
 def _spread(weights: Values, chosen: NDArray[np.intp], catalogue: int) -> Matrix:
-    """Over the whole catalogue; an item says nothing of itself."""
+    """Spread it over the whole catalogue; an item says nothing of itself."""
     np.fill_diagonal(weights, 0.0)
     found = np.zeros((catalogue, catalogue), np.float32)
     found[np.ix_(chosen, chosen)] = weights

@@ -1,4 +1,5 @@
-"""The Gaussian mechanism and its bill: how far noise hides one person, and what several releases come to.
+"""Computes the Gaussian mechanism and its bill: how far noise hides one person, and what several releases
+come to.
 
 A release whose sum one person moves by at most s, with noise of standard deviation s / mu on every number,
 is "mu-GDP" (Dong, Roth and Su, Gaussian Differential Privacy, 2019). That says exactly which pairs (epsilon,
@@ -18,7 +19,7 @@ ROUNDS = 200
 
 
 def delta_of(mu: float, epsilon: float) -> float:
-    """The smallest delta, 0..1, with which a mu-GDP release is (epsilon, delta)-differentially private
+    """Return the smallest delta, 0..1, with which a mu-GDP release is (epsilon, delta)-differentially private
     (Balle and Wang, 2018, theorem 8)."""
     from scipy.special import log_ndtr, ndtr
 
@@ -29,7 +30,7 @@ def delta_of(mu: float, epsilon: float) -> float:
 
 
 def mu_of(epsilon: float, delta: float) -> float:
-    """The largest mu that keeps to (epsilon, delta): noise is the sensitivity divided by it.
+    """Return the largest mu that keeps to (epsilon, delta): noise is the sensitivity divided by it.
 
     Raises ConfigurationError unless epsilon is above 0 and delta between 0 and 1.
     """
@@ -42,19 +43,20 @@ def mu_of(epsilon: float, delta: float) -> float:
 
 
 def epsilon_of(mu: float, delta: float) -> float:
-    """The smallest epsilon that a mu-GDP release keeps to with this delta."""
+    """Return the smallest epsilon that a mu-GDP release keeps to with this delta."""
     if mu <= 0:
         return 0.0
     return _border(lambda epsilon: delta_of(mu, epsilon) > delta)
 
 
 def together(*mus: float) -> float:
-    """What several releases about the same people come to, each chosen by those before (corollary 3.3)."""
+    """Return what several releases about the same people come to, each chosen by those before (corollary
+    3.3)."""
     return math.hypot(*mus)
 
 
 def _border(holds: Callable[[float], bool]) -> float:
-    """Up to where, from 0, a condition holds."""
+    """Return up to where, from 0, a condition holds."""
     low, high = 0.0, LARGEST
     for _ in range(ROUNDS):
         middle = (low + high) / 2

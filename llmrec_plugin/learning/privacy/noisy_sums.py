@@ -1,4 +1,4 @@
-"""What a site's events say when nobody can tell from it whether any one user was among them.
+"""Sums up what a site's events say when nobody can tell from it whether any one user was among them.
 
 Each user adds a bounded amount to two sums, whatever they did and however often; noise of the size of one
 user is added once. Everything after that, the regression included, costs no further privacy.
@@ -42,7 +42,7 @@ def private_head(
     mu: float,
     rng: np.random.Generator,
 ) -> Head:
-    """The head of `learning.head` from mu-GDP sums.
+    """Return the head of `projection_head` from mu-GDP sums.
 
     `whitened`: shape (items, d). The ridge is as strong as the noise in any direction, 2 sigma sqrt(d): where
     users say less than the noise, the whitening stands.
@@ -55,8 +55,8 @@ def private_head(
 
 
 def _signal(sums: HeadSums, ridge: float, sigma: float) -> float:
-    """How much of the regression's length, 0..1, is more than what the noise of `outputs` alone would give:
-    the head is brought to one length, so noise would count as much as knowledge."""
+    """Return how much of the regression's length, 0..1, is more than what the noise of `outputs` alone would
+    give: the head is brought to one length, so noise would count as much as knowledge."""
     inverse = np.linalg.inv(sums.inputs + ridge * sums.examples * np.eye(len(sums.inputs)))
     whole = float(np.square(inverse @ sums.outputs).sum())
     usual = sigma**2 * len(inverse) * float(np.square(inverse).sum())
@@ -65,7 +65,7 @@ def _signal(sums: HeadSums, ridge: float, sigma: float) -> float:
 
 
 def _bounded(histories: Sequence[Sequence[int]], whitened: Matrix, rng: np.random.Generator) -> HeadSums:
-    """The mean over the targets of each user, added up: nobody says more than anybody else."""
+    """Return the mean over the targets of each user, added up: nobody says more than anybody else."""
     dimensions = whitened.shape[1]
     inputs, outputs = np.zeros((dimensions, dimensions)), np.zeros((dimensions, dimensions))
     users = 0
@@ -84,7 +84,8 @@ def _bounded(histories: Sequence[Sequence[int]], whitened: Matrix, rng: np.rando
 
 
 def _noisy(sums: HeadSums, sigma: float, rng: np.random.Generator) -> HeadSums:
-    """With Gaussian noise on every number; a negative direction, which no sum of squares has, is cut off."""
+    """Return the sums with Gaussian noise on every number; a negative direction, which no sum of squares has,
+    is cut off."""
     shape = sums.inputs.shape
     inputs = sums.inputs + rng.normal(scale=sigma, size=shape)
     values, directions = np.linalg.eigh((inputs + inputs.T) / 2)
@@ -98,8 +99,8 @@ def _noisy(sums: HeadSums, sigma: float, rng: np.random.Generator) -> HeadSums:
 def private_counts(
     users: NDArray[np.int64], items: NDArray[np.int64], size: int, *, mu: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Users by item, shape (size,), mu-GDP: of each user up to ITEMS_PER_USER items, drawn. What is not
-    clearly above the noise counts 0."""
+    """Return users by item, shape (size,), mu-GDP: of each user up to ITEMS_PER_USER items, drawn. What is
+    not clearly above the noise counts 0."""
     pairs = rng.permutation(np.unique(users * size + items))
     pairs = pairs[np.argsort(pairs // size, kind="stable")]  # by user, in the order drawn
     _, firsts, of_user = np.unique(pairs // size, return_index=True, return_inverse=True)

@@ -22,8 +22,8 @@ Amounts = Sequence[Sequence[float]] | None
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """score_i = sum_j gamma^age_j <direction_j, item_i>, the user's vector at unit length: all methods
-    that compare vectors, frozen or adapted."""
+    """Scores items as score_i = sum_j gamma^age_j <direction_j, item_i>, the user's vector at unit length:
+    all methods that compare vectors, frozen or adapted."""
 
     directions: Matrix
     """Shape (n, d): what a past item adds to the user."""
@@ -40,7 +40,8 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Collaborative:
-    """score_i = sum_j gamma^age_j * weight(j -> i) over the stored neighbours of the past items."""
+    """Scores items as score_i = sum_j gamma^age_j * weight(j -> i) over the stored neighbours of the past
+    items."""
 
     neighbours: Neighbours
     gamma: float = 1.0
@@ -57,7 +58,7 @@ class Collaborative:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a unit of each source is worth: the same for every user and list."""
+    """Holds what a unit of each source is worth: the same for every user and list."""
 
     taste: float = 0.0
     """Per cosine."""
@@ -67,24 +68,24 @@ class Weights:
     """Per 1 of the prior."""
 
     def fused(self, taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]) -> Matrix:
-        """Shape as `taste` and `neighbours`, (cases, n); `popularity`: shape (n,)."""
+        """Return scores, shape as `taste` and `neighbours`, (cases, n); `popularity`: shape (n,)."""
         scores: Matrix = self.personal(taste, neighbours) + self.common(popularity)
         return scores
 
     def personal(self, taste: Matrix, neighbours: Matrix) -> Matrix:
-        """The points of both sources that differ from user to user."""
+        """Return the points of both sources that differ from user to user."""
         points: Matrix = np.float32(self.taste) * taste + np.float32(self.neighbours) * neighbours
         return points
 
     def common(self, popularity: NDArray[np.floating]) -> Matrix:
-        """The points of popularity as one row for all, shape (1, n)."""
+        """Return the points of popularity as one row for all, shape (1, n)."""
         row: Matrix = np.float32(self.popularity) * np.asarray(popularity, dtype=np.float32)[None, :]
         return row
 
     def parts(
         self, taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]
     ) -> tuple[Matrix, ...]:
-        """The points of each source, that of popularity as one row for all."""
+        """Return the points of each source, that of popularity as one row for all."""
         return (
             np.float32(self.taste) * taste,
             np.float32(self.neighbours) * neighbours,
@@ -92,7 +93,7 @@ class Weights:
         )
 
     def divided(self, by: float) -> Weights:
-        """The same order with all scores divided; as they are where `by` is 0."""
+        """Return the same order with all scores divided; as they are where `by` is 0."""
         if not by > 0:
             return self
         return Weights(
@@ -102,7 +103,7 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """How far apart each source puts the best and the worst item of the catalogue."""
+    """Holds how far apart each source puts the best and the worst item of the catalogue."""
 
     taste: float = 0.0
     neighbours: float = 0.0
@@ -111,7 +112,7 @@ class Shares:
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """The sources of some cases, each brought to the range that `ranking.personal` gives it."""
+    """Holds the sources of some cases, each brought to the range that `ranking.personal` gives it."""
 
     taste: Matrix
     neighbours: Matrix
@@ -128,7 +129,7 @@ class Scaled:
 
 
 def scaled(taste: Matrix, neighbours: Matrix, popularity: NDArray[np.floating]) -> Scaled:
-    """Rows of scores divided by their range; a row that tells nothing becomes zero.
+    """Return rows of scores divided by their range; a row that tells nothing becomes zero.
 
     In `neighbours` an item that nothing leads to counts 0 in the range, as there.
     """
@@ -149,14 +150,14 @@ def _divided(values: Matrix, spans: Matrix) -> Matrix:
 
 
 def constant(values: NDArray[np.floating]) -> Callable[..., Matrix]:
-    """The same scores for everybody, such as popularity."""
+    """Return the same scores for everybody, such as popularity."""
     row = np.asarray(values, dtype=np.float32)
     return lambda histories, amounts=None: np.tile(row, (len(histories), 1))
 
 
 def decayed(histories: Histories, amounts: Amounts, items: int, *, gamma: float) -> Any:
-    """Sparse, histories x items: what each past item counts, its amount times gamma to the number of
-    younger ones; repeats are summed up."""
+    """Return a sparse matrix, histories x items: what each past item counts, its amount times gamma to the
+    number of younger ones; repeats are summed up."""
     from scipy import sparse
 
     lengths = np.fromiter(map(len, histories), dtype=np.int64, count=len(histories))

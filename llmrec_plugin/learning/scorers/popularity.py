@@ -1,4 +1,4 @@
-"""What an item is worth before anything is known of the user."""
+"""Learns what an item is worth before anything is known of the user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llmrec_plugin.exceptions import InvalidVector
 
 
 def popularity_prior(counts: ArrayLike, *, seen: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Logarithm of the counts, the most popular item at 1, shape (n,); counts may be decayed.
+    """Return the logarithm of the counts, the most popular item at 1, shape (n,); counts may be decayed.
 
     An item without events gets the mean of the others: not yet seen is not disliked. Where the counts are
     of a part of the events, `seen` says which items had any at all; None: those that count above 0.

@@ -1,4 +1,4 @@
-"""What a site's own events say about whose taste leads to what: one matrix on the user's side.
+"""Says what a site's own events say about whose taste leads to what: one matrix on the user's side.
 
 The vectors of the items stay as the encoder made them, so that a new head needs no new index and search
 by words cannot suffer. A closed form of ridge regression from the history of a user to what they took next;
@@ -23,7 +23,8 @@ HISTORY = 50
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """u = unit(sum_j weight_j * w_j @ adapted), compared with raw item vectors by dot product."""
+    """Turns a history into u = unit(sum_j weight_j * w_j @ adapted), compared with raw item vectors by dot
+    product."""
 
     whitening: Whitening
     adapted: Matrix
@@ -32,14 +33,14 @@ class Head:
     """Weight of a past item relative to the next younger one, 0..1."""
 
     def directions(self, vectors: Matrix) -> Matrix:
-        """What each past item, shape (n, d), adds to a user's vector, before weights and length."""
+        """Return what each past item, shape (n, d), adds to a user's vector, before weights and length."""
         turned: Matrix = self.whitening.apply(vectors) @ self.adapted
         return turned
 
 
 @dataclass(frozen=True, eq=False)
 class HeadSums:
-    """All that the head needs to know of the events; sums of several sites or devices may be added."""
+    """Holds all that the head needs to know of the events; sums of several sites or devices may be added."""
 
     inputs: NDArray[np.float64]
     """Shape (d, d): sum of weight * x x^T over examples, x the whitened history."""
@@ -56,7 +57,7 @@ class HeadSums:
 
 
 def identity_head(whitening: Whitening, *, gamma: float) -> Head:
-    """The head of a site without events: the mean of the whitened history."""
+    """Return the head of a site without events: the mean of the whitened history."""
     return Head(whitening=whitening, adapted=whitening.matrix, gamma=gamma)
 
 
@@ -69,7 +70,7 @@ def collect(
     rng: np.random.Generator,
     targets_per_user: int = TARGETS_PER_USER,
 ) -> HeadSums:
-    """The sums over `histories`: per user the row numbers of their items in `whitened`, oldest first.
+    """Return the sums over `histories`: per user the row numbers of their items in `whitened`, oldest first.
 
     Each item but the first is a target and what came before it the input, where each item counts its
     amount (None: all alike) faded by `gamma`. A user with many events has
@@ -116,7 +117,7 @@ def collect(
 
 
 def user_states(rows: Matrix, *, gamma: float) -> Matrix:
-    """Unit states after each item, shape (n, d): u <- gamma * u + w, a recurrence that can go on."""
+    """Return unit states after each item, shape (n, d): u <- gamma * u + w, a recurrence that can go on."""
     states = np.empty_like(rows)
     state = np.zeros(rows.shape[1], dtype=rows.dtype)
     for place, row in enumerate(rows):
@@ -127,8 +128,8 @@ def user_states(rows: Matrix, *, gamma: float) -> Matrix:
 
 
 def fit_head(sums: HeadSums, whitening: Whitening, *, gamma: float, ridge: float, mix: float) -> Head:
-    """Ridge regression from history to target: R = (Sxx + ridge * n * I)^-1 Sxy, scaled to the Frobenius
-    norm sqrt(d) of the identity, plus `mix` times the identity.
+    """Fit by ridge regression from history to target: R = (Sxx + ridge * n * I)^-1 Sxy, scaled to the
+    Frobenius norm sqrt(d) of the identity, plus `mix` times the identity.
 
     `ridge` is relative to the number of examples. Raises InvalidVector where the sums are not finite.
     """

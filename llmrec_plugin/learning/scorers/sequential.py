@@ -1,4 +1,4 @@
-"""Neighbours from a log of events: who took what, when, and what they took next.
+"""Learns neighbours from a log of events: who took what, when, and what they took next.
 
 `neighbours` knows only who took what; here old events fade, and the order of what one user takes leads from
 an item to what usually comes after it.
@@ -41,7 +41,7 @@ def neighbours_from(
     whitened: Matrix | None = None,
     top: int = TOP,
 ) -> tuple[Neighbours, Method]:
-    """Neighbours of all items by all that `config` ask for, and by which method those by company are;
+    """Return neighbours of all items by all that `config` ask for, and by which method those by company are;
     `whitened` as of `fit_neighbours`."""
     matrix = matrix_of(events, config.recency, catalogue)
     company, method = fit_neighbours(matrix, config=config, whitened=whitened, top=top)
@@ -51,12 +51,13 @@ def neighbours_from(
 
 
 def in_order(company: Neighbours, transitions: UserItem, order: float, *, top: int = TOP) -> Neighbours:
-    """Neighbours by company, with those by order counted in."""
+    """Return neighbours by company, with those by order counted in."""
     return blended(company, strongest(transitions, top=top), share=order, top=top)
 
 
 def matrix_of(events: Events, recency: float | None, catalogue: int) -> UserItem:
-    """Sparse, users x items: the amount of each event, faded by its age as `NeighbourConfig.recency` says.
+    """Return a sparse matrix, users x items: the amount of each event, faded by its age as
+    `NeighbourConfig.recency` says.
 
     Roots are stored, so that the product of two events of one age fades as each of them.
     """
@@ -70,7 +71,7 @@ def matrix_of(events: Events, recency: float | None, catalogue: int) -> UserItem
 
 
 def transitions(events: Events, *, catalogue: int) -> UserItem:
-    """Sparse, items x items: how strongly one item leads to what is taken after it, 0..1.
+    """Return a sparse matrix, items x items: how strongly one item leads to what is taken after it, 0..1.
 
     A cosine as of item-kNN, but directed: c_ij / (sqrt(c_i. * c_.j) + SHRINK), where c_ij sums up STEP_GAMMA
     to the number of items between over all users that took j for the first time strictly later than i, and
@@ -100,9 +101,9 @@ def transitions(events: Events, *, catalogue: int) -> UserItem:
 def _walked(
     events: Events,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Users and items of all pairs, user by user in order of their first event; the largest amount of each;
-    and the place where those of the same moment begin: what lies before it, down to the user's start, came
-    strictly earlier."""
+    """Return users and items of all pairs, user by user in order of their first event; the largest amount of
+    each; and the place where those of the same moment begin: what lies before it, down to the user's start,
+    came strictly earlier."""
     amounts = np.ones(len(events), np.float32) if events.amounts is None else events.amounts
     order = np.lexsort((events.times, events.items, events.users))
     users, items, times = events.users[order], events.items[order], events.times[order]
@@ -116,6 +117,6 @@ def _walked(
 
 
 def _runs(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the events of each one's user begin, and how many they are."""
+    """Return where the events of each one's user begin, and how many they are."""
     _, begins, numbers, counts = np.unique(users, return_index=True, return_inverse=True, return_counts=True)
     return begins[numbers], counts[numbers]

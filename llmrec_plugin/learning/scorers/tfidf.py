@@ -1,4 +1,4 @@
-"""Likeness of texts by their words alone: what an encoder has to beat to be worth its cost."""
+"""Compares texts by their words alone: what an encoder has to beat to be worth its cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from llmrec_plugin.types import Matrix
 
 
 def tfidf(texts: Sequence[Sequence[str]]) -> Any:
-    """scipy.sparse rows of unit length, one per text given as its words: (1 + log tf) * (log(n / df) + 1)."""
+    """Return scipy.sparse rows of unit length, one per text given as its words: (1 + log tf) * (log(n / df) +
+    1)."""
     from scipy import sparse
 
     number: dict[str, int] = {}
@@ -32,7 +33,7 @@ def tfidf(texts: Sequence[Sequence[str]]) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class WordLikeness:
-    """score_i = sum_j gamma^age_j <text_j, text_i>, the user's words at unit length."""
+    """Scores items as score_i = sum_j gamma^age_j <text_j, text_i>, the user's words at unit length."""
 
     texts: Any
     """As `tfidf` gives them."""

@@ -18,7 +18,8 @@ MIN_ITEMS = 2
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """w = unit((t - mean) @ matrix), computed from the catalogue alone: no user data is in it."""
+    """Turns texts into w = unit((t - mean) @ matrix), computed from the catalogue alone: no user data is in
+    it."""
 
     mean: Vector
     """Shape (d,)."""
@@ -26,7 +27,7 @@ class Whitening:
     """Shape (d, d), symmetric (ZCA), so that whitened vectors stay close to the raw ones."""
 
     def apply(self, vectors: Matrix) -> Matrix:
-        """Unit rows, shape (n, d), for unit rows of the same encoder; the mean itself becomes zero."""
+        """Return unit rows, shape (n, d), for unit rows of the same encoder; the mean itself becomes zero."""
         moved = (vectors - self.mean) @ self.matrix
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         whitened: Matrix = np.divide(moved, lengths, out=np.zeros_like(moved), where=lengths > 0)
@@ -34,7 +35,7 @@ class Whitening:
 
 
 def fit_whitening(vectors: Matrix, *, epsilon: float = EPSILON) -> Whitening:
-    """Whitening of a catalogue, shape (n, d); raises InvalidVector for fewer than two items."""
+    """Return the whitening of a catalogue, shape (n, d); raises InvalidVector for fewer than two items."""
     if len(vectors) < MIN_ITEMS:
         raise InvalidVector(f"Whitening needs at least {MIN_ITEMS} items, not {len(vectors)}.")
     rows = unit_rows(list(vectors)).astype(np.float64)

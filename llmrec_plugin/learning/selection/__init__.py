@@ -1,1 +1,1 @@
-"""Which scorers, settings and weights win on events that were held back."""
+"""Says which scorers, settings and weights win on events that were held back."""

@@ -1,4 +1,4 @@
-"""The methods that a site's lists are measured against, each with settings chosen as carefully as ours.
+"""Holds the methods that a site's lists are measured against, each with settings chosen as carefully as ours.
 
 A baseline with untuned settings flatters whatever it is compared with.
 """
@@ -38,7 +38,7 @@ NEIGHBOURS = 100
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Catalogue:
-    """What is known of the items beforehand."""
+    """Holds what is known of the items beforehand."""
 
     vectors: Matrix
     """Shape (items, d)."""
@@ -54,7 +54,7 @@ class Catalogue:
 
     @cached_property
     def whitened(self) -> Matrix:
-        """Shape as of `vectors`."""
+        """Return them whitened, shape as of `vectors`."""
         return self.whitening.apply(self.vectors)
 
 

@@ -23,7 +23,7 @@ SPREAD_CASES = 500
 
 
 class BlendWeights(NamedTuple):
-    """What the sources count, taste and neighbours in units of their usual spread."""
+    """Holds what the sources count, taste and neighbours in units of their usual spread."""
 
     taste: float
     neighbours: float
@@ -39,14 +39,14 @@ BLENDS = tuple(
 
 
 class Sources(NamedTuple):
-    """How the two sources that differ from user to user are learned."""
+    """Holds how the two sources that differ from user to user are learned."""
 
     text: TextConfig
     neighbours: NeighbourScoring
 
 
 class Spreads(NamedTuple):
-    """How far the scores of a source usually lie apart, as standard deviations."""
+    """Holds how far the scores of a source usually lie apart, as standard deviations."""
 
     taste: float
     neighbours: float

@@ -24,7 +24,7 @@ Scores: TypeAlias = Callable[[Histories, Amounts], Matrix]
 
 
 class Batch(NamedTuple):
-    """Some of the cases, as many as are scored at once."""
+    """Holds some of the cases, as many as are scored at once."""
 
     cases: Sequence[Case]
     past: Histories
@@ -52,7 +52,7 @@ class CaseMetrics:
 
     @property
     def users(self) -> list[int]:
-        """The user of each case."""
+        """Return the user of each case."""
         return [case.user for case in self.cases]
 
     def ndcg(self, score: Scores, *, among: NDArray[np.bool_] | None = None) -> Values:

@@ -29,14 +29,14 @@ from llmrec_plugin.types import Matrix
 
 
 class TextConfig(NamedTuple):
-    """How texts are compared."""
+    """Holds how texts are compared."""
 
     head: HeadConfig | None
     gamma: float
 
 
 class NeighbourScoring(NamedTuple):
-    """How neighbours are learned, and what those of older items count."""
+    """Holds how neighbours are learned, and what those of older items count."""
 
     config: NeighbourConfig
     gamma: float
@@ -58,12 +58,12 @@ class FitCache:
 
     @cached_property
     def whitened(self) -> Matrix:
-        """Shape as of `vectors`."""
+        """Return them whitened, shape as of `vectors`."""
         return self.whitening.apply(self.vectors)
 
     @cached_property
     def priors(self) -> dict[Popularity, NDArray[np.float32]]:
-        """Popularity by item, for each way of counting it."""
+        """Return popularity by item, for each way of counting it."""
         return {kind: fit_prior(self.events, kind, len(self.vectors)) for kind in KINDS}
 
     def text(self, config: TextConfig) -> Linear:

@@ -24,7 +24,7 @@ Setting = TypeVar("Setting")
 
 @dataclass(frozen=True, eq=False)
 class Selected(Generic[Setting]):
-    """What was chosen out of one family of settings."""
+    """Holds what was chosen out of one family of settings."""
 
     picks: Sequence[Setting]
     """By chooser."""
@@ -33,24 +33,24 @@ class Selected(Generic[Setting]):
 
     @property
     def final(self) -> Setting:
-        """What all cases together choose."""
+        """Return what all cases together choose."""
         return self.picks[-1]
 
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """The fold that each case belongs to; cases of one user stay together."""
+    """Holds the fold that each case belongs to; cases of one user stay together."""
 
     numbers: NDArray[np.int64]
 
     @classmethod
     def dealt(cls, users: Sequence[int], rng: np.random.Generator) -> Folds:
-        """`users`: of each case."""
+        """Deal the users into folds; `users`: of each case."""
         names, places = np.unique(users, return_inverse=True)
         return cls((rng.permutation(len(names)) % FOLDS)[places])
 
     def select(self, settings: Sequence[Setting], *values: Values) -> Selected[Setting]:
-        """Each chooser takes what is best on its cases, of equals the first.
+        """Let each chooser take what is best on its cases, of equals the first.
 
         `values`: shape (settings, cases), one for all choosers or one for each.
         """

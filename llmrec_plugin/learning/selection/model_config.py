@@ -1,4 +1,4 @@
-"""What decides the order of a personal list, and how each part of it is learned from events.
+"""Says what decides the order of a personal list, and how each part of it is learned from events.
 
 The same sums are formed item by item where a list is served (ranking.personal); here they are formed for
 a whole catalogue and many users at once.
@@ -50,7 +50,7 @@ one, with no harm on the others (docs/measurements.md)."""
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """How a head is fitted."""
+    """Holds how a head is fitted."""
 
     ridge: float | None = None
     """None: the whitening alone, nothing is learned from events."""
@@ -59,7 +59,7 @@ class HeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerConfig:
-    """All that decides an order, apart from what is fitted."""
+    """Holds all that decides an order, apart from what is fitted."""
 
     shares: Shares = field(default_factory=Shares)
     """How the sources are weighed where no `weights` were learned."""
@@ -94,13 +94,13 @@ class Fitted:
 
 
 def points(weights: Weights, fitted: Fitted, past: Histories, amounts: Amounts = None) -> list[Matrix]:
-    """What each source contributes to the scores, each of shape (histories, items)."""
+    """Return what each source contributes to the scores, each of shape (histories, items)."""
     taste, neighbours = fitted.text(past, amounts), fitted.neighbours(past, amounts)
     return [np.broadcast_to(part, taste.shape) for part in weights.parts(taste, neighbours, fitted.prior)]
 
 
 def fit_scorer(config: ScorerConfig, events: Events, vectors: Matrix) -> Fitted:
-    """What `config` learns from all events given; `vectors`: shape (items, d), unit rows."""
+    """Return what `config` learns from all events given; `vectors`: shape (items, d), unit rows."""
     whitened = fit_whitening(vectors).apply(vectors) if config.neighbours.likeness > 0 else None
     neighbours, _ = neighbours_from(
         events, catalogue=len(vectors), config=config.neighbours, whitened=whitened
@@ -114,8 +114,8 @@ def fit_scorer(config: ScorerConfig, events: Events, vectors: Matrix) -> Fitted:
 
 
 def fit_text(config: ScorerConfig, events: Events, vectors: Matrix) -> Head | None:
-    """The head of this config from all events given, None where it has none; the same events give the same
-    head."""
+    """Return the head of this config from all events given, None where it has none; the same events give the
+    same head."""
     if config.head is None:
         return None
     whitening = fit_whitening(vectors)
@@ -126,7 +126,7 @@ def fit_text(config: ScorerConfig, events: Events, vectors: Matrix) -> Head | No
 
 
 def head_sums(events: Events, whitened: Matrix, *, gamma: float) -> HeadSums:
-    """What the events say of heads; the same events give the same sums."""
+    """Return what the events say of heads; the same events give the same sums."""
     amounts = amounts_by_user(events)
     return collect(
         histories(events),
@@ -143,12 +143,12 @@ def likeness(head: Head | None, vectors: Matrix, *, gamma: float) -> Linear:
 
 
 def fit_prior(events: Events, kind: Popularity, size: int) -> NDArray[np.float32]:
-    """Popularity by item, 0..1. What nobody took yet counts as average."""
+    """Return popularity by item, 0..1. What nobody took yet counts as average."""
     return popularity_prior(counted(events, kind, size), seen=np.bincount(events.items, minlength=size) > 0)
 
 
 def counted(events: Events, kind: Popularity, size: int) -> NDArray[np.int64]:
-    """Users by item: all who took it, or those of the last part of all first takings."""
+    """Return users by item: all who took it, or those of the last part of all first takings."""
     _, firsts = np.unique(events.users * size + events.items, return_index=True)
     items = events.items[np.sort(firsts)]
     items = items[len(items) - math.ceil(len(items) * COUNTED_SHARE[kind]) :]
@@ -156,12 +156,12 @@ def counted(events: Events, kind: Popularity, size: int) -> NDArray[np.int64]:
 
 
 def recent(cases: Sequence[Case]) -> list[tuple[int, ...]]:
-    """The part of each history that a user's state is made of."""
+    """Return the part of each history that a user's state is made of."""
     return [case.history[-HISTORY:] for case in cases]
 
 
 def recent_amounts(cases: Sequence[Case], by_user: Mapping[int, Sequence[float]] | None) -> Amounts:
-    """The amounts of `recent`."""
+    """Return the amounts of `recent`."""
     if by_user is None:
         return None
     return [by_user[case.user][: len(case.history)][-HISTORY:] for case in cases]

@@ -30,7 +30,8 @@ TRIES = 50
 def draw_negatives(
     cases: Sequence[Case], weights: ArrayLike, *, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """For each case an item that its user neither has nor takes now, drawn by `weights` of the items."""
+    """Return for each case an item that its user neither has nor takes now, drawn by `weights` of the
+    items."""
     chances = np.asarray(weights, dtype=np.float64)
     steps = np.cumsum(chances) / chances.sum()
     drawn = np.empty(len(cases), np.int64)
@@ -43,7 +44,7 @@ def draw_negatives(
 
 
 def pair_features(methods: Mapping[str, Scores], cases: Sequence[Case], items: NDArray[np.int64]) -> Features:
-    """What each method says of one item for each case: how it compares with the catalogue, in standard
+    """Return what each method says of one item for each case: how it compares with the catalogue, in standard
     deviations, and the logarithm of its rank. Shape (cases, 2 * methods)."""
     columns = [np.concatenate([*_said(score, cases, items)]) for score in methods.values()]
     return np.concatenate(columns, axis=1)
@@ -69,7 +70,7 @@ def sampled_measures(
     *,
     rng: np.random.Generator,
 ) -> dict[str, dict[str, float]]:
-    """Accuracy and its kin of "popularity" and of "fused", all methods in one probability.
+    """Measure accuracy and its kin of "popularity" and of "fused", all methods in one probability.
 
     Weighed on the cases `choosing` with the methods as they were before these, measured on `cases` with the
     methods as they are then; one drawn item stands against each case.

@@ -21,7 +21,7 @@ RUNGS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionStep:
-    """One rung that was tried."""
+    """Holds one rung that was tried."""
 
     name: str
     value: float
@@ -55,7 +55,7 @@ class Comparer:
 
 @dataclass(frozen=True, eq=False)
 class Climb:
-    """The steps that were tried so far, and what stands."""
+    """Holds the steps that were tried so far, and what stands."""
 
     steps: tuple[SelectionStep, ...]
     """The lowest, which always stands, first."""
@@ -72,7 +72,7 @@ class Climb:
 
     @property
     def stands_higher(self) -> bool:
-        """Whether any step above the lowest is taken."""
+        """Return whether any step above the lowest is taken."""
         return any(step.taken for step in self.steps[1:])
 
     def tried(

@@ -44,7 +44,7 @@ COVERAGE_KEPT = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionResult:
-    """What is to be served, and why."""
+    """Holds what is to be served, and why."""
 
     config: ScorerConfig
     steps: tuple[SelectionStep, ...]
@@ -57,7 +57,7 @@ class SelectionResult:
 
     @property
     def name(self) -> str:
-        """The highest rung taken; empty when there were too few events to climb."""
+        """Return the highest rung taken; empty when there were too few events to climb."""
         return next((step.name for step in reversed(self.steps) if step.taken), "")
 
 
@@ -128,7 +128,8 @@ def _served(fits: FitCache, incumbent: ScorerConfig, source: Source | None) -> S
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """What a ladder came to: its steps, the sources that were chosen, and the config of the highest step."""
+    """Holds what a ladder came to: its steps, the sources that were chosen, and the config of the highest
+    step."""
 
     climb: Climb
     sources: SelectedSources

@@ -1,5 +1,5 @@
-"""What another site's events say of this one's: its map from taste to next item, held until own events
-know better."""
+"""Carries over what another site's events say of this one's: its map from taste to next item, held until own
+events know better."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RIDGE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The map of a head that was learned elsewhere, with the same encoder."""
+    """Holds the map of a head that was learned elsewhere, with the same encoder."""
 
     map: Matrix
     """Shape (d, d): from whitened history to whitened next item, of Frobenius norm sqrt(d). The whitening is
@@ -36,7 +36,7 @@ class Source:
 
 
 def map_of(head: Head, *, mix: float) -> Matrix:
-    """The learned part of a head: without the whitening behind it and the identity mixed into it."""
+    """Return the learned part of a head: without the whitening behind it and the identity mixed into it."""
     whole = head.adapted.astype(np.float64) @ np.linalg.inv(head.whitening.matrix.astype(np.float64))
     return _normed(whole - mix * np.eye(len(whole))).astype(np.float32)
 
@@ -44,7 +44,7 @@ def map_of(head: Head, *, mix: float) -> Matrix:
 def fit_from(
     sums: HeadSums, whitening: Whitening, source: Source, *, gamma: float, ridge: float, mix: float
 ) -> Head:
-    """As `head.fit_head`, towards the map of the source instead of towards nothing.
+    """Fit a head like `fit_head`, towards the map of the source instead of towards nothing.
 
     The source counts as `weight` examples without a preferred direction. Its size comes from the own
     examples: rho minimises the sum of |y - rho * x @ map|^2.
@@ -65,7 +65,8 @@ def fit_from(
 
 
 def head_from(source: Source, config: ScorerConfig, events: Events, vectors: Matrix) -> Head:
-    """The head of a config, from the source and all events given; without any, the source alone answers."""
+    """Return the head of a config, from the source and all events given; without any, the source alone
+    answers."""
     whitening = fit_whitening(vectors)
     head = config.head or HeadConfig()
     return fit_from(
@@ -79,7 +80,7 @@ def head_from(source: Source, config: ScorerConfig, events: Events, vectors: Mat
 
 
 def _normed(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """To the Frobenius norm sqrt(d) of the identity; nothing stays nothing."""
+    """Scale it to the Frobenius norm sqrt(d) of the identity; nothing stays nothing."""
     size = float(np.linalg.norm(matrix))
     normed: NDArray[np.float64] = matrix * (len(matrix) ** 0.5 / size) if size > 0 else matrix
     return normed

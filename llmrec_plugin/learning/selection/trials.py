@@ -40,19 +40,19 @@ HEADS = tuple(
 
 
 class SelectedSources(NamedTuple):
-    """What was chosen of each source by itself."""
+    """Holds what was chosen of each source by itself."""
 
     text: Selected[TextConfig]
     neighbours: Selected[NeighbourScoring]
 
     @property
     def final(self) -> Sources:
-        """What all cases together choose."""
+        """Return what all cases together choose."""
         return Sources(self.text.final, self.neighbours.final)
 
     @property
     def picks(self) -> list[Sources]:
-        """By chooser."""
+        """Return the sources by chooser."""
         return [Sources(*pair) for pair in zip(self.text.picks, self.neighbours.picks, strict=True)]
 
 
@@ -75,7 +75,8 @@ class TrialEvaluator:
         folds: Folds,
         past_amounts: Amounts = None,
     ) -> TrialEvaluator:
-        """`vectors`: shape (items, d), unit rows; `past_amounts`: by case, of its history."""
+        """Return an evaluator of these events and cases; `vectors`: shape (items, d), unit rows;
+        `past_amounts`: by case, of its history."""
         fits = FitCache(events, vectors)
         metrics = CaseMetrics.of(cases, events=events, items=len(vectors), past_amounts=past_amounts)
         return cls(fits, metrics, folds, Blends(fits, metrics))

@@ -23,7 +23,7 @@ from llmrec_plugin.models import Deployment, IndexVersion, ModelVersion
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.model_registry.training_report import PrivacyBill, TrainingReport, report_of
 from llmrec_plugin.services.reporting import model_charts
-from llmrec_plugin.services.search_quality import weight_learning
+from llmrec_plugin.services.search_quality import weight_learning, weight_report
 from llmrec_plugin.services.training import runs
 
 
@@ -146,7 +146,7 @@ def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any
     except LlmrecError as error:
         output.line(f"{label}, search: failed, what was live stays live ({error})")
         return {"error": str(error)}
-    for sentence in weight_learning.sentences(choice):
+    for sentence in weight_report.sentences(choice):
         output.line(f"{label}, search: {sentence}")
     return {"kept": choice.kept, **choice.report}
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 from django.db import DatabaseError, connections
 from django.db.models import F, Q
 from django.utils import timezone
 
+from llmrec_plugin import processes
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import LeaseLost
 from llmrec_plugin.models import Lease
@@ -135,36 +133,10 @@ def own_prefix() -> str:
 
 def prefix_of(pid: int) -> str:
     """The same for another process of this machine."""
-    return f"{_machine()}:{pid}:"
+    return f"{processes.machine()}:{pid}:"
 
 
 def is_dead(owner: str) -> bool:
     """The owner was a process of this machine and is no more; of other machines nothing is known."""
     machine, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if machine != _machine() or not rest.isdigit() or os.name == "nt":  # there a signal 0 would kill
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return _is_zombie(int(rest))
-
-
-def _is_zombie(pid: int) -> bool:
-    """Ended, but its parent takes no notice, as the first process of many a container."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
-
-
-@lru_cache(maxsize=1)
-def _machine() -> str:
-    """Host and process namespace: containers may share a host name, but then not their process ids."""
-    try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()[:24]}:{''.join(filter(str.isdigit, namespace))}"
+    return machine == processes.machine() and rest.isdigit() and processes.has_ended(int(rest))

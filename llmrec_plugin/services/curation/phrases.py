@@ -6,7 +6,7 @@ from llmrec_plugin.analysis.han import HAN
 
 
 def contains(text: str, phrase: str) -> bool:
-    """Whether the phrase stands in the text as whole words; both folded.
+    """Return whether the phrase stands in the text as whole words; both folded.
 
     Chinese has no spaces to part its words, so that there any place will do.
     """
@@ -20,6 +20,6 @@ def contains(text: str, phrase: str) -> bool:
 
 
 def _is_one_word(text: str, position: int) -> bool:
-    """Whether what stands before and behind the position belongs together."""
+    """Return whether what stands before and behind the position belongs together."""
     around = text[max(0, position - 1) : position + 1]
     return len(around) == 2 and position > 0 and around.isalnum() and not HAN.search(around)

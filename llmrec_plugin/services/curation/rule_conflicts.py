@@ -20,7 +20,7 @@ _OPPOSITE = {Rule.Action.BOOST: Rule.Action.BURY, Rule.Action.BURY: Rule.Action.
 
 @dataclass(frozen=True, kw_only=True)
 class Conflict:
-    """What the rule and another one both want on an occasion that both hold for."""
+    """A frozen record that tells what the rule and another one both want where both hold."""
 
     kind: Kind
     other: Rule
@@ -33,7 +33,8 @@ class Conflict:
 
 
 def conflicts_of(rule: Rule, others: Iterable[Rule]) -> list[Conflict]:
-    """With the rules among `others` that are in effect and may meet it; one query at most for each.
+    """Return the conflicts with the rules among `others` that are in effect and may meet it; one query at
+    most for each.
 
     Raises NotFound and InvalidRequest where the rule does not fit its document.
     """
@@ -45,7 +46,7 @@ def conflicts_of(rule: Rule, others: Iterable[Rule]) -> list[Conflict]:
 
 
 def may_meet(one: Rule, other: Rule) -> bool:
-    """Whether there can be a list that both rules hold for."""
+    """Return whether there can be a list that both rules hold for."""
     return (
         one.document == other.document
         and (not one.placements or not other.placements or bool({*one.placements} & {*other.placements}))
@@ -67,7 +68,8 @@ def _dates_meet(one: Rule, other: Rule) -> bool:
 
 
 def _phrases_meet(one: Rule, other: Rule) -> bool:
-    """Two rules for parts of a query may always meet in a longer one."""
+    """Return whether both may be asked for at once; two rules for parts of a query always may, in a longer
+    one."""
     exact = [rule for rule in (one, other) if rule.match == Rule.Match.EXACT]
     if len(exact) == 2:
         return bool({*_folded(one)} & {*_folded(other)})
@@ -107,7 +109,7 @@ def _places(rule: Rule) -> range:
 
 
 def _both(one: Rule, other: Rule) -> tuple[str, ...]:
-    """Items that both speak of; of two rules without single items none are looked for."""
+    """Return the items that both speak of; of two rules without single items none are looked for."""
     if one.items and other.items:
         return tuple(key for key in one.items if key in other.items)
     named, filtering = (one, other) if one.items else (other, one)

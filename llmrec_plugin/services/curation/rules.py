@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class KnownRule:
-    """A row that was read, and is ready to be compared."""
+    """A frozen record of a row that was read, ready to be compared."""
 
     id: int
     action: Action

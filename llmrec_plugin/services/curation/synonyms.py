@@ -18,7 +18,7 @@ Words = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class KnownSynonym:
-    """One direction: whoever types this also finds that."""
+    """One direction of a synonym: whoever types this also finds that."""
 
     typed: str
     forms: tuple[frozenset[str], ...]
@@ -30,7 +30,7 @@ class KnownSynonym:
 
 @dataclass(frozen=True, kw_only=True)
 class Expanded:
-    """A query with its synonyms."""
+    """A frozen record of a query, with its synonyms."""
 
     words: Words
     added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Expanded:
 
 
 def known(row: Synonym) -> list[KnownSynonym]:
-    """The directions of a row."""
+    """Return the directions of a row."""
     words, found = lines_of(row.words), lines_of(row.found)
     two_way = row.kind == Synonym.Kind.TWO_WAY
     return [
@@ -65,8 +65,8 @@ def expand(
     configuration: Configuration,
     proposed: Sequence[KnownSynonym] = (),
 ) -> Expanded:
-    """The query's `words` with the synonyms of what they say; `proposed` ones count, too. No query unless
-    an editor wrote something since the last one."""
+    """Return the query's `words` with the synonyms of what they say; `proposed` ones count, too. No query
+    unless an editor wrote something since the last one."""
     held = [
         synonym
         for synonym in (*_synonyms.get(configuration), *proposed)
@@ -91,7 +91,7 @@ def expand(
 def _place(
     wanted: Sequence[frozenset[str]], given: Sequence[frozenset[str]], starts: frozenset[int]
 ) -> int | None:
-    """Where the words stand in the query as whole words; None: nowhere."""
+    """Return where the words stand in the query as whole words; None: nowhere."""
     size = len(wanted)
     for place in range(len(given) - size + 1):
         if place in starts and place + size in starts:
@@ -102,7 +102,8 @@ def _place(
 
 
 def _with(words: Words, typed: Sequence[str], synonym: KnownSynonym) -> Words:
-    """The synonyms as alternatives of the one word that was typed, or of its first where it is several.
+    """Return the words with the synonyms as alternatives of the one word that was typed, or of its first
+    where it is several.
 
     Only where every word must occur does that differ: the others of a phrase are still demanded.
     """
@@ -115,7 +116,8 @@ def _with(words: Words, typed: Sequence[str], synonym: KnownSynonym) -> Words:
 
 
 def _alternatives(found: str) -> list[str]:
-    """Of one word its forms; of several, to stand side by side, those of each language and as written."""
+    """Return the forms of one word; of several, to stand side by side, those of each language and as
+    written."""
     words = query_words(found)
     if len(words) == 1:
         return list(words[0])

@@ -1,4 +1,4 @@
-"""Whether a tuned encoder is better than what answers: on the latest events, which neither has seen.
+"""Says whether a tuned encoder is better than what answers: on the latest events, which neither has seen.
 
 Each encoder gets the best that the ladder makes of it; then the two are compared user by user. New items,
 search and the breadth of the lists must not pay for the gain.
@@ -45,7 +45,7 @@ SEED = 0
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ComparisonData:
-    """What two encoders are compared on."""
+    """Holds what two encoders are compared on."""
 
     keys: Sequence[str]
     """All items, in the order of the vectors."""
@@ -58,7 +58,7 @@ class ComparisonData:
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision:
-    """The outcome, for people and for the record."""
+    """Holds the outcome, for people and for the record."""
 
     accepted: bool
     reasons: tuple[str, ...]
@@ -68,7 +68,7 @@ class GateDecision:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """One encoder with the best that the ladder makes of it."""
+    """Holds one encoder with the best that the ladder makes of it."""
 
     config: ScorerConfig
     values: NDArray[np.float64]
@@ -144,7 +144,8 @@ def _measure(
 def _search(
     arena: ComparisonData, encoder: Encoder, vectors: Matrix, judged: Mapping[str, Mapping[str, int]]
 ) -> dict[str, NDArray[np.float64]]:
-    """NDCG@10 by meaning alone, per search: the beginnings of titles, what people clicked, and judgements."""
+    """Return NDCG@10 by meaning alone, per search: the beginnings of titles, what people clicked, and
+    judgements."""
     place = {key: row for row, key in enumerate(arena.keys)}
     rng = np.random.default_rng(SEED)
     titled = [key for key in arena.keys if arena.titles.get(key)]
@@ -167,7 +168,7 @@ def _search(
 
 
 def _single(encoder: Encoder, vectors: Matrix, searches: Sequence[tuple[str, int]]) -> NDArray[np.float64]:
-    """For searches with one right answer each."""
+    """Measure searches with one right answer each."""
     if not searches:
         return np.empty(0)
     queries = encoder.encode_query([query for query, _ in searches])
@@ -177,7 +178,7 @@ def _single(encoder: Encoder, vectors: Matrix, searches: Sequence[tuple[str, int
 
 
 def _judgements(label: str) -> dict[str, dict[str, int]]:
-    """Grades by query and item."""
+    """Return grades by query and item."""
     found: dict[str, dict[str, int]] = {}
     rows = Judgment.objects.filter(document=label).values_list("query", "item_id", "grade")
     for query, key, grade in rows:
@@ -223,7 +224,7 @@ def _verdict(before: _Measured, after: _Measured, cases: Sequence[Case]) -> Gate
 
 
 def _rail(before: NDArray[np.float64], after: NDArray[np.float64], kept: float) -> dict[str, Any]:
-    """Held where there is too little to tell."""
+    """Return whether it holds, as it does where there is too little to tell."""
     there = ~np.isnan(before)
     if there.sum() < MIN_GUARDED:
         return {"before": None, "after": None, "held": True}

@@ -26,7 +26,7 @@ ROOT = Path(llmrec_plugin.__file__).resolve().parents[1]
 
 
 def run(folder: Path, *, beat: Callable[[], None], progress: Progress | None) -> EncoderTrainingReport:
-    """The report of the training that `folder` holds; one that is done already is not run again.
+    """Return the report of the training that `folder` holds; one that is done already is not run again.
 
     Raises TrainingFailed, or ConfigurationError for options that do not fit. An exception of `beat` ends
     the training.
@@ -58,7 +58,7 @@ def run(folder: Path, *, beat: Callable[[], None], progress: Progress | None) ->
 
 
 def _import_path() -> str:
-    """The child finds the package where this process did."""
+    """Return PYTHONPATH, by which the child finds the package where this process did."""
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 

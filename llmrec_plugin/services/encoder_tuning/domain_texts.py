@@ -1,4 +1,4 @@
-"""Texts of another site, or of another document, that an encoder is not to tell from the site's own."""
+"""Reads texts of another site, or of another document, that an encoder is not to tell from the site's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ MAX_TEXTS = 20_000
 
 
 def source_texts(source: str, *, own: str) -> tuple[str, ...]:
-    """Passages of the items of a document of this site, or of a file of items (JSON Lines, `text` by field).
+    """Return passages of the items of a document of this site, or of a file of items (JSON Lines, `text` by
+    field).
 
     Raises InvalidRequest, naming the parameter, for what is neither, has no texts or is the document `own`.
     """

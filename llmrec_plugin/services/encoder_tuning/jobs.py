@@ -1,4 +1,5 @@
-"""The training of an encoder as it lies in its folder: written anew, or gone on with where it was left."""
+"""Keeps the training of an encoder as it lies in its folder: written anew, or gone on with where it was
+left."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 from llmrec_plugin.encoders.base import EncoderSpec, load_encoder
 from llmrec_plugin.encoders.description import describe
 from llmrec_plugin.encoders.sources import tuned_folder
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.models import TrainingRun
 from llmrec_plugin.services.encoder_tuning.behaviour import Behaviour, judged_from
 from llmrec_plugin.services.encoder_tuning.training_data import make_training_data
@@ -25,7 +27,7 @@ from llmrec_plugin.training.base import BaseModel, TrainingOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be tuned, and how."""
+    """Holds what is to be tuned, and how."""
 
     label: str
     base: EncoderSpec
@@ -37,13 +39,13 @@ class Order:
 
 
 def job_folder(label: str) -> Path:
-    """Where the training of a document is kept while it runs."""
+    """Return where the training of a document is kept while it runs."""
     return retention.tunings_folder() / re.sub(r"[^A-Za-z0-9_-]+", "-", label)
 
 
 def prepare(order: Order, behaviour: Behaviour, *, restart: bool) -> tuple[Path, Mapping[str, Any]]:
-    """The folder of the training, with what its data are: the one that was begun before and can be gone on
-    with, unless `restart`, or a new one. Raises TrainingFailed, ConfigurationError."""
+    """Return the folder of the training, with what its data are: the one that was begun before and can be
+    gone on with, unless `restart`, or a new one. Raises TrainingFailed, ConfigurationError."""
     folder, base = job_folder(order.label), _base_model(order.base)
     if restart or not _can_go_on(folder, base, order, behaviour):
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,7 +57,7 @@ def prepare(order: Order, behaviour: Behaviour, *, restart: bool) -> tuple[Path,
             source=order.source,
         )
         begin = judged_from(behaviour)
-        note = {"run": order.run, "judged_from": begin if math.isfinite(begin) else None}
+        note = {"run": order.run, "judged_from": jsonable(begin)}
         job.write_job(folder, base, data, order.options, tuned_folder(), note=note)
     return folder, job.read_json(folder / job.JOB)["facts"]
 
@@ -73,9 +75,9 @@ def _base_model(base: EncoderSpec) -> BaseModel:
 
 
 def _can_go_on(folder: Path, base: BaseModel, order: Order, behaviour: Behaviour) -> bool:
-    """Whether the same training was begun before, on data that may still be used: nobody in them was erased
-    since, they end before the events on which the encoder is to be judged now, and its result, if it has one,
-    is still there."""
+    """Return whether the same training was begun before, on data that may still be used: nobody in them was
+    erased since, they end before the events on which the encoder is to be judged now, and its result, if it
+    has one, is still there."""
     plain = job.read_json(folder / job.JOB)
     if not plain:
         return False

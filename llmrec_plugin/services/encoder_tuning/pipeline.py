@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from llmrec_plugin.encoders.base import load_encoder
 from llmrec_plugin.encoders.sources import TUNED, tuned_folder
 from llmrec_plugin.evaluation.protocol import Events
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.models import (
     Configuration,
@@ -44,12 +45,13 @@ from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.inference import item_embeddings
 from llmrec_plugin.services.inference.encoder_selection import tuned_spec
 from llmrec_plugin.services.inference.encoders import encoder_of
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.training import model_fit, private, runs
 from llmrec_plugin.training import card
 from llmrec_plugin.training.base import EncoderTrainingReport, TrainingOptions
-from llmrec_plugin.types import Matrix, Progress
+from llmrec_plugin.types import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ MAX_ITEMS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class TuningReport:
-    """What came of it; without `index_version` nothing changed."""
+    """Holds what came of it; without `index_version` nothing changed."""
 
     encoder: TunedEncoder
     training: EncoderTrainingReport
@@ -154,7 +156,8 @@ def _source(label: str, source: str, options: TrainingOptions) -> tuple[str, ...
 def _recorded(
     order: Order, trained: EncoderTrainingReport, facts: Mapping[str, Any], *, by: str
 ) -> Iterator[TunedEncoder]:
-    """The row of the encoder, while it is compared and built; if that does not come to its end, it says so.
+    """Yield the row of the encoder, while it is compared and built; if that does not come to its end, it says
+    so.
 
     Whoever was erased since the data were read counts as known to it, as in `privacy.erase_user`, which
     marks the row itself from here on.
@@ -202,7 +205,7 @@ def _compare(
     behaviour: Behaviour,
     beat: Callable[[], None],
 ) -> GateDecision:
-    """The tuned encoder against what answers, both on the items that have a vector by both."""
+    """Compare the tuned encoder with what answers, both on the items that have a vector by both."""
     live = pair.index_version
     encoder = load_encoder(tuned_spec(tuned.name, document.encoder_spec()))
     candidate = IndexVersion(
@@ -226,8 +229,8 @@ def _compare(
     )
     return compare_encoders(
         arena,
-        before=(encoder_of(live), _vectors(live, keys)),
-        after=(encoder, _vectors(candidate, keys)),
+        before=(encoder_of(live), vector_matrix(live, keys)),
+        after=(encoder, vector_matrix(candidate, keys)),
         incumbent=_incumbent(pair),
         label=document.label,
         beat=beat,
@@ -235,7 +238,7 @@ def _compare(
 
 
 def _incumbent(pair: LivePair) -> ScorerConfig:
-    """What is served now, as far as it does not belong to the vectors of one encoder."""
+    """Return what is served now, as far as it does not belong to the vectors of one encoder."""
     adaptation = learned_by(pair.model_version).adaptation
     return adaptation.config if adaptation else ScorerConfig(shares=Configuration.current().shares())
 
@@ -261,7 +264,7 @@ def _stored_keys(version: IndexVersion) -> set[str]:
 
 
 def _on_items(behaviour: Behaviour, known: set[str]) -> tuple[list[str], Events]:
-    """The items that are ranked, those with the most events first, and the events on their rows.
+    """Return the items that are ranked, those with the most events first, and the events on their rows.
 
     No event is left out, so that the windows of the split stay where they are.
     """
@@ -275,18 +278,8 @@ def _on_items(behaviour: Behaviour, known: set[str]) -> tuple[list[str], Events]
     return keys, on_rows(behaviour.events, rows[behaviour.events.items])
 
 
-def _vectors(version: IndexVersion, keys: Sequence[str]) -> Matrix:
-    place = {key: row for row, key in enumerate(keys)}
-    vectors = np.zeros((len(keys), version.dimensions), np.float32)
-    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
-    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
-        if row.item_id in place:
-            vectors[place[row.item_id]] = row.as_array()
-    return vectors
-
-
 def _late_clicks(behaviour: Behaviour) -> list[tuple[str, str]]:
-    """Of the time that neither encoder has seen."""
+    """Return the clicks of the time that neither encoder has seen."""
     begin, clicks = judged_from(behaviour), behaviour.clicks
     return [
         (clicks.queries[place], behaviour.keys[clicks.items[place]])
@@ -302,7 +295,7 @@ def _decide(encoder: TunedEncoder, verdict: GateDecision) -> None:
         verdict.accepted,
         ",".join(verdict.reasons),
     )
-    figures = _jsonable(asdict(verdict))
+    figures = jsonable(asdict(verdict))
     folder = tuned_folder() / encoder.name.removeprefix(TUNED)
     if verdict.accepted:
         _settle(encoder, TunedEncoder.State.MEASURING, verdict=figures)
@@ -320,12 +313,3 @@ def _settle(encoder: TunedEncoder, state: str, **found: Any) -> None:
         stored = TunedEncoder.objects.select_for_update().get(pk=encoder.pk)
         encoder.state, encoder.report = state, {**stored.report, **found}
         encoder.save(update_fields=["state", "report"])
-
-
-def _jsonable(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: _jsonable(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(one) for one in value]
-    return None if isinstance(value, float) and value != value else value

@@ -1,1 +1,1 @@
-"""How good lists are, on files or on a copy of the site."""
+"""Says how good lists are, on files or on a copy of the site."""

@@ -27,7 +27,7 @@ TAKEN_OVER = ("LANGUAGES", "DICTIONARY")
 
 
 def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: ReportProgress) -> dict[str, Any]:
-    """The answer to `request` with this encoder, worked out in `folder`.
+    """Return the answer to `request` with this encoder, worked out in `folder`.
 
     Raises what the child raised, or EvaluationFailed where it broke off.
     """
@@ -47,7 +47,7 @@ def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: Repor
 
 
 def _settings(spec: EncoderSpec) -> dict[str, Any]:
-    """LLMREC of the throwaway site; a secret goes by the environment, since the request is a file."""
+    """Return LLMREC of the throwaway site; a secret goes by the environment, since the request is a file."""
     settings = get_settings()
     options = {**spec.options, **({"api_key_env": SECRET} if spec.secret else {})}
     taken = {name: getattr(settings, name) for name in TAKEN_OVER}
@@ -55,7 +55,7 @@ def _settings(spec: EncoderSpec) -> dict[str, Any]:
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Only for the eyes of its user: it may hold what people did."""
+    """Make a folder only for the eyes of its user: it may hold what people did."""
     return tempfile.TemporaryDirectory(prefix="llmrec-evaluate-", ignore_cleanup_errors=True)
 
 
@@ -72,7 +72,7 @@ def _share_models(folder: Path) -> None:
 
 
 def _wait(folder: Path, secret: str, tell: ReportProgress) -> str:
-    """What the child said on its error output."""
+    """Return what the child said on its error output."""
     environment = {
         **os.environ,
         "LLMREC_SANDBOX": str(folder.resolve()),
@@ -101,7 +101,7 @@ def _wait(folder: Path, secret: str, tell: ReportProgress) -> str:
 
 
 def _error(told: Mapping[str, str]) -> LlmrecError:
-    """The exception that has this code."""
+    """Return the exception that has this code."""
     kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type)]
     kind = next((k for k in kinds if issubclass(k, LlmrecError) and k.code == told["code"]), LlmrecError)
     if kind is InvalidRequest:

@@ -1,4 +1,4 @@
-"""One report of what each encoder measured on the same cases, and which of them to take."""
+"""Makes one report of what each encoder measured on the same cases, and which of them to take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec_plugin.evaluation.choice import choose
-from llmrec_plugin.evaluation.comparison import PRIMARY, Contrast, contrast, mean, plain
+from llmrec_plugin.evaluation.comparison import PRIMARY, Contrast, contrast, mean
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.services.evaluation.recommendation import TEXTS
 
 METRICS = {"recommendation": (PRIMARY, TEXTS), "search": (PRIMARY, "condensed NDCG@10")}
@@ -19,7 +20,7 @@ METRICS = {"recommendation": (PRIMARY, TEXTS), "search": (PRIMARY, "condensed ND
 
 
 def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The report of the encoder to take; of several, with "encoders" (each one's report and costs),
+    """Return the report of the encoder to take; of several, with "encoders" (each one's report and costs),
     "comparison" (paired differences of what is served) and "choice"."""
     found = {
         name: {**answer["report"], "encoder": answer["encoder"], "files": answer["files"]}
@@ -36,13 +37,13 @@ def compare(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **found[best.name],
         "encoders": {name: {**answer["report"], **answer["encoder"]} for name, answer in answers.items()},
-        "comparison": plain([{"task": task, **asdict(difference)} for task, difference in differences]),
+        "comparison": jsonable([{"task": task, **asdict(difference)} for task, difference in differences]),
         "choice": {"encoder": best.name, "why": best.why},
     }
 
 
 def _differences(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Contrast]]:
-    """Of each pair, what the first serves less what the second does."""
+    """Return for each pair what the first serves less what the second does."""
     for one, other in combinations(answers, 2):
         for task, metrics in METRICS.items():
             cases = {name: answers[name]["by_case"].get(task) for name in (one, other)}
@@ -60,7 +61,7 @@ def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def _quality(by_case: Mapping[str, Mapping[str, Sequence[float | None]]]) -> float:
-    """The mean of all metrics that were measured."""
+    """Return the mean of all metrics that were measured."""
     return float(
         np.mean([mean(_column(found[metric])) for task, found in by_case.items() for metric in METRICS[task]])
     )

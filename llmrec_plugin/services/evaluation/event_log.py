@@ -1,4 +1,4 @@
-"""The items and events of one document as an evaluation reads them: rows of numbers."""
+"""Reads the items and events of one document for an evaluation, as rows of numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_USERS = 2
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Log:
-    """Events in favour of items that can be found, in the order of time."""
+    """Holds events in favour of items that can be found, in the order of time."""
 
     keys: Sequence[str]
     """Of the items, by row."""
@@ -44,7 +44,7 @@ class Log:
 
     @cached_property
     def places(self) -> dict[int, list[int]]:
-        """User -> the places of their events in the log."""
+        """Return user -> the places of that user's events in the log."""
         found: dict[int, list[int]] = {}
         for place, user in enumerate(self.events.users.tolist()):
             found.setdefault(user, []).append(place)
@@ -56,7 +56,8 @@ class Log:
 
 
 def read_catalogue(version: IndexVersion) -> tuple[list[str], Catalogue]:
-    """Keys, vectors and words of the items in the index; raises InvalidRequest where there are none."""
+    """Return keys, vectors and words of the items in the index; raises InvalidRequest where there are
+    none."""
     stored = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     vector_of = {row.item_id: row.as_array() for row in stored.only("item_id", "vector").iterator(CHUNK)}
     document = registry.get(version.document)
@@ -72,7 +73,7 @@ def read_catalogue(version: IndexVersion) -> tuple[list[str], Catalogue]:
 
 
 def read_log(label: str, keys: Sequence[str]) -> Log:
-    """The events of consenting users on these items; raises InvalidRequest where they are too few."""
+    """Return the events of consenting users on these items; raises InvalidRequest where they are too few."""
     weights = Configuration.current().kind_weights
     item_row = {key: row for row, key in enumerate(keys)}
     user_row: dict[str, int] = {}

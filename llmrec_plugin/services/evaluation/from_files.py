@@ -25,7 +25,7 @@ LABEL = "item"
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """What is measured."""
+    """Holds what is measured."""
 
     items: Path
     interactions: Path | None = None
@@ -52,7 +52,7 @@ class Request:
 
 
 def evaluate(request: Request, tell: ReportProgress) -> dict[str, Any]:
-    """The report; raises InvalidRequest for files that cannot be measured, naming which and why."""
+    """Return the report; raises InvalidRequest for files that cannot be measured, naming which and why."""
     files = _checked(request.files)
     label, documents = _documents(request, files.items)
     encoders = list(dict.fromkeys(request.encoders)) or [get_settings().ENCODER]
@@ -73,13 +73,13 @@ def evaluate(request: Request, tell: ReportProgress) -> dict[str, Any]:
 
 
 def _spec(encoder: str) -> EncoderSpec:
-    """The options of the settings are those of their encoder."""
+    """Return how to load it; the options of the settings are those of their encoder."""
     settings = get_settings()
     return EncoderSpec(name=encoder, options=settings.ENCODER_OPTIONS if encoder == settings.ENCODER else {})
 
 
 def _checked(files: Files) -> Files:
-    """Absolute paths that exist, of files that belong together."""
+    """Return absolute paths that exist, of files that belong together."""
     found = {name: path.resolve() for name, path in asdict(files).items() if path is not None}
     for name, path in found.items():
         if not path.is_file():
@@ -97,7 +97,8 @@ def _checked(files: Files) -> Files:
 
 
 def _documents(request: Request, items: Path) -> tuple[str, list[dict[str, Any]]]:
-    """The label to measure, and the documents that the items make up with the fields of their texts."""
+    """Return the label to measure, and the documents that the items make up with the fields of their
+    texts."""
     fields: dict[str, dict[str, int]] = {}
     with items.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -145,7 +146,8 @@ def _folder(work: Path | None, encoder: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two at once would take away each other's items and events, and measure what is left."""
+    """Raise InvalidRequest while another one runs: two at once would take away each other's items and events,
+    and measure what is left."""
     with (folder / "lock").open("w") as lock:
         if os.name != "nt":
             import fcntl

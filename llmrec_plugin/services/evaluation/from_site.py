@@ -60,7 +60,7 @@ def evaluate_site(
 
 
 def _copy(document: SearchDocument[Any], folder: Path, tell: ReportProgress) -> dict[str, Path]:
-    """Files of what there is to measure by; raises InvalidRequest where that is nothing."""
+    """Write files of what there is to measure by; raises InvalidRequest where that is nothing."""
     files = {"items": folder / "items.jsonl"}
     if not _write(files["items"], _items(document, tell)):
         raise InvalidRequest(f'"{document.label}" has no items with a text.', parameter="document")
@@ -86,7 +86,7 @@ def _copy(document: SearchDocument[Any], folder: Path, tell: ReportProgress) -> 
 
 
 def _write(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:
-    """Returns how many there were."""
+    """Write the rows and return how many there were."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -96,7 +96,7 @@ def _write(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:
 
 
 def _weights(document: SearchDocument[Any]) -> dict[str, float]:
-    """By number: a name of the site may mean something else where the texts are JSON."""
+    """Return the weights by number: a name of the site may mean something else where the texts are JSON."""
     return {f"text{place}": weight for place, weight in enumerate(document.weights().values())}
 
 
@@ -129,7 +129,7 @@ def _events(label: str) -> Iterator[dict[str, Any]]:
 
 
 def _vectors(label: str, folder: Path) -> dict[str, Path]:
-    """What the live index was made of."""
+    """Return what the live index was made of."""
     pair = find_live_pair(label)
     if pair is None:
         return {}

@@ -1,4 +1,5 @@
-"""Yes or no for one item at a time: ratings that were given, and what was taken against what was not."""
+"""Measures yes or no for one item at a time: ratings that were given, and what was taken against what was
+not."""
 
 from __future__ import annotations
 
@@ -40,10 +41,10 @@ def measure_ratings(
     test: float,
     progress: Progress,
 ) -> dict[str, Any] | None:
-    """Whether a rating will be at least LIKED, by methods that know what was rated strictly earlier; None
-    where there are too few ratings with a value. Where all that are foreseen are on one side there is nothing
-    to be told apart, and whoever says so always would be called perfect: those measures are NaN then, the
-    squared error stays. `rows`: item key -> row of the catalogue."""
+    """Return whether a rating will be at least LIKED, by methods that know what was rated strictly earlier;
+    None where there are too few ratings with a value. Where all that are foreseen are on one side there is
+    nothing to be told apart, and whoever says so always would be called perfect: those measures are NaN then,
+    the squared error stays. `rows`: item key -> row of the catalogue."""
     ratings = _ratings(label, rows)
     if len(ratings) < MIN_RATINGS:
         return None
@@ -97,14 +98,14 @@ def _ratings(label: str, rows: Mapping[str, int]) -> Ratings:
 
 
 def _after_ties(ratings: Ratings, cut: int) -> int:
-    """The first place of a later moment: what is learned before it knows nothing of the same."""
+    """Return the first place of a later moment: what is learned before it knows nothing of the same."""
     return int(np.searchsorted(ratings.times, ratings.times[max(0, cut - 1)], side="right"))
 
 
 def measure_sampled(
     chosen: Plan, fitted: Mapping[str, Fitted], *, items: int, seed: int
 ) -> dict[str, Any] | None:
-    """What was taken against one drawn item each; None where there are too few cases to learn from."""
+    """Return what was taken against one drawn item each; None where there are too few cases to learn from."""
     if min(len(chosen.valid), len(chosen.test)) < MIN_CASES:
         return None
     counts = np.bincount(chosen.known.items, minlength=items)

@@ -1,4 +1,4 @@
-"""How far an evaluation is, told part by part."""
+"""Says how far an evaluation is, told part by part."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ ReportProgress: TypeAlias = Callable[[str, int, int], None]
 
 
 def part(tell: ReportProgress, name: str) -> Progress:
-    """The progress of one part of that name."""
+    """Return the progress of one part of that name."""
     return lambda done, total: tell(name, done, total)

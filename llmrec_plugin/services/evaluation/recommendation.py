@@ -32,7 +32,7 @@ TAIL = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How events are foreseen."""
+    """Holds how events are foreseen."""
 
     protocol: Protocol = "temporal"
     most: int = 4_000
@@ -44,7 +44,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured:
-    """What was found, and per case what it was found from, for comparing encoders."""
+    """Holds what was found, and per case what it was found from, for comparing encoders."""
 
     report: dict[str, Any]
     """By part: "recommendation", "search", "pointwise"."""
@@ -54,7 +54,7 @@ class Measured:
 
 
 def measure(label: str, options: Options, tell: ReportProgress) -> Measured:
-    """The recommendation part of the report; for a throwaway database, see `served.serve`.
+    """Return the recommendation part of the report; for a throwaway database, see `replay.serve`.
 
     Raises InvalidRequest where there is nothing to foresee.
     """
@@ -150,7 +150,7 @@ def _breadth(outcome: Outcome, counts: NDArray[np.int64]) -> dict[str, float]:
 
 
 def _slices(chosen: Plan, counts: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
-    """Cases by what was known of their item or user: nothing ("cold"), or little ("tail")."""
+    """Return cases by what was known of their item or user: nothing ("cold"), or little ("tail")."""
     targets = np.array([case.target for case in chosen.test])
     known_users = set(chosen.known.users.tolist())
     popular = np.sort(counts[counts > 0])
@@ -165,7 +165,7 @@ def _slices(chosen: Plan, counts: NDArray[np.int64]) -> dict[str, NDArray[np.boo
 def _among_new(
     chosen: Plan, fitted: Mapping[str, Fitted], served: Served, new: NDArray[np.bool_]
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Values of the cases whose item is new, ranked among new items only; NaN for the others."""
+    """Return values of the cases whose item is new, ranked among new items only; NaN for the others."""
     cold = [number for number, case in enumerate(chosen.test) if new[case.target]]
     cases = [chosen.test[number] for number in cold]
     found = {}
@@ -179,7 +179,8 @@ def _among_new(
 def _paired(
     values: comparison.ByMethod, among_new: comparison.ByMethod, best: str | None, groups: list[int]
 ) -> list[dict[str, Any]]:
-    """Served lists against each baseline, the best of them first; the head against the frozen texts."""
+    """Compare served lists with each baseline, the best of them first; the head against the frozen
+    texts."""
     wanted: list[tuple[str, str, str]] = []
     if best is not None:
         wanted += [(SERVED, best, metric) for metric in (PRIMARY, "HR@10", "MRR")]

@@ -1,4 +1,5 @@
-"""What the site would have served: its real services, trained and asked as of each moment of the test."""
+"""Replays what the site would have served: its real services, trained and asked as of each moment of the
+test."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ REPORTED = ("step", "ladder", "gate", "validation_events", "method", "kind", "ev
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Served:
-    """How the lists of the site ranked the cases."""
+    """Holds how the lists of the site ranked the cases."""
 
     outcome: Outcome
     new_among_new: NDArray[np.float64]
@@ -128,7 +129,7 @@ def _let_happen(later: list[Interaction], moment: datetime) -> None:
 def _rank_among(
     label: str, keys: Sequence[str], log: Log, case: Case, moment: datetime, new: NDArray[np.bool_]
 ) -> float:
-    """The target's rank on a shelf of nothing but new items, ties at the expected rank."""
+    """Return the target's rank in a list of nothing but new items, ties at the expected rank."""
     scores = np.full((1, len(log.keys)), -np.inf, np.float32)
     for item in pipeline.rank_items(label, keys, user_key=log.users[case.user], now=moment):
         scores[0, log.row_of[item.key]] = item.score

@@ -1,8 +1,7 @@
-"""What the child process does: fill the throwaway site from files, build its index, measure."""
+"""Does what the child process is for: fill the throwaway site from files, build its index, measure."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.encoders.base import load_encoder
-from llmrec_plugin.evaluation.comparison import plain
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.models import (
     Configuration,
     Deployment,
@@ -25,6 +24,7 @@ from llmrec_plugin.models import (
     Judgment,
     ModelVersion,
 )
+from llmrec_plugin.processes import peak_mb
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.evaluation import recommendation, search
 from llmrec_plugin.services.evaluation.event_log import read_log
@@ -41,7 +41,8 @@ SAMPLE = 64
 
 
 def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
-    """{"report": as interface files it, "by_case": what encoders are compared by, "encoder": its costs}.
+    """Return {"report": as interface files it, "by_case": what encoders are compared by, "encoder": its
+    costs}.
 
     The folder may be that of an earlier run: what was encoded then is not encoded again.
     """
@@ -63,20 +64,22 @@ def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
     if files.get("interactions"):
         measured["recommendation"] = recommendation.measure(label, Options(**request["options"]), tell)
     return {
-        "report": plain({name: part for found in measured.values() for name, part in found.report.items()}),
-        "by_case": plain({name: found.by_case for name, found in measured.items()}),
-        "encoder": plain(cost | {"peak_mb": _peak_mb()}),
+        "report": jsonable(
+            {name: part for found in measured.values() for name, part in found.report.items()}
+        ),
+        "by_case": jsonable({name: found.by_case for name, found in measured.items()}),
+        "encoder": jsonable(cost | {"peak_mb": peak_mb()}),
         "files": {name: _told(report) for name, report in read.items()},
     }
 
 
 def _keys(label: str) -> list[str]:
-    """Of all items that were imported for the document."""
+    """Return the keys of all items that were imported for the document."""
     return [str(pk) for pk in registry.get(label).get_queryset().values_list("pk", flat=True)]
 
 
 def _forget_earlier() -> None:
-    """All but the index and the vectors."""
+    """Delete all but the index and the vectors."""
     Deployment.objects.update(model_version=None)
     for model in (Interaction, Impression, Judgment, Configuration, ImportedItem, ModelVersion):
         model._default_manager.all().delete()
@@ -111,7 +114,7 @@ def _usable(report: ImportReport, path: Path, *, parameter: str) -> ImportReport
 
 
 def _take_over(label: str, path: Path) -> None:
-    """Vectors that the site has already."""
+    """Take over vectors that the site has already."""
     with np.load(path, allow_pickle=False) as stored:
         rows = [
             Embedding(
@@ -129,7 +132,7 @@ def _take_over(label: str, path: Path) -> None:
 
 
 def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
-    """Raises InvalidRequest where an item could not be indexed at all."""
+    """Build the index; raises InvalidRequest where an item could not be indexed at all."""
     report = build(label, progress=part(tell, "build the index"), by="evaluate")
     if not report.written and not Embedding.objects.filter(document=label).exists():
         raise InvalidRequest(
@@ -145,7 +148,8 @@ def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
 
 
 def _rate(version: IndexVersion) -> float:
-    """Items that the encoder reads in a second, here and now, whether or not it had to read any."""
+    """Return how many items the encoder reads in a second, here and now, whether or not it had to read
+    any."""
     passages = [item.passage for item in sample(registry.get(version.document), SAMPLE)]
     encoder = encoder_of(version)
     encoder.encode_document(passages[:1])  # loading and warming up is no part of the rate
@@ -161,13 +165,3 @@ def _told(report: ImportReport) -> dict[str, Any]:
         "bad_lines": len(report.errors),
         "errors": [list(error) for error in report.errors[:SHOWN_ERRORS]],
     }
-
-
-def _peak_mb() -> float:
-    """Highest resident memory of this process so far; NaN where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if os.uname().sysname != "Darwin" else 1024**2)

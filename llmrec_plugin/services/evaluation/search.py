@@ -46,7 +46,7 @@ REFERENCE_LANGUAGES = {"en": "english", "": "english"}
 
 
 def measure(label: str, users: Mapping[str, str], tell: ReportProgress) -> Measured:
-    """The search part of the report, from the stored judgements; `users`: query id -> who asks.
+    """Return the search part of the report, from the stored judgements; `users`: query id -> who asks.
 
     Queries without a relevant item cannot be measured and are left out. For a throwaway database: the
     configuration is changed and put back. Raises InvalidRequest where no query can be measured.
@@ -109,7 +109,7 @@ def _rankers(label: str) -> dict[str, Any]:
 
 @contextmanager
 def _configured(label: str, changes: Mapping[str, Any]) -> Iterator[Ranking]:
-    """The search service under a changed configuration."""
+    """Yield the search service under a changed configuration."""
     kept = Configuration.current()
     kept.with_overrides(changes).save()
     try:
@@ -122,7 +122,8 @@ def _configured(label: str, changes: Mapping[str, Any]) -> Iterator[Ranking]:
 
 @contextmanager
 def _reference(items: Sequence[PreparedItem], language: str) -> Iterator[Ranking]:
-    """Somebody else's BM25, where it is installed: a weak one of ours would flatter what is built on it."""
+    """Return somebody else's BM25, where it is installed: a weak one of ours would flatter what is built on
+    it."""
     import bm25s
     import snowballstemmer
 

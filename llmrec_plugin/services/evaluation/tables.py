@@ -40,7 +40,7 @@ LARGE = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One part of a report; the first column says what a row is about."""
+    """Holds one part of a report; the first column says what a row is about."""
 
     title: str
     header: Sequence[str]
@@ -48,7 +48,7 @@ class Table:
 
 
 def tables(report: Mapping[str, Any]) -> Iterator[Table]:
-    """All parts that the report has, the most telling first."""
+    """Yield all parts that the report has, the most telling first."""
     recommendation, search = report.get("recommendation"), report.get("search")
     if recommendation:
         yield from _recommendation(recommendation)
@@ -72,7 +72,8 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _encoders(report: Mapping[str, Any]) -> Table:
-    """What each encoder came to by itself, and its costs; what was not measured with any has no column."""
+    """Return what each encoder came to by itself, and its costs; what was not measured with any has no
+    column."""
     columns = {
         _("served, NDCG@10"): ("recommendation", "methods", "served", "NDCG@10"),
         _("by texts alone, NDCG@10"): ("recommendation", "methods", "text-frozen", "NDCG@10"),
@@ -95,14 +96,14 @@ def _encoders(report: Mapping[str, Any]) -> Table:
 
 
 def _at(value: Any, path: Sequence[str]) -> float | None:
-    """What stands there; None where the way does not lead anywhere."""
+    """Return what stands there; None where the way does not lead anywhere."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return None if value is None else float(value)
 
 
 def learning(recommendation: Mapping[str, Any]) -> str:
-    """What training came to in the evaluation, in one sentence."""
+    """Return what training came to in the evaluation, in one sentence."""
     ladder = recommendation["ladder"]
     gate = ladder.get("gate")
     if gate is None:
@@ -170,7 +171,7 @@ def _paired(title: str, paired: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _measured(row: Mapping[str, Any]) -> str:
-    """The metric of a difference and, where it is not all of the events, what of."""
+    """Return the metric of a difference and, where it is not all of the events, what of."""
     part = row.get("slice")
     return f"{row['metric']} ({SLICES[part]})" if part else str(row["metric"])
 

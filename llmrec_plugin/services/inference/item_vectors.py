@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from django.db import connections, router
 
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.models.embeddings import vector_of
 from llmrec_plugin.services.deployment.engines import engine_of
-from llmrec_plugin.types import Vector
+from llmrec_plugin.types import Matrix, Vector
+
+CHUNK = 2_000
 
 
 def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
@@ -28,6 +31,20 @@ def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
         except (BackendUnavailable, NotFound):
             pass
     return _stored(version, wanted)
+
+
+def vector_matrix(version: IndexVersion, keys: Sequence[str]) -> Matrix:
+    """Return the stored vectors of all these items, shape (len(keys), d); a row of zeros where there is none.
+
+    For trainings: it walks over all vectors of the document, not over queries for some hundred keys each.
+    """
+    place = {key: row for row, key in enumerate(keys)}
+    vectors = np.zeros((len(keys), version.dimensions), np.float32)
+    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
+    for row in rows.only("item_id", "vector").iterator(chunk_size=CHUNK):
+        if row.item_id in place:
+            vectors[place[row.item_id]] = row.as_array()
+    return vectors
 
 
 def _stored(version: IndexVersion, keys: Sequence[str]) -> dict[str, Vector]:

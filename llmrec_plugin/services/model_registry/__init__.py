@@ -1,1 +1,1 @@
-"""What trainings produced: stored, loaded, exchanged and thrown away."""
+"""Keeps what trainings produced: stored, loaded, exchanged and thrown away."""

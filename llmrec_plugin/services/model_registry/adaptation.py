@@ -1,4 +1,4 @@
-"""What a training stores of an adaptation: the head, its configuration and its calibration."""
+"""Holds what a training stores of an adaptation: the head, its configuration and its calibration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from llmrec_plugin.learning.selection.transfer import Source
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Adaptation:
-    """What won, fitted on all events; it belongs to the vectors of one encoder."""
+    """Holds what won, fitted on all events; it belongs to the vectors of one encoder."""
 
     encoder_id: str
     config: ScorerConfig
@@ -38,14 +38,14 @@ class Adaptation:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that a taste is turned by."""
+        """Return a hash of all that a user's vector depends on."""
         parts = [json.dumps(asdict(self.config), sort_keys=True).encode()]
         if self.head is not None:
             parts += [self.head.whitening.mean.tobytes(), self.head.adapted.tobytes()]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """For safetensors."""
+        """Return what safetensors stores."""
         plain = {
             "encoder_id": self.encoder_id,
             "config": asdict(self.config),

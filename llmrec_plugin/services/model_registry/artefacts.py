@@ -1,4 +1,4 @@
-"""What a model learned of a site's items from what its users did, as it is stored and served."""
+"""Holds what a model learned of a site's items from what its users did, as it is stored and served."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from llmrec_plugin.services.model_registry.adaptation import Adaptation
 
 @dataclass(frozen=True, eq=False)
 class LearnedModel:
-    """What was learned from the behaviour of all users with one document type."""
+    """Holds what was learned from the behaviour of all users with one document type."""
 
     keys: tuple[str, ...]
     """The items that had events, in the order of the arrays."""
@@ -39,7 +39,8 @@ class LearnedModel:
 
     @property
     def uses_recent_popularity(self) -> bool:
-        """Whether popularity is that of the latest events alone, which then told more than that of all."""
+        """Return whether popularity is that of the latest events alone, which then told more than that of
+        all."""
         return self.adaptation is not None and self.adaptation.config.popularity != "all-time"
 
     @cached_property
@@ -48,7 +49,7 @@ class LearnedModel:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """By row of the neighbours."""
+        """Return the keys by row of the neighbours."""
         return (*self.keys, *self.others)
 
     @cached_property
@@ -57,19 +58,19 @@ class LearnedModel:
 
     @cached_property
     def popular(self) -> tuple[tuple[str, float], ...]:
-        """(key, popularity), most popular first, equal ones by key."""
+        """Return (key, popularity), most popular first, equal ones by key."""
         return tuple(
             sorted(zip(self.keys, self.prior.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
         )
 
     @cached_property
     def average(self) -> float:
-        """The popularity that an item without events counts with."""
+        """Return the popularity that an item without events counts with."""
         return float(self.prior.mean()) if len(self.prior) else 0.0
 
     def neighbours_of(self, key: str) -> list[tuple[str, float]]:
-        """What leads on from this item and how strongly, strongest first: what people took as well, and what
-        is like that; empty for an item that was not there yet."""
+        """Return what leads on from this item and how strongly, strongest first: what people took as well,
+        and what is like that; empty for an item that was not there yet."""
         row = self._rows.get(key)
         if row is None:
             return []
@@ -91,8 +92,8 @@ class LearnedModel:
     def scores_by_history(
         self, sources: Mapping[str, float], *, together: bool = False
     ) -> dict[str, dict[str, float]]:
-        """candidate -> past item -> weight, for past items that count as given; with `together` only what
-        people took together."""
+        """Return candidate -> past item -> weight, for past items that count as given; with `together` only
+        what people took together."""
         find = self.co_interacted if together else self.neighbours_of
         found: dict[str, dict[str, float]] = {}
         for source, amount in sources.items():
@@ -102,7 +103,7 @@ class LearnedModel:
         return found
 
     def popularity_of(self, keys: Iterable[str]) -> dict[str, float]:
-        """By item; those without events are left out."""
+        """Return popularity by item; those without events are left out."""
         return {key: float(self.prior[self.positions[key]]) for key in keys if key in self.positions}
 
 
@@ -118,7 +119,7 @@ loaded: caches.LatestUsed[str, LearnedModel] = caches.LatestUsed(8)
 
 
 def learned_by(model_version: ModelVersion | None) -> LearnedModel:
-    """What that version learned, kept in the process; one query when it is first used here."""
+    """Return what that version learned, kept in the process; one query when it is first used here."""
     if model_version is None or model_version.artefact_id is None:
         return NOTHING_LEARNED
     sha256 = model_version.artefact_id
@@ -131,8 +132,8 @@ def learned_by(model_version: ModelVersion | None) -> LearnedModel:
 
 
 def adaptation_of(pair: LivePair, configuration: Configuration) -> Adaptation | None:
-    """What the events taught of the texts, where it was learned with the encoder that answers, and editors
-    do not count their own weights instead."""
+    """Return what the events taught of the texts, where it was learned with the encoder that answers, and
+    editors do not count their own weights instead."""
     learned = learned_by(pair.model_version).adaptation if configuration.learned else None
     if learned is None or learned.encoder_id != pair.index_version.encoder_id:
         return None
@@ -140,7 +141,7 @@ def adaptation_of(pair: LivePair, configuration: Configuration) -> Adaptation | 
 
 
 def to_bytes(learned: LearnedModel) -> bytes:
-    """safetensors; texts are UTF-8 JSON in an array of bytes."""
+    """Return it as safetensors; texts are UTF-8 JSON in an array of bytes."""
     from safetensors.numpy import save
 
     return cast(

@@ -1,4 +1,5 @@
-"""Which models and tuned encoders can still be gone back to: they are kept, of others only the history."""
+"""Decides which models and tuned encoders can still be gone back to: they are kept, of others only the
+history."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def drop_old(*, now: datetime | None = None) -> int:
 
 
 def _recently_live(label: str, now: datetime) -> set[int]:
-    """The live version, and those that another one took the place of less than the grace time ago."""
+    """Return the live version, and those that another one took the place of less than the grace time ago."""
     grace = timedelta(seconds=get_settings().LIMITS.version_grace_seconds)
     kept: set[int] = set()
     replaced_at: datetime | None = None
@@ -108,12 +109,13 @@ def drop_encoders(*, now: datetime | None = None) -> int:
 
 
 def tunings_folder() -> Path:
-    """Where encoders are tuned, each document in a folder of its own."""
+    """Return where encoders are tuned, each document in a folder of its own."""
     return get_settings().data_dir / "training"
 
 
 def tuning_age(folder: Path, *, now: datetime) -> timedelta:
-    """Of the data that an encoder is tuned on there; the longest of all where there are none."""
+    """Return the age of the data that an encoder is tuned on there; the longest of all where there are
+    none."""
     path = folder / job.JOB
     return timedelta(seconds=now.timestamp() - path.stat().st_mtime) if path.is_file() else timedelta.max
 
@@ -142,7 +144,7 @@ def _is_tuning() -> bool:
 
 
 def _encoders_in_use() -> set[str]:
-    """By name."""
+    """Return the names of tuned encoders that something uses."""
     indexes = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED)
     models = Deployment.objects.filter(model_version__artefact__isnull=False)
     return {

@@ -1,5 +1,5 @@
-"""What a site learned as a folder that other sites can start from: writing it, reading it, and refusing what
-is no such thing.
+"""Exchanges what a site learned as a folder that other sites can start from: writing it, reading it, and
+refusing what is no such thing.
 
 No user and no item is in it: only the map from taste to next item, in the space of an encoder, and that
 encoder where it was tuned.
@@ -36,7 +36,7 @@ MAX_DIMENSIONS = 8_192
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SourceModel:
-    """What another site's events taught."""
+    """Holds what another site's events taught."""
 
     name: str
     """Where it comes from: a folder, or the label of a document of this site."""
@@ -89,8 +89,8 @@ def _is_full(folder: Path) -> bool:
 
 
 def read_source(where: str) -> SourceModel:
-    """The source of that folder or document; raises NotFound, naming what there is, and ConfigurationError
-    for a folder that holds no complete export."""
+    """Return the source of that folder or document; raises NotFound, naming what there is, and
+    ConfigurationError for a folder that holds no complete export."""
     folder = Path(where).expanduser()
     if (folder / MODEL).is_file():
         return _of_folder(folder)
@@ -124,7 +124,7 @@ def _of_folder(folder: Path) -> SourceModel:
 
 
 def _plain(path: Path) -> Mapping[str, Any]:
-    """The values of an export; raises ValueError for what cannot be one."""
+    """Return the values of an export; raises ValueError for what cannot be one."""
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} has more than {MAX_BYTES:,} bytes")
     plain = json.loads(path.read_text(encoding="utf-8"))
@@ -134,8 +134,8 @@ def _plain(path: Path) -> Mapping[str, Any]:
 
 
 def _map(path: Path) -> Matrix:
-    """The learned map, whose shape is looked at before it is read; raises ValueError for what cannot be one:
-    lists ranked by it would break."""
+    """Return the learned map, whose shape is looked at before it is read; raises ValueError for what cannot
+    be one: lists ranked by it would break."""
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
@@ -154,7 +154,7 @@ def _map(path: Path) -> Matrix:
 
 
 def _number(plain: Mapping[str, Any], name: str, *, above: float, most: float = 1e9) -> float:
-    """The value of that name; raises ValueError where it is out of range."""
+    """Return the value of that name; raises ValueError where it is out of range."""
     value = float(plain[name])
     if not (math.isfinite(value) and above < value <= most):
         raise ValueError(f"{name} is {value}")

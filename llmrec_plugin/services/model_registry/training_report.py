@@ -16,6 +16,7 @@ from typing import Any
 from django.db.models import Q
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.figures import jsonable
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import SelectionResult
@@ -29,7 +30,7 @@ KNOWS_ERASED = Q(report__has_key="erased")
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyBill:
-    """What a training with noise may tell of any one user, and all such trainings so far together."""
+    """Holds what a training with noise may tell of any one user, and all such trainings so far together."""
 
     epsilon: float
     epsilon_of_all: float
@@ -41,7 +42,7 @@ class PrivacyBill:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurvePoint:
-    """One point of the learning curves: NDCG@10 of likeness alone on the latest events."""
+    """Holds one point of the learning curves: NDCG@10 of likeness alone on the latest events."""
 
     events: int
     """Own events that were learned from, the latest before those it is measured on."""
@@ -53,7 +54,7 @@ class LearningCurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferReport:
-    """What learning towards a source came to."""
+    """Holds what learning towards a source came to."""
 
     source: str
     cases: int
@@ -72,7 +73,7 @@ class TransferReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport:
-    """What one training came to."""
+    """Holds what one training came to."""
 
     version: int = VERSION
     events: int = 0
@@ -95,17 +96,17 @@ class TrainingReport:
 
     @property
     def gate(self) -> SelectionStep | None:
-        """Whether the highest step beats what answered before; None: too few events to tell."""
+        """Return whether the highest step beats what answered before; None: too few events to tell."""
         return self.selection.gate if self.selection else None
 
     @property
     def steps(self) -> tuple[SelectionStep, ...]:
-        """The steps that were tried; none where there were too few events."""
+        """Return the steps that were tried; none where there were too few events."""
         return self.selection.steps if self.selection else ()
 
     @property
     def highest_step(self) -> str:
-        """The name of the highest step taken; empty where none was tried."""
+        """Return the name of the highest step taken; empty where none was tried."""
         return self.selection.name if self.selection else ""
 
     def to_json(self) -> dict[str, Any]:
@@ -198,19 +199,11 @@ def count_erased(version: ModelVersion, users: int = 1) -> None:
 def _selection_to_json(selection: SelectionResult) -> dict[str, Any]:
     return {
         "validation_events": selection.cases,
-        "ladder": [_step_to_json(step) for step in selection.steps],
+        "ladder": [jsonable(asdict(step)) for step in selection.steps],
         "step": selection.name,
-        "gate": None if selection.gate is None else _step_to_json(selection.gate),
+        "gate": None if selection.gate is None else jsonable(asdict(selection.gate)),
         "setup": asdict(selection.config),
         "pointwise": asdict(selection.pointwise) if selection.pointwise else None,
-    }
-
-
-def _step_to_json(step: SelectionStep) -> dict[str, Any]:
-    """Return the step without NaN, which JSON has not."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(step).items()
     }
 
 

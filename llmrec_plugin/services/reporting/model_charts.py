@@ -11,6 +11,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from llmrec_plugin.figures import figure
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
@@ -214,7 +215,7 @@ def drift_over_time(label: str) -> Picture | None:
         ),
     )
     rows = [
-        (day, *(_number(values[place]) for _name, values in parts), report.get_level_display())
+        (day, *(figure(values[place], ".2f") for _name, values in parts), report.get_level_display())
         for place, (day, report) in enumerate(zip(days, reports, strict=True))
     ]
     header = (_("at"), _("events, AUC"), _("queries, AUC"), _("on unknown items"), _("level"))
@@ -257,10 +258,6 @@ def floor(version: IndexVersion) -> Picture | None:
 
 def _day(at: Any) -> str:
     return date_format(localtime(at), "SHORT_DATE_FORMAT")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _interval(low: float | None, high: float | None) -> str:

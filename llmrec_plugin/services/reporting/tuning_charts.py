@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from llmrec_plugin.figures import figure
 from llmrec_plugin.models import TunedEncoder
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
 
@@ -45,7 +46,7 @@ def _losses(encoder: TunedEncoder, rows: list[Mapping[str, Any]]) -> Picture:
         y=Axis(name=_("loss")),
         thresholds=_before(rows, "valid_loss"),
     )
-    numbers = [(_whole(row["step"]), *(_number(row[column]) for _name, column in parts)) for row in rows]
+    numbers = [(_whole(row["step"]), *(figure(row[column]) for _name, column in parts)) for row in rows]
     return Picture(chart=chart, header=(_("steps"), *(name for name, _column in parts)), rows=numbers)
 
 
@@ -64,7 +65,7 @@ def _worth(encoder: TunedEncoder, rows: list[Mapping[str, Any]], metric: str) ->
         y=Axis(name=metric),
         thresholds=_before(rows, "metric"),
     )
-    numbers = [(_whole(row["step"]), _number(row["metric"])) for row in rows]
+    numbers = [(_whole(row["step"]), figure(row["metric"])) for row in rows]
     return Picture(chart=chart, header=(_("steps"), metric), rows=numbers)
 
 
@@ -83,7 +84,3 @@ def _before(rows: list[Mapping[str, Any]], column: str) -> tuple[Threshold, ...]
 
 def _whole(step: float) -> str:
     return str(int(step))
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

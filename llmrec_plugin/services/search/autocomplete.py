@@ -47,7 +47,7 @@ class SuggestedItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestions:
-    """What may be meant by something half typed."""
+    """A frozen record that tells what may be meant by something half typed."""
 
     queries: tuple[str, ...] = ()
     """Popular searches that begin so, most popular first."""
@@ -116,7 +116,7 @@ def _begun(pair: LivePair, starts: Sequence[str]) -> list[str]:
 
 
 def _most_popular(keys: Sequence[str], label: str, pair: LivePair, configuration: Configuration) -> list[str]:
-    """Equally popular items stay in the engine's order."""
+    """Return the keys, the most popular first; equally popular items stay in the engine's order."""
     learned = learned_by(pair.model_version)
     known = {
         item.key: item.score

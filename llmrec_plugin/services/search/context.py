@@ -24,7 +24,7 @@ SEARCH_PLACEMENT = "search"
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysedQuery:
-    """A query in the two forms that the two legs take."""
+    """A frozen record of a query, in the two forms that the two legs take."""
 
     text: str
     """What is looked for: without quotes, and without what is not wanted."""
@@ -46,13 +46,14 @@ class AnalysedQuery:
 
     @property
     def expanded_text(self) -> str:
-        """The text with its synonyms, for an index that reads it itself and for highlighting."""
+        """Return the text with its synonyms, for an index that reads it itself and for highlighting."""
         return " ".join([self.text, *(word for found in self.synonyms.values() for word in found)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchContext:
-    """All that the stages of one search are given; a stage that learns more returns a copy that says it."""
+    """A frozen record that holds all that the stages of one search are given; a stage that learns more
+    returns a copy that says it."""
 
     request: SearchRequest
     document: SearchDocument[Any]
@@ -73,7 +74,7 @@ class SearchContext:
 
     @cached_property
     def rules(self) -> ActiveRules:
-        """The editors' rules that hold for this query."""
+        """Return the editors' rules that hold for this query."""
         context = RuleContext(
             document=self.document,
             version=self.pair.index_version,

@@ -70,7 +70,7 @@ def ranked_list(
 
 @dataclass(frozen=True)
 class SearchMaker(ListMaker):
-    """A search before it is known which variant answers it."""
+    """A search that waits for the variant that answers it."""
 
     request: SearchRequest
     live: LivePair

@@ -41,7 +41,8 @@ class Completion:
 
 
 def count_queries() -> dict[str, int]:
-    """Count anew what was searched for in the last 90 days; how many searches are popular, by document.
+    """Count anew what was searched for in the last 90 days, and return how many searches are popular, by
+    document.
 
     A search counts that found something as it was typed, by visitors whose lists may be learned from; upper
     and lower case are the same.
@@ -80,8 +81,8 @@ def _count(label: str) -> int:
 
 
 def suggested(label: str, typed: str, configuration: Configuration, *, limit: int) -> list[str]:
-    """Popular searches that go on as it was typed, or nearly so where none does, most popular first; all of
-    them where nothing is typed yet. No query while nothing was counted anew."""
+    """Return popular searches that go on as it was typed, or nearly so where none does, most popular first;
+    all of them where nothing is typed yet. No query while nothing was counted anew."""
     known = _asked.get(configuration).get(label, ())
     typed = fold(" ".join(typed.split()))
     begun = [asked for asked in known if any(key.startswith(typed) for key in asked.keys)]

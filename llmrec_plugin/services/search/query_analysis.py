@@ -77,14 +77,14 @@ def _wants_vector(configuration: Configuration) -> bool:
 
 
 def _phrases(texts: Iterable[str]) -> tuple[Phrase, ...]:
-    """What has no word in it asks for nothing."""
+    """Return the phrases that have a word in them; what has none asks for nothing."""
     found = (Phrase(terms=tuple(exact_terms(text)), text=text) for text in texts)
     return tuple(phrase for phrase in found if phrase.terms)
 
 
 def _spelled(text: str, parts: Operators) -> tuple[TypedWord, ...]:
-    """Not of what stands in quotes or is not wanted: there, the visitor means what they typed; nor of a long
-    text, a code or a number."""
+    """Return the words whose spelling is worth a look: not of what stands in quotes or is not wanted, where
+    visitors mean what they typed, nor of a long text, a code or a number."""
     if parts.phrases or parts.without:
         return ()
     found = [word for word in typed_words(text) if _is_worth_a_look(word.exact)]

@@ -126,7 +126,8 @@ def _taste(context: SearchContext, vectors: Mapping[str, Vector]) -> tuple[Taste
 
 
 def _fuse(configuration: Configuration, legs: Legs) -> Callable[[Legs], list[RankedItem]]:
-    """One leg alone counts in full; so its list is not all zeros where the weight is on the other."""
+    """Return how the legs become one list; one leg alone counts in full, so its list is not all zeros where
+    the weight is on the other."""
     weight = configuration.text_weight
     weights = {"text": weight, "vector": 1.0 - weight} if len(legs) > 1 else dict.fromkeys(legs, 1.0)
     if configuration.fusion == Configuration.Fusion.RRF:

@@ -28,7 +28,7 @@ NEAREST_ITEMS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """What was found, and for what."""
+    """A frozen record that tells what was found, and for what."""
 
     context: SearchContext
     """With the query that was answered: the typed one, or one in a better spelling."""
@@ -39,8 +39,8 @@ class Retrieved:
 
     @property
     def is_next_to_nothing(self) -> bool:
-        """Words found nothing, and hardly anything is near in meaning, as where its word is misspelt. What is
-        merely called otherwise, as a couch among sofas, has its like in meaning."""
+        """Return whether words found nothing, and hardly anything is near in meaning, as where its word is
+        misspelt. What is merely called otherwise, as a couch among sofas, has its like in meaning."""
         return not self.result.text and bool(self.relaxed or len(self.result.vector) < FEW)
 
 

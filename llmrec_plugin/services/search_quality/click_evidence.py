@@ -49,12 +49,12 @@ WEIGHTED = ("fusion", "rrf_k", "text_weight", "taste_weight")
 
 
 class Degraded(Exception):
-    """A leg did not answer: what is found now tells nothing of the weights."""
+    """Raised where a leg did not answer: what is found now tells nothing of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Click:
-    """One item that a visitor took from the list of a search."""
+    """A frozen record of one item that a visitor took from the list of a search."""
 
     query: str
     user: str
@@ -67,14 +67,14 @@ class Click:
 
 @dataclass(frozen=True, kw_only=True)
 class ClickLog:
-    """What became of the searches."""
+    """A frozen record that tells what became of the searches."""
 
     clicks: Sequence[Click]
     bias: PositionBias
 
 
 def candidates(label: str, text: str, configuration: Configuration) -> Candidates:
-    """What the query finds, run once, as nobody in particular and without rules of editors.
+    """Return what the query finds, run once, as nobody in particular and without rules of editors.
 
     Raises Degraded.
     """
@@ -101,7 +101,8 @@ def candidates(label: str, text: str, configuration: Configuration) -> Candidate
 def tastes(
     pair: LivePair, found: Candidates, clicks: Sequence[Click], configuration: Configuration
 ) -> Iterator[tuple[Click, Values]]:
-    """The clicks of those with a past, each with what the taste that it showed by then gives to each item."""
+    """Yield the clicks of those with a past, each with what the taste that it showed by then gives to each
+    item."""
     known, label = vectors_of(pair.index_version, found.keys), pair.index_version.document
     for click in clicks:
         events = history.latest_events(
@@ -116,7 +117,7 @@ def tastes(
 
 
 def read_clicks(label: str, pair: LivePair, configuration: Configuration) -> ClickLog:
-    """From lists of the control, ranked by the weights and the encoder that count now.
+    """Return the clicks in lists of the control, ranked by the weights and the encoder that count now.
 
     With older ones, what other weights had shown would seem better for having been shown. Of one visitor
     the latest list of each query counts, so that nobody speaks twice.
@@ -147,7 +148,7 @@ def read_clicks(label: str, pair: LivePair, configuration: Configuration) -> Cli
 def _lists(
     label: str, pair: LivePair, configuration: Configuration
 ) -> Iterator[tuple[dict[str, Any], set[str]]]:
-    """Each list with what was clicked in it, the latest first."""
+    """Yield each list with what was clicked in it, the latest first."""
     since = timezone.now() - WINDOW
     changed = _weighted_since(label, pair, configuration)
     found = consent.consented(
@@ -169,7 +170,7 @@ def _lists(
 
 
 def clicked_in(request_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
-    """List -> what was taken of it; lists without a click are left out. One query."""
+    """Return list -> what was taken of it; lists without a click are left out. One query."""
     rows = Interaction.objects.filter(request_id__in=request_ids, kind__in=click_kinds()).order_by()
     found: dict[UUID, set[str]] = {}
     for request_id, key in rows.values_list("request_id", "item_id"):
@@ -179,7 +180,7 @@ def clicked_in(request_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
 
 
 def _weighted_since(label: str, pair: LivePair, configuration: Configuration) -> datetime | None:
-    """Since when search has been weighed as it is now; None: as long as is known."""
+    """Return since when search has been weighed as it is now; None: as long as is known."""
     encoder_id = pair.index_version.encoder_id
 
     def weighted(one: Configuration) -> list[Any]:

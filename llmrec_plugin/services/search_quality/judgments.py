@@ -33,7 +33,7 @@ GRADES = (0, 1, 2, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One result to be graded."""
+    """A frozen record of one result that is to be graded."""
 
     key: str
     title: str
@@ -43,7 +43,8 @@ class Candidate:
 
 
 def candidates(document: str, query: str) -> list[Candidate]:
-    """The first results as everybody gets them now, with their grades; nothing of it is kept or counted.
+    """Return the first results as everybody gets them now, with their grades; nothing of it is kept or
+    counted.
 
     Raises what a search raises.
     """
@@ -70,7 +71,7 @@ def _excerpt(prepared: object) -> str:
 
 
 def grades_of(document: str, query: str) -> dict[str, int]:
-    """Item -> grade, of this text as it stands."""
+    """Return item -> grade, of this text as it stands."""
     rows = Judgment.objects.filter(document=document, query=query)
     return dict(rows.values_list("item_id", "grade"))
 
@@ -102,12 +103,12 @@ def judge(document: str, query: str, grades: Mapping[str, int | None]) -> int:
 
 
 def _new_id(query: str) -> str:
-    """Unlike the ids of any imported file."""
+    """Return an id that is unlike those of any imported file."""
     return "hand:" + hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def judged_queries(document: str) -> list[str]:
-    """Texts with at least one grade, the latest first."""
+    """Return the texts with at least one grade, the latest first."""
     rows = Judgment.objects.filter(document=document).order_by("-id").values_list("query", flat=True)
     return list(dict.fromkeys(rows.iterator()))
 
@@ -124,7 +125,8 @@ def measure_all() -> int:
 
 
 def measure(document: str) -> SearchQuality | None:
-    """How well what is live answers the judged queries, put on record; None where none can be measured.
+    """Measure how well what is live answers the judged queries, and put it on record; None where none can be
+    measured.
 
     As everybody gets it: without taste and experiments. Raises NotBuilt.
     """
@@ -145,7 +147,7 @@ def measure(document: str) -> SearchQuality | None:
 
 
 def graded_queries(document: str) -> dict[str, dict[str, int]]:
-    """Text -> item -> grade, of the queries judged last for which something is relevant."""
+    """Return text -> item -> grade, of the queries judged last for which something is relevant."""
     grades: dict[str, dict[str, int]] = {}
     rows = Judgment.objects.filter(document=document).order_by("-id")
     for text, key, grade in rows.values_list("query", "item_id", "grade").iterator():
@@ -157,7 +159,7 @@ def graded_queries(document: str) -> dict[str, dict[str, int]]:
 def rankings(
     document: str, grades: Mapping[str, Mapping[str, int]], configuration: Configuration
 ) -> list[tuple[list[str], Mapping[str, int]]]:
-    """What each query finds under the configuration, with its grades."""
+    """Return what each query finds under the configuration, with its grades."""
     variant = Variant(configuration=configuration)
     return [
         (
@@ -172,10 +174,10 @@ def rankings(
 
 
 def mean_ndcg(document: str, grades: Mapping[str, Mapping[str, int]], configuration: Configuration) -> float:
-    """NDCG@10 over the queries as everybody would be served by the configuration."""
+    """Return NDCG@10 over the queries as everybody would be served by the configuration."""
     return _mean(metrics.ndcg(*one, k=CUT) for one in rankings(document, grades, configuration))
 
 
 def _mean(values: Iterable[float]) -> float:
-    """A query that found nothing at all counts 0."""
+    """Return the mean; a query that found nothing at all counts 0."""
     return float(np.mean([0.0 if np.isnan(value) else value for value in values]))

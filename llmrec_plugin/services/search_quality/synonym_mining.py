@@ -58,7 +58,7 @@ def suggest_all() -> dict[str, int]:
 
 
 def accept(pk: int, *, by: str) -> Synonym:
-    """A synonym, in effect from the next search on; raises NotFound where it is decided already."""
+    """Make it a synonym, in effect from the next search on; raises NotFound where it is decided already."""
     with transaction.atomic():
         row = _decide(pk, SynonymSuggestion.State.ACCEPTED, by=by).as_synonym()
         row.save()
@@ -66,7 +66,7 @@ def accept(pk: int, *, by: str) -> Synonym:
 
 
 def dismiss(pk: int, *, by: str) -> SynonymSuggestion:
-    """Never suggest it again; raises NotFound where it is decided already."""
+    """Have it never be suggested again; raises NotFound where it is decided already."""
     return _decide(pk, SynonymSuggestion.State.DISMISSED, by=by)
 
 
@@ -114,13 +114,13 @@ def _searches(label: str) -> Iterator[Search]:
 
 
 def _words(text: str) -> Words:
-    """Folded; Chinese as the dictionary divides it."""
+    """Return the words, folded; Chinese as the dictionary divides it."""
     terms, starts = worded_terms(text)
     return tuple("".join(terms[start:end]) for start, end in pairwise(sorted(starts)))
 
 
 def _text(words: Words) -> str:
-    """As it is written: Chinese words side by side, others with a blank between them."""
+    """Return the words as they are written: Chinese words side by side, others with a blank between them."""
     text = words[0]
     for before, word in pairwise(words):
         text += word if not (before[-1].isascii() or word[0].isascii()) else f" {word}"
@@ -128,7 +128,7 @@ def _text(words: Words) -> str:
 
 
 def _known(label: str) -> list[set[str]]:
-    """Groups of words that stand in a row already, in effect or not, or were decided on."""
+    """Return groups of words that stand in a row already, in effect or not, or were decided on."""
     written = Synonym.objects.filter(Q(document="") | Q(document=label))
     decided = SynonymSuggestion.objects.filter(document=label).exclude(state=OPEN)
     rows = [*written.values_list("words", "found"), *decided.values_list("words", "found")]
@@ -136,7 +136,7 @@ def _known(label: str) -> list[set[str]]:
 
 
 def _is_worth_asking(one: Suggestion) -> bool:
-    """Not of numbers, nor of forms and spellings of one word, which search knows by itself."""
+    """Return False for numbers, and for forms and spellings of one word, which search knows by itself."""
     sides = (one.typed, one.found)
     said = differing(*sides) or sides
     if not all(any(map(str.isalpha, "".join(side))) for side in said):
@@ -171,7 +171,8 @@ def _row(label: str, one: Suggestion, typed: str, meant: str) -> SynonymSuggesti
 
 
 def _preview(row: SynonymSuggestion) -> list[dict[str, Any]]:
-    """What each of the searches finds now, what with the synonym, and how many of the first ten are new."""
+    """Return what each of the searches finds now, what with the synonym, and how many of the first ten are
+    new."""
     proposed = synonyms.known(row.as_synonym())
     return [one for text in lines_of(row.words) if (one := _previewed(row.document, text, proposed))]
 

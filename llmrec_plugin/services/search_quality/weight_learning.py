@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.learning.click_models.fusion_weights import (
     STRENGTHS,
     TEXT_WEIGHTS,
     Candidates,
-    Proof,
     Setting,
     click_values,
     first_half,
@@ -35,12 +33,17 @@ from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
 from llmrec_plugin.services.search_quality import click_evidence, judgments
 from llmrec_plugin.services.search_quality.click_evidence import Click, ClickLog, Degraded
+from llmrec_plugin.services.search_quality.weight_report import (
+    MIN_CLICKS,
+    MIN_JUDGED,
+    Evidence,
+    NoSearch,
+    WeightSearch,
+    WeightStep,
+)
 
 logger = logging.getLogger(__name__)
 
-MIN_JUDGED = 50
-"""Judged queries below which clicks are asked."""
-MIN_CLICKS = 200
 MIN_HALF = 20
 """Different queries, or visitors, in each half."""
 MIN_TELLING = 100
@@ -54,18 +57,30 @@ MAX_CLICKS = 3_000
 SEED = 0
 
 Find: TypeAlias = Callable[[str], Candidates]
+"""A query to its candidates, each query being run once."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Cases:
-    """Settings, measured."""
+class MeasuredSettings:
+    """A frozen record that tells how good each setting is by each case: a judged query or a click."""
 
+    source: Literal["judgements", "clicks"]
     values: Values
     """Shape (settings, cases)."""
     names: Sequence[str]
     """Of each case: by which the halves are dealt and, as a whole, drawn."""
     under: Sequence[Values] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The same at the ends of doubt."""
+
+
+@dataclass(frozen=True)
+class TooLittle:
+    """Says that nothing tells the settings apart, and why."""
+
+    reason: Literal["few", "few-personal", "bias"]
+
+
+Measured: TypeAlias = MeasuredSettings | TooLittle
 
 
 def learn_search_weights(label: str, *, by: str) -> SearchWeightRun:
@@ -75,25 +90,21 @@ def learn_search_weights(label: str, *, by: str) -> SearchWeightRun:
     """
     pair = live_pair(label)
     configuration = Configuration.current()
-    report: dict[str, Any] = {"newest_judgment": _newest_judgment(label)}
-    found: dict[str, float] = {}
-    reason = _why_not(label, configuration)
-    if not reason:
-        try:
-            found = _chosen(label, pair, configuration, report)
-        except Degraded:
-            reason = "degraded"
-    kept = bool(found) and _put(label, pair, found, by=by)
-    if found and not kept:
-        reason = "own"
-    if reason:
-        report["reason"] = reason
-    logger.info("search weighed document=%s kept=%s reason=%s", label, kept, reason)
-    return SearchWeightRun.objects.create(document=label, kept=kept, by=by, report=report)
+    newest_judgment = _newest_judgment(label)
+    searched = _searched(label, pair, configuration)
+    if isinstance(searched, WeightSearch):
+        adopted = bool(searched.found) and _adopt(label, pair, searched.found, by=by)
+        reason = "own" if searched.found and not adopted else ""
+        steps = searched.as_json()
+    else:
+        adopted, reason, steps = False, searched, {}
+    report = {"newest_judgment": newest_judgment, **steps, **({"reason": reason} if reason else {})}
+    logger.info("search weighed document=%s kept=%s reason=%s", label, adopted, reason)
+    return SearchWeightRun.objects.create(document=label, kept=adopted, by=by, report=report)
 
 
 def is_due(label: str) -> bool:
-    """Whether editors judged something since the last look, and enough in all to tell by."""
+    """Return whether editors judged something since the last look, and enough in all to tell by."""
     newest = _newest_judgment(label)
     latest = SearchWeightRun.objects.filter(document=label).first()
     if not newest or (latest is not None and latest.report.get("newest_judgment") == newest):
@@ -106,64 +117,74 @@ def _newest_judgment(label: str) -> int:
     return newest or 0
 
 
-def _why_not(label: str, configuration: Configuration) -> str:
+def _searched(label: str, pair: LivePair, configuration: Configuration) -> WeightSearch | NoSearch:
+    """Return what the look came to, or why there was none."""
     if not get_settings().ENABLED:
         return "off"
     if not configuration.search_learned:
         return "own"
     if assignment.experiment_for(label, SEARCH_PLACEMENT, configuration) is not None:
         return "experiment"
-    return ""
+    try:
+        return _search_weights(label, pair, configuration)
+    except Degraded:
+        return "degraded"
 
 
-def _chosen(
-    label: str, pair: LivePair, configuration: Configuration, report: dict[str, Any]
-) -> dict[str, float]:
-    """Proven weights by field, those of words and meaning first; the report is filled in."""
-    now = configuration.for_search(label, pair.index_version.encoder_id)
+def _search_weights(label: str, pair: LivePair, configuration: Configuration) -> WeightSearch:
+    """Look for the weight of words and meaning, and under it for that of taste; raises Degraded."""
+    current = configuration.for_search(label, pair.index_version.encoder_id)
     log = click_evidence.read_clicks(label, pair, configuration)
-    report["bias"] = {
-        "exponent": log.bias.exponent,
-        "error": log.bias.error if log.bias.clicks else None,
-        "clicks": log.bias.clicks,
-    }
     grades = judgments.graded_queries(label)
-    find = cache(partial(click_evidence.candidates, label, configuration=now))
-    weights = sorted({*TEXT_WEIGHTS, now.text_weight})
-    settings = [Setting(text_weight=weight) for weight in weights]
-    if len(grades) >= MIN_JUDGED:
-        cases: _Cases | str = _by_grades(grades, settings, find)
-    else:
-        cases = _by_clicks(log, settings, find)
-    counts = {"judged": len(grades), "clicks": len(log.clicks)}
-    text, step = _proven(cases, weights, now.text_weight, counts)
-    report["text_weight"] = step
-    if text is not None and not _holds(label, grades, now, text, step):
-        text = None
-    settled = now if text is None else now.with_overrides({"text_weight": text})
-    strengths = sorted({*STRENGTHS, now.taste_weight})
+    evidence = Evidence(judged=len(grades), clicks=len(log.clicks))
+    find = cache(partial(click_evidence.candidates, label, configuration=current))
+    text_step = _text_step(label, current, grades, log, find, evidence)
+    settled = current
+    if text_step.found is not None:
+        settled = current.with_overrides({"text_weight": text_step.found})
+    strengths = sorted({*STRENGTHS, current.taste_weight})
     settings = [Setting(text_weight=settled.text_weight, strength=strength) for strength in strengths]
-    taste, report["taste_weight"] = _proven(
-        _by_tastes(pair, log, settings, now, find), strengths, now.taste_weight, counts
-    )
-    named = (("text_weight", text), ("taste_weight", taste))
-    return {name: value for name, value in named if value is not None}
+    measured = _by_tastes(pair, log, settings, current, find)
+    taste_step = _proven(measured, strengths, current.taste_weight, evidence)
+    return WeightSearch(bias=log.bias, text_weight=text_step, taste_weight=taste_step)
 
 
-def _by_grades(grades: Mapping[str, Mapping[str, int]], settings: Sequence[Setting], find: Find) -> _Cases:
+def _text_step(
+    label: str,
+    current: Configuration,
+    grades: Mapping[str, Mapping[str, int]],
+    log: ClickLog,
+    find: Find,
+    evidence: Evidence,
+) -> WeightStep:
+    """Look by judgements where there are enough, else by clicks; judged queries must not become worse."""
+    weights = sorted({*TEXT_WEIGHTS, current.text_weight})
+    settings = [Setting(text_weight=weight) for weight in weights]
+    enough = evidence.judged >= MIN_JUDGED
+    measured = _by_grades(grades, settings, find) if enough else _by_clicks(log, settings, find)
+    step = _proven(measured, weights, current.text_weight, evidence)
+    if step.found is None or not grades:  # where nothing was judged, nobody can say
+        return step
+    before = judgments.mean_ndcg(label, grades, current)
+    after = judgments.mean_ndcg(label, grades, current.with_overrides({"text_weight": step.found}))
+    return replace(step, judged_ndcg=(before, after), reason="judgements" if after < before else "")
+
+
+def _by_grades(
+    grades: Mapping[str, Mapping[str, int]], settings: Sequence[Setting], find: Find
+) -> MeasuredSettings:
     columns = []
     for text, judged in grades.items():
         found = find(text)
         columns.append(graded_values(found.scores(settings), found, judged))
-    facts = {"source": "judgements"}
-    return _Cases(values=np.stack(columns, axis=1), names=list(grades), facts=facts)
+    return MeasuredSettings(source="judgements", values=np.stack(columns, axis=1), names=list(grades))
 
 
-def _by_clicks(log: ClickLog, settings: Sequence[Setting], find: Find) -> _Cases | str:
-    """By the words alone, without taste; or why it cannot be."""
-    why = _too_little(log)
-    if why:
-        return why
+def _by_clicks(log: ClickLog, settings: Sequence[Setting], find: Find) -> Measured:
+    """Measure by the words alone, without taste."""
+    reason = _too_little(log)
+    if reason is not None:
+        return reason
     columns, counted = [], []
     for text, clicks in _by_query(log.clicks).items():
         found = find(text)
@@ -172,17 +193,17 @@ def _by_clicks(log: ClickLog, settings: Sequence[Setting], find: Find) -> _Cases
         columns.append(click_values(found.scores(settings), places))
         counted += known
     if len(counted) < MIN_CLICKS:
-        return "few"
+        return TooLittle("few")
     return _weighed(np.concatenate(columns, axis=1), counted, log, [click.query for click in counted])
 
 
 def _by_tastes(
     pair: LivePair, log: ClickLog, settings: Sequence[Setting], configuration: Configuration, find: Find
-) -> _Cases | str:
-    """By the clicks of visitors with a past, who are dealt into halves as a whole; or why it cannot be."""
-    why = _too_little(log)
-    if why:
-        return why
+) -> Measured:
+    """Measure by the clicks of visitors with a past, who are dealt into halves as a whole."""
+    reason = _too_little(log)
+    if reason is not None:
+        return reason
     columns, counted = [], []
     for text, clicks in _by_query(log.clicks).items():
         found = find(text)
@@ -191,20 +212,20 @@ def _by_tastes(
             columns.append(click_values(found.scores(settings, taste), [found.places[click.key]]))
             counted.append(click)
     if len(counted) < MIN_CLICKS:
-        return "few-personal"
+        return TooLittle("few-personal")
     return _weighed(np.concatenate(columns, axis=1), counted, log, [click.user for click in counted])
 
 
-def _too_little(log: ClickLog) -> str:
+def _too_little(log: ClickLog) -> TooLittle | None:
     if len(log.clicks) < MIN_CLICKS:
-        return "few"
+        return TooLittle("few")
     if log.bias.clicks < MIN_TELLING or log.bias.error > MAX_ERROR:
-        return "bias"
-    return ""
+        return TooLittle("bias")
+    return None
 
 
 def _by_query(clicks: Sequence[Click]) -> dict[str, list[Click]]:
-    """The latest clicks, on the queries that have most of them."""
+    """Return the latest clicks, on the queries that have most of them."""
     latest = clicks[:MAX_CLICKS]
     most = Counter(click.query for click in latest).most_common(MAX_QUERIES)
     found: dict[str, list[Click]] = defaultdict(list)
@@ -215,75 +236,45 @@ def _by_query(clicks: Sequence[Click]) -> dict[str, list[Click]]:
     return found
 
 
-def _weighed(values: Values, clicks: Sequence[Click], log: ClickLog, names: Sequence[str]) -> _Cases:
-    """Each click counts what its position was missed for, by the likeliest bias and at the ends of doubt."""
+def _weighed(
+    values: Values, clicks: Sequence[Click], log: ClickLog, names: Sequence[str]
+) -> MeasuredSettings:
+    """Have each click count what its position was missed for, by the likeliest bias and the ends of doubt."""
     positions = [click.position for click in clicks]
     likeliest, *others = (
         values * (weights / weights.mean())
         for weights in (log.bias.weights(positions, errors=errors) for errors in (0.0, -ERRORS, ERRORS))
     )
-    return _Cases(values=likeliest, names=names, under=others, facts={"source": "clicks"})
+    return MeasuredSettings(source="clicks", values=likeliest, names=names, under=others)
 
 
-def _proven(
-    cases: _Cases | str, weights: Sequence[float], current: float, counts: Mapping[str, int]
-) -> tuple[float | None, dict[str, Any]]:
-    """The better weight, None where there is none, and the step for the record."""
-    step: dict[str, Any] = {"before": current, **counts}
-    if isinstance(cases, str):
-        return None, {**step, "kept": False, "reason": cases}
-    chooses = first_half(cases.names)
+def _proven(measured: Measured, weights: Sequence[float], current: float, evidence: Evidence) -> WeightStep:
+    """Have one half of the cases choose a weight, and the other prove it."""
+    if isinstance(measured, TooLittle):
+        return WeightStep(before=current, evidence=evidence, reason=measured.reason)
+    step = WeightStep(before=current, evidence=evidence, source=measured.source)
+    chooses = first_half(measured.names)
     halves = [
-        len({name for name, one in zip(cases.names, chooses.tolist(), strict=True) if one is half})
+        len({name for name, one in zip(measured.names, chooses.tolist(), strict=True) if one is half})
         for half in (True, False)
     ]
     if min(halves) < MIN_HALF:
-        return None, {**step, **cases.facts, "kept": False, "reason": "few"}
+        return replace(step, reason="few")
     place = list(weights).index(current)
     proof = prove(
-        cases.values,
+        measured.values,
         current=place,
         chooses=chooses,
-        groups=cases.names,
+        groups=measured.names,
         rng=np.random.default_rng(SEED),
-        under=cases.under,
+        under=measured.under,
     )
-    step |= {**cases.facts, **_as_json(proof), "tried": weights[proof.tried], "kept": proof.proven}
-    if not proof.proven:
-        step["reason"] = "none-better" if proof.tried == place else "not-proven"
-    return (weights[proof.setting] if proof.proven else None), step
+    unproven = "none-better" if proof.tried == place else "not-proven"
+    return replace(step, tried=weights[proof.tried], proof=proof, reason="" if proof.proven else unproven)
 
 
-def _as_json(proof: Proof) -> dict[str, Any]:
-    return {
-        "value_before": proof.before,
-        "value_after": proof.after,
-        "gain": proof.gain,
-        "low": proof.low,
-        "cases": proof.cases,
-    }
-
-
-def _holds(
-    label: str,
-    grades: Mapping[str, Mapping[str, int]],
-    now: Configuration,
-    text_weight: float,
-    step: dict[str, Any],
-) -> bool:
-    """Whether real searches answer the judged queries no worse; where nothing was judged, nobody can say."""
-    if not grades:
-        return True
-    before = judgments.mean_ndcg(label, grades, now)
-    after = judgments.mean_ndcg(label, grades, now.with_overrides({"text_weight": text_weight}))
-    step["judged_before"], step["judged_after"] = before, after
-    if after < before:
-        step["kept"], step["reason"] = False, "judgements"
-    return after >= before
-
-
-def _put(label: str, pair: LivePair, found: Mapping[str, float], *, by: str) -> bool:
-    """Into the configuration, unless editors want their own weights to count by now."""
+def _adopt(label: str, pair: LivePair, found: Mapping[str, float], *, by: str) -> bool:
+    """Put the weights into the configuration, unless editors want their own weights to count by now."""
     encoder_id = pair.index_version.encoder_id
     with transaction.atomic():
         configuration = Configuration.objects.select_for_update().filter(pk=1).first() or Configuration()
@@ -296,63 +287,3 @@ def _put(label: str, pair: LivePair, found: Mapping[str, float], *, by: str) -> 
         configuration.changed_by = by
         configuration.save()
     return True
-
-
-def sentences(choice: SearchWeightRun) -> Iterator[str]:
-    """What was found, or why nothing changed."""
-    report = choice.report
-    if "reason" in report:
-        yield _why(report["reason"])
-        return
-    for name in ("text_weight", "taste_weight"):
-        yield from _told(name, report[name])
-
-
-def _why(reason: str) -> str:
-    return {
-        "off": _("The plugin is switched off."),
-        "own": _("Editors want their own weights of search to count, so none are looked for."),
-        "experiment": _("An experiment on searches is running, and what it compares must stay as it is."),
-        "degraded": _("The engine or the encoder did not answer."),
-    }[reason]
-
-
-def _told(name: str, step: Mapping[str, Any]) -> Iterator[str]:
-    what = _("Words") if name == "text_weight" else _("Personal taste")
-    values = {"what": what, "least_judged": MIN_JUDGED, "least_clicks": MIN_CLICKS, **step}
-    if step["kept"]:
-        yield (
-            _(
-                "%(what)s: %(tried).2f counts instead of %(before).2f, NDCG@10 %(value_after).4f instead of "
-                "%(value_before).4f on %(cases)d judged queries that had no part in the choice (at least "
-                "%(low)+.4f)."
-            )
-            if step["source"] == "judgements"
-            else _(
-                "%(what)s: %(tried).2f counts instead of %(before).2f, what was clicked stands higher on "
-                "%(cases)d clicks that had no part in the choice (%(value_after).4f instead of "
-                "%(value_before).4f, at least %(low)+.4f)."
-            )
-        ) % values
-        return
-    why = {
-        "few": _(
-            "there are %(judged)d of %(least_judged)d judged queries and %(clicks)d of %(least_clicks)d "
-            "clicks since the weights last changed, or too few different ones"
-        ),
-        "few-personal": _("too few of the %(clicks)d clicks are by visitors with a past"),
-        "bias": _(
-            "results hardly ever stood at several positions, so that clicks do not tell what was good "
-            "from what was on top"
-        ),
-        "none-better": _("no other weight was better"),
-        "not-proven": _(
-            "%(tried).2f was better for one half, and not proven by the other (%(gain)+.4f, at "
-            "least %(low)+.4f)"
-        ),
-        "judgements": _(
-            "with %(tried).2f the judged queries would be answered worse (NDCG@10 "
-            "%(judged_after).4f instead of %(judged_before).4f)"
-        ),
-    }[step["reason"]]
-    yield _("%(what)s: %(before).2f stays, as %(why)s.") % {**values, "why": why % values}

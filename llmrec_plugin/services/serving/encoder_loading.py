@@ -30,7 +30,7 @@ WARM_UP = "warm-up 预热"
 
 
 class _Memory:
-    """What this process has loaded, and is loading; a forked child starts anew, as its encoders do."""
+    """Holds what this process has loaded, and is loading; a forked child starts anew, as its encoders do."""
 
     def __init__(self) -> None:
         self.clear()
@@ -75,7 +75,7 @@ def warm_up() -> None:
 
 
 def serving_pair(label: str) -> LivePair:
-    """The pair to answer with now; one short query, or two while a new encoder is being loaded.
+    """Return the pair to answer with now; one short query, or two while a new encoder is being loaded.
 
     Raises what `live_pair` raises.
     """
@@ -83,7 +83,7 @@ def serving_pair(label: str) -> LivePair:
 
 
 def answering(newest: LivePair) -> LivePair:
-    """The live pair, or the one before it while this process loads its encoder; a query only then."""
+    """Return the live pair, or the one before it while this process loads its encoder; a query only then."""
     former = _memory.answered.get(newest.index_version.document)
     if former is None or newest.index_version.encoder_id in _memory.loaded or not _still_kept(former, newest):
         return newest
@@ -92,7 +92,8 @@ def answering(newest: LivePair) -> LivePair:
 
 
 def is_loaded(version: IndexVersion) -> bool:
-    """Whether the encoder of this index is in memory; if not, it is loaded in the background from now on."""
+    """Return whether the encoder of this index is in memory; if not, it is loaded in the background from now
+    on."""
     if version.encoder_id in _memory.loaded:
         return True
     _load(version)
@@ -125,7 +126,7 @@ def _load(version: IndexVersion) -> None:
 
 
 def _warm_up(version: IndexVersion, words: str | None) -> None:
-    """Touches no database: only the row that was read already, and its dictionary."""
+    """Load an encoder; touches no database, only the row that was read already, and its dictionary."""
     with suppress(ConfigurationError), tokens.cut_by(words):
         tokens.query_words(WARM_UP)  # Chinese ones take a second the first time
     try:

@@ -18,7 +18,7 @@ Words = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RankedList:
-    """What a request came to, before its first page."""
+    """A frozen record that tells what a request came to, before its first page."""
 
     document: SearchDocument[Any]
     placement: str
@@ -51,5 +51,5 @@ class RankedList:
 
     @property
     def marked(self) -> str:
-        """What later pages highlight: what was typed, and its synonyms."""
+        """Return what later pages highlight: what was typed, and its synonyms."""
         return " ".join([self.text, *(word for found in self.synonyms.values() for word in found)])

@@ -29,7 +29,7 @@ _MARK = (
 
 
 class RequestSnapshot(NamedTuple):
-    """Shared by the threads of a process: not to be changed."""
+    """What requests begin with; threads of a process share it, so it is not to be changed."""
 
     configuration: Configuration
     pair: LivePair
@@ -39,8 +39,8 @@ _known: dict[str, tuple[Mark, RequestSnapshot]] = {}
 
 
 def current_snapshot(label: str) -> RequestSnapshot:
-    """As `Configuration.current` and `live_pair`; one query, three after a change. Raises what `live_pair`
-    raises."""
+    """Return what `Configuration.current` and `live_pair` do; one query, three after a change. Raises what
+    `live_pair` raises."""
     mark = _mark(label)
     known = _known.get(label)
     if mark is not None and known is not None and known[0] == mark:
@@ -53,7 +53,7 @@ def current_snapshot(label: str) -> RequestSnapshot:
 
 
 def _mark(label: str) -> Mark | None:
-    """None where nothing is live."""
+    """Return what tells one state from another; None where nothing is live."""
     with connections[router.db_for_read(Deployment)].cursor() as cursor:
         cursor.execute(_MARK, [label])
         mark: Mark | None = cursor.fetchone()

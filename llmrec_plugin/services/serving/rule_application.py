@@ -24,7 +24,7 @@ SLACK = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RuleContext:
-    """A list that is about to be made, as rules are compared with it."""
+    """A frozen record that says of a list what rules are compared with, before it is made."""
 
     document: SearchDocument[Any]
     version: IndexVersion | None
@@ -49,24 +49,24 @@ class RuleContext:
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveRules:
-    """The rules that hold for one list, in the order of their priority."""
+    """The rules that hold for one list stand here in the order of their priority."""
 
     context: RuleContext
     rules: tuple[KnownRule, ...] = ()
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Items that must not be found."""
+        """Return the items that must not be found."""
         return frozenset(key for rule in self.rules if rule.action == "hide" for key in rule.items)
 
     @property
     def unless(self) -> tuple[tuple[Filter, ...], ...]:
-        """As `EngineQuery.unless`: what all items have that must not be found."""
+        """Return what all items have that must not be found, as `EngineQuery.unless` takes it."""
         return tuple(rule.item_filters for rule in self.rules if rule.action == "hide" and rule.item_filters)
 
     @property
     def arranging(self) -> tuple[KnownRule, ...]:
-        """Those that move items of the list; hidden ones were not found to begin with."""
+        """Return the rules that move items of the list; hidden ones were not found to begin with."""
         return tuple(rule for rule in self.rules if rule.action != "hide")
 
     def apply(self, items: Sequence[RankedItem]) -> RuleResult:
@@ -84,7 +84,7 @@ class ActiveRules:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleResult:
-    """A list after the rules were applied."""
+    """A frozen record that tells what became of a list by the rules."""
 
     items: Sequence[RankedItem]
     added: tuple[PreparedItem, ...] = ()
@@ -174,7 +174,8 @@ def _is_indexed(rule: KnownRule, version: IndexVersion | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _ResolvedPins:
-    """What became of the pinned items, and of those that a place is counted among."""
+    """A frozen record that tells what became of the pinned items, and of those that a place is counted
+    among."""
 
     missing: frozenset[str] = frozenset()
     """Keys of what cannot be shown."""

@@ -57,23 +57,23 @@ def _ready(pk: int, live: LivePair) -> IndexVersion:
 
 
 class ListMaker(ABC):
-    """A request for one list before it is known which variant answers it; searches and recommendations each
-    have their own."""
+    """Makes one list, once it is known which variant answers; searches and recommendations each have their
+    own."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """The document that the list is of."""
+        """Return the document that the list is of."""
 
     @property
     @abstractmethod
     def placement(self) -> str:
-        """The name that the list is asked for by, whatever placement the variant puts in its place."""
+        """Return the name that the list is asked for by, whatever placement the variant puts in its place."""
 
     @property
     @abstractmethod
     def user_key(self) -> str | None:
-        """The one who asks; None: nobody in particular."""
+        """Return the one who asks; None: nobody in particular."""
 
     @abstractmethod
     def make(self, variant: Variant) -> RankedList:

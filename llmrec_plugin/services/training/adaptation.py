@@ -21,6 +21,7 @@ from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_text
 from llmrec_plugin.learning.selection.stepwise import SelectionResult, select_stepwise
 from llmrec_plugin.learning.selection.transfer import head_from
 from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.training_report import TrainingReport
 from llmrec_plugin.types import Matrix, Progress
@@ -76,14 +77,14 @@ def adapt(
 
 
 def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tuple[Matrix, Events]:
-    """Vectors of the items, those with the most events first, and the events on their rows."""
+    """Return the vectors of the items, those with the most events first, and the events on their rows."""
     counts = np.bincount(log.items, minlength=len(keys))
     wanted = {key: -int(count) for key, count in zip(keys, counts, strict=True)}
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     embedded = rows.order_by("item_id").values_list("item_id", flat=True)
     known = sorted(embedded, key=lambda key: wanted.get(key, 0))[:MAX_ITEMS]
     place = {key: row for row, key in enumerate(known)}
-    vectors = vectors_by_row(version, known)
+    vectors = vector_matrix(version, known)
     row_of = np.array([place.get(key, -1) for key in keys], np.int64)
     moved = row_of[log.items] if len(log) else np.empty(0, np.int64)
     kept = moved >= 0
@@ -94,14 +95,14 @@ def item_vectors(version: IndexVersion, keys: Sequence[str], log: Events) -> tup
 def whitened_rows(
     version: IndexVersion, keys: Sequence[str], *, config: NeighbourConfig
 ) -> tuple[tuple[str, ...], Matrix | None]:
-    """Items without events that neighbours may lead to, the newest first, and the whitened vectors of `keys`
-    and of these, zero where an item has none. None: likeness does not count, there are too many items for it,
-    or vectors tell nothing."""
+    """Return items without events that neighbours may lead to, the newest first, and the whitened vectors of
+    `keys` and of these, zero where an item has none. None: likeness does not count, there are too many items
+    for it, or vectors tell nothing."""
     if config.likeness <= 0 or not texts_fit(len(keys)):
         return (), None
     room = MAX_ITEMS_FOR_EASE if ease_fits(len(keys)) else MAX_ITEMS
     others = others_embedded(version, keys, most=max(0, room - len(keys)))
-    vectors = vectors_by_row(version, (*keys, *others))
+    vectors = vector_matrix(version, (*keys, *others))
     known = vectors.any(axis=1)
     try:
         vectors[known] = fit_whitening(vectors[known]).apply(vectors[known])
@@ -111,22 +112,11 @@ def whitened_rows(
 
 
 def others_embedded(version: IndexVersion, keys: Collection[str], *, most: int) -> tuple[str, ...]:
-    """Items that have a vector beside these, the newest first."""
+    """Return items that have a vector beside these, the newest first."""
     known = set(keys)
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by("-pk")
     found = rows.values_list("item_id", flat=True).iterator(chunk_size=2_000)
     return tuple(itertools.islice((key for key in found if key not in known), most))
-
-
-def vectors_by_row(version: IndexVersion, keys: Sequence[str]) -> Matrix:
-    """Shape (len(keys), d), zero where an item has no vector."""
-    place = {key: row for row, key in enumerate(keys)}
-    rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id).order_by()
-    vectors = np.zeros((len(keys), version.dimensions), np.float32)
-    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
-        if row.item_id in place:
-            vectors[place[row.item_id]] = row.as_array()
-    return vectors
 
 
 def selection_report(choice: SelectionResult, *, seconds: float) -> TrainingReport:

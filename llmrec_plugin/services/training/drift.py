@@ -30,10 +30,11 @@ from llmrec_plugin.models import Configuration, DriftReport, Impression, Interac
 from llmrec_plugin.ranking.profile import INDIFFERENT_RATING
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.inference.encoders import encoder_of
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import LearnedModel, adaptation_of, learned_by
 from llmrec_plugin.services.privacy import consent
-from llmrec_plugin.services.training.adaptation import others_embedded, vectors_by_row
+from llmrec_plugin.services.training.adaptation import others_embedded
 from llmrec_plugin.types import Matrix
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Separation:
-    """Whether what came after the training can be told from what came before."""
+    """Holds whether what came after the training can be told from what came before."""
 
     auc: float | None
     """.5: not at all, 1: always; None: too little to tell."""
@@ -62,7 +63,7 @@ class Separation:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """How the live model and the frozen vectors rank what people took after the training."""
+    """Holds how the live model and the frozen vectors rank what people took after the training."""
 
     live: float
     frozen: float
@@ -106,13 +107,13 @@ def measure(label: str, *, now: datetime | None = None) -> DriftReport | None:
 
 
 def latest() -> dict[str, DriftReport]:
-    """The newest report of each document."""
+    """Return the newest report of each document."""
     newest = DriftReport.objects.order_by().values("document").annotate(newest=Max("pk")).values("newest")
     return {report.document: report for report in DriftReport.objects.filter(pk__in=newest)}
 
 
 def sentences(report: DriftReport) -> Iterator[str]:
-    """What asks for attention, in words."""
+    """Yield what asks for attention, in words."""
     for name, what in (("events", _("what people take")), ("queries", _("what people search for"))):
         auc = report.report.get(name, {}).get("auc")
         if auc is not None and auc >= WARN:
@@ -141,7 +142,7 @@ def _as_json(ranking: Ranking | None) -> dict[str, Any] | None:
 
 
 def _in_favour(label: str) -> QuerySet[Interaction]:
-    """The events that training learns from."""
+    """Return the events that training learns from."""
     kinds = [kind for kind, weight in Configuration.current().kind_weights.items() if weight > 0]
     liked = ~Q(kind__in=rated_kinds()) | Q(value=None) | Q(value__gt=INDIFFERENT_RATING)
     return consent.consented(Interaction.objects.filter(liked, document=label, kind__in=kinds))
@@ -161,7 +162,7 @@ def _separation(before: Matrix, now: Matrix) -> Separation:
 
 
 def _queries(pair: LivePair, until: datetime, now: datetime) -> Separation:
-    """By the vectors of the latest queries; not told where the encoder cannot be used."""
+    """Compare the vectors of the latest queries; not told where the encoder cannot be used."""
     lists = Impression.objects.filter(document=pair.index_version.document, placement="search", at__lte=now)
     asked = consent.consented(lists.exclude(query="")).order_by("-at")
     texts = [
@@ -183,7 +184,7 @@ def _queries(pair: LivePair, until: datetime, now: datetime) -> Separation:
 
 @dataclass(frozen=True, eq=False)
 class _Catalogue:
-    """What the live model knows, in its order, and after that the other items that have a vector."""
+    """Holds what the live model knows, in its order, and after that the other items that have a vector."""
 
     pair: LivePair
     learned: LearnedModel
@@ -198,11 +199,11 @@ class _Catalogue:
         known = (*learned.keys, *learned.others)
         keys = (*known, *others_embedded(version, known, most=MAX_ITEMS))
         place = {key: row for row, key in enumerate(keys)}
-        vectors = vectors_by_row(version, keys)
+        vectors = vector_matrix(version, keys)
         return cls(pair, learned, place, vectors)
 
     def separation(self, known: list[Row], fresh: list[Row]) -> Separation:
-        """By the vectors of the items that the events are about."""
+        """Compare the vectors of the items that the events are about."""
         before, now = (
             self.vectors[[self.place[key] for _, key, _ in rows if key in self.place]]
             for rows in (known, fresh)
@@ -210,12 +211,12 @@ class _Catalogue:
         return _separation(before, now)
 
     def unseen_share(self, fresh: list[Row]) -> float | None:
-        """Events since about items that nothing was learned of; None without events."""
+        """Return the share of events since about items that nothing was learned of; None without events."""
         unseen = sum(key not in self.learned.positions for _, key, _ in fresh)
         return round(unseen / len(fresh), 4) if fresh else None
 
     def ranking(self, fresh: list[Row], events: QuerySet[Interaction]) -> Ranking | None:
-        """On events that nothing was learned from; None where there are too few of them."""
+        """Measure on events that nothing was learned from; None where there are too few of them."""
         cases = self._cases(fresh, events) if len(fresh) >= LEAST else []
         if len(cases) < MIN_CASES:
             return None

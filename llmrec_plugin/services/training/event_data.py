@@ -35,7 +35,7 @@ class EventData:
 
 
 class _Liked(NamedTuple):
-    """One event in favour of an item."""
+    """Holds one event in favour of an item."""
 
     user: str
     key: str

@@ -36,7 +36,7 @@ STEPS = 3
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedModel:
-    """What a training came to, before it is live."""
+    """Holds what a training came to, before it is live."""
 
     document: str
     learned: LearnedModel
@@ -60,7 +60,8 @@ class TrainedModel:
         *,
         index_version: IndexVersion | None = None,
     ) -> TrainedModel:
-        """`report`: how it was learned; what it was learned from is added."""
+        """Return it ready to be published; `report`: how it was learned; what it was learned from is
+        added."""
         return cls(
             document=pair.index_version.document,
             learned=learned,

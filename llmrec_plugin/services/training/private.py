@@ -38,6 +38,7 @@ from llmrec_plugin.learning.selection.model_config import HeadConfig, ScorerConf
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.learning.selection.stepwise import GATE_CONFIDENCE, MIN_CASES, SelectionResult
 from llmrec_plugin.models import Embedding, IndexVersion
+from llmrec_plugin.services.inference.item_vectors import vector_matrix
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.training_report import PrivacyBill, TrainingReport, newest_private
 from llmrec_plugin.services.training.adaptation import MAX_ITEMS, selection_report
@@ -52,7 +53,7 @@ MIN_ITEMS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What one training may tell of one user, and all together."""
+    """Holds what one training may tell of one user, and all together."""
 
     epsilon: float
     delta: float
@@ -66,7 +67,7 @@ class Budget:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PrivateModel:
-    """What one training released."""
+    """Holds what one training released."""
 
     keys: tuple[str, ...]
     """All visible items: which of them had events is not told."""
@@ -76,7 +77,7 @@ class PrivateModel:
 
 
 def budget() -> Budget | None:
-    """By LLMREC["DIFFERENTIAL_PRIVACY"]; None: models are learned without noise."""
+    """Return the budget by LLMREC["DIFFERENTIAL_PRIVACY"]; None: models are learned without noise."""
     given = get_settings().DIFFERENTIAL_PRIVACY
     if given is None:
         return None
@@ -93,14 +94,14 @@ def spent(label: str) -> float:
 
 
 def is_spent(label: str, allowed: Budget) -> bool:
-    """Whether one more training would tell more than `total_epsilon` allows."""
+    """Return whether one more training would tell more than `total_epsilon` allows."""
     if allowed.total is None:
         return False
     return epsilon_of(together(spent(label), allowed.mu), allowed.delta) > allowed.total
 
 
 def refuse(what: str) -> None:
-    """Raises ConfigurationError where models have to be private: `what` cannot be learned with noise."""
+    """Raise ConfigurationError where models have to be private: `what` cannot be learned with noise."""
     if budget() is not None:
         raise ConfigurationError(
             f'{what} would store what single users did, and LLMREC["DIFFERENTIAL_PRIVACY"] is set. Train '
@@ -156,7 +157,7 @@ def _bill(label: str, mu: float, users: int, allowed: Budget) -> PrivacyBill:
 
 
 def _moved(log: Events, keys: Sequence[str], onto: Sequence[str]) -> Events:
-    """The same events on the rows of other items, without those on none of them."""
+    """Return the same events on the rows of other items, without those on none of them."""
     place = {key: row for row, key in enumerate(onto)}
     row_of = np.array([place.get(key, -1) for key in keys], np.int64)
     rows = row_of[log.items] if len(log) else np.empty(0, np.int64)
@@ -171,7 +172,8 @@ def _head(
     configured: Shares,
     rng: np.random.Generator,
 ) -> tuple[SelectionResult, Adaptation | None]:
-    """From all events, if one from the earlier events beats the frozen vectors on the later ones."""
+    """Learn a head from all events, if one from the earlier events beats the frozen vectors on the later
+    ones."""
     config = ScorerConfig(shares=configured, gamma=GAMMA, head=HeadConfig(ridge=MIN_RIDGE, mix=MIX))
     known, vectors = _vectors(version, visible)
     events = _moved(everywhere, visible, known)
@@ -218,13 +220,9 @@ def _compared(
 
 
 def _vectors(version: IndexVersion, visible: Sequence[str]) -> tuple[list[str], Matrix]:
-    """Of the visible items that are encoded; of too many the first by key, as events must not choose."""
+    """Return those of the visible items that are encoded, with their vectors; of too many the first by key,
+    as events must not choose."""
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     encoded = set(rows.values_list("item_id", flat=True))
     known = [key for key in visible if key in encoded][:MAX_ITEMS]
-    place = {key: row for row, key in enumerate(known)}
-    vectors = np.zeros((len(known), version.dimensions), np.float32)
-    for row in rows.only("item_id", "vector").iterator(chunk_size=2_000):
-        if row.item_id in place:
-            vectors[place[row.item_id]] = row.as_array()
-    return known, vectors
+    return known, vector_matrix(version, known)

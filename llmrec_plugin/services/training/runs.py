@@ -1,4 +1,4 @@
-"""Trainings as a site runs them: when one is due, one at a time, each with its outcome on record.
+"""Runs trainings as a site needs them: when one is due, one at a time, each with its outcome on record.
 
 What is learned and how is `services.training`; here is what happens around it, whichever way it ends.
 """
@@ -50,14 +50,15 @@ MAX_WORDS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """The newest training of a document and the newest tuning of its encoder; None: there was none."""
+    """Holds the newest training of a document and the newest tuning of its encoder; None: there was none."""
 
     training: TrainingRun | None = None
     tuning: TrainingRun | None = None
 
     @property
     def failed_training(self) -> TrainingRun | None:
-        """What keeps the model from being learned anew; a tuning that was taken over learned it, too."""
+        """Return what keeps the model from being learned anew; a tuning that was taken over learned it,
+        too."""
         run, other = self.training, self.tuning
         if run is None or run.state != TrainingRun.State.FAILED:
             return None
@@ -66,7 +67,8 @@ class Outcomes:
 
     @property
     def failed_tuning(self) -> TrainingRun | None:
-        """For as long as it can be gone on with: nobody is bound to tune, so it is not said for ever."""
+        """Return it for as long as it can be gone on with: nobody is bound to tune, so it is not said for
+        ever."""
         run = self.tuning
         if run is None or run.state != TrainingRun.State.FAILED:
             return None
@@ -75,7 +77,7 @@ class Outcomes:
 
 
 def why_due(label: str) -> str:
-    """Why a training is worth it now, in words; empty: it is not.
+    """Return why a training is worth it now, in words; empty: it is not.
 
     An index is live, the budget of private trainings is not spent, and since the last training
     LLMREC["TRAINING_MIN_EVENTS"] events came in, a user whom the live model knows was erased, or what people
@@ -110,7 +112,7 @@ def why_due(label: str) -> str:
 
 
 def has_drifted(pair: LivePair) -> bool:
-    """Whether the newest measurement of the live model says that it is to be learned anew."""
+    """Return whether the newest measurement of the live model says that it is to be learned anew."""
     newest = DriftReport.objects.filter(document=pair.index_version.document).order_by("-id").first()
     return (
         newest is not None
@@ -128,8 +130,8 @@ def train(
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> ModelVersion:
-    """As `training.fit`, on record: however it ends, the outcome is to be seen, and only a success changes
-    what answers. After `seconds` it is stopped.
+    """Train like `model_fit.fit`, on record: however it ends, the outcome is to be seen, and only a success
+    changes what answers. After `seconds` it is stopped.
 
     Raises LeaseLost while another training of the document runs, and TrainingStopped.
     """
@@ -197,7 +199,7 @@ def _fail(run: TrainingRun, error: BaseException) -> None:
 
 
 def error_message(error: BaseException) -> str:
-    """What went wrong, for the record and for staff."""
+    """Return what went wrong, for the record and for staff."""
     if isinstance(error, LlmrecError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
@@ -209,7 +211,7 @@ def error_message(error: BaseException) -> str:
 
 
 def _close(runs: Any, error: str) -> int:
-    """Those of the runs that still count as running have failed."""
+    """Store that those of the runs that still count as running have failed; return how many."""
     return int(
         runs.filter(state=TrainingRun.State.RUNNING).update(
             state=TrainingRun.State.FAILED, error=error[:MAX_WORDS], finished_at=timezone.now()
@@ -235,7 +237,7 @@ def is_lost(run: TrainingRun) -> bool:
 
 
 def latest() -> dict[str, Outcomes]:
-    """What became last of each document; a run whose process is gone is shown as failed. One query."""
+    """Return what became last of each document; a run whose process is gone is shown as failed. One query."""
     newest = TrainingRun.objects.order_by().values("document", "kind").annotate(newest=Max("pk"))
     found: dict[str, dict[str, TrainingRun]] = {}
     for run in TrainingRun.objects.filter(pk__in=newest.values("newest")):
@@ -244,7 +246,7 @@ def latest() -> dict[str, Outcomes]:
 
 
 def as_displayed(run: TrainingRun) -> TrainingRun:
-    """The row as it will be once `fail_lost_runs` has been there."""
+    """Return the row as it will be once `fail_lost_runs` has been there."""
     if is_lost(run):
         run.state, run.error = TrainingRun.State.FAILED, _(LOST)
     return run
@@ -252,7 +254,7 @@ def as_displayed(run: TrainingRun) -> TrainingRun:
 
 @contextmanager
 def _stoppable(seconds: int | None) -> Iterator[None]:
-    """SIGTERM and the end of the time budget raise TrainingStopped where the work stands."""
+    """Let SIGTERM and the end of the time budget raise TrainingStopped where the work stands."""
     if os.name == "nt" or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -309,7 +311,7 @@ def start(labels: Sequence[str], *, by: str, reason: str = "") -> int:
 
 
 def start_due(*, by: str, only_drifted: bool = False) -> int:
-    """As `start`, for the documents that are due, each for its own reason."""
+    """Start like `start`, for the documents that are due, each for its own reason."""
     pairs = ((label, find_live_pair(label)) for label in registry.labels())
     live = [label for label, pair in pairs if pair and (not only_drifted or has_drifted(pair))]
     return start([label for label in live if why_due(label)], by=by)

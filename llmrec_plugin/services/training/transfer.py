@@ -141,7 +141,7 @@ def _measure(measured: _Measured, model: SourceModel, curve: Sequence[int]) -> T
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The latest events, and what is learned from those before them."""
+    """Holds the latest events, and what is learned from those before them."""
 
     known: Events
     metrics: CaseMetrics
@@ -194,7 +194,8 @@ class _Measured:
         return self._mean(likeness(None, self.vectors, gamma=self.config.gamma))
 
     def gain(self) -> tuple[PairedDifference, tuple[str, ...]]:
-        """Of all that would be served with the source, over what is served; and what would pay for it."""
+        """Return the gain of all that would be served with the source, over what is served; and what would
+        pay for it."""
         before = self._fitted(self.served, self.served_source)
         after = self._fitted(self.config, self.source)
         gain = paired_bootstrap(
@@ -224,7 +225,7 @@ class _Measured:
 
 
 def _sizes(curve: Sequence[int], known: Events) -> list[int]:
-    """Those that there are events for, and all of them."""
+    """Return those that there are events for, and all of them."""
     return sorted({size for size in curve if size < len(known)} | {len(known)})
 
 

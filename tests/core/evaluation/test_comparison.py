@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
 
-from llmrec_plugin.evaluation.comparison import best_of, contrast, mean, plain, table, values_of
+from llmrec_plugin.evaluation.comparison import best_of, contrast, mean, table, values_of
 
 NAN = math.nan
 
@@ -57,9 +56,3 @@ def test_a_ratio_to_nothing_is_no_number() -> None:
     found = contrast({"a": values(1.0), "b": values(0.0)}, "a", "b", groups=[1])
     assert found.difference == 1.0
     assert math.isnan(found.ratio)
-
-
-def test_what_json_cannot_say_is_null() -> None:
-    found = plain({"a": NAN, 1: [np.float64("inf"), np.int64(3)], "b": (True, "x", None), "c": np.zeros(2)})
-    assert found == {"a": None, "1": [None, 3], "b": [True, "x", None], "c": [0.0, 0.0]}
-    assert json.dumps(found, allow_nan=False)

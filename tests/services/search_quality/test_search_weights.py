@@ -29,7 +29,7 @@ from llmrec_plugin.models import (
 )
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.search import pipeline
-from llmrec_plugin.services.search_quality import judgments, weight_learning
+from llmrec_plugin.services.search_quality import judgments, weight_learning, weight_report
 from llmrec_plugin.services.serving.variants import Variant
 from llmrec_plugin.services.training import runs
 from llmrec_plugin.types import RankedItem, SearchRequest
@@ -74,7 +74,7 @@ def learned(name: str = "text_weight") -> float | None:
 
 
 def told(choice: SearchWeightRun) -> str:
-    return " ".join(weight_learning.sentences(choice))
+    return " ".join(weight_report.sentences(choice))
 
 
 @pytest.mark.parametrize(("right", "nearest"), [(1.0, 0.8), (0.0, 0.2)])
