@@ -85,7 +85,7 @@ def test_what_a_visitor_left_becomes_the_users_at_login(site: Site, customer: Us
     key = str(customer.pk)
     assert list(Interaction.objects.values_list("user_key", flat=True)) == [key]
     assert set(Impression.objects.values_list("user_key", flat=True)) == {key}
-    assert api.get("/shop/v1/me/").json()["user"] == key
+    assert api.get("/shop/v1/me/").json()["user_key"] == key
     assert api.get(following).status_code == 200
 
 

@@ -27,7 +27,7 @@ class ContributionContract:
         return sentences
 
     def test_it_is_found_by_its_name(self, contribution: Contribution) -> None:
-        assert contributions.get(contribution.name) is contribution
+        assert contributions.get(contribution.name) == contribution
         reasons.check_contributions([self.item(contribution), self.item(contribution, "7")])
 
     def test_a_second_of_its_name_is_refused(self, contribution: Contribution) -> None:

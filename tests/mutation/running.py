@@ -36,12 +36,14 @@ Job: TypeAlias = tuple[Mutant, Sequence[str], float]
 PATIENCE = 5.0
 """A mutant may take so many times as long as its tests did without it; and START seconds."""
 START = 20.0
+KILLER = "killer"
+"""Where a forked process leaves the name of the test that failed."""
 MEMORY = 8 << 30
 """Bytes that a mutant may take: a loop without an end may also be one that appends."""
 
 
 class ControlFailed(Exception):
-    """Says that tests fail in a forked process without any mutant: what they say of mutants is worthless."""
+    """Says that tests which killed mutants fail in a forked process without any: they tell nothing."""
 
 
 def outcomes(
@@ -59,13 +61,13 @@ def outcomes(
     if replaceable:
         yield from _in_one_session(replaceable, folder, processes)
     others = [job for job in jobs if job not in replaceable]
-    yield from _forked(others, _in_a_new_session, folder, processes)
+    yield from _forked(others, _in_a_new_session, folder, processes, set())
 
 
 def _forked(
-    jobs: Iterable[Job], test: Callable[[Job], bool], folder: Path, processes: int
+    jobs: Iterable[Job], test: Callable[[Job], bool], folder: Path, processes: int, killers: set[str]
 ) -> Iterator[tuple[Mutant, Outcome]]:
-    """`test` says in a process of its own whether all tests passed."""
+    """`test` says in a process of its own whether all tests passed; adds to `killers` those that did not."""
     running: dict[int, tuple[Mutant, float, Path]] = {}
     waiting = iter(jobs)
     while True:
@@ -83,6 +85,8 @@ def _forked(
             outcome = _outcome(process, late=time.monotonic() > deadline)
             if outcome:
                 del running[process]
+                if outcome == "killed" and (place / KILLER).exists():
+                    killers.add((place / KILLER).read_text())
                 shutil.rmtree(place, ignore_errors=True)
                 yield mutant, outcome
 
@@ -152,16 +156,17 @@ class _Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.items = {item.nodeid: item for item in session.items}
-        every = {name: None for _, names, _ in self.jobs for name in names}
-        control: Job = (self.jobs[0][0], list(every), sum(job[2] for job in self.jobs))
-        if [outcome for _, outcome in _forked([control], self.passes, self.folder, 1)] != ["survived"]:
-            raise ControlFailed("See the output above.")
         numbers = {id(job[0]): number for number, job in enumerate(self.jobs)}
-        for mutant, outcome in _forked(self.jobs, self.kills, self.folder, self.processes):
+        killers: set[str] = set()
+        for mutant, outcome in _forked(self.jobs, self.survives, self.folder, self.processes, killers):
             os.write(self.writing, f"{numbers[id(mutant)]} {outcome}\n".encode())
+        control: Job = (self.jobs[0][0], sorted(killers), sum(job[2] for job in self.jobs))
+        failed: set[str] = set()
+        if [found for _, found in _forked([control], self.passes, self.folder, 1, failed)] != ["survived"]:
+            raise ControlFailed(failed)
         return True
 
-    def kills(self, job: Job) -> bool:
+    def survives(self, job: Job) -> bool:
         return not mutate(job[0]) or self.passes(job)
 
     def passes(self, job: Job) -> bool:
@@ -173,7 +178,9 @@ class _Session:
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.failed |= report.failed
+        if report.failed and not self.failed:
+            self.failed = True
+            Path(os.environ["PYTEST_DEBUG_TEMPROOT"], KILLER).write_text(report.nodeid)
 
 
 def _is_transactional(item: pytest.Item) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from llmrec_plugin.evaluation.lists import accuracy
 from llmrec_plugin.evaluation.protocol import expected_ranks, first_items
-from llmrec_plugin.learning.scorers.catalogue_scores import Weights
+from llmrec_plugin.learning.scorers.catalogue_scores import Collaborative, Linear, Weights
 from llmrec_plugin.learning.selection.case_metrics import METRIC, Batch, CaseMetrics
 from llmrec_plugin.learning.selection.fits import FitCache, NeighbourScoring, TextConfig
 from llmrec_plugin.learning.selection.folds import Values
@@ -53,6 +53,18 @@ class Spreads(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class SourceScores:
+    """Holds the scores by each source, learned once for all batches."""
+
+    text: Linear
+    neighbours: Collaborative
+
+    def of(self, batch: Batch) -> tuple[Matrix, Matrix]:
+        """Return the scores by texts and by neighbours, each of shape (cases, items)."""
+        return self.text(batch.past, batch.amounts), self.neighbours(batch.past, batch.amounts)
+
+
+@dataclass(frozen=True, eq=False)
 class Blends:
     """Measures all of `BLENDS` on the cases; each pair of sources once."""
 
@@ -68,33 +80,34 @@ class Blends:
 
     def _measured(self, sources: Sources) -> dict[BlendWeights, Values]:
         found: dict[BlendWeights, list[Values]] = {blend: [] for blend in BLENDS}
-        spreads = self._spreads(sources)
+        learned = self._learned(sources)
+        spreads = self._spreads(learned)
         for batch in self.metrics.batches():
-            for blend, scores in self._scores(batch, sources, spreads, BLENDS):
+            for blend, scores in self._scores(batch, learned, spreads, BLENDS):
                 found[blend].append(accuracy(expected_ranks(scores, batch.cases))[METRIC])
         return {blend: np.concatenate(parts) for blend, parts in found.items()}
 
     def covering(self, sources: Sources, *, least: float) -> list[BlendWeights]:
         """Return the blends whose lists of ten together show at least this share of the catalogue."""
         shown = {blend: np.zeros(len(self.metrics.new), np.bool_) for blend in BLENDS}
-        spreads = self._spreads(sources)
+        learned = self._learned(sources)
+        spreads = self._spreads(learned)
         for batch in self.metrics.batches():
             # Of the others further lists can only show more.
             wanted = [blend for blend in BLENDS if shown[blend].mean() < least]
-            for blend, scores in self._scores(batch, sources, spreads, wanted):
+            for blend, scores in self._scores(batch, learned, spreads, wanted):
                 rows = first_items(scores, batch.cases)
                 shown[blend][rows[rows >= 0]] = True
         return [blend for blend, seen in shown.items() if seen.mean() >= least]
 
     def _scores(
-        self, batch: Batch, sources: Sources, spreads: Spreads, wanted: Sequence[BlendWeights]
+        self, batch: Batch, learned: SourceScores, spreads: Spreads, wanted: Sequence[BlendWeights]
     ) -> Iterator[tuple[BlendWeights, Matrix]]:
         """Yield the scores of one batch by each blend; blends that differ in popularity alone share the rest.
 
         They order as by `weights`, whose scale they lack.
         """
-        taste = self.fits.text(sources.text)(batch.past, batch.amounts)
-        neighbours = self.fits.neighbours(sources.neighbours)(batch.past, batch.amounts)
+        taste, neighbours = learned.of(batch)
         for _, group in groupby(wanted, key=lambda blend: (blend.taste, blend.neighbours)):
             alike = list(group)
             personal = weights_of(alike[0], spreads).personal(taste, neighbours)
@@ -103,19 +116,20 @@ class Blends:
 
     def weights(self, sources: Sources, blend: BlendWeights) -> Weights:
         """Return the weights of the blend, such that best and worst of a list usually lie 1 apart."""
-        taste, neighbours = self._sampled(sources)
+        taste, neighbours = self._learned(sources).of(self._sample)
         weights = weights_of(blend, spreads_of(taste, neighbours))
         scores = weights.fused(taste, neighbours, self.fits.priors[blend.kind])
         return weights.divided(float(np.ptp(scores, axis=1).mean()))
 
-    def _spreads(self, sources: Sources) -> Spreads:
-        return spreads_of(*self._sampled(sources))
+    def _learned(self, sources: Sources) -> SourceScores:
+        return SourceScores(self.fits.text(sources.text), self.fits.neighbours(sources.neighbours))
 
-    def _sampled(self, sources: Sources) -> tuple[Matrix, Matrix]:
-        """Return the scores of some cases by texts and by neighbours."""
-        some = self.metrics.sample(SPREAD_CASES)
-        text, neighbours = self.fits.text(sources.text), self.fits.neighbours(sources.neighbours)
-        return text(some.past, some.amounts), neighbours(some.past, some.amounts)
+    def _spreads(self, learned: SourceScores) -> Spreads:
+        return spreads_of(*learned.of(self._sample))
+
+    @property
+    def _sample(self) -> Batch:
+        return self.metrics.sample(SPREAD_CASES)
 
 
 def spreads_of(taste: Matrix, neighbours: Matrix) -> Spreads:

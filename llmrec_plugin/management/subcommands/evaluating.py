@@ -104,9 +104,9 @@ def _on_site(options: Options, output: Output) -> dict[str, Any]:
         if options[name] is not None:
             raise InvalidRequest(f"--{name} needs the items it is about: --items FILE.", parameter="items")
     label = single_label(options)
-    with _bars(output) as tell:
+    with _bars(output) as report_progress:
         found = from_site.evaluate_site(
-            label, _protocol(options), tell, encoders=options["encoder"] or (), by="command"
+            label, _protocol(options), report_progress, encoders=options["encoder"] or (), by="command"
         )
     output.line(f"{label}: evaluation {found.pk}, in the admin under Evaluations.")
     report: dict[str, Any] = found.report
@@ -132,8 +132,8 @@ def _on_files(options: Options, output: Output) -> dict[str, Any]:
         strict=options["strict"],
         work=options["work"],
     )
-    with _bars(output) as tell:
-        return from_files.evaluate(request, tell)
+    with _bars(output) as report_progress:
+        return from_files.evaluate(request, report_progress)
 
 
 @contextmanager
@@ -142,13 +142,13 @@ def _bars(output: Output) -> Iterator[ReportProgress]:
     with ExitStack() as stack:
         shown: dict[str, Progress] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report_progress(what: str, done: int, total: int) -> None:
             if what not in shown:
                 stack.pop_all().close()
                 shown[what] = stack.enter_context(output.progress(what, "steps"))
             shown[what](done, total)
 
-        yield tell
+        yield report_progress
 
 
 def _write(path: Path, report: Mapping[str, Any]) -> None:

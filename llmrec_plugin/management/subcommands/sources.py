@@ -52,12 +52,12 @@ def learn_from_source(options: Options, output: Output) -> bool:
         seconds=options["seconds"],
         trust=options["trust_source"],
     )
-    _tell(labels[0], report, output)
+    _print_report(labels[0], report, output)
     output.finish({labels[0]: asdict(report)})
     return True
 
 
-def _tell(label: str, report: TransferReport, output: Output) -> None:
+def _print_report(label: str, report: TransferReport, output: Output) -> None:
     if report.frozen is None:
         output.line(f"{label}: no events to measure anything on.")
     else:

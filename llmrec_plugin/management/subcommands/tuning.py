@@ -59,7 +59,7 @@ def tune_encoders(options: Options, output: Output) -> bool:
                 source=options["source"] or "",
                 progress=progress,
             )
-        _tell(label, report, output)
+        _print_report(label, report, output)
         reports[label] = {
             "encoder": report.encoder.name,
             "accepted": report.verdict.accepted,
@@ -81,7 +81,7 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
 
 
-def _tell(label: str, report: pipeline.TuningReport, output: Output) -> None:
+def _print_report(label: str, report: pipeline.TuningReport, output: Output) -> None:
     training = report.training
     resumed = f", gone on from step {training.resumed_from}" if training.resumed_from else ""
     output.line(

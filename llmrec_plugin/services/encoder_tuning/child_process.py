@@ -47,7 +47,7 @@ def run(folder: Path, *, beat: Callable[[], None], progress: Progress | None) ->
         try:
             while child.poll() is None:
                 beat()
-                _tell(folder, progress)
+                _report_progress(folder, progress)
                 time.sleep(POLL_SECONDS)
         finally:
             _end(child)
@@ -62,7 +62,7 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
-def _tell(folder: Path, progress: Progress | None) -> None:
+def _report_progress(folder: Path, progress: Progress | None) -> None:
     if progress is not None and (state := job.read_json(folder / job.PROGRESS)):
         progress(state["done"], state["total"])
 

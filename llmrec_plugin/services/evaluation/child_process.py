@@ -26,7 +26,9 @@ TAKEN_OVER = ("LANGUAGES", "DICTIONARY")
 """Settings of the site that decide how its texts are read."""
 
 
-def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: ReportProgress) -> dict[str, Any]:
+def run(
+    request: Mapping[str, Any], spec: EncoderSpec, folder: Path, report_progress: ReportProgress
+) -> dict[str, Any]:
     """Return the answer to `request` with this encoder, worked out in `folder`.
 
     Raises what the child raised, or EvaluationFailed where it broke off.
@@ -37,7 +39,7 @@ def run(request: Mapping[str, Any], spec: EncoderSpec, folder: Path, tell: Repor
     _share_models(folder)
     asked = {**request, "llmrec": _settings(spec), "time_zone": django_settings.TIME_ZONE}
     (folder / "request.json").write_text(json.dumps(asked, default=str), encoding="utf-8")
-    said = _wait(folder, spec.secret, tell)
+    said = _wait(folder, spec.secret, report_progress)
     if not answer.exists():
         raise EvaluationFailed(f"The evaluation broke off. It last said: {said[-TAIL:].strip() or 'nothing'}")
     found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
@@ -71,7 +73,7 @@ def _share_models(folder: Path) -> None:
         return
 
 
-def _wait(folder: Path, secret: str, tell: ReportProgress) -> str:
+def _wait(folder: Path, secret: str, report_progress: ReportProgress) -> str:
     """Return what the child said on its error output."""
     environment = {
         **os.environ,
@@ -93,7 +95,7 @@ def _wait(folder: Path, secret: str, tell: ReportProgress) -> str:
         try:
             for line in child.stdout or ():
                 what, done, total = json.loads(line)
-                tell(what, done, total)
+                report_progress(what, done, total)
             child.wait()
         finally:
             child.kill()  # does nothing to one that has ended

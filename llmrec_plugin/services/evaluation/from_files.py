@@ -51,7 +51,7 @@ class Request:
     """Folder to work in and to keep, so that a second run need not encode again; None: a temporary one."""
 
 
-def evaluate(request: Request, tell: ReportProgress) -> dict[str, Any]:
+def evaluate(request: Request, report_progress: ReportProgress) -> dict[str, Any]:
     """Return the report; raises InvalidRequest for files that cannot be measured, naming which and why."""
     files = _checked(request.files)
     label, documents = _documents(request, files.items)
@@ -67,8 +67,8 @@ def evaluate(request: Request, tell: ReportProgress) -> dict[str, Any]:
             "strict": request.strict,
         }
         with _folder(request.work, encoder) as folder:
-            told = _named(tell, encoder if len(encoders) > 1 else "")
-            answers[encoder] = child_process.run(asked, _spec(encoder), folder, told)
+            named_progress = _named(report_progress, encoder if len(encoders) > 1 else "")
+            answers[encoder] = child_process.run(asked, _spec(encoder), folder, named_progress)
     return compare(answers)
 
 
@@ -162,5 +162,5 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _named(tell: ReportProgress, encoder: str) -> ReportProgress:
-    return lambda what, done, total: tell(f"{encoder}: {what}" if encoder else what, done, total)
+def _named(report_progress: ReportProgress, encoder: str) -> ReportProgress:
+    return lambda what, done, total: report_progress(f"{encoder}: {what}" if encoder else what, done, total)

@@ -31,7 +31,7 @@ CHANGED = ("id", "updated_at")
 
 
 def evaluate_site(
-    label: str, options: Options, tell: ReportProgress, *, encoders: Sequence[str] = (), by: str
+    label: str, options: Options, report_progress: ReportProgress, *, encoders: Sequence[str] = (), by: str
 ) -> Evaluation:
     """Measure a document on what the site holds now, as its editors have configured it.
 
@@ -45,7 +45,7 @@ def evaluate_site(
     ]
     answers = {}
     with child_process.temporary_folder() as folder:
-        copied = _copy(document, Path(folder), tell)
+        copied = _copy(document, Path(folder), report_progress)
         request = {
             "label": label,
             "documents": [{"label": label, "text_fields": _weights(document), "language": ""}],
@@ -55,14 +55,14 @@ def evaluate_site(
             "strict": False,
         }
         for number, spec in enumerate(specs or [declared]):
-            answers[spec.name] = child_process.run(request, spec, Path(folder) / str(number), tell)
+            answers[spec.name] = child_process.run(request, spec, Path(folder) / str(number), report_progress)
     return Evaluation.objects.create(document=label, report=compare(answers), by=by)
 
 
-def _copy(document: SearchDocument[Any], folder: Path, tell: ReportProgress) -> dict[str, Path]:
+def _copy(document: SearchDocument[Any], folder: Path, report_progress: ReportProgress) -> dict[str, Path]:
     """Write files of what there is to measure by; raises InvalidRequest where that is nothing."""
     files = {"items": folder / "items.jsonl"}
-    if not _write(files["items"], _items(document, tell)):
+    if not _write(files["items"], _items(document, report_progress)):
         raise InvalidRequest(f'"{document.label}" has no items with a text.', parameter="document")
     if _write(folder / "interactions.jsonl", _events(document.label)):
         files["interactions"] = folder / "interactions.jsonl"
@@ -100,7 +100,7 @@ def _weights(document: SearchDocument[Any]) -> dict[str, float]:
     return {f"text{place}": weight for place, weight in enumerate(document.weights().values())}
 
 
-def _items(document: SearchDocument[Any], tell: ReportProgress) -> Iterator[dict[str, Any]]:
+def _items(document: SearchDocument[Any], report_progress: ReportProgress) -> Iterator[dict[str, Any]]:
     rows = document.get_queryset().order_by("pk")
     total = rows.count()
     for number, row in enumerate(rows.iterator(CHUNK), start=1):
@@ -110,7 +110,7 @@ def _items(document: SearchDocument[Any], tell: ReportProgress) -> Iterator[dict
         if found is not None:
             texts = {f"text{place}": text for place, text in enumerate(found.text.values())}
             yield {"id": found.key, "text": {**texts, PASSAGE: found.passage}}
-        tell("copy", number, max(number, total))
+        report_progress("copy", number, max(number, total))
 
 
 def _events(label: str) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,6 @@ ReportProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what is done, done, total)."""
 
 
-def part(tell: ReportProgress, name: str) -> Progress:
+def part(report_progress: ReportProgress, name: str) -> Progress:
     """Return the progress of one part of that name."""
-    return lambda done, total: tell(name, done, total)
+    return lambda done, total: report_progress(name, done, total)

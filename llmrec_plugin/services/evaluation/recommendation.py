@@ -53,7 +53,7 @@ class Measured:
     each."""
 
 
-def measure(label: str, options: Options, tell: ReportProgress) -> Measured:
+def measure(label: str, options: Options, report_progress: ReportProgress) -> Measured:
     """Return the recommendation part of the report; for a throwaway database, see `replay.serve`.
 
     Raises InvalidRequest where there is nothing to foresee.
@@ -71,30 +71,32 @@ def measure(label: str, options: Options, tell: ReportProgress) -> Measured:
             "item that is new to its user. Give events over a longer time, or another protocol.",
             parameter="interactions",
         )
-    fitted = _fit_all(chosen, catalogue, tell)
+    fitted = _fit_all(chosen, catalogue, report_progress)
     rated = measure_ratings(  # before the events of the test are taken back
         label,
         log.row_of,
         catalogue,
         valid=options.valid,
         test=options.test,
-        progress=part(tell, "ratings"),
+        progress=part(report_progress, "ratings"),
     )
     sampled = measure_sampled(chosen, fitted, items=len(keys), seed=options.seed)
     counts = np.bincount(chosen.known.items, minlength=len(keys))
     new = counts == 0
-    served = serve(label, log, chosen, options.protocol, new=new, progress=part(tell, "ask the site"))
+    served = serve(
+        label, log, chosen, options.protocol, new=new, progress=part(report_progress, "ask the site")
+    )
     measured = _summarise(options, log, chosen, fitted, served, counts)
     parts = {**(rated or {}), **({"sampled": sampled} if sampled else {})}
     return replace(measured, report=measured.report | ({"pointwise": parts} if parts else {}))
 
 
-def _fit_all(chosen: Plan, catalogue: Catalogue, tell: ReportProgress) -> dict[str, Fitted]:
+def _fit_all(chosen: Plan, catalogue: Catalogue, report_progress: ReportProgress) -> dict[str, Fitted]:
     """A method that this catalogue does not allow, as a head where all vectors are alike, is left out."""
     found: dict[str, Fitted] = {}
     for name, method in METHODS.items():
         try:
-            found[name] = fit(method, chosen, catalogue, progress=part(tell, name))
+            found[name] = fit(method, chosen, catalogue, progress=part(report_progress, name))
         except InvalidVector:
             continue
     return found

@@ -40,7 +40,7 @@ SHOWN_ERRORS = 20
 SAMPLE = 64
 
 
-def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], report_progress: ReportProgress) -> dict[str, Any]:
     """Return {"report": as interface files it, "by_case": what encoders are compared by, "encoder": its
     costs}.
 
@@ -51,18 +51,24 @@ def answer(request: Mapping[str, Any], tell: ReportProgress) -> dict[str, Any]:
     _forget_earlier()
     if request["configuration"]:
         Configuration(**request["configuration"]).save()
-    read = {name: _imported(request, name, tell) for name in ("items", "interactions") if files.get(name)}
+    read = {
+        name: _imported(request, name, report_progress)
+        for name in ("items", "interactions")
+        if files.get(name)
+    }
     if files.get("embeddings"):
         _take_over(label, Path(files["embeddings"]))
     if files.get("interactions"):
         read_log(label, _keys(label))  # what nothing can be foreseen of is said before all is encoded
-    cost = _build(label, tell)
+    cost = _build(label, report_progress)
     measured: dict[str, Measured] = {}
     if files.get("qrels"):  # first: a query knows all that its user did, the other part takes events back
-        users, read["qrels"] = _judgments(request, tell)
-        measured["search"] = search.measure(label, users, tell)
+        users, read["qrels"] = _judgments(request, report_progress)
+        measured["search"] = search.measure(label, users, report_progress)
     if files.get("interactions"):
-        measured["recommendation"] = recommendation.measure(label, Options(**request["options"]), tell)
+        measured["recommendation"] = recommendation.measure(
+            label, Options(**request["options"]), report_progress
+        )
     return {
         "report": jsonable(
             {name: part for found in measured.values() for name, part in found.report.items()}
@@ -85,23 +91,28 @@ def _forget_earlier() -> None:
         model._default_manager.all().delete()
 
 
-def _imported(request: Mapping[str, Any], name: str, tell: ReportProgress) -> ImportReport:
+def _imported(request: Mapping[str, Any], name: str, report_progress: ReportProgress) -> ImportReport:
     read = imports.import_items if name == "items" else imports.import_interactions
     path = Path(request["files"][name])
     report = read(
-        path, document=request["label"], strict=request["strict"], progress=part(tell, f"read {name}")
+        path,
+        document=request["label"],
+        strict=request["strict"],
+        progress=part(report_progress, f"read {name}"),
     )
     return _usable(report, path, parameter=name)
 
 
-def _judgments(request: Mapping[str, Any], tell: ReportProgress) -> tuple[dict[str, str], ImportReport]:
+def _judgments(
+    request: Mapping[str, Any], report_progress: ReportProgress
+) -> tuple[dict[str, str], ImportReport]:
     path, queries = Path(request["files"]["qrels"]), Path(request["files"]["queries"])
     report = imports.import_judgments(
         path,
         queries=queries,
         document=request["label"],
         strict=request["strict"],
-        progress=part(tell, "read qrels"),
+        progress=part(report_progress, "read qrels"),
     )
     return imports.query_users(queries), _usable(report, path, parameter="qrels")
 
@@ -131,9 +142,9 @@ def _take_over(label: str, path: Path) -> None:
     Embedding.objects.bulk_create(rows, batch_size=500, ignore_conflicts=True)
 
 
-def _build(label: str, tell: ReportProgress) -> dict[str, Any]:
+def _build(label: str, report_progress: ReportProgress) -> dict[str, Any]:
     """Build the index; raises InvalidRequest where an item could not be indexed at all."""
-    report = build(label, progress=part(tell, "build the index"), by="evaluate")
+    report = build(label, progress=part(report_progress, "build the index"), by="evaluate")
     if not report.written and not Embedding.objects.filter(document=label).exists():
         raise InvalidRequest(
             "No item could be indexed: their texts are empty, or the encoder refuses them.", parameter="items"

@@ -45,7 +45,7 @@ REFERENCE_LANGUAGES = {"en": "english", "": "english"}
 """By code the name that its stemmer goes by; where the items speak another one there is no reference."""
 
 
-def measure(label: str, users: Mapping[str, str], tell: ReportProgress) -> Measured:
+def measure(label: str, users: Mapping[str, str], report_progress: ReportProgress) -> Measured:
     """Return the search part of the report, from the stored judgements; `users`: query id -> who asks.
 
     Queries without a relevant item cannot be measured and are left out. For a throwaway database: the
@@ -67,7 +67,7 @@ def measure(label: str, users: Mapping[str, str], tell: ReportProgress) -> Measu
             lists = []
             for number, query in enumerate(queries, start=1):
                 lists.append(ranking(texts[query], users.get(query)))
-                tell(f"search by {name}", number, len(queries))
+                report_progress(f"search by {name}", number, len(queries))
         values[name] = {
             metric: np.array(
                 [
