@@ -98,8 +98,12 @@ matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a
 matrix-%: wheel
 	@$(BIN)/python -m tests.matrix $* --wheel build/dist/*.whl $(ON_PAIRS)
 
-mutation: $(VENV)/.development ## Which faults in the pure core no test notices (an hour; not part of CI)
+ANSWERING := search recommendations serving
+TESTS_OF_ANSWERS := $(ANSWERING:%=tests/services/%) $(patsubst %,tests/services/%.py,curation/test_rules curation/test_placements experiments/test_experiments inference/test_reranking inference/test_warm_up interactions/test_history) tests/services/profiles $(patsubst %,tests/api/test_%.py,search recommendations suggest filters experiments)
+
+mutation: $(VENV)/.development ## Which small faults no test notices: all in the pure core, 200 in the services that answer (an hour)
 	$(BIN)/python -m tests.mutation llmrec_plugin/ranking llmrec_plugin/evaluation llmrec_plugin/experiments
+	$(BIN)/python -m tests.mutation $(ANSWERING:%=llmrec_plugin/services/%) --sample 200 --tests $(TESTS_OF_ANSWERS) -- -m "not model and not browser and not crash" --ignore-glob="*elasticsearch*"
 
 lint: $(VENV)/.development ## Format, lint, layers and spelling
 	$(BIN)/ruff format --check $(CODE)

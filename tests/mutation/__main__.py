@@ -27,7 +27,7 @@ def main() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a forked process has no threads of its parent
     sys.dont_write_bytecode = False
     FOLDER.mkdir(exist_ok=True)
-    report = FOLDER / "survivors.txt"
+    report = FOLDER / f"survivors-{Path(options.targets[0]).name}.txt"
     found = [mutant for path in _files(options.targets) for mutant in mutants(path, path.read_text())]
     if options.sample:
         found = sampled(found, options.sample, seed=options.seed)
@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, help="so many mutants, drawn at random, instead of all")
     parser.add_argument("--seed", type=int, default=13, help="of the draw (13)")
     parser.add_argument("--processes", type=int, default=2, help="side by side (2)")
-    parser.add_argument("--again", action="store_true", help="only those that survived the last run")
+    parser.add_argument(
+        "--again", action="store_true", help="only those that survived the last run of the same first target"
+    )
     return parser
 
 

@@ -51,7 +51,7 @@ def test_an_export_holds_every_row_about_the_user_and_is_json() -> None:
     impression("8")
     privacy.set_consent("7", granted=True)
     exported = json.loads(json.dumps(privacy.export_user("7")))
-    assert exported["user"] == "7"
+    assert exported["user_key"] == "7"
     assert exported["consent"]["granted"] is True
     assert [row["item_id"] for row in exported["interactions"]] == [str(first.pk), str(second.pk)]
     assert [row["query"] for row in exported["impressions"]] == ["lamp"]
@@ -69,7 +69,7 @@ def test_what_is_no_key_names_nobody_whose_rows_could_be_read_or_erased(key: str
 
 def test_the_export_of_a_stranger_is_empty() -> None:
     assert privacy.export_user("nobody") == {
-        "user": "nobody",
+        "user_key": "nobody",
         "consent": None,
         "interactions": [],
         "impressions": [],
