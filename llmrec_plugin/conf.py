@@ -174,10 +174,12 @@ class Settings:
     """Interactions and impressions older than this are deleted by `retention`."""
     LIMITS: Limits = field(default_factory=Limits)
     """Times and amounts that few sites have grounds to change, over the defaults."""
-    TASKS: Literal["auto", "celery", "process", "off"] = "auto"
+    TASKS: Literal["auto", "celery", "django", "process", "off"] = "auto"
     """Where the work that a save leaves is done. "auto": by Celery's workers where it is installed (extra
-    `celery`) and a broker is set, else in the process; "celery"; "process"; "off": nowhere, what is saved
-    waits for the schedule or `manage.py llmrec drain`, as for an import at night."""
+    `celery`) and a broker is set, else in the process; "celery"; "django": by the workers of Django's own
+    tasks (settings.TASKS; on Django 5.2 with the extra `django-tasks`), while cron keeps the schedule;
+    "process"; "off": nowhere, what is saved waits for the schedule or `manage.py llmrec drain`, as for an
+    import at night."""
     SCHEDULE: Schedule = field(default_factory=Schedule)
     """When Celery's beat sends which task, over the defaults: {task: seconds, "minute hour day month
     weekday", a celery schedule, or None}. None: that task is never sent by beat, all others are, and saves
@@ -192,10 +194,12 @@ class Settings:
 
     @property
     def tasks_run_in(self) -> str:
-        """Where TASKS has them done: "celery", "process" or "off". A site that demands Celery and lacks it
-        is told so by a system check; its saves wait in the backlog."""
+        """Where TASKS has them done: "celery", "django", "process" or "off". A site that demands a queue and
+        lacks it is told so by a system check; its saves wait in the backlog."""
         if self.TASKS in ("process", "off"):
             return self.TASKS
+        if self.TASKS == "django":
+            return "django" if extras.has_django_tasks() else "off"
         if not extras.is_installed("celery"):
             return "process" if self.TASKS == "auto" else "off"
         from celery import current_app

@@ -44,7 +44,7 @@ class Contribution:
     @property
     def may_be_reason(self) -> bool:
         """Return whether visitors are ever told of it."""
-        return bool(self.sentence)
+        return not isinstance(self.sentence, str) or self.sentence != ""  # translates nothing
 
 
 contributions: NameRegistry[Contribution] = NameRegistry("contribution", register="register_contribution")

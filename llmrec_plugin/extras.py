@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "celery": ("celery",),
+    "django-tasks": ("django-tasks",),
     "elasticsearch": ("elasticsearch",),
     "http": ("httpx",),
     "languages": ("py3langid",),
@@ -26,6 +27,11 @@ _MODULES: Mapping[str, str] = {"djangorestframework": "rest_framework"}
 def is_installed(extra: str) -> bool:
     """Return whether the packages of the extra are there; imports none of them."""
     return not _absent(extra)
+
+
+def has_django_tasks() -> bool:
+    """Return whether there are tasks of Django: it brings them from 6.0 on, before that the extra does."""
+    return find_spec("django.tasks") is not None or is_installed("django-tasks")
 
 
 def missing(extra: str, what: str, *, error: ImportError | None = None) -> str:

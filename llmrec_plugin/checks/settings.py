@@ -110,6 +110,8 @@ def _needed(settings: Settings) -> Iterator[tuple[str, str]]:
     """(extra, what needs it) of single settings."""
     if settings.TASKS == "celery":
         yield "celery", 'LLMREC["TASKS"] = "celery"'
+    if settings.TASKS == "django" and not extras.has_django_tasks():
+        yield "django-tasks", 'LLMREC["TASKS"] = "django"'
     if settings.SCHEDULE.is_changed:
         yield "celery", 'LLMREC["SCHEDULE"]'
     if settings.BACKEND in _BACKENDS:

@@ -29,6 +29,8 @@ def dispatch(**kwargs: object) -> None:
         from llmrec_plugin.celery_tasks import drain_outbox
 
         _send(drain_outbox)
+    elif place == "django":
+        _enqueue("drain_outbox")
 
 
 _here = threading.local()
@@ -44,6 +46,16 @@ def _drain_here() -> None:
         logger.error("draining failed error=%s at=%s", type(error).__name__, origin(error))
     finally:
         _here.draining = False
+
+
+def _enqueue(name: str) -> None:
+    """Have a task of Django done. What changed is in the backlog: the next change tries again."""
+    try:
+        from llmrec_plugin import django_tasks
+
+        django_tasks.enqueue(name)
+    except Exception as error:  # settings.TASKS names none, or whatever its backend raises
+        logger.warning("a task cannot be enqueued task=%s error=%s", name, type(error).__name__)
 
 
 class _Pause:

@@ -10,7 +10,7 @@ from django.db.models import Model
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import UserDocument
 from llmrec_plugin.logs import origin
-from llmrec_plugin.receivers.dispatch import _send
+from llmrec_plugin.receivers.dispatch import _enqueue, _send
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.profiles import refresh
 
@@ -35,7 +35,7 @@ class PeopleFollower:
 
 def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
     """Where workers cache tastes ahead; without them the next request does it for itself."""
-    if get_settings().tasks_run_in == "celery":
+    if get_settings().tasks_run_in in ("celery", "django"):
         derived_data.mark(user_keys)
 
 
@@ -51,3 +51,5 @@ def dispatch_people(**kwargs: object) -> None:
         from llmrec_plugin.celery_tasks import refresh_profiles
 
         _send(refresh_profiles)
+    elif place == "django":
+        _enqueue("refresh_profiles")

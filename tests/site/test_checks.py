@@ -80,7 +80,7 @@ def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
     ("settings", "number", "said"),
     [
         ({"BACKENDS": 1}, "E001", 'Did you mean "BACKEND"?'),
-        ({"TASKS": "sometimes"}, "E001", 'must be one of "auto", "celery", "process", "off"'),
+        ({"TASKS": "sometimes"}, "E001", 'must be one of "auto", "celery", "django", "process", "off"'),
         ({"ENABLED": "False"}, "E001", """LLMREC["ENABLED"] is 'False'; it must be True or False"""),
         ({"BACKEND": None}, "E001", 'LLMREC["BACKEND"] is None; it must be a text'),
         (

@@ -129,6 +129,15 @@ def test_an_extra_that_is_told_of_brings_the_packages_that_are_named(extra: str)
     assert set(extras.PACKAGES[extra]) <= brought("all")
 
 
+def test_where_django_has_no_tasks_a_check_says_what_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("django.tasks", "django_tasks"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with override_settings(LLMREC={**django_settings.LLMREC, "TASKS": "django"}):
+        (message,) = checks.check_extras()
+        assert get_settings().tasks_run_in == "off"
+    assert 'LLMREC["TASKS"] = "django" needs django-tasks: pip install "llmrec-plugin[' in message.msg
+
+
 def test_no_package_of_an_extra_is_demanded_of_every_site() -> None:
     demanded = " ".join(project()["dependencies"])
     assert {name for names in extras.PACKAGES.values() for name in names if name in demanded} == set()

@@ -186,7 +186,7 @@ class RuleAdmin(VersionedRowAdmin):
     @admin.display(description=_("dates"), ordering="starts_at")
     def dates(self, rule: Rule) -> str:
         ends = [date_format(at, "SHORT_DATE_FORMAT") if at else "" for at in (rule.starts_at, rule.ends_at)]
-        return " – ".join(ends) if any(ends) else "–"
+        return " – ".join(ends).strip()
 
     @admin.display(description=_("conflicts"))
     def conflict_count(self, rule: Rule) -> SafeString | str:
