@@ -28,9 +28,9 @@ def dispatch(**kwargs: object) -> None:
     elif place == "celery":
         from llmrec_plugin.celery_tasks import drain_outbox
 
-        _send(drain_outbox)
+        send(drain_outbox)
     elif place == "django":
-        _enqueue("drain_outbox")
+        enqueue("drain_outbox")
 
 
 _here = threading.local()
@@ -48,7 +48,7 @@ def _drain_here() -> None:
         _here.draining = False
 
 
-def _enqueue(name: str) -> None:
+def enqueue(name: str) -> None:
     """Have a task of Django done. What changed is in the backlog: the next change tries again."""
     try:
         from llmrec_plugin import django_tasks
@@ -77,7 +77,7 @@ class _Pause:
 pause = _Pause()
 
 
-def _send(task: Any) -> None:
+def send(task: Any) -> None:
     """One task for all changes until it begins; a broker that is down costs a moment, once in a while."""
     if pause.is_on() or not task_debounce.reserve(task.name, countdown=DISPATCH_DELAY):
         return

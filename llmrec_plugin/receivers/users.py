@@ -10,7 +10,7 @@ from django.db.models import Model
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import UserDocument
 from llmrec_plugin.logs import origin
-from llmrec_plugin.receivers.dispatch import _enqueue, _send
+from llmrec_plugin.receivers.dispatch import enqueue, send
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.profiles import refresh
 
@@ -50,6 +50,6 @@ def dispatch_people(**kwargs: object) -> None:
     elif place == "celery":
         from llmrec_plugin.celery_tasks import refresh_profiles
 
-        _send(refresh_profiles)
+        send(refresh_profiles)
     elif place == "django":
-        _enqueue("refresh_profiles")
+        enqueue("refresh_profiles")
