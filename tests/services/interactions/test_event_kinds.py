@@ -110,9 +110,9 @@ def test_an_item_that_a_kind_speaks_against_is_not_shown_again(shop: Products, n
 
 def test_an_unknown_kind_is_answered_with_the_nearest_and_the_list(shop: Products) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        interactions.record(user_key="7", document="product", item_id="1", kind="lik")
+        interactions.record(user_key="7", document="product", item_id="1", kind="likes")
     assert str(raised.value) == (
-        '"lik" is no kind of event. Did you mean "like"? Known: view, click, cart, purchase, enrol, rating, '
+        '"likes" is no kind of event. Did you mean "like"? Known: view, click, cart, purchase, enrol, rating, '
         "dismiss, like."
     )
     assert raised.value.parameter == "kind"
