@@ -74,7 +74,7 @@
   const ask = async () => {
     if (request) request.abort();
     request = new AbortController();
-    const query = new URLSearchParams({ q: input.value, document: kind.value, size: 6 });
+    const query = new URLSearchParams({ q: input.value, document: kind.value, limit: 6 });
     try {
       const response = await fetch(`${input.dataset.suggest}?${query}`, { signal: request.signal });
       if (response.ok && document.activeElement === input) show(await response.json());
