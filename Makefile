@@ -93,7 +93,7 @@ PAIRS := $(patsubst tests/matrix/pairs/%.txt,%,$(wildcard tests/matrix/pairs/*.t
 ON_PAIRS := tests/core tests/contracts tests/api tests/admin tests/services/indexing tests/services/interactions/test_receivers.py $(patsubst %,tests/site/test_%.py,commands django_tasks registration related schedule shortcuts template_tags)
 NOT_ON_PAIRS := *elasticsearch*.py *fuzz.py */selection/test_stepwise.py */core/experiments/test_analysis.py
 
-matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a site with the wheel (5 minutes)
+matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a site with the wheel (9 minutes)
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync $(PAIRS:%=matrix-%)
 
 matrix-%: wheel
