@@ -89,14 +89,15 @@ test-presets: .presets/oscar/.installed .presets/wagtail/.installed ## docs/pres
 	PYTHONPATH=.presets/wagtail $(BIN)/python -m pytest -q tests/presets/presets.py -k wagtail
 
 PAIRS := $(patsubst tests/matrix/pairs/%.txt,%,$(wildcard tests/matrix/pairs/*.txt))
-# What may answer otherwise on another Python or Django; engines, models and processes are those of `make test`.
-ON_PAIRS := tests/core tests/contracts tests/api tests/admin tests/site tests/services/indexing
+# What may answer otherwise on another Python or Django; servers, models and long calculations are those of `make test`.
+ON_PAIRS := tests/core tests/contracts tests/api tests/admin tests/services/indexing tests/services/interactions/test_receivers.py $(patsubst %,tests/site/test_%.py,commands django_tasks registration related schedule shortcuts template_tags)
+NOT_ON_PAIRS := *elasticsearch*.py *fuzz.py */selection/test_stepwise.py */core/experiments/test_analysis.py
 
-matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a site with the wheel (5 minutes)
+matrix: $(VENV)/.development ## Further pairs of Python and Django: tests, and a site with the wheel (9 minutes)
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync $(PAIRS:%=matrix-%)
 
 matrix-%: wheel
-	@$(BIN)/python -m tests.matrix $* --wheel build/dist/*.whl $(ON_PAIRS)
+	@$(BIN)/python -m tests.matrix $* --wheel build/dist/*.whl $(ON_PAIRS) $(NOT_ON_PAIRS:%=--ignore-glob='%')
 
 ANSWERING := search recommendations serving
 TESTS_OF_ANSWERS := $(ANSWERING:%=tests/services/%) $(patsubst %,tests/services/%.py,curation/test_rules curation/test_placements experiments/test_experiments inference/test_reranking inference/test_warm_up interactions/test_history) tests/services/profiles $(patsubst %,tests/api/test_%.py,search recommendations suggest filters experiments)

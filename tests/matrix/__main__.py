@@ -1,5 +1,6 @@
 """`python -m tests.matrix PAIR --wheel FILE TEST …`: runs tests with a pair of Python and Django, and makes a
-site on the wheel. Where the pair's Python cannot be had that is said, and in CI fails.
+site on the wheel; what else is on the line is pytest's. Where the pair's Python cannot be had that is said,
+and in CI fails.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("pair", choices=environments.pairs())
     parser.add_argument("--wheel", type=Path, required=True, help="the plugin as a site installs it")
     parser.add_argument("tests", nargs="+", help="files and folders of tests")
-    options = parser.parse_args()
+    options, for_pytest = parser.parse_known_args()
     started = time.monotonic()
     try:
         python = environments.prepare(options.pair)
@@ -31,7 +32,7 @@ def main() -> None:
         sys.exit(1 if os.environ.get("CI") else 0)
     built = time.monotonic()
     print(f"Python-Django {options.pair}: {' '.join(_versions(python))}", flush=True)
-    words = ["-q", "-m", CHOSEN, "--hypothesis-profile", "matrix", *options.tests]
+    words = ["-q", "-m", CHOSEN, "--hypothesis-profile", "matrix", *options.tests, *for_pytest]
     outcome = subprocess.run([python, "-m", "pytest", *words], cwd=environments.ROOT, check=False).returncode
     tested = time.monotonic()
     outcome = _try_wheel(options.pair, options.wheel.resolve()) or outcome

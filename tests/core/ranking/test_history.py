@@ -109,6 +109,14 @@ def test_folded_it_is_what_a_visitors_list_names(past: list[tuple[str, str, int]
         assert dict(folded(item).contributions) == pytest.approx(dict(visitors[key].contributions), abs=1e-6)
 
 
+def test_folding_leaves_what_is_no_taste_as_it_is() -> None:
+    tastes = {"taste:a": 0.5, "taste:b": 0.25, "taste:c": 0.125, "taste:d": 0.0625}
+    others = {"neighbours:p": 0.03125, "rule:1": 0.015625}
+    item = RankedItem(key="x", score=sum([*tastes.values(), *others.values()]), contributions=tastes | others)
+    kept = {name: tastes[name] for name in ("taste:a", "taste:b", "taste:c")}
+    assert folded(item).contributions == kept | others | {"taste": 0.0625}
+
+
 def test_what_leads_on_and_what_is_said_of_oneself_count_too() -> None:
     parts = {
         "taste": 0.2,

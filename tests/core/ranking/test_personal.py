@@ -181,7 +181,7 @@ def test_a_cause_under_fifteen_per_cent_is_no_reason() -> None:
     # fifteen are enough, for one cause and for two of one code that have them together only
     one, other = reasons(neighbours__a=0.5, neighbours__b=0.15, unknown=0.35)
     assert (one.code.source, other.code.source) == ("a", "b")
-    text, together = reasons(text=0.85, neighbours__a=0.075, neighbours__b=0.075)
+    text, together = reasons(text=17.0, neighbours__a=1.5, neighbours__b=1.5)
     assert (text.code.name, together.code.source) == ("text", "a")
 
 
@@ -211,7 +211,7 @@ def test_small_causes_of_different_codes_give_no_reason_at_all() -> None:
 
 def test_what_speaks_against_an_item_is_no_reason() -> None:
     assert reasons(taste=-0.5, diversity=-0.1) == []
-    assert reasons(rerank=0.0) == []
+    assert reasons(text=0.0) == []
     assert explain(RankedItem(key="x", score=0.0, contributions={}), NAMES) == []
 
 
