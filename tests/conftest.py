@@ -13,6 +13,8 @@ from django.test import override_settings
 
 from tests.support import servers
 
+SCENARIO_DATABASE = "llmrec_scenario"
+
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("tests", parent=hypothesis.settings(), deadline=None)
 # The same few examples each time, once per mutant: `make mutation`.
@@ -55,3 +57,16 @@ def frozen_redis() -> Iterator[servers.Server]:
     yield server
     server.thaw()
     server.discard()
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The url of an empty database of PostgreSQL."""
+    import psycopg
+
+    url = servers.postgresql().url
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCENARIO_DATABASE IF EXISTS {SCENARIO_DATABASE} WITH (FORCE)")
+        connection.execute(f"CREATE SCENARIO_DATABASE {SCENARIO_DATABASE}")
+        yield url.rpartition("/")[0] + "/" + SCENARIO_DATABASE
+        connection.execute(f"DROP SCENARIO_DATABASE {SCENARIO_DATABASE} WITH (FORCE)")

@@ -271,7 +271,7 @@ def test_the_index_is_left_to_what_editors_come_for_and_the_status_page_leads_to
     ("model", "said"),
     [
         ("rule", "pins items to a place"),
-        ("placement", "set by the developer: also-bought, for-you, basket, because-you-viewed"),
+        ("placement", "set by the developer: for-you, because-you-viewed, basket"),
         ("synonym", "a search for one of them finds the others"),
         ("experiment", "Add one, save it, then start it"),
         ("judgment", "as people judged it"),
