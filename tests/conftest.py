@@ -66,7 +66,7 @@ def database() -> Iterator[str]:
 
     url = servers.postgresql().url
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP SCENARIO_DATABASE IF EXISTS {SCENARIO_DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE SCENARIO_DATABASE {SCENARIO_DATABASE}")
+        connection.execute(f"DROP DATABASE IF EXISTS {SCENARIO_DATABASE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {SCENARIO_DATABASE}")
         yield url.rpartition("/")[0] + "/" + SCENARIO_DATABASE
-        connection.execute(f"DROP SCENARIO_DATABASE {SCENARIO_DATABASE} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE {SCENARIO_DATABASE} WITH (FORCE)")

@@ -112,8 +112,8 @@ def test_an_unknown_kind_is_answered_with_the_nearest_and_the_list(shop: Product
     with pytest.raises(InvalidRequest) as raised:
         interactions.record(user_key="7", document="product", item_id="1", kind="likes")
     assert str(raised.value) == (
-        '"likes" is no kind of event. Did you mean "like"? Known: view, click, cart, purchase, enrol, rating, '
-        "dismiss, like."
+        '"likes" is no kind of event. Did you mean "like"? '
+        "Known: view, click, cart, purchase, enrol, rating, dismiss, like."
     )
     assert raised.value.parameter == "kind"
 
