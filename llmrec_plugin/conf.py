@@ -162,7 +162,7 @@ class Settings:
     DICTIONARY: str | Path = ""
     """File of words that the Chinese segmenter keeps whole, one per line (jieba's user dictionary)."""
     PLACEMENTS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Named slots beside the built-in ones: {"name": {"type", "document", "size", "hide", "anchor",
+    """Named lists beside the built-in ones: {"name": {"type", "document", "limit", "hide", "anchor",
     "filters", "diversity", "fresh", "fallback"}}; a row of the admin replaces the one of its name."""
     USER_RESOLVER: str = "llmrec_plugin.visitors.resolve_user_key"
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
