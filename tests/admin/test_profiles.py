@@ -35,14 +35,14 @@ def test_a_profile_says_what_counts_and_what_was_done(editor: Client) -> None:
 
 def test_nothing_of_who_refused_is_browsed(editor: Client) -> None:
     products = open_shop()
-    did("u7", "purchase", [products["steel garden hose"]])
-    search(SearchRequest(document="product", text="a very private query", user_key="u7"))
-    privacy.set_consent("u7", granted=False)
+    did("who-refused", "purchase", [products["steel garden hose"]])
+    search(SearchRequest(document="product", text="a very private query", user_key="who-refused"))
+    privacy.set_consent("who-refused", granted=False)
     for name in LISTS:
         page = editor.get(reverse(name)).text
-        assert "u7" not in page
+        assert "who-refused" not in page
         assert "private" not in page
-    page = words(editor.get(reverse(PROFILE), {"user": "u7"}))
+    page = words(editor.get(reverse(PROFILE), {"user": "who-refused"}))
     assert "Has refused to be remembered. Nothing is known or used of this user." in page
     assert "steel garden hose" not in page
     event = Interaction.objects.get()

@@ -121,7 +121,7 @@ def test_events_outlive_the_page_that_they_happened_on(visitor: Callable[..., Pa
     known(page)
     found = host(page)
     key = found["results"][0]["item_id"]
-    page.evaluate(f"llmrec.track('cart', {{document: 'product', item: {key}}})")
+    page.evaluate(f"llmrec.track('cart', {{document: 'product', item_id: {key}}})")
     page.goto("/you/")
     for _ in range(100):
         if events(page):

@@ -79,6 +79,7 @@
   };
 
   const track = (kind, {document = "", item_id, value = null, origin = null, event_id = null}) => {
+    if (item_id === undefined) return console.error("llmrec.track: which item? Pass item_id.");
     const [request_id, position] = origin || origins()[`${document}:${item_id}`] || [null, null];
     events.push({kind, document, item_id: String(item_id), value, request_id, position, event_id, at: new Date().toISOString()});
     soon();
