@@ -16,6 +16,7 @@ from django.core.cache import caches
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
@@ -26,6 +27,7 @@ from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
 from llmrec_plugin.services.indexing import backlog
 from llmrec_plugin.services.indexing.backlog import Backlog
 from llmrec_plugin.services.inference import query_embeddings
+from llmrec_plugin.services.interactions import source_changes
 from llmrec_plugin.services.training import drift, runs
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,15 @@ def components() -> tuple[Component, ...]:
     found = [_database()]
     if found[0].code == OK:
         versions: dict[str, IndexVersion] = {}
-        found += [_engine(), *_indexes(versions), *_encoders(versions), *services(), *_backlogs(), *_models()]
+        found += [
+            _engine(),
+            *_indexes(versions),
+            *_encoders(versions),
+            *services(),
+            *_backlogs(),
+            *ill_sources(),
+            *_models(),
+        ]
     for part in found:
         if part.code != OK:
             logger.warning("ill part=%s code=%s: %s", part.name, part.code, part.detail)
@@ -151,6 +161,23 @@ def _backlogs() -> Iterator[Component]:
             "seconds": waits.age_seconds,
         }
         yield Component(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def ill_sources() -> Iterator[Component]:
+    """Where events do not follow the rows of the site that tell them; empty: all is well. One query."""
+    waiting = source_changes.waiting() if registry.interaction_sources else {}
+    for source in registry.interaction_sources:
+        name, waits = f"events {source.label}", waiting.get(source.label)
+        if waits is not None and waits.failing:
+            detail = ngettext(
+                "%(count)d row cannot be read: %(error)s",
+                "%(count)d rows cannot be read: %(error)s",
+                waits.failing,
+            ) % {"count": waits.failing, "error": waits.error}
+            yield Component(name=name, code="failing", detail=detail)
+        elif waits is not None and timezone.now() - waits.oldest > backlog.LATE:
+            detail = _("Rows have changed, and nobody has brought their events up to date.")
+            yield Component(name=name, code="late", detail=detail)
 
 
 def _models() -> Iterator[Component]:
