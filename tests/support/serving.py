@@ -59,7 +59,7 @@ def open_shop(copies: int = 2) -> dict[str, Product]:
 
 def silent() -> override_settings:
     """The engine does not answer."""
-    return override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    return override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
 
 
 def did(

@@ -241,7 +241,10 @@ class TestInterruption:
 
     def test_an_engine_that_goes_down_does_not_make_an_empty_index_live(self) -> None:
         stock(6)
-        with using_encoder("moody", BACKEND="tests.support.silent_engine"), pytest.raises(BackendUnavailable):
+        with (
+            using_encoder("moody", BACKEND="llmrec_plugin.contracts.silent_engine"),
+            pytest.raises(BackendUnavailable),
+        ):
             build("product")
         assert build("product").written == 6
 
@@ -474,7 +477,7 @@ class TestSweep:
     def test_an_index_that_outlived_its_version_is_found_again(self) -> None:
         first = build("product").index_version
         build("product", rebuild=True)
-        with using_encoder("moody", BACKEND="tests.support.silent_engine"):
+        with using_encoder("moody", BACKEND="llmrec_plugin.contracts.silent_engine"):
             assert retirement.sweep(now=timezone.now() + timedelta(days=2)) == [first]
         assert first.name in get_backend().index_names()
         retirement.sweep()
