@@ -257,7 +257,7 @@ class TestInterruption:
                 build("product")  # while the second chunk of 100 is marked
             version = IndexVersion.objects.get()
             assert (version.total, version.marking_done) == (100, False)
-            stopped = before_statement('DELETE FROM "llmrec_plugin_outboxentry"', ctrl_c, number=3)
+            stopped = before_statement('UPDATE "llmrec_plugin_outboxentry"', ctrl_c, number=4)
             with stopped, pytest.raises(KeyboardInterrupt):
                 build("product")  # after some batches were written
             written = get_backend().count(version.name)
