@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from llmrec_plugin import checks
-from llmrec_plugin.backends import get_backend
-from llmrec_plugin.backends.base import SearchBackend
 from llmrec_plugin.contributions import Contribution, contributions
 from llmrec_plugin.documents import (
     SearchDocument,
@@ -28,8 +28,9 @@ from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrid
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
 from llmrec_plugin.templatetags.llmrec_explorer import in_words
-from llmrec_plugin.types import EngineQuery, EngineResult, ResultPage, Scalar, SearchRequest
+from llmrec_plugin.types import ResultPage, Scalar, SearchRequest
 from tests.hostapp.models import Brand, Product
+from tests.support import noting_engine
 from tests.support.indexed import declared
 from tests.support.pages import some
 from tests.support.serving import stock
@@ -71,20 +72,12 @@ def assert_adds_up(page: ResultPage) -> None:
         assert item.score == pytest.approx(sum(item.contributions.values()), abs=1e-9)
 
 
-def test_unweighed_nothing_is_asked_and_nothing_added(
-    shop: dict[str, Product], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[EngineQuery] = []
-    engine = type(get_backend())
-    answer = engine.search
-
-    def noted(self: SearchBackend, name: str, query: EngineQuery) -> EngineResult:
-        asked.append(query)
-        return answer(self, name, query)
-
-    monkeypatch.setattr(engine, "search", noted)
-    page = find("wooden lamp")
-    assert asked[0].values == ()
+def test_unweighed_nothing_is_asked_and_nothing_added(shop: dict[str, Product]) -> None:
+    noting_engine.asked.clear()
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.noting_engine"}):
+        page = find("wooden lamp")
+    (asked,) = noting_engine.asked
+    assert asked.values == ()
     assert {name for item in page.results for name in item.contributions} <= {"text", "vector"}
 
 
