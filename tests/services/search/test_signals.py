@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -152,7 +153,7 @@ def value(self: ValueSignal, found: Sequence[Scalar], context: SignalContext) ->
     return 1.0
 
 
-def signal(base: type[Signal] = ValueSignal, **attributes: object) -> type[Signal]:
+def signal(base: Any = ValueSignal, **attributes: object) -> type[Signal]:
     """A declaration that is right but for what the test sets; None: left out."""
     right = {
         "name": "stars",
