@@ -120,7 +120,7 @@ class TestInTheProcess:
 
     @COMMITS
     @pytest.mark.parametrize(
-        "changes", [{"BACKEND": "tests.support.silent_engine"}, {"BACKEND": "no.engine"}]
+        "changes", [{"BACKEND": "llmrec_plugin.contracts.silent_engine"}, {"BACKEND": "no.engine"}]
     )
     def test_neither_a_silent_nor_a_missing_engine_fails_a_save(self, changes: dict[str, str]) -> None:
         build("product")

@@ -35,6 +35,7 @@ from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.hostapp.models import Course, Learner, Product
+from tests.support.indexed import undeclared
 from tests.support.pages import some, titles
 from tests.support.serving import did, open_shop, stock
 
@@ -484,7 +485,7 @@ def test_latest_is_by_date_and_needs_no_engine(
     oldest = shop["steel flower pot"]
     Product.objects.filter(pk=oldest.pk).update(created=timezone.now() - timedelta(days=9))
     newest = Product.objects.create(title="brand new bench")
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     # configuration, live pair and twice more where it is not known yet, newest, rows, categories, what else
     # there is, list
     with silent, django_assert_num_queries(9):
@@ -554,9 +555,9 @@ def test_the_name_of_a_placement_fits_its_column() -> None:
         all_placements()
 
 
-def test_a_site_with_one_document_need_not_name_it(shop: Products, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(registry), "labels", lambda self: ["product"])
-    assert len(recommend(document=None).results) == 12
+def test_a_site_with_one_document_need_not_name_it(shop: Products) -> None:
+    with undeclared(*(type(document) for document in registry if document.label != "product")):
+        assert len(recommend(document=None).results) == 12
 
 
 def test_a_document_without_a_date_is_newest_by_its_key() -> None:
@@ -583,7 +584,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
 
 def test_lists_are_full_without_an_engine(trained: Products) -> None:
     did("7", "purchase", [trained["steel garden hose"]])
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     pk = trained["steel garden hose"].pk
     with silent:
         for_you = recommend(user_key="7")
