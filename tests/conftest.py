@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import hypothesis
@@ -11,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import override_settings
 
-from tests.support import servers
+from tests.support import queries, servers
 
 SCENARIO_DATABASE = "llmrec_scenario"
 
@@ -45,6 +46,18 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
         cache.clear()
         yield tmp_path
     cache.clear()
+
+
+@pytest.fixture
+def django_assert_num_queries() -> Callable[[int], AbstractContextManager[None]]:
+    """As the plugin's own, savepoints aside."""
+    return queries.asserting(exact=True)
+
+
+@pytest.fixture
+def django_assert_max_num_queries() -> Callable[[int], AbstractContextManager[None]]:
+    """As the plugin's own, savepoints aside."""
+    return queries.asserting(exact=False)
 
 
 @pytest.fixture

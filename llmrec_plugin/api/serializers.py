@@ -207,9 +207,12 @@ class ListSerializer(serializers.Serializer[Any]):
     )
     degraded = serializers.ListField(
         child=serializers.CharField(),
-        help_text='What the list had to do without: "vector", "profile", "rerank" or "engine".',
+        help_text='What the list had to do without: "vector", "profile", "rerank", "engine", or '
+        '"impression" (the database takes no rows, so there is no `request_id` and no `next`).',
     )
-    request_id = serializers.CharField(help_text="To be sent along with interactions.")
+    request_id = serializers.CharField(
+        allow_null=True, help_text="To be sent along with interactions; null: the list could not be kept."
+    )
     next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last.")
     did_you_mean = serializers.CharField(
         required=False, help_text="A better spelling, where no item holds some word of `q`."

@@ -1,4 +1,4 @@
-"""What a search engine must do for us; one conformance suite (tests/contracts) holds all to it."""
+"""What a search engine must do for us; one suite (llmrec_plugin.contracts.backends) holds all to it."""
 
 from __future__ import annotations
 

@@ -227,13 +227,13 @@ class SearchDocument(Generic[M]):
         ways: dict[str, Followed] = {}
         for target, paths in self.related.items():
             for path in [paths] if isinstance(paths, str) else paths:
-                _add_way(ways, resolve_relation(self.model, path, target), keys_only=False)
+                add_way(ways, resolve_relation(self.model, path, target), keys_only=False)
         for found in self._text_paths.values():
             for way in found.relations():
-                _add_way(ways, way, keys_only=False)
+                add_way(ways, way, keys_only=False)
         for found in self._filter_paths.values():
             for way in found.relations():
-                _add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
+                add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
         return ways
 
     def _language_of(self, obj: M, passage: str) -> str:
@@ -318,7 +318,8 @@ class Followed:
     """Only its primary key is read: it matters when the row goes, not when it changes."""
 
 
-def _add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> None:
+def add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> None:
+    """Add the way to the last model of the path, unless it is known; what reads more than its key wins."""
     model = path.hops[-1].field.related_model
     known = ways.get(path.lookup())
     if model is not None and (known is None or (known.keys_only and not keys_only)):

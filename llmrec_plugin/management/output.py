@@ -114,7 +114,7 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
         "total": page.total,
         "facets": facets,
         "degraded": list(page.degraded),
-        "request_id": page.request_id,
+        "request_id": page.request_id or None,
         "next": page.next,
         **notes(page),
     }

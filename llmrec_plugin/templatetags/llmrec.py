@@ -162,11 +162,14 @@ def _token(request: Any) -> str:
 @register.simple_tag
 def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
     """Return attributes for the element that shows one item of a list that the site draws itself, by which
-    the script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`.
+    the script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`. None for a list that could not
+    be kept: nothing can be reported of it.
 
     `item`: a ResultItem, or an instance out of Results; `page`: what it came in.
     """
     known: ResultItem = getattr(item, "llmrec", item)
+    if not page.request_id:
+        return SafeString("")
     return format_html(
         'data-llmrec-list="{}" data-llmrec-document="{}" data-llmrec-item="{}" data-llmrec-position="{}"',
         page.request_id,

@@ -102,11 +102,12 @@ class ResultPage:
     total: int
     """Distinct items found by words or by meaning; without a text, all that pass the filters."""
     request_id: str
-    """Of the list, to be sent along with what is done with its items."""
+    """Of the list, to be sent along with what is done with its items; empty: it could not be kept."""
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
     """By field, values with their counts over the items that `total` counts, most frequent first."""
     degraded: tuple[str, ...] = ()
-    """What was left out: "vector" (encoder down), "engine", "profile", "rerank"."""
+    """What was left out: "vector" (encoder down), "engine", "profile", "rerank", "impression" (the database
+    takes no rows: no `request_id`, no `next`)."""
     next: str | None = None
     """Cursor of the next page."""
     did_you_mean: str | None = None

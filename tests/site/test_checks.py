@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.core.checks import CheckMessage
 from django.core.checks import registry as django_checks
+from django.db.models import QuerySet
 from django.test import override_settings
 
 from llmrec_plugin import checks
@@ -322,6 +323,10 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
     return type("Lines", (InteractionSource,), {**base, **attributes})
 
 
+def of_brand(self: InteractionSource[OrderLine]) -> QuerySet[OrderLine]:
+    return OrderLine.objects.filter(product__brand__name="Acme")
+
+
 @pytest.mark.parametrize(
     ("declaration", "number", "said"),
     [
@@ -332,7 +337,10 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
         (user_document(level_field="step"), "E036", '"step"'),
         (source(document="products"), "E022", '"products" is not registered'),
         (source(kind="steal"), "E023", '"steal" is unknown'),
+        (source(kind_field="order__status", kinds={"paid": "steal"}), "E023", '"steal" is unknown'),
         (source(item_field=""), "E024", "item_field is empty"),
+        (source(related={Brand: "order"}), "E024", "not to Brand"),
+        (source(get_queryset=of_brand), "W020", "reads Brand"),
         (source(user_field="order__custom"), "E024", 'Did you mean "customer"?'),
         (source(label="hostapp.orderline"), "E025", "2 interaction sources"),
     ],
@@ -343,6 +351,8 @@ def test_users_and_sources(declaration: Any, number: str, said: str) -> None:
 
 def test_users_and_sources_that_are_right() -> None:
     assert found(user_document(), source(value_field="quantity")) == {}
+    related = {Brand: "product__brand"}
+    assert found(source(get_queryset=of_brand, related=related, kind_field="order__status")) == {}
 
 
 def test_a_site_without_documents_is_told_how_to_begin() -> None:

@@ -485,7 +485,7 @@ def test_latest_is_by_date_and_needs_no_engine(
     oldest = shop["steel flower pot"]
     Product.objects.filter(pk=oldest.pk).update(created=timezone.now() - timedelta(days=9))
     newest = Product.objects.create(title="brand new bench")
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     # configuration, live pair and twice more where it is not known yet, newest, rows, categories, what else
     # there is, list
     with silent, django_assert_num_queries(9):
@@ -584,7 +584,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
 
 def test_lists_are_full_without_an_engine(trained: Products) -> None:
     did("7", "purchase", [trained["steel garden hose"]])
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     pk = trained["steel garden hose"].pk
     with silent:
         for_you = recommend(user_key="7")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.backends.base import SearchBackend
+from llmrec_plugin.contracts.backend_model import Index, document, examples, holds, keys, unit, words
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.types import Phrase, Removal, Spelled
-from tests.contracts.backend_model import Index, document, examples, holds, keys, unit, words
 
 _titles = st.lists(st.sampled_from(["red", "blue", "hat", "机", "器"]), max_size=6).map(" ".join)
 
