@@ -148,7 +148,7 @@ def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any
         return {"error": str(error)}
     for sentence in weight_report.sentences(choice):
         output.line(f"{label}, search: {sentence}")
-    return {"kept": choice.kept, **choice.report}
+    return {"adopted": choice.adopted, **choice.report}
 
 
 def _report_choice(report: TrainingReport, output: Output) -> None:
