@@ -152,7 +152,8 @@ def _recommend(options: Options, output: Output) -> bool:
 
 
 def _filters(options: Options) -> tuple[Filter, ...]:
-    """Of what the placement shows; raises InvalidRequest for what is no filter of it."""
+    """Return the filters that were given, checked against what the placement shows; raises InvalidRequest for
+    what is no filter of it."""
     values: dict[str, list[str]] = {}
     for text in options["filter"]:
         name, sign, value = text.partition("=")
