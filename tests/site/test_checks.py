@@ -349,6 +349,10 @@ def test_users_and_sources(declaration: Any, number: str, said: str) -> None:
     assert said in found(declaration)[number].msg
 
 
+def test_a_source_of_a_misspelt_document_is_told_the_nearest() -> None:
+    assert 'Did you mean "product"?' in str(found(source(document="products"))["E022"].hint)
+
+
 def test_users_and_sources_that_are_right() -> None:
     assert found(user_document(), source(value_field="quantity")) == {}
     related = {Brand: "product__brand"}

@@ -15,6 +15,7 @@ from llmrec_plugin.models import Embedding
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Matrix
 
 MOST_TAKEN, MOST_NEW = 450, 150
@@ -35,9 +36,7 @@ def draw(label: str, *, colour: str = "") -> Picture | None:
         return None
     known = pair.index_version.schema["filters"]
     if colour and colour not in known:
-        raise InvalidRequest(
-            f'"{label}" has no filter "{colour}". Known: {", ".join(known)}.', parameter="colour"
-        )
+        raise InvalidRequest(f'"{label}" has no filter "{colour}". {hint(colour, known)}', parameter="colour")
     taken = dict(learned_by(pair.model_version).popular)
     vectors, items = _chosen(pair, taken)
     if len(items) < MIN_ITEMS:
