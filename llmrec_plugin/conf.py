@@ -74,6 +74,8 @@ class Schedule:
     """Index what changed; once an hour, also drop what was replaced long ago."""
     follow_sources: When = 30
     """Make events equal to the rows of the site that tell them, where those changed."""
+    mend_indexes: When = 60
+    """Build anew what is live and gone or damaged."""
     refill_lost: When = 300
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     refresh_profiles: When = 60

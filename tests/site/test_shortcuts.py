@@ -26,7 +26,7 @@ from llmrec_plugin.services import indexing
 from llmrec_plugin.services.search import search as service_search
 from llmrec_plugin.shortcuts import Results, also_bought, recommend, search, similar
 from llmrec_plugin.types import SearchRequest
-from tests.hostapp.models import Brand, Course, Product
+from tests.hostapp.models import Brand, ClearanceProduct, Course, Product
 from tests.support.indexed import declared
 
 pytestmark = pytest.mark.django_db
@@ -256,3 +256,16 @@ def test_results_are_not_asked_for_before_they_are_needed(mugs: list[Product]) -
     results = search(Product, "red mug")
     assert isinstance(results, Results)
     assert Impression.objects.count() == 0
+
+
+def test_of_a_model_whose_parent_is_registered_its_own_rows_are_found() -> None:
+    Product.objects.create(title="Red chair")
+    cleared = ClearanceProduct.objects.create(title="Red table", reason="scratched")
+    indexing.build("product")
+    found = search(ClearanceProduct, "red")
+    assert list(found) == [cleared]
+    assert found[0].reason == "scratched"
+    assert {product.title for product in search(Product, "red")} == {"Red chair", "Red table"}
+    with pytest.raises(DocumentError, match='register one, or name "product"'):
+        recommend("latest", ClearanceProduct)
+    assert len(similar(cleared).results) == 1

@@ -12,10 +12,11 @@ from django.db import router
 from django.db.models import Model
 
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.exceptions import IndexDamaged, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services.coordination import locks
-from llmrec_plugin.services.deployment.engines import engine_of, schema_of
+from llmrec_plugin.services.deployment import retirement
+from llmrec_plugin.services.deployment.engines import engine_of, fault_of, schema_of
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.outbox_drain import drain_waiting
@@ -45,6 +46,9 @@ class AuditReport:
     """Different, but in the backlog already."""
     repaired: int = 0
     """Items that were different and are no more."""
+    damaged: tuple[str, ...] = ()
+    """Names of indexes that cannot be read; a repair drops those that are not live, `build` replaces the one
+    that is."""
 
 
 def audit(label: str, *, repair: bool = False) -> AuditReport:
@@ -55,12 +59,16 @@ def audit(label: str, *, repair: bool = False) -> AuditReport:
     document = registry.get(label)
     live_pair(label)
     with locks.hold(f"audit:{label}") as lease:
-        versions = list(IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY))
+        ready = IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY)
+        versions, damaged = _told_apart(list(ready))
         with Ledger() as ledger:
             checked = _take_stock(ledger, document, versions, lease)
             suspects = _keys(ledger.missing() | ledger.stale() | ledger.orphaned())
             unreadable = ledger.unreadable()
-        report = AuditReport(checked=checked)
+        if repair:
+            for version in damaged:
+                retirement.drop(version)
+        report = AuditReport(checked=checked, damaged=tuple(version.name for version in damaged))
         if suspects:
             report = _confirm(report, document, versions, suspects, lease, repair=repair)
         failing = tuple(sorted(_failing(label) | unreadable))
@@ -69,6 +77,24 @@ def audit(label: str, *, repair: bool = False) -> AuditReport:
         label, checked, len(report.missing), len(report.stale), len(report.orphaned), report.repaired,
     )  # fmt: skip
     return replace(report, failing=failing)
+
+
+def _told_apart(versions: Sequence[IndexVersion]) -> tuple[list[IndexVersion], list[IndexVersion]]:
+    """Return the indexes that can be compared, read to their ends, and those that cannot: one that is
+    damaged must not keep the others from being looked at."""
+    damaged = []
+    for version in versions:
+        try:
+            fault = fault_of(version)
+            if fault is None:
+                for _ in engine_of(version).digests(version.name):
+                    pass
+        except IndexDamaged as error:
+            fault = error
+        if isinstance(fault, IndexDamaged):
+            logger.error("damaged document=%s index=%s: %s", version.document, version.name, fault)
+            damaged.append(version)
+    return [version for version in versions if version not in damaged], damaged
 
 
 def _confirm(

@@ -24,7 +24,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.contributions import contributions
 from llmrec_plugin.documents import registry
 from llmrec_plugin.documents.signals import signals
-from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
+from llmrec_plugin.exceptions import ConfigurationError, IndexDamaged, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import Impression, IndexBatch, IndexVersion
 from llmrec_plugin.services.coordination import short_writes, site_code
 from llmrec_plugin.services.curation.list_types import list_types
@@ -147,7 +147,17 @@ def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Component]:
         except NotBuilt as error:
             yield Component(name=name, code=error.code, detail=str(error), needed=True)
         else:
-            yield Component(name=name, needed=True)
+            yield _live_index(name, versions[label])
+
+
+def _live_index(name: str, version: IndexVersion) -> Component:
+    """Whether the index itself is there and can be read; an engine that is away is told by its own part."""
+    fault = _within(name, lambda: engines.fault_of(version))
+    if isinstance(fault, IndexDamaged):
+        return Component(name=name, code="damaged", detail=str(fault))
+    if isinstance(fault, NotFound):
+        return Component(name=name, code="gone", detail=str(fault))
+    return Component(name=name, needed=True)
 
 
 def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Component]:

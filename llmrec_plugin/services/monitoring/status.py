@@ -16,7 +16,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import engine_of, fault_of
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.indexing.backlog import Backlog, waiting
 from llmrec_plugin.services.inference.encoder_selection import knows_erased, wanted_spec
@@ -54,6 +54,8 @@ class DocumentStatus:
     """In what way people do other things than the live model learned from, in words."""
     items: int | None
     """That can be found; None: the engine does not answer."""
+    index_fault: str
+    """Why the live index cannot answer though the engine does, in words; empty: it can."""
     backlog: int
     failing: int
     """Backlog entries that have been tried and failed."""
@@ -73,6 +75,11 @@ class DocumentStatus:
         found = []
         if not self.index_version:
             found.append(_("No index is live: run `manage.py llmrec build`."))
+        if self.index_fault:
+            found.append(
+                _("The live index cannot answer; a worker builds it anew, or `manage.py llmrec build`: %s")
+                % self.index_fault
+            )
         if self.failing:
             found.append(
                 ngettext(
@@ -220,6 +227,7 @@ def _document_status(
         tuning_error=outcomes.failed_tuning.error if outcomes.failed_tuning else "",
         drift=tuple(drift.sentences(measured)) if measured is not None and applies else (),
         items=_count(version) if version and reachable else None,
+        index_fault=_fault(version) if version and reachable else "",
         backlog=backlog.entries,
         failing=backlog.failing,
         oldest=backlog.oldest,
@@ -237,6 +245,14 @@ def _live(label: str) -> LivePair | None:
         return live_pair(label)
     except NotBuilt:
         return None
+
+
+def _fault(version: IndexVersion) -> str:
+    try:
+        fault = fault_of(version)
+    except LlmrecError:  # the engine says so itself
+        return ""
+    return "" if fault is None else str(fault)
 
 
 def _count(version: IndexVersion) -> int | None:
