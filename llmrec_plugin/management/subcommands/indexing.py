@@ -19,6 +19,7 @@ from llmrec_plugin.services.indexing import index_audit as audit_service
 from llmrec_plugin.services.indexing import index_build as build_service
 from llmrec_plugin.services.interactions import SourceReport, site_sources
 from llmrec_plugin.services.monitoring import status
+from llmrec_plugin.services.privacy.erasure import erase_marked
 
 
 def _build_arguments(parser: ArgumentParser) -> None:
@@ -81,6 +82,7 @@ def _drain_arguments(parser: ArgumentParser) -> None:
 
 
 def _drain(options: Options, output: Output) -> bool:
+    erase_marked()
     events = site_sources.drain()
     with output.progress("drain", "entries") as progress:
         report = indexing.drain(limit=options["limit"], progress=progress)
