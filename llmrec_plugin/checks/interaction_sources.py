@@ -14,15 +14,15 @@ from llmrec_plugin.documents import InteractionSource, registry
 from llmrec_plugin.documents.paths import resolve, resolve_relation
 from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.suggest import hint
 
 
 def check_source(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
     """Yield what is wrong with one declaration."""
     owner = type(source)
     if source.document not in registry.labels():
-        known = ", ".join(registry.labels()) or "none"
-        hint = f"Registered documents: {known}."
-        yield error(22, f'document "{source.document}" is not registered.', hint, owner)
+        cure = hint(source.document, registry.labels())
+        yield error(22, f'document "{source.document}" is not registered.', cure, owner)
     for kind in source.event_kinds():
         if kind not in event_kinds:
             cure = f"{unknown_kind(kind)} A site declares its own with register_event_kind."
