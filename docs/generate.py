@@ -215,9 +215,9 @@ def contributions_page() -> str:
     from llmrec_plugin.contributions import contributions
 
     intro = (
-        "# Contributions\n\nWhat a score is made of: `contributions` of a result with `explain`, the "
-        "explorer, and the reasons that visitors read. A code is a name of this list, and after a colon what "
-        "it goes back to where the list says so: `taste:42`. A site adds its own with "
+        "# Contributions\n\nWhat a score is made of: `contributions` of a result with `explain` (over REST "
+        "for staff alone), the explorer, and the reasons that visitors read. A code is a name of this list, "
+        "and after a colon what it goes back to where the list says so: `taste:42`. A site adds its own with "
         "[`register_contribution`](documents.md#register_contribution); a score with a part that nobody "
         "declared is an error.\n\n"
         "| name | goes back to | editors read | visitors read | personal |\n|---|---|---|---|---|\n"

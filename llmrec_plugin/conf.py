@@ -72,12 +72,14 @@ class Schedule:
 
     drain_outbox: When = 30
     """Index what changed; once an hour, also drop what was replaced long ago."""
+    follow_sources: When = 30
+    """Make events equal to the rows of the site that tell them, where those changed."""
     refill_lost: When = 300
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     refresh_profiles: When = 60
     """Encode what users say about themselves, and cache the tastes of those who did something."""
     audit_indexes: When = "17 3 * * *"
-    """Find and mend differences between tables and indexes."""
+    """Find and mend differences between tables and indexes, and between rows of the site and their events."""
     measure_drift: When = "27 3 * * 1"
     """Compare what people do now with what was learned; where it differs too much, learn anew."""
     fit_models: When = "47 3 * * *"

@@ -76,7 +76,9 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
         "merge",
         "latest_events",
         "kind_labels",
-        "backfill",
+        "mark",
+        "reconcile",
+        "SourceReport",
         "taken_over",
     ),
     "llmrec_plugin.services.privacy": (

@@ -207,8 +207,9 @@ class ListSerializer(serializers.Serializer[Any]):
     )
     degraded = serializers.ListField(
         child=serializers.CharField(),
-        help_text='What the list had to do without: "vector", "profile", "rerank", "engine", or '
-        '"impression" (the database takes no rows, so there is no `request_id` and no `next`).',
+        help_text='What the list had to do without: "vector", "profile", "rerank", "signals", "strategy", '
+        '"reasons", "engine", or "impression" (the database takes no rows, so there is no `request_id` and '
+        "no `next`).",
     )
     request_id = serializers.CharField(
         allow_null=True, help_text="To be sent along with interactions; null: the list could not be kept."

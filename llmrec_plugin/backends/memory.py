@@ -103,6 +103,7 @@ class SearchBackend(base.SearchBackend):
     """Takes no options."""
 
     supports_vector_reads = True
+    options_kind = Options
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,32 +10,22 @@ from django.utils.module_loading import import_string
 
 from llmrec_plugin import extras
 from llmrec_plugin.analysis.languages import are_told_apart_by_a_model, configured
+from llmrec_plugin.checks.engines import NEEDED
 from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
 
-_BACKENDS = {"llmrec_plugin.backends.elasticsearch": "elasticsearch"}
-"""Engines that need an extra."""
-
 
 @register("llmrec")
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E006."""
+    """E001 and E003 to E006."""
     try:
         settings = get_settings()
     except ConfigurationError as problem:
         return [error(1, str(problem), "Mend settings.LLMREC.")]
     found: list[CheckMessage] = []
-    if not _importable(settings.BACKEND):
-        found.append(
-            error(
-                2,
-                f'LLMREC["BACKEND"] is "{settings.BACKEND}", and there is no such module.',
-                'The engine that needs no server is "llmrec_plugin.backends.embedded".',
-            )
-        )
     try:
         import_string(settings.USER_RESOLVER)
     except ImportError as problem:
@@ -97,8 +86,8 @@ def _needed(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "django-tasks", 'LLMREC["TASKS"] = "django"'
     if settings.SCHEDULE.is_changed:
         yield "celery", 'LLMREC["SCHEDULE"]'
-    if settings.BACKEND in _BACKENDS:
-        yield _BACKENDS[settings.BACKEND], f'LLMREC["BACKEND"] = "{settings.BACKEND}"'
+    if settings.BACKEND in NEEDED:
+        yield NEEDED[settings.BACKEND], f'LLMREC["BACKEND"] = "{settings.BACKEND}"'
 
 
 def _encoders(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -139,11 +128,3 @@ def _schedule() -> Iterator[CheckMessage]:
         schedule.entries()
     except ConfigurationError as problem:
         yield error(5, str(problem), 'Mend LLMREC["SCHEDULE"].')
-
-
-def _importable(path: str) -> bool:
-    """Without running the module, which may need an extra that is not installed."""
-    try:
-        return importlib.util.find_spec(path) is not None
-    except (ImportError, ValueError):
-        return False

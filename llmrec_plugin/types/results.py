@@ -82,7 +82,7 @@ class ResultItem:
     reasons: tuple[str, ...] = ()
     """Sentences for the visitor in the active language, strongest first."""
     highlights: Mapping[str, str] = field(default_factory=dict)
-    """Escaped HTML by field, matches in <mark>."""
+    """Escaped HTML by field, matches in <mark>; made when it is first looked at."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """What the score is made of; they sum to it."""
     history: tuple[PastItem, ...] = ()
@@ -106,8 +106,9 @@ class ResultPage:
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
     """By field, values with their counts over the items that `total` counts, most frequent first."""
     degraded: tuple[str, ...] = ()
-    """What was left out: "vector" (encoder down), "engine", "profile", "rerank", "impression" (the database
-    takes no rows: no `request_id`, no `next`)."""
+    """What was left out: "vector" (encoder down), "engine", "profile", "rerank", "signals", "strategy" or
+    "reasons" (the site's own code failed), "impression" (the database takes no rows: no `request_id`, no
+    `next`)."""
     next: str | None = None
     """Cursor of the next page."""
     did_you_mean: str | None = None

@@ -102,7 +102,7 @@ def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> Rec
     if not get_settings().ENABLED:
         reasons = dict.fromkeys(range(len(events)), SWITCHED_OFF)
         return RecordReport(stored=0, duplicates=0, refused=len(events), reasons=reasons)
-    rows, reasons = _validate_all(events)
+    rows, reasons = valid_rows(events)
     _refuse_without_consent(rows, reasons)
     if check:
         _refuse_unknown_items(rows, reasons)
@@ -121,10 +121,17 @@ def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
     _validated(event, now=now or timezone.now())
 
 
-def forget(external_ids: Iterable[str]) -> int:
-    """Delete the events with these ids, as when an order line is deleted; returns how many there were."""
-    deleted, _ = Interaction.objects.filter(event_id__in=list(external_ids)).delete()
-    return deleted
+def valid_rows(events: Sequence[NewInteraction]) -> tuple[dict[int, Interaction], dict[int, str]]:
+    """Return (place in the call -> row, not saved) and (place -> why that event makes no sense)."""
+    now = timezone.now()
+    rows: dict[int, Interaction] = {}
+    reasons: dict[int, str] = {}
+    for number, event in enumerate(events):
+        try:
+            rows[number] = _validated(event, now=now)
+        except InvalidRequest as error:
+            reasons[number] = str(error)
+    return rows, reasons
 
 
 def announce(user_keys: Iterable[str]) -> None:
@@ -198,18 +205,6 @@ def _place(position: object) -> int | None:
     if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < 2**31:
         raise InvalidRequest(f"A position is a whole number from 0, not {position!r}.", parameter="position")
     return position
-
-
-def _validate_all(events: Sequence[NewInteraction]) -> tuple[dict[int, Interaction], dict[int, str]]:
-    now = timezone.now()
-    rows: dict[int, Interaction] = {}
-    reasons: dict[int, str] = {}
-    for number, event in enumerate(events):
-        try:
-            rows[number] = _validated(event, now=now)
-        except InvalidRequest as error:
-            reasons[number] = str(error)
-    return rows, reasons
 
 
 def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:

@@ -112,7 +112,7 @@ class Status:
     """Why the engine cannot be used; empty: it can."""
     documents: tuple[DocumentStatus, ...]
     services: tuple[health.Component, ...] = ()
-    """The cache, and the broker where there is one."""
+    """The cache, the broker where there is one, and events that do not follow the site's rows."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""
 
@@ -178,7 +178,7 @@ def collect() -> Status:
         backend=settings.BACKEND,
         backend_error=backend_error,
         documents=documents,
-        services=tuple(health.services()),
+        services=(*health.services(), *health.ill_sources()),
         workers=health.workers() if health.uses_celery() else None,
     )
 

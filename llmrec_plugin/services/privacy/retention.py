@@ -22,6 +22,7 @@ from llmrec_plugin.models import (
     UserEmbedding,
 )
 from llmrec_plugin.services.model_registry import retention
+from llmrec_plugin.services.privacy import erasure_marks
 
 logger = logging.getLogger(__name__)
 STRIP_BATCH = 200
@@ -54,7 +55,8 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     transient, _ = expired.filter(extra__transient=True).delete()
     used = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED).values("encoder_id")
     UserEmbedding.objects.exclude(encoder_id__in=used).delete()
-    UserChange.objects.filter(at__lt=now - MARKS_KEPT).delete()
+    UserChange.objects.filter(at__lt=now - MARKS_KEPT, erase=False).delete()
+    erasure_marks.forget_before(oldest)
     TrainingRun.objects.filter(finished_at__lt=oldest).delete()
     DriftReport.objects.filter(at__lt=oldest).delete()
     DailyLists.objects.filter(day__lt=oldest.date()).delete()

@@ -34,7 +34,7 @@ SEARCHES_READ = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """One day of the period."""
+    """A frozen record that tells of one day of the period."""
 
     date: date
     searches: int = 0
@@ -44,7 +44,7 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementRow:
-    """All lists of one placement."""
+    """A frozen record that sums up all lists of one placement."""
 
     name: str
     lists: int
@@ -73,7 +73,7 @@ class PlacementRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionRow:
-    """One place of the lists of a placement, from 1."""
+    """A frozen record that tells of one place of the lists of a placement, from 1."""
 
     position: int
     shown: int
@@ -91,7 +91,7 @@ class PositionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryRow:
-    """One text, whatever its capitals."""
+    """A frozen record that tells of one text, whatever its capitals."""
 
     text: str
     searches: int
@@ -102,7 +102,7 @@ class QueryRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
-    """The sums of one document and period."""
+    """A frozen record that holds the sums of one document and period."""
 
     document: str
     days: Sequence[Day] = ()
@@ -127,7 +127,7 @@ class Dashboard:
 
 
 def collect(document: str, *, days: int, now: datetime | None = None) -> Dashboard:
-    """The last `days` days up to now, and as many before, remembered for some minutes.
+    """Return the last `days` days up to now, and as many before, remembered for some minutes.
 
     Six queries, however much there is, and one more where the sums of a day are kept for good.
     """
@@ -187,7 +187,7 @@ def _row(name: str, sums: ListSums) -> PlacementRow:
 
 
 def _quantile(histogram: Sequence[tuple[int, int]], share: float) -> int:
-    """The value that this share of all does not exceed; values ascend."""
+    """Return the value that this share of all does not exceed; values ascend."""
     wanted = share * sum(count for _, count in histogram)
     passed = 0
     for value, count in histogram:
@@ -208,7 +208,7 @@ def _positions(sums: ListSums) -> list[PositionRow]:
 
 
 def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[Impression]:
-    """Of the period, but no more than suffice to tell what is searched for."""
+    """Return the searches of the period, but no more than suffice to tell what is searched for."""
     searches = consent.consented(
         Impression.objects.filter(document=document, placement=SEARCH, at__gte=since, at__lte=now)
     ).order_by()
@@ -217,7 +217,7 @@ def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[
 
 
 def _queries(searches: QuerySet[Impression], which: Q) -> list[QueryRow]:
-    """Texts that enough people typed; who has no key counts as one person."""
+    """Return the texts that enough people typed; who has no key counts as one person."""
     rows = (
         searches.filter(which)
         .exclude(query="")

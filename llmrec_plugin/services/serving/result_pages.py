@@ -16,7 +16,7 @@ from llmrec_plugin import monitoring
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Impression
 from llmrec_plugin.ranking.history import folded
-from llmrec_plugin.services.coordination import short_writes
+from llmrec_plugin.services.coordination import short_writes, site_code
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.serving.cursors import signed_cursor
 from llmrec_plugin.services.serving.ranked_list import RankedList
@@ -42,7 +42,10 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
 
     `started` is the `time.perf_counter()` of the request's beginning.
     """
-    ranked, rows, end = _first_rows(ranked, limit)
+    with site_code.noting() as lacking:
+        ranked, rows, end = _first_rows(ranked, limit)
+        shown_items = _shown_items(ranked, rows)
+    ranked = replace(ranked, degraded=(*ranked.degraded, *lacking))
     gone = end - len(rows)
     shown = {row.item.key for row in rows}
     items = [*(row.item for row in rows), *ranked.items[end:]]
@@ -58,7 +61,7 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
     )
     degraded = ranked.degraded if kept else (*ranked.degraded, NOT_KEPT)
     page = ResultPage(
-        results=_shown_items(ranked, rows),
+        results=shown_items,
         total=page_total,
         request_id=str(request_id) if kept else "",
         facets=ranked.facets,
@@ -84,10 +87,10 @@ def glance(ranked: RankedList, *, limit: int) -> tuple[ResultItem, ...]:
 
 def _first_rows(ranked: RankedList, limit: int) -> tuple[RankedList, list[VisibleRow], int]:
     """Return the list, longer where much of it has vanished, its first rows, and where the next begin."""
-    rows, end = visible_rows(ranked.document, ranked.items, 0, limit, ranked.words)
+    rows, end = visible_rows(ranked.document, ranked.items, 0, limit)
     if len(rows) < limit and ranked.more is not None:
         ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, limit - len(rows))])
-        further, end = visible_rows(ranked.document, ranked.items, end, limit - len(rows), ranked.words)
+        further, end = visible_rows(ranked.document, ranked.items, end, limit - len(rows))
         rows += further
     return ranked, rows, end
 

@@ -40,7 +40,7 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     items = _stored_items(impression)
     context = reasons.ReasonContext(**impression.extra["reasons"])
     words = _highlighted_words(text, impression.index_version)
-    rows, end = visible_rows(document, items, start, limit, words)
+    rows, end = visible_rows(document, items, start, limit)
     if end > impression.shown:
         _note_shown(impression, end)
     return ResultPage(
@@ -81,7 +81,7 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     places = [place for place, item in enumerate(ranked) if item.key in objects]
     last = max(places, default=-1) + 1
     _note_shown(impression, last)
-    found = [visible_row(document, ranked[place], objects[ranked[place].key], words) for place in places]
+    found = [visible_row(document, ranked[place], objects[ranked[place].key]) for place in places]
     rows = [row for row in found if row is not None]
     context = reasons.ReasonContext(**impression.extra["reasons"])
     version = impression.index_version
