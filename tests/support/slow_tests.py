@@ -1,4 +1,4 @@
-"""`python -m tests.support.slow_tests report.xml`: writes which tests are slow, from a junit report of them all.
+"""`python -m tests.support.slow_tests report.xml`: writes which tests are slow, from a junit report of all.
 
 `make test-fast` leaves those out; a test that is new is fast until it was measured.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 SLOW = Path(__file__).parent.parent / "slow.txt"
 SECONDS = 0.4
@@ -26,7 +26,7 @@ def base_name(nodeid: str) -> str:
 def measured(report: Path) -> dict[str, float]:
     """Return by name what the slowest case of a test took, in seconds."""
     seconds: dict[str, float] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):
         module, *classes = _split(case.attrib["classname"])
         name = "::".join([module, *classes, case.attrib["name"]])
         seconds[base_name(name)] = max(seconds.get(base_name(name), 0.0), float(case.attrib["time"]))
