@@ -172,8 +172,15 @@ class Settings:
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
     CONSENT: Literal["opt-out", "opt-in", "off"] = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
+    BROWSER_KINDS: Sequence[str] | None = None
+    """Kinds of events that browsers and apps may send, such as ["view", "click", "cart"]; None: all that are
+    declared for them, but of no document those that its InteractionSource tells: what the site's own orders
+    say needs nobody's word."""
     SUGGEST_MIN_VISITORS: Positive = 5
     """A search is suggested to others, and told of to editors, once so many visitors have made it."""
+    ERASE_DELETED_ACCOUNTS: bool = True
+    """Whoever's account is deleted is erased: events, lists, searches and what was derived of them. False:
+    the site calls `erase_user` itself."""
     EVENT_RETENTION_DAYS: Positive = 730
     """Interactions and impressions older than this are deleted by `retention`."""
     LIMITS: Limits = field(default_factory=Limits)

@@ -12,8 +12,9 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import override_settings
 
-from tests.support import queries, servers
+from tests.support import queries, servers, slow_tests
 
+SLOW = slow_tests.names()
 SCENARIO_DATABASE = "llmrec_scenario"
 
 # How long an example takes says how busy the machine is.
@@ -30,6 +31,15 @@ hypothesis.settings.register_profile(
 # On further pairs of Python and Django a few examples tell whether it runs there: `make matrix`.
 hypothesis.settings.register_profile("matrix", deadline=None, max_examples=10, database=None)
 hypothesis.settings.load_profile("tests")
+
+
+# `make test-fast`: between two edits.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=5, database=None)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if slow_tests.base_name(item.nodeid) in SLOW:
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)

@@ -7,7 +7,14 @@ from typing import Any
 from rest_framework import serializers
 
 from llmrec_plugin.api.descriptions import component
-from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
+from llmrec_plugin.api.fields import (
+    FiniteFloatField,
+    KindField,
+    MomentField,
+    NamesField,
+    QueryTextField,
+    TextUUIDField,
+)
 from llmrec_plugin.services.search import autocomplete
 
 MAX_QUERY_LENGTH = 10_000
@@ -260,9 +267,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
     document = document_field("Needed where the site has several.")
     kind = KindField(trim_whitespace=False)
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
-    at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."
-    )
+    at = MomentField(required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given.")
     event_id = serializers.CharField(
         required=False,
         allow_null=True,

@@ -14,13 +14,14 @@ from llmrec_plugin.checks.engines import NEEDED
 from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
 
 
 @register("llmrec")
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 and E003 to E006."""
+    """E001, E003 to E006 and E040."""
     try:
         settings = get_settings()
     except ConfigurationError as problem:
@@ -36,6 +37,10 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             check_filters(placement)
     except ConfigurationError as problem:
         found.append(error(4, str(problem), 'Mend LLMREC["PLACEMENTS"].'))
+    for kind in settings.BROWSER_KINDS or ():
+        if kind not in event_kinds:
+            cure = "Name kinds of events, or None for all that are declared for browsers."
+            found.append(error(40, f'LLMREC["BROWSER_KINDS"]: {unknown_kind(kind)}', cure))
     if settings.SCHEDULE.is_changed and extras.is_installed("celery"):
         found.extend(_schedule())
     try:

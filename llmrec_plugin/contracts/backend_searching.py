@@ -243,6 +243,10 @@ class SearchingContract:
         result = index.search(text=words("red"), vector=unit(1), floor=0.5)
         assert (keys(result.vector), sorted(keys(result.text))) == (["near"], ["far", "near"])
 
+    def test_what_lies_on_the_floor_is_found(self, index: Index) -> None:
+        index.write(document("right", vector=unit(0, 1)), document("far", vector=unit(-1)), document("same"))
+        assert index.near(unit(1), floor=0.0) == ["same", "right"]
+
     def test_excluded_items_make_room_for_others_in_each_leg(self, index: Index) -> None:
         index.write(*(document(str(number), "red") for number in range(9)))
         out = frozenset({"0", "1", "2", "unknown"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,16 @@ class WordsContract:
         assert sorted(keys(index.search(text=tv).text)) == ["1", "4"]
         both = words("set", ("tv", "television set"), every=True)
         assert keys(index.search(text=both).text) == ["1"]
+
+    def test_words_are_looked_for_as_analysed_and_phrases_as_written(self, index: Index) -> None:
+        index.write(replace(document("1", "walk dog"), exact={"title": "walking dogs"}))
+        assert (index.found("walk"), index.found("walking")) == (["1"], [])
+        assert index.listed(phrases=(phrase("walking", "dogs"),)) == ["1"]
+        assert index.listed(phrases=(phrase("walk", "dog"),)) == []
+        both = words(("walk dog", "walking dogs"))
+        assert keys(index.search(text=both).text) == ["1"]
+        found = index.search(text=words("x"), spelling=spelled("wolking", "walk")).spelling
+        assert found == {"wolking": ("walking",)}
 
     def test_values_of_an_unknown_field_are_refused(self, index: Index) -> None:
         with pytest.raises(InvalidRequest) as caught:

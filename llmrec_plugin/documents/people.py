@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.db import router
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
-from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.documents.paths import FieldPath, resolve, resolve_relation, values_at
 from llmrec_plugin.documents.search import Followed, add_way, join_texts, text_values, with_relations
 
@@ -52,7 +53,8 @@ class UserDocument(Generic[M]):
         field = self._user_path.field
         try:
             value = field.to_python(user_key) if field is not None else user_key
-            obj = self.get_queryset().filter(**{self.user_field: value}).first()
+            rows = self.get_queryset().using(router.db_for_write(self.model))  # a replica may lag behind
+            obj = rows.filter(**{self.user_field: value}).first()
         except (ValidationError, ValueError, TypeError, OverflowError):
             return None
         return obj if obj is not None and self.get_user_key(obj) == user_key else None
@@ -191,9 +193,9 @@ class InteractionSource(Generic[M]):
 
     def event_kinds(self) -> tuple[str, ...]:
         """The kinds of events that rows may tell, as far as they are declared."""
-        if not self.kind_field:
-            return (self.kind,)
-        return tuple(dict.fromkeys(self.kinds.values()))
+        if self.kind_field and self.kinds:
+            return tuple(dict.fromkeys(self.kinds.values()))
+        return (self.kind,)
 
     def followed(self) -> list[Followed]:
         """Every other model whose changes may change events, declared in `related`, crossed by a path or a
@@ -243,7 +245,7 @@ def _parent_paths(model: type[Model], before: str = "") -> Iterator[str]:
 
 def _moment(value: Any) -> datetime:
     if isinstance(value, datetime):
-        return value if timezone.is_aware(value) else timezone.make_aware(value)
+        return moments.as_stored(value)
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=timezone.get_current_timezone())
+        return moments.as_stored(datetime(value.year, value.month, value.day))  # noqa: DTZ001
     raise TypeError(f"{type(value).__name__} is not a date")

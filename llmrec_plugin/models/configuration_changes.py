@@ -10,11 +10,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin import moments
 from llmrec_plugin.event_kinds import of_known_kinds
 from llmrec_plugin.models.configuration import Configuration
+from llmrec_plugin.models.own import OwnModel
 
 
-class ConfigurationChange(models.Model):
+class ConfigurationChange(OwnModel):
     """The values from that moment on; written whenever they differ from those before."""
 
     at = models.DateTimeField(_("at"), default=timezone.now)
@@ -27,7 +29,7 @@ class ConfigurationChange(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        at = date_format(timezone.localtime(self.at), "SHORT_DATETIME_FORMAT")
+        at = date_format(moments.local(self.at), "SHORT_DATETIME_FORMAT")
         return f"{at} {self.by}".strip()
 
     def known_values(self) -> dict[str, Any]:

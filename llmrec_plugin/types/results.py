@@ -25,6 +25,10 @@ class RankedItem(NamedTuple):
 
 ANONYMOUS = "anon:"
 """Prefix of the keys of visitors who have not logged in."""
+NETWORK_SIGN = "."
+"""In such a key, before the hash of the network that the visitor came from first."""
+NETWORK_DIGITS = 5
+"""Hexadecimal digits of that hash: a million of them, too few to tell an address by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

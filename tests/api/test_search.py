@@ -272,7 +272,7 @@ def test_explanations_go_on_over_pages(site: Site, staff_api: APIClient) -> None
 def test_personalize_zero_takes_taste_out(site: Site, staff_api: APIClient, customer_api: APIClient) -> None:
     customer_api.post(
         "/api/interactions/",
-        [{"document": "product", "item_id": site.key("Green teapot"), "kind": "purchase"}],
+        [{"document": "product", "item_id": site.key("Green teapot"), "kind": "cart"}],
         format="json",
     )
     plain = scores(search(APIClient(), q="tea"))

@@ -307,6 +307,13 @@ def test_one_mistake_does_not_hide_another() -> None:
     assert {"E013", "E015", "E017"} <= set(ids)
 
 
+def test_kinds_for_browsers_that_nobody_declared_are_told() -> None:
+    with override_settings(LLMREC={**django_settings.LLMREC, "BROWSER_KINDS": ["view", "by"]}):
+        (message,) = checks.check_settings()
+    assert message.id == "llmrec_plugin.E040"
+    assert '"by" is no kind of event' in message.msg
+
+
 def user_document(**attributes: Any) -> type[UserDocument[User]]:
     return type("Person", (UserDocument,), {"model": User, "text_fields": ["first_name"], **attributes})
 

@@ -23,12 +23,13 @@ from rest_framework.test import APIRequestFactory
 
 from llmrec_plugin import pytest_plugin
 from llmrec_plugin.contributions import contributions
+from llmrec_plugin.documents import registry
 from llmrec_plugin.documents.signals import signals
 from llmrec_plugin.event_kinds import event_kinds
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.services import indexing, interactions, recommendations
 from llmrec_plugin.shortcuts import search
-from tests.hostapp.models import Product
+from tests.hostapp.models import OrderLine, Product
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,7 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
 
     names: dict[str, Any] = {
         "Product": Product,
+        "OrderLine": OrderLine,
         "ProductSerializer": ProductSerializer,
         "request": request,
         "product": mug,
@@ -82,6 +84,7 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
     finally:
         recommendations.unregister_strategy(names["Bargains"])
         event_kinds.unregister("save")
+        registry.unregister(names["OrderLineSource"])
     assert bargains.results[0].reasons == ("A bargain",)
     (middleware,) = names["MIDDLEWARE"]
     assert callable(import_string(middleware)(lambda request: HttpResponse()))

@@ -101,9 +101,7 @@ def test_a_list_about_an_item_that_visitors_do_not_find_is_left_out_and_told_onc
 
 
 def test_a_template_of_the_sites_own_has_the_request(pots: list[Product], tmp_path: Path) -> None:
-    (tmp_path / "tile.html").write_text(
-        "{{ user.username }} {{ request.path }} {{ list.title }} {{ messages }}"
-    )
+    (tmp_path / "tile.html").write_text("{{ user.username }} {{ request.path }} {{ list.title }}")
     engine = {**django_settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}
     with override_settings(TEMPLATES=[engine]):
         html = drawn(

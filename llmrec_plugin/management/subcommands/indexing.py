@@ -23,6 +23,7 @@ from llmrec_plugin.services.indexing import index_build as build_service
 from llmrec_plugin.services.indexing import index_mending
 from llmrec_plugin.services.interactions import SourceReport, site_sources
 from llmrec_plugin.services.monitoring import status
+from llmrec_plugin.services.privacy.erasure import erase_marked
 
 
 def _build_arguments(parser: ArgumentParser) -> None:
@@ -87,6 +88,7 @@ def _drain_arguments(parser: ArgumentParser) -> None:
 def _drain(options: Options, output: Output) -> bool:
     for label, names in index_mending.mend_all().items():
         output.line(f"{label}: {', '.join(names)} could not be read and was replaced")
+    erase_marked()
     events = site_sources.drain()
     with output.progress("drain", "entries") as progress:
         report = indexing.drain(limit=options["limit"], progress=progress)

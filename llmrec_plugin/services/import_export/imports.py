@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from django.db import connections, router, transaction
 from django.db.models import Model
-from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import ImportedItem, Judgment
+from llmrec_plugin.models import ImportedItem, Judgment, own
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.interactions import recording
 from llmrec_plugin.services.interactions.recording import NewInteraction
@@ -147,7 +147,7 @@ def _run(
     tally = _Tally(path, strict)
     total = _count_lines(path) if progress is not None else 0
     if strict:
-        with transaction.atomic():
+        with transaction.atomic(using=own.database()):
             _walk(path, parse, store, tally, progress, total)
     else:
         _walk(path, parse, store, tally, progress, total)
@@ -171,7 +171,7 @@ def _walk(
             except InvalidRequest as error:
                 tally.refuse(number, str(error))
         if parsed:
-            with transaction.atomic():
+            with transaction.atomic(using=own.database()):
                 store(parsed, tally)
         if progress is not None:
             progress(batch[-1][0], total)
@@ -276,7 +276,7 @@ def _time(value: object) -> datetime | None:
         at = None
     if at is None:
         raise InvalidRequest(f'"time" must be in ISO 8601, such as 2024-05-01T12:00:00Z, not {value!r}.')
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
+    return moments.as_stored(at)
 
 
 def _judgment(line: str, label: str, texts: Mapping[str, str]) -> Judgment:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -44,7 +46,7 @@ class NewInteraction:
     value: float | None = None
     """Such as stars; None: it has none."""
     at: datetime | None = None
-    """Aware; None: now."""
+    """With its zone, unless the site has USE_TZ = False; None: now."""
     request_id: str | uuid.UUID | None = None
     """Of the list that the user acted on."""
     position: int | None = None
@@ -183,8 +185,9 @@ def _finite(value: object) -> float | None:
 def _past(at: datetime | None, *, now: datetime) -> datetime:
     if at is None:
         return now
-    if timezone.is_naive(at):
+    if settings.USE_TZ and timezone.is_naive(at):
         raise InvalidRequest(f"The time {at.isoformat()} has no time zone.", parameter="at")
+    at = moments.as_stored(at)
     if at > now + FUTURE_TOLERANCE:
         raise InvalidRequest(f"The time {at.isoformat()} lies in the future.", parameter="at")
     return min(at, now)

@@ -18,12 +18,15 @@ from llmrec_plugin.models import (
     ModelVersion,
     TrainingRun,
     TunedEncoder,
+    UserChange,
+    own,
 )
 from llmrec_plugin.services.model_registry.training_report import count_erased
 from llmrec_plugin.services.privacy import erasure_marks
 from llmrec_plugin.services.privacy.consent import check_user_key, consent_of, drop_derived, set_consent
 
 logger = logging.getLogger(__name__)
+BATCH = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
     no key: lists of nobody in particular are kept under an empty one.
     """
     check_user_key(user_key)
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         refused = keep_refusal and consent_of(user_key) is False
         versions = _mark_for_retraining(user_key)
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
@@ -65,6 +68,18 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
         consent=bool(consents),
         model_versions=tuple(versions),
     )
+
+
+def erase_marked() -> int:
+    """Erase those whose accounts were deleted; returns how many there were. Any number of processes may do so
+    at once."""
+    erased = 0
+    while marks := dict(UserChange.objects.filter(erase=True).values_list("id", "user_key")[:BATCH]):
+        for key in dict.fromkeys(marks.values()):
+            erase_user(key)
+            erased += 1
+        UserChange.objects.filter(pk__in=marks).delete()
+    return erased
 
 
 def _mark_for_retraining(user_key: str) -> list[int]:

@@ -23,6 +23,7 @@ from llmrec_plugin.models import (
 )
 from llmrec_plugin.services.model_registry import retention
 from llmrec_plugin.services.privacy import erasure_marks
+from llmrec_plugin.services.privacy.erasure import erase_marked
 
 logger = logging.getLogger(__name__)
 STRIP_BATCH = 200
@@ -45,7 +46,8 @@ class RetentionReport:
 def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     """Delete events, lists and records of learning older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose
     cursors have expired keep only what was shown, and nothing where the user gave no consent; of models
-    and tunings keep what `model_store` says."""
+    and tunings keep what `model_store` says. Erase users whose accounts are gone."""
+    erase_marked()
     now = now or timezone.now()
     settings = get_settings()
     oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)

@@ -19,6 +19,7 @@ from django.db.models import Count, Exists, ExpressionWrapper, IntegerField, Out
 from django.db.models.fields import DateTimeField
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.event_kinds import click_kinds, taking_kinds
@@ -84,7 +85,7 @@ def by_day(document: str, days: int, *, now: datetime) -> dict[date, DaySums]:
 
     Three queries, and one more to keep what is settled and was not kept before.
     """
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = moments.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = [midnight - timedelta(days=number) for number in reversed(range(days))]
     ends = [*starts[1:], now + timedelta(microseconds=1)]
     known = _kept(document, starts)

@@ -16,12 +16,14 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.reporting import daily_statistics
 from llmrec_plugin.services.reporting.daily_statistics import DaySums, ListSums
+from llmrec_plugin.services.serving import evidence
 
 SEARCH = "search"
 CACHE_SECONDS = 300
@@ -142,7 +144,7 @@ def _count(document: str, days: int, now: datetime) -> Dashboard:
     dates = list(counted)
     period = _sum(counted[day] for day in dates[days:])
     before = _sum(counted[day] for day in dates[:days])
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = moments.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
     searches = _latest_searches(document, midnight - timedelta(days=days - 1), now)
     return Dashboard(
         document=document,
@@ -223,7 +225,7 @@ def _queries(searches: QuerySet[Impression], which: Q) -> list[QueryRow]:
         .exclude(query="")
         .annotate(text=Lower("query"))
         .values("text")
-        .annotate(searches=Count("*"), people=Count("user_key", distinct=True), found=Min("total"))
+        .annotate(searches=Count("*"), people=evidence.people(), found=Min("total"))
         .filter(people__gte=get_settings().SUGGEST_MIN_VISITORS)
         .order_by("-searches", "text")
     )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from llmrec_plugin import moments
 from llmrec_plugin.figures import figure
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
@@ -257,7 +257,7 @@ def floor(version: IndexVersion) -> Picture | None:
 
 
 def _day(at: Any) -> str:
-    return date_format(localtime(at), "SHORT_DATE_FORMAT")
+    return date_format(moments.local(at), "SHORT_DATE_FORMAT")
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -26,11 +26,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
 from llmrec_plugin.logs import origin
-from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
+from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun, own
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.model_registry import retention
@@ -167,20 +168,22 @@ def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
     fail_lost_runs()
     registry.get(label)
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=own.database()):
             return TrainingRun.objects.create(
                 document=label, kind=kind, by=by, reason=reason[:255], owner=locks.own_prefix()
             )
     except IntegrityError:
         running = TrainingRun.objects.filter(document=label, state=TrainingRun.State.RUNNING).first()
-        by_whom = f" by {running.by} since {running.started_at:%Y-%m-%d %H:%M} UTC" if running else ""
+        by_whom = (
+            f" by {running.by} since {moments.local(running.started_at):%Y-%m-%d %H:%M}" if running else ""
+        )
         tuned = running is not None and running.kind == TrainingRun.Kind.TUNING
         doing = f'The encoder of "{label}" is being tuned' if tuned else f'"{label}" is being trained'
         raise LeaseLost(f"{doing}{by_whom}; wait for it, or stop it.") from None
 
 
 def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         run = TrainingRun.objects.select_for_update().get(pk=run.pk)
         if run.erased and version is not None:
             version.refresh_from_db()
