@@ -143,7 +143,8 @@ def _names(entry: ast.stmt) -> set[str]:
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """As it is written, without its body."""
-    (shown,) = ast.parse("def _(): ...").body
+    kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+    (shown,) = ast.parse(f"{kind} _(): ...").body
     assert isinstance(shown, ast.FunctionDef | ast.AsyncFunctionDef)
     shown.name, shown.returns = node.name, node.returns
     arguments = list(_arguments(node.args))
