@@ -210,11 +210,11 @@ def _skips_locked() -> bool:
 
 
 def _free(now: datetime) -> Q:
-    return Q(lease_until=None) | Q(lease_until__lt=now)
+    return locks.ended("lease_until", now, longest=locks.duration())
 
 
 def _due(now: datetime) -> Q:
-    return _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
+    return _free(now) & (Q(not_before__lte=now) | locks.ended("not_before", now, longest=BACK_OFF_MOST))
 
 
 def _locked(condition: Q) -> QuerySet[OutboxEntry]:
