@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.options import check_options
 from llmrec_plugin.registries import NameRegistry
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
-
-    Text: TypeAlias = str | _StrPromise
+from llmrec_plugin.wording import NOTHING, TITLE, Text, check_sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +38,20 @@ class Contribution:
     source: Literal["", "item", "rule"] = ""
     """What the code names after the colon: the key of an item, or the number of a rule; empty: nothing that
     has a title."""
+
+    def __post_init__(self) -> None:
+        check_options(self, self.called)
+        check_sentence(self.sentence, self.sentence_values, called=self.called("sentence"))
+        check_sentence(self.untitled_sentence, NOTHING, called=self.called("untitled_sentence"))
+
+    def called(self, attribute: str) -> str:
+        """Return what messages call an attribute of this contribution."""
+        return f'{attribute} of the contribution "{self.name}"'
+
+    @property
+    def sentence_values(self) -> Mapping[str, Any]:
+        """Return an example of what the sentence may have places for: a title where there is an item."""
+        return TITLE if self.source == "item" else NOTHING
 
     @property
     def may_be_reason(self) -> bool:

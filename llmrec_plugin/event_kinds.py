@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.options import check_options
 from llmrec_plugin.ranking.profile import liking
 from llmrec_plugin.registries import NameRegistry
 from llmrec_plugin.suggest import hint
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
-
-    Text: TypeAlias = str | _StrPromise
+from llmrec_plugin.wording import COUNT, TITLE, Text, check_sentence
 
 MAX_WEIGHT = 10.0
 """Up and down."""
@@ -59,12 +56,20 @@ class EventKind:
     """The kind whose `weekly` counts it, as a click is the view that it leads to; empty: this kind."""
 
     def __post_init__(self) -> None:
+        check_options(self, self.called)
+        for name in ("because", "others"):
+            check_sentence(getattr(self, name), TITLE, called=self.called(name))
+        check_sentence(self.weekly, COUNT, called=self.called("weekly"))
         lowest, highest = (-MAX_WEIGHT, 0.0) if self.sign == "against" else (0.0, MAX_WEIGHT)
         if not lowest <= self.weight <= highest:
             raise ConfigurationError(
                 f'The weight of the kind of event "{self.name}" is {self.weight:g}; with sign "{self.sign}" '
                 f"it must lie from {lowest:g} to {highest:g}."
             )
+
+    def called(self, attribute: str) -> str:
+        """Return what messages call an attribute of this kind."""
+        return f'{attribute} of the kind of event "{self.name}"'
 
 
 event_kinds: NameRegistry[EventKind] = NameRegistry("kind of event", register="register_event_kind")

@@ -52,6 +52,8 @@ class Expected:
     choices: tuple[str, ...] = ()
     """The texts among which it is chosen."""
     secret: bool = False
+    cure: Callable[[str], str] = lambda given: ""
+    """What to do where this text is given; empty: nothing better than to name the nearest choice."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class OneOfNames:
     """Narrows a text to names that are known only once a site has registered its own."""
 
     names: Callable[[], Iterable[str]]
+    cure: Callable[[str], str] = lambda given: ""
+    """What to do where this name is given that is none of them; empty: nothing but to name the nearest."""
 
 
 def keys_of(name: str) -> Callable[[str], str]:
@@ -145,11 +149,20 @@ def _read(value: Any, hint: Any, name: str) -> Any:
     expected = _expected(hint)
     if not expected.fits(value):
         shown = f"not shown, of type {type(value).__name__}" if expected.secret else repr(value)
-        near = nearest(value, expected.choices) if isinstance(value, str) else None
-        question = f' Did you mean "{near}"?' if near is not None else ""
-        raise ConfigurationError(f"{name} is {shown}; it must be {expected.words}.{question}")
+        raise ConfigurationError(f"{name} is {shown}; it must be {expected.words}.{_cure(value, expected)}")
     is_listed = isinstance(value, list) and any(get_origin(kind) is tuple for kind in kinds)
     return tuple(value) if is_listed else value
+
+
+def _cure(value: Any, expected: Expected) -> str:
+    """Return what to write instead of a text that is no choice, or of the first such in a list."""
+    given = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+    wrong = next((one for one in given if isinstance(one, str) and one not in expected.choices), None)
+    if wrong is None or not expected.choices:
+        return ""
+    near = nearest(wrong, expected.choices)
+    found = expected.cure(wrong) or (f'Did you mean "{near}"?' if near is not None else "")
+    return f" {found}" if found else ""
 
 
 def _alternatives(hint: Any) -> list[Any]:
@@ -185,7 +198,7 @@ def _narrowed(expected: Expected, rule: object) -> Expected:
     if rule is SECRET:
         return replace(expected, secret=True)
     if isinstance(rule, OneOfNames):
-        rule = one_of(rule.names())
+        rule = replace(one_of(rule.names()), cure=rule.cure)
     if isinstance(rule, Expected):
         return replace(rule, fits=lambda value: expected.fits(value) and rule.fits(value))
     if isinstance(rule, Rule):
@@ -203,7 +216,8 @@ def _list(args: tuple[Any, ...], kind: Any) -> Expected:
             return False
         return all(part.fits(one) for one, part in zip(value, parts * len(value), strict=False))
 
-    return Expected(fits, f"a list of {parts[0].words.removeprefix('one of ')}", parts[0].choices)
+    words = f"a list of {parts[0].words.removeprefix('one of ')}"
+    return Expected(fits, words, parts[0].choices, cure=parts[0].cure)
 
 
 def _is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ a ConfigurationError that names the thing, the nearest known name and the cure.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -31,31 +32,37 @@ D = TypeVar("D", bound=Named)
 class NameRegistry(Generic[D]):
     """Keeps declared things by name, in the order of their declaration."""
 
-    def __init__(self, what: str, *, register: str) -> None:
-        """Take what one of them is called ("kind of event"), and the name of the function that adds one."""
+    def __init__(self, what: str, *, register: str, unregister: str = "") -> None:
+        """Take what one of them is called ("kind of event"), and the names of the functions that add one
+        and, where there is one, that take it back."""
         self._what = what
         self._register = register
+        self._unregister = unregister
         self._declared: dict[str, D] = {}
+        self._modules: dict[str, str] = {}
 
     def register(self, declared: D) -> D:
         """Add a thing and hand it back; raises ConfigurationError if its name is taken, or is no name."""
-        name = declared.name
-        if not PATTERN.fullmatch(name):
+        name: object = declared.name
+        if not isinstance(name, str) or not PATTERN.fullmatch(name):
+            shown = f'"{name}"' if isinstance(name, str) else repr(name)
             raise ConfigurationError(
-                f'"{name}" cannot name a {self._what}: up to 30 small letters, digits, "-" and "_", the '
+                f'{shown} cannot name a {self._what}: up to 30 small letters, digits, "-" and "_", the '
                 "first a letter."
             )
         if name in self._declared:
+            way_back = f", or take that one back first with {self._unregister}" if self._unregister else ""
             raise ConfigurationError(
-                f'There is a {self._what} "{name}" already: give yours another name. '
-                f"{hint(name, self.names())}"
+                f'There is a {self._what} "{name}" already, declared in {self._modules[name]}: give yours '
+                f"another name{way_back}. Taken: {', '.join(self.names())}."
             )
-        self._declared[name] = declared
+        self._declared[name], self._modules[name] = declared, _declaring_module()
         return declared
 
     def unregister(self, name: str) -> None:
         """Take a thing out again; a name that nothing bears is no error."""
         self._declared.pop(name, None)
+        self._modules.pop(name, None)
 
     def get(self, name: str) -> D:
         """Return the thing of that name; raises ConfigurationError, naming the nearest and the cure."""
@@ -76,3 +83,18 @@ class NameRegistry(Generic[D]):
 
     def __iter__(self) -> Iterator[D]:
         return iter(tuple(self._declared.values()))
+
+
+def _declaring_module() -> str:
+    """Return the name of the module that declares something just now: the nearest caller that is no function
+    of this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        frame.f_code.co_name != "<module>" and _is_ours(frame.f_globals.get("__name__", ""))
+    ):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]

@@ -4,17 +4,14 @@ They read declarations and models only: no network, no database, no engine, no e
 """
 
 from llmrec_plugin.checks.documents import check_documents, check_people
-from llmrec_plugin.checks.settings import (
-    check_extras,
-    check_settings,
-    check_strategies,
-    check_throttles,
-)
+from llmrec_plugin.checks.registered import check_sentences, check_strategies
+from llmrec_plugin.checks.settings import check_extras, check_settings, check_throttles
 
 __all__ = [
     "check_documents",
     "check_extras",
     "check_people",
+    "check_sentences",
     "check_settings",
     "check_strategies",
     "check_throttles",

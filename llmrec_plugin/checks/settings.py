@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage, register
@@ -14,11 +14,8 @@ from llmrec_plugin.analysis.languages import are_told_apart_by_a_model, configur
 from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.event_kinds import kind_names
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.services.curation.list_types import fillers, list_types
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
-from llmrec_plugin.suggest import hint
 
 _BACKENDS = {"llmrec_plugin.backends.elasticsearch": "elasticsearch"}
 """Engines that need an extra."""
@@ -90,20 +87,6 @@ def check_throttles(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
     )
     cure = "Set it to the number of proxies in front of the site; 0: there is none."
     return [warning(4, message, cure)]
-
-
-@register("llmrec")
-def check_strategies(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E008: a list strategy begins with what there is not."""
-    found = []
-    for strategy in list_types:
-        known: dict[str, Sequence[str]] = {"hide": kind_names(), "fallback": fillers()}
-        for attribute, names in known.items():
-            for name in getattr(strategy, attribute):
-                if name not in names:
-                    message = f'The list strategy "{strategy.name}": {attribute} names "{name}".'
-                    found.append(error(8, message, hint(name, names), type(strategy)))
-    return found
 
 
 def _needed(settings: Settings) -> Iterator[tuple[str, str]]:

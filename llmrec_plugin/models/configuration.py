@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.event_kinds import MAX_WEIGHT, default_kind_weights, of_known_kinds
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
+from llmrec_plugin.suggest import nearest
 
 UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 POSITIVE = [MinValueValidator(0.01)]
@@ -208,17 +209,8 @@ class Configuration(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        weights, known = self.kind_weights, default_kind_weights()
-        if not isinstance(weights, dict) or weights.keys() != known.keys():
-            raise ValidationError({"kind_weights": _("Give a number for each of: %s.") % ", ".join(known)})
-        for kind, weight in weights.items():
-            is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not is_number or not abs(weight) <= MAX_WEIGHT:
-                raise ValidationError(
-                    {"kind_weights": _("The weight of “%s” must be a number from -10 to 10.") % kind}
-                )
-        if not _are_signal_weights(self.signal_weights):
-            raise ValidationError({"signal_weights": _("Give a weight from 0 to 1 for each signal.")})
+        check_kind_weights(self.kind_weights)
+        _check_signal_weights(self.signal_weights)
         if not _are_search_weights(self.search_weights):
             raise ValidationError(
                 {"search_weights": _("Give an encoder and weights from 0 to 1 for each document.")}
@@ -269,6 +261,8 @@ class Configuration(models.Model):
         }
         for name, value in overrides.items():
             setattr(changed, name, value)
+        if isinstance(changed.kind_weights, dict):  # what is not said of a kind stays as it is
+            changed.kind_weights = of_known_kinds({**self.kind_weights, **changed.kind_weights})
         return changed
 
     @classmethod
@@ -283,12 +277,40 @@ class Configuration(models.Model):
             cls().save(using=using)
 
 
-def _are_signal_weights(value: Any) -> bool:
-    """Return whether it is {name of a signal: 0..1}."""
-    return isinstance(value, dict) and all(
-        isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight <= 1
-        for weight in value.values()
-    )
+def nearest_known(name: object, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the one that may have been meant, or nothing."""
+    near = nearest(name, known)
+    return "" if near is None else " " + _("Did you mean “%s”?") % near
+
+
+def check_kind_weights(weights: Any, *, whole: bool = True) -> None:
+    """Raise ValidationError unless these are numbers by kinds of events, of each kind there is if `whole`."""
+    known = default_kind_weights()
+    for kind in weights if isinstance(weights, dict) else ():
+        if kind not in known:
+            text = _("There is no kind of event “%(name)s”. Known: %(known)s.")
+            message = text % {"name": kind, "known": ", ".join(known)} + nearest_known(kind, known)
+            raise ValidationError({"kind_weights": message})
+    if not isinstance(weights, dict) or (whole and weights.keys() != known.keys()):
+        raise ValidationError({"kind_weights": _("Give a number for each of: %s.") % ", ".join(known)})
+    for kind, weight in weights.items():
+        if not _is_number(weight) or not abs(weight) <= MAX_WEIGHT:
+            message = _("The weight of “%s” must be a number from -10 to 10.") % kind
+            raise ValidationError({"kind_weights": message})
+
+
+def _check_signal_weights(weights: Any) -> None:
+    """Raise ValidationError unless these are {name of a signal: 0..1}."""
+    if not isinstance(weights, dict):
+        raise ValidationError({"signal_weights": _("Give a weight from 0 to 1 for each signal.")})
+    for name, weight in weights.items():
+        if not _is_number(weight) or not 0 <= weight <= 1:
+            message = _("The weight of the signal “%s” must be a number from 0 to 1.") % name
+            raise ValidationError({"signal_weights": message})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _are_search_weights(value: Any) -> bool:
@@ -299,9 +321,8 @@ def _are_search_weights(value: Any) -> bool:
         weights = {name: weight for name, weight in entry.items() if name != "encoder_id"}
         if not isinstance(entry.get("encoder_id"), str) or not weights.keys() <= set(LEARNED_IN_SEARCH):
             return False
-        for weight in weights.values():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
-                return False
+        if not all(_is_number(weight) and 0 <= weight <= 1 for weight in weights.values()):
+            return False
     return True
 
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from llmrec_plugin.models.configuration import Configuration
+from llmrec_plugin.models.configuration import Configuration, check_kind_weights, nearest_known
 
 
 def new_salt() -> str:
@@ -165,13 +165,12 @@ def check_overrides(overrides: Any) -> None:
     known = Configuration.tunable()
     for name in overrides:
         if name not in known:
-            raise ValidationError(
-                {
-                    "overrides": _("There is no setting “%(name)s”. Known: %(known)s.")
-                    % {"name": name, "known": ", ".join(known)}
-                }
-            )
+            text = _("There is no setting “%(name)s”. Known: %(known)s.")
+            message = text % {"name": name, "known": ", ".join(known)} + nearest_known(name, known)
+            raise ValidationError({"overrides": message})
     try:
+        if "kind_weights" in overrides:
+            check_kind_weights(overrides["kind_weights"], whole=False)
         Configuration.current().with_overrides(overrides).full_clean(validate_unique=False)
     except ValidationError as error:
         wrong = [

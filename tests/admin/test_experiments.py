@@ -81,6 +81,9 @@ def test_from_the_draft_to_the_winner(editor: Client) -> None:
 def test_a_wrong_setting_is_told_where_it_was_typed(editor: Client) -> None:
     page = words(editor.post(url("add"), form(**{"arms-1-overrides": '{"text_wait": 1}'})))
     assert "There is no setting “text_wait”. Known: fusion, text_weight" in page
+    assert "Did you mean “text_weight”?" in page
+    page = words(editor.post(url("add"), form(**{"arms-1-overrides": '{"signal_weights": {"magrin": 1}}'})))
+    assert "Did you mean &quot;margin&quot;?" in page
     assert not Experiment.objects.exists()
 
 

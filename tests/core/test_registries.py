@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -33,11 +34,24 @@ def test_what_was_declared_is_found_by_name_and_in_order(fruits: NameRegistry[Fr
     assert "plum" not in fruits
 
 
-def test_two_of_one_name_are_refused_and_the_first_stays(fruits: NameRegistry[Fruit]) -> None:
+def test_of_two_of_one_name_the_second_is_told_who_declared_the_first(fruits: NameRegistry[Fruit]) -> None:
     first = fruits.get("pear")
-    with pytest.raises(ConfigurationError, match=r'There is a fruit "pear" already: give yours another name'):
+    with pytest.raises(ConfigurationError) as raised:
         fruits.register(Fruit("pear"))
+    assert str(raised.value) == (
+        'There is a fruit "pear" already, declared in tests.core.test_registries: give yours another name. '
+        "Taken: pear, apple."
+    )
     assert fruits.get("pear") is first
+
+
+def test_what_can_be_taken_back_is_told_with_the_function_that_does() -> None:
+    fruits: NameRegistry[Fruit] = NameRegistry("fruit", register="add", unregister="remove_fruit")
+    fruits.register(Fruit("pear"))
+    with pytest.raises(ConfigurationError, match="or take that one back first with remove_fruit"):
+        fruits.register(Fruit("pear"))
+    fruits.unregister("pear")
+    assert fruits.register(Fruit("pear")) in tuple(fruits)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_cure(fruits: NameRegistry[Fruit]) -> None:
@@ -49,7 +63,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_cure(fruits: NameR
     )
 
 
-@pytest.mark.parametrize("name", ["", "Pear", "pear:1", "9pears", "p" * 31, "pe ar"])
-def test_a_name_is_a_short_word_of_small_letters(fruits: NameRegistry[Fruit], name: str) -> None:
+@pytest.mark.parametrize("name", ["", "Pear", "pear:1", "9pears", "p" * 31, "pe ar", None, 3])
+def test_a_name_is_a_short_word_of_small_letters(fruits: NameRegistry[Fruit], name: Any) -> None:
     with pytest.raises(ConfigurationError, match="cannot name a fruit"):
         fruits.register(Fruit(name))

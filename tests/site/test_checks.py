@@ -24,7 +24,7 @@ from llmrec_plugin.documents import (
 )
 from llmrec_plugin.encoders.base import EncoderSpec
 from tests.hostapp.models import Brand, Category, OrderLine, Product
-from tests.support.indexed import declared
+from tests.support.indexed import declared, undeclared
 
 
 def all_checks() -> list[CheckMessage]:
@@ -270,9 +270,9 @@ def test_users_and_sources_that_are_right() -> None:
     assert found(user_document(), source(value_field="quantity")) == {}
 
 
-def test_a_site_without_documents_is_told_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_documents", [])
-    (message,) = checks.check_documents()
+def test_a_site_without_documents_is_told_how_to_begin() -> None:
+    with undeclared(*map(type, registry)):
+        (message,) = checks.check_documents()
     assert message.id == "llmrec_plugin.W001"
     assert "search_documents.py" in str(message.hint)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmrec_plugin.analysis.tokens import query_words
 from llmrec_plugin.backends import get_backend
-from llmrec_plugin.documents import registry
+from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.models import IndexVersion, OutboxEntry
 from llmrec_plugin.receivers import wiring
 from llmrec_plugin.services.deployment.live import live_pair
@@ -44,3 +44,17 @@ def declared(*classes: Any) -> Iterator[None]:
     finally:
         for declaration in classes:
             registry.unregister(declaration)
+
+
+@contextmanager
+def undeclared(*classes: type[SearchDocument[Any]]) -> Iterator[None]:
+    """Have a site that never declared these documents, and declare them anew afterwards, in their order."""
+    former = [type(document) for document in registry]
+    try:
+        for document in classes:
+            registry.unregister(document)
+        yield
+    finally:
+        for document in former:
+            registry.unregister(document)
+            registry.register(document)

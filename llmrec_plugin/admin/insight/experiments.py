@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -19,9 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin.admin.base import ExplainedAdmin, StackedInline, page
 from llmrec_plugin.admin.insight import experiment_summary
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.exceptions import InvalidRequest, LlmrecError
 from llmrec_plugin.models import Arm, Experiment, IndexVersion, ModelVersion
 from llmrec_plugin.services.curation import placements
+from llmrec_plugin.services.curation.configuration import check_signals
 from llmrec_plugin.services.experiments import lifecycle
 from llmrec_plugin.services.experiments import report as experiment_report
 
@@ -43,6 +44,19 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
                 )
 
 
+class ArmForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What an arm changes; the model checks the rest of it."""
+
+    def clean_overrides(self) -> Any:
+        overrides = self.cleaned_data["overrides"]
+        if isinstance(overrides, dict):
+            try:
+                check_signals(overrides.get("signal_weights"))
+            except InvalidRequest as error:
+                raise ValidationError(str(error)) from error
+        return overrides
+
+
 class ArmFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     """A new experiment begins with its control, and one arm to be described."""
 
@@ -55,6 +69,7 @@ class ArmFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 class ArmInline(StackedInline):
     model = Arm
+    form = ArmForm
     formset = ArmFormSet
     fields = [("name", "is_control", "share"), "overrides", "placement", ("index_version", "model_version")]
 

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar, get_args
 
 from llmrec_plugin.contributions import Contribution, contributions, register_contribution
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.ranking.stages import Prior, Stage
 from llmrec_plugin.registries import NameRegistry
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import FilterKind, Scalar
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ signals: NameRegistry[Signal] = NameRegistry("ranking signal", register="registe
 def register_signal(declared: S) -> S:
     """Add a signal, with its contribution, and hand it back.
 
-    Raises ConfigurationError where one of that name is there already, or the name is none.
+    Raises ConfigurationError for a class that is no signal or lacks what makes one, and where one of that
+    name is there already, or the name is none.
     """
+    _check_declaration(declared)
     signal = signals.register(declared())
     contribution = signal.contribution
     if contribution.name not in contributions or contributions.get(contribution.name) is not contribution:
@@ -93,6 +96,32 @@ def register_signal(declared: S) -> S:
             signals.unregister(signal.name)
             raise
     return declared
+
+
+def _check_declaration(declared: type[Signal]) -> None:
+    """Raise ConfigurationError, with the cure, for what a signal lacks."""
+    where = f"{declared.__module__}.{declared.__qualname__}"
+    if not issubclass(declared, Signal):
+        raise ConfigurationError(f"{where} is no ranking signal: it must inherit from ValueSignal or Signal.")
+    if not getattr(declared, "name", ""):
+        raise ConfigurationError(f'{where} needs a name, such as name = "margin".')
+    kinds = get_args(FilterKind)
+    if getattr(declared, "kind", None) not in kinds:
+        kind = getattr(declared, "kind", "")
+        found = f"has the kind {kind!r}" if kind else "has no kind"
+        raise ConfigurationError(f"{where} {found}: what its filter field must be. {hint(kind, kinds)}")
+    if not isinstance(getattr(declared, "contribution", None), Contribution):
+        name = declared.name
+        raise ConfigurationError(
+            f"{where} has no contribution, which says what it adds to scores: "
+            f'contribution = Contribution(name="{name}", label=_("{name}")).'
+        )
+    if missing := sorted(declared.__abstractmethods__):
+        cures = {
+            "value": "define value(self, found, context)",
+            "stage": "define stage(self, values, context), or inherit from ValueSignal and define value",
+        }
+        raise ConfigurationError(f"{where} moves no item: {cures.get(missing[0], f'define {missing[0]}')}.")
 
 
 class Signals:

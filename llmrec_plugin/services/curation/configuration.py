@@ -25,7 +25,7 @@ def configure(*, by: str, if_untouched: bool = False, **values: Any) -> bool:
             raise InvalidRequest(
                 f'The configuration has no field "{name}". {hint(name, known)}', parameter=name
             )
-    _check_signals(values.get("signal_weights"))
+    check_signals(values.get("signal_weights"))
     if if_untouched and Configuration.objects.exists():
         return False
     configuration = Configuration.current()
@@ -41,8 +41,8 @@ def configure(*, by: str, if_untouched: bool = False, **values: Any) -> bool:
     return True
 
 
-def _check_signals(weights: object) -> None:
-    """Raise InvalidRequest, naming the nearest, for the weight of a signal that nobody declared."""
+def check_signals(weights: object) -> None:
+    """Raise InvalidRequest, naming the nearest, where there is a weight of a signal that nobody declared."""
     for name in weights if isinstance(weights, dict) else ():
         try:
             signals.get(name)

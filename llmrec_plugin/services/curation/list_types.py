@@ -45,7 +45,9 @@ class ListType:
         return (*(taking_kinds() if self.hides_taken else ()), *self.hide)
 
 
-list_types: NameRegistry[ListType] = NameRegistry("list strategy", register="@register_strategy")
+list_types: NameRegistry[ListType] = NameRegistry(
+    "list strategy", register="@register_strategy", unregister="unregister_strategy"
+)
 
 
 def find_type(name: object, *, where: str) -> ListType:
@@ -59,3 +61,13 @@ def find_type(name: object, *, where: str) -> ListType:
 def fillers() -> list[str]:
     """Return the names of the types that may fill up lists of others."""
     return [one.name for one in list_types if one.can_fill]
+
+
+def cannot_fill(name: object) -> str:
+    """Return why a list that there is fills up no others, and the cure; empty for any other name."""
+    if name not in list_types or list_types.get(str(name)).can_fill:
+        return ""
+    return (
+        f'Lists of the type "{name}" fill up no others: name one of {", ".join(fillers())}, or set '
+        "can_fill = True on a strategy of your own."
+    )

@@ -15,7 +15,7 @@ from llmrec_plugin.models import Placement as Row
 from llmrec_plugin.models.placements import MAX_FRESH
 from llmrec_plugin.options import OneOfNames, Rule, between, keys_of, read_options
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
-from llmrec_plugin.services.curation.list_types import ListType, fillers, find_type, list_types
+from llmrec_plugin.services.curation.list_types import ListType, cannot_fill, fillers, find_type, list_types
 from llmrec_plugin.services.items.filter_parsing import read_filters
 from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Filter
@@ -52,7 +52,7 @@ class PlacementOptions:
     """None: as configured in for-you, none elsewhere."""
     fresh: Annotated[float, between(0, MAX_FRESH)] = 0.0
     """Share of the places that is kept for the newest items."""
-    fallback: tuple[Annotated[str, OneOfNames(fillers)], ...] = ()
+    fallback: tuple[Annotated[str, OneOfNames(fillers, cannot_fill)], ...] = ()
     """Types that fill the list where its own items do not suffice; empty: as its type has it."""
 
     def anchor_kinds(self) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import ConfigurationError, NotFound
+from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.experiments.analysis import preferences_needed, visitors_needed
 from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, IndexVersion, Placement
+from llmrec_plugin.services.curation.configuration import check_signals
 from llmrec_plugin.services.curation.placements import get_placement, type_of
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import live_pair
@@ -57,9 +58,10 @@ def _check_arm(experiment: Experiment, arm: Arm) -> None:
     where = f'The arm "{arm}"'
     try:
         arm.clean()
+        check_signals(arm.overrides.get("signal_weights"))
         if arm.placement:
             _check_placement(experiment, arm)
-    except (ValidationError, NotFound) as error:
+    except (ValidationError, NotFound, InvalidRequest) as error:
         messages = error.messages if isinstance(error, ValidationError) else [str(error)]
         raise ConfigurationError(f"{where}: {' '.join(messages)}") from error
     for version in (arm.index_version, arm.model_version):

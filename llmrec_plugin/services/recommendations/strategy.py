@@ -100,8 +100,8 @@ def register_strategy(strategy: S) -> S:
     for name in ("name", "label"):
         if not getattr(strategy, name, ""):
             raise ConfigurationError(f'{where} needs a {name}, such as {name} = "staff-picks".')
-    list_types.register(strategy())
     contribution = _contribution_of(strategy)
+    list_types.register(strategy())
     if contribution is not None and contribution.name not in contributions:
         contributions.register(contribution)
     return strategy

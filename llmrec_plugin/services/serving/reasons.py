@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.text import Truncator
 
@@ -14,9 +14,7 @@ from llmrec_plugin.event_kinds import event_kinds
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
 from llmrec_plugin.types import ContributionCode, RankedItem
-
-if TYPE_CHECKING:
-    from llmrec_plugin.contributions import Text
+from llmrec_plugin.wording import NOTHING, Text, fill, has_places
 
 TITLE_LENGTH = 60
 
@@ -129,9 +127,13 @@ def probability(item: RankedItem, context: ReasonContext) -> float | None:
     return float(Pointwise(**context.pointwise)([points])[0])
 
 
-def causes(item: RankedItem, context: ReasonContext) -> list[Reason]:
-    """Return the causes that can truthfully be given, strongest first."""
-    found = [reason for reason in explain(item, reason_names()) if _is_true(reason, item, context)]
+def causes(item: RankedItem, context: ReasonContext, *, told: Collection[str] | None = None) -> list[Reason]:
+    """Return the causes that can truthfully be given, strongest first.
+
+    `told` are the names of the contributions that visitors are told of; None: of all that are declared so.
+    """
+    told = reason_names() if told is None else told
+    found = [reason for reason in explain(item, told) if _is_true(reason, item, context)]
     names = {reason.code.name for reason in found}
     counted = ContributionCode("trending", item.key)
     return [
@@ -195,12 +197,11 @@ def _sentence(code: ContributionCode, context: ReasonContext, titles: Mapping[st
     if code.name == "vector" and context.anchor:
         return _about_anchor(context, titles)
     if code.name == "trending" and code.source:
-        kind, count = context.weekly_counts[code.source]
-        return str(event_kinds.get(kind).weekly % {"count": count})
+        return _counted(code, context)
     if code.name == "taste" and title is not None:
-        return _because(context.sources[code.source], title)
+        return _because(context.sources.get(code.source, ""), title)
     if code.name == "neighbours" and title is not None:
-        return _titled(_others(context.neighbours_kind), title)
+        return _others(context.neighbours_kind, title)
     if code.name == "popularity" and context.uses_recent_popularity:
         return str(contributions.get("earlier").sentence)
     return _declared_sentence(code, title)
@@ -208,10 +209,11 @@ def _sentence(code: ContributionCode, context: ReasonContext, titles: Mapping[st
 
 def _declared_sentence(code: ContributionCode, title: str | None) -> str:
     contribution = contributions.get(code.name)
-    sentence = str(contribution.sentence)
-    if "%(title)s" not in sentence:
-        return sentence
-    return str(contribution.untitled_sentence) if title is None else _titled(sentence, title)
+    if not has_places(contribution.sentence):
+        return str(contribution.sentence)
+    if title is None:
+        return fill(contribution.untitled_sentence, NOTHING)
+    return _titled(contribution.sentence, title)
 
 
 def _about_anchor(context: ReasonContext, titles: Mapping[str, str]) -> str:
@@ -223,16 +225,22 @@ def _about_anchor(context: ReasonContext, titles: Mapping[str, str]) -> str:
     return _declared_sentence(ContributionCode("text_neighbours", context.anchor), title)
 
 
+def _counted(code: ContributionCode, context: ReasonContext) -> str:
+    kind, count = context.weekly_counts[code.source]
+    told = fill(event_kinds.get(kind).weekly, {"count": count}) if kind in event_kinds else ""
+    return told or str(contributions.get(code.name).sentence)
+
+
 def _because(kind: str, title: str) -> str:
-    because = event_kinds.get(kind).because if kind in event_kinds else ""
-    return _titled(because or contributions.get("taste").sentence, title)
+    told = _titled(event_kinds.get(kind).because, title) if kind in event_kinds else ""
+    return told or str(contributions.get("taste").sentence)
 
 
-def _others(kind: str) -> Text:
-    others = event_kinds.get(kind).others if kind in event_kinds else ""
-    return others or contributions.get("neighbours").sentence
+def _others(kind: str, title: str) -> str:
+    told = _titled(event_kinds.get(kind).others, title) if kind in event_kinds else ""
+    return told or _titled(contributions.get("neighbours").sentence, title)
 
 
 def _titled(sentence: Text, title: str) -> str:
     """Return the sentence with the title in it, cut where it is long."""
-    return str(sentence) % {"title": Truncator(title).chars(TITLE_LENGTH)}
+    return fill(sentence, {"title": Truncator(title).chars(TITLE_LENGTH)})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmrec_plugin.analysis.highlight import highlight
-from llmrec_plugin.contributions import personal_names
+from llmrec_plugin.contributions import personal_names, reason_names
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.ranking.history import by_past_item, folded
@@ -72,7 +72,8 @@ def result_items(
     *,
     explain: bool = False,
 ) -> tuple[ResultItem, ...]:
-    causes = [reasons.causes(folded(row.item), context) for row in rows]
+    told = reason_names()
+    causes = [reasons.causes(folded(row.item), context, told=told) for row in rows]
     with dictionaries.of(version):
         highlights = [_highlights(row.prepared, words) for row in rows]
     personal = personal_names()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmrec_plugin.event_kinds import default_kind_weights
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Configuration, ConfigurationChange
 from llmrec_plugin.services.curation import configure
@@ -42,6 +43,21 @@ def test_what_somebody_has_saved_can_be_left_alone() -> None:
         ({"text_weight": 1.5}, "text_weight", "less than or equal to 1"),
         ({"text_weight": "much"}, "text_weight", "float"),
         ({"kind_weights": {"view": 1}}, "kind_weights", "Give a number for each of"),
+        (
+            {"kind_weights": {**default_kind_weights(), "purchse": 1}},
+            "kind_weights",
+            "no kind of event “purchse”.*Did you mean “purchase”",
+        ),
+        ({"kind_weights": {"vew": "x"}}, "kind_weights", "Did you mean “view”"),
+        ({"kind_weights": {**default_kind_weights(), "view": 11}}, "kind_weights", "“view”.*-10 to 10"),
+        ({"kind_weights": [1]}, "kind_weights", "Give a number for each of"),
+        (
+            {"signal_weights": {"margin": "1"}},
+            "signal_weights",
+            "signal “margin” must be a number from 0 to 1",
+        ),
+        ({"signal_weights": {"magrin": 1}}, "signal_weights", 'Did you mean "margin"'),
+        ({"signal_weights": 1}, "signal_weights", "from 0 to 1 for each signal"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_changed(

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin.event_kinds import EventKind, default_kind_weights, event_kinds, register_event_kind
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.models import (
     ArmAssignment,
@@ -279,6 +280,23 @@ def test_a_draft_has_nothing_to_adopt_and_a_stopped_one_does_not_start_again(
         lifecycle.start(experiment, by="editor")
 
 
+def test_an_arm_weighs_kinds_that_it_does_not_name_as_the_configuration_does(
+    shop: dict[str, Product],
+) -> None:
+    Configuration(kind_weights={**default_kind_weights(), "purchase": 7.0}).save()
+    experiment = running("latest", overrides={"kind_weights": {"view": 0.5}})
+    try:
+        register_event_kind(EventKind(name="wave", label="waved", weight=2.5))
+        arm = experiment.arms.get(is_control=False)
+        weights = Configuration.current().with_overrides(arm.overrides).kind_weights
+        assert weights == {**default_kind_weights(), "purchase": 7.0, "view": 0.5, "wave": 2.5}
+        lifecycle.stop(experiment, by="editor")
+        lifecycle.adopt(arm, by="editor")
+        assert Configuration.current().kind_weights == weights
+    finally:
+        event_kinds.unregister("wave")
+
+
 def test_two_experiments_on_one_list_do_not_run_together(shop: dict[str, Product]) -> None:
     running()
     with pytest.raises(ConfigurationError, match="stop it first"):
@@ -291,6 +309,10 @@ def test_two_experiments_on_one_list_do_not_run_together(shop: dict[str, Product
     [
         ({"placement": "nowhere"}, 'no placement "nowhere"'),
         ({"overrides": {"text_wait": 0.3}}, "no setting “text_wait”"),
+        ({"overrides": {"text_wait": 0.3}}, "Did you mean “text_weight”"),
+        ({"overrides": {"kind_weights": {"veiw": 3}}}, "no kind of event “veiw”.*Did you mean “view”"),
+        ({"overrides": {"kind_weights": {"view": 11}}}, "“view” must be a number from -10 to 10"),
+        ({"overrides": {"signal_weights": {"magrin": 1}}}, 'Did you mean "margin"'),
         ({"overrides": {"text_weight": 3}}, "text_weight: Ensure this value is less than or equal to 1"),
         ({"overrides": [1]}, "Give an object"),
         ({"instead": "latest"}, "a search shows none"),

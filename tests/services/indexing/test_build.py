@@ -44,6 +44,7 @@ from llmrec_plugin.services.reporting import model_charts
 from tests.hostapp.models import Product
 from tests.support import moody_encoder
 from tests.support.indexed import declared, found, listed
+from tests.support.interruptions import before_statement, ctrl_c
 from tests.support.moody_encoder import mood
 
 pytestmark = pytest.mark.django_db
@@ -249,22 +250,15 @@ class TestInterruption:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stock(250)
-        beats = 0
-
-        def interrupted(lease: locks.HeldLease) -> None:
-            nonlocal beats
-            beats += 1
-            if beats in (2, 6):
-                raise KeyboardInterrupt
-
         monkeypatch.setattr(outbox, "CHUNK", 100)
-        monkeypatch.setattr(locks.HeldLease, "beat", interrupted)
         with using_encoder("moody", LIMITS={"drain_batch": 40}):
-            with pytest.raises(KeyboardInterrupt):
-                build("product")  # after the first chunk of 100 was marked
+            stopped = before_statement('UPDATE "llmrec_plugin_indexversion"', ctrl_c, number=2)
+            with stopped, pytest.raises(KeyboardInterrupt):
+                build("product")  # while the second chunk of 100 is marked
             version = IndexVersion.objects.get()
             assert (version.total, version.marking_done) == (100, False)
-            with pytest.raises(KeyboardInterrupt):
+            stopped = before_statement('DELETE FROM "llmrec_plugin_outboxentry"', ctrl_c, number=3)
+            with stopped, pytest.raises(KeyboardInterrupt):
                 build("product")  # after some batches were written
             written = get_backend().count(version.name)
             assert 0 < written < 250
@@ -287,20 +281,19 @@ class TestInterruption:
         monkeypatch.setattr("llmrec_plugin.services.indexing.index_build.time.sleep", nap)
         claims: list[int] = []
 
-        def claim_first(lease: locks.HeldLease) -> None:
-            if not claims:
-                claims.append(
-                    OutboxEntry.objects.update(
-                        lease_owner="elsewhere:1:1:ab", lease_until=timezone.now() + timedelta(minutes=5)
-                    )
+        def claim_first() -> None:
+            claims.append(
+                OutboxEntry.objects.update(
+                    lease_owner="elsewhere:1:1:ab", lease_until=timezone.now() + timedelta(minutes=5)
                 )
+            )
 
         mood.down = {"moody"}
         with pytest.raises(EncoderUnavailable):
             build("product")
         mood.down = set()
-        monkeypatch.setattr(locks.HeldLease, "beat", claim_first)
-        assert build("product").written == 4
+        with before_statement('FROM "llmrec_plugin_outboxentry" WHERE', claim_first, number=3):
+            assert build("product").written == 4
         assert claims == [4]
         assert naps == [build_module.POLL_SECONDS]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.test import override_settings
 
 from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.models import UserChange, UserEmbedding
@@ -18,6 +18,8 @@ from llmrec_plugin.services.profiles import declared_interests, refresh
 from llmrec_plugin.services.recommendations import recommend
 from tests.hostapp.models import Learner
 from tests.services.interactions.test_receivers import broker, messages, tasks_in
+from tests.support import moody_encoder
+from tests.support.moody_encoder import mood
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -31,10 +33,6 @@ def key_of(learner: Learner) -> str:
     return str(learner.user_id)
 
 
-def never(*args: Any, **kwargs: Any) -> Any:
-    raise AssertionError("a request encoded the words of a user")
-
-
 def test_changes_of_one_user_are_one_piece_of_work() -> None:
     open_shop()
     gardener = learner("garden hose")
@@ -46,14 +44,16 @@ def test_changes_of_one_user_are_one_piece_of_work() -> None:
     assert not UserChange.objects.exists()
 
 
-def test_a_request_does_not_encode_what_was_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
-    open_shop()
-    gardener = learner("garden hose")
-    refresh.refresh()
-    monkeypatch.setattr("llmrec_plugin.services.inference.query_embeddings.encode_query", never)
-    vector, degraded = declared_interests.vector_of(
-        key_of(gardener), version=live_pair("product").index_version
-    )
+def test_a_request_does_not_encode_what_was_refreshed() -> None:
+    moody_encoder.reset()
+    with override_settings(LLMREC={**settings.LLMREC, "ENCODER": "tests.support.moody_encoder"}):
+        open_shop()
+        gardener = learner("garden hose")
+        refresh.refresh()
+        mood.down = {moody_encoder.NAME}
+        vector, degraded = declared_interests.vector_of(
+            key_of(gardener), version=live_pair("product").index_version
+        )
     assert vector is not None
     assert degraded == ()
 

@@ -35,6 +35,7 @@ from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultItem, ResultPage
 from tests.hostapp.models import Course, Learner, Product
+from tests.support.indexed import undeclared
 from tests.support.pages import some, titles
 from tests.support.serving import did, open_shop, stock
 
@@ -554,9 +555,9 @@ def test_the_name_of_a_placement_fits_its_column() -> None:
         all_placements()
 
 
-def test_a_site_with_one_document_need_not_name_it(shop: Products, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(registry), "labels", lambda self: ["product"])
-    assert len(recommend(document=None).results) == 12
+def test_a_site_with_one_document_need_not_name_it(shop: Products) -> None:
+    with undeclared(*(type(document) for document in registry if document.label != "product")):
+        assert len(recommend(document=None).results) == 12
 
 
 def test_a_document_without_a_date_is_newest_by_its_key() -> None:

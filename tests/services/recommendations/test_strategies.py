@@ -125,7 +125,9 @@ def test_a_row_whose_strategy_is_gone_says_so_and_leaves_other_lists_alone() -> 
 
 
 def test_two_of_one_name_and_what_is_no_strategy_are_refused_where_they_are_registered() -> None:
-    with pytest.raises(ConfigurationError, match='"cheapest" already: give yours another name'):
+    with pytest.raises(
+        ConfigurationError, match=r'"cheapest" already, declared in tests\.hostapp\.search_documents'
+    ):
         register_strategy(strategy(name="cheapest"))
     with pytest.raises(ConfigurationError, match='"For You" cannot name a list strategy'):
         register_strategy(strategy(name="For You"))
@@ -158,6 +160,49 @@ def test_what_a_strategy_begins_with_is_checked() -> None:
     )
     assert 'Did you mean "purchase"?' in str(hide.hint)
     assert 'Did you mean "cheapest"?' in str(fallback.hint)
+
+
+def test_a_fallback_that_fills_up_no_others_is_told_with_the_cure() -> None:
+    cure = 'Lists of the type "basket" fill up no others: name one of '
+    with registered(strategy(fallback=("basket",))):
+        (message,) = checks.check_strategies()
+    assert cure in str(message.hint)
+    assert "can_fill = True" in str(message.hint)
+    with placements(home={"type": "latest", "fallback": ["popular", "basket"]}):
+        (message,) = checks.check_settings()
+    assert message.id == "llmrec_plugin.E004"
+    assert """LLMREC["PLACEMENTS"]["home"]["fallback"] is ['popular', 'basket']""" in message.msg
+    assert cure in message.msg
+
+
+def test_a_single_text_where_several_names_belong_is_told() -> None:
+    with registered(strategy(hide="purchase")):
+        (message,) = checks.check_strategies()
+    assert message.msg == 'The list strategy "own": hide is one string.'
+    assert message.hint == 'Write hide = ("purchase",).'
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "nearest"),
+    [
+        ("hide", ["view", "purchse"], "purchase"),
+        ("anchor", ["veiw"], "view"),
+        ("fallback", ["popular", "cheepest"], "cheapest"),
+    ],
+)
+def test_a_misspelt_name_in_a_list_of_the_settings_is_told_the_nearest(
+    key: str, given: list[str], nearest: str
+) -> None:
+    with placements(home={"type": "latest", key: given}):
+        (message,) = checks.check_settings()
+    assert f'LLMREC["PLACEMENTS"]["home"]["{key}"] is {given!r}; it must be a list of' in message.msg
+    assert message.msg.endswith(f'Did you mean "{nearest}"?')
+
+
+def test_a_strategy_whose_sentence_cannot_be_filled_is_refused_whole() -> None:
+    with pytest.raises(ConfigurationError, match=r'sentence of the contribution "own".*place for "title"'):
+        register_strategy(strategy(sentence="Since you took %(title)s"))
+    assert "own" not in declared_placements()
 
 
 def test_a_strategy_that_is_careless_shows_nothing_twice_and_nothing_hidden() -> None:

@@ -309,17 +309,15 @@ def test_only_the_latest_queries_are_remembered() -> None:
     assert (kept.get("a"), kept.get("b"), kept.get("c")) == (0, None, 2)
 
 
-class UnreachableCache:
-    """What a cache server that is down does to each call."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise ConnectionError("cache down")
+NO_CACHE_SERVER = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:9"}
+}
 
 
-def test_a_cache_that_is_down_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_down_only_costs_time() -> None:
     open_shop()
-    monkeypatch.setattr("llmrec_plugin.services.coordination.caches.cache", UnreachableCache())
-    page = find("steel lawn mower and nothing else")
+    with override_settings(CACHES=NO_CACHE_SERVER):
+        page = find("steel lawn mower and nothing else")
     assert page.degraded == ()
     assert page.results[0].title == "steel lawn mower"
 
@@ -444,16 +442,16 @@ def test_the_floor_leaves_out_what_is_only_nonsense() -> None:
 
 
 def test_vectors_come_from_the_database_where_the_engine_does_not_read_them(
-    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+    django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    from llmrec_plugin.backends import get_backend
-
     products = open_shop()
     did("7", "purchase", [products["steel garden hose"]])
     expected = {item.item_id: item.score for item in find("tray", user_key="7").results}
-    monkeypatch.setattr(type(get_backend()), "supports_vector_reads", False)
-    with django_assert_num_queries(7):
-        page = find("tray", user_key="7")
+    blind = {**settings.LLMREC, "BACKEND": "tests.support.write_only_vectors"}
+    with override_settings(LLMREC=blind):
+        find("lamp", user_key="7")  # the settings are read anew
+        with django_assert_num_queries(7):
+            page = find("tray", user_key="7")
     assert {item.item_id: item.score for item in page.results} == pytest.approx(expected, abs=1e-3)
     assert Embedding.objects.exists()
 

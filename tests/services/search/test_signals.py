@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from llmrec_plugin import checks
-from llmrec_plugin.backends import get_backend
-from llmrec_plugin.backends.base import SearchBackend
-from llmrec_plugin.documents import SearchDocument, Signals
-from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.contributions import Contribution, contributions
+from llmrec_plugin.documents import (
+    SearchDocument,
+    Signal,
+    SignalContext,
+    Signals,
+    ValueSignal,
+    register_signal,
+)
+from llmrec_plugin.documents.signals import signals
+from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest
 from llmrec_plugin.models import Configuration, IndexVersion
 from llmrec_plugin.services.curation.configuration import configure
 from llmrec_plugin.services.explorer.comparison import ListQuery, ServingOverrides, preview
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.search import search
 from llmrec_plugin.templatetags.llmrec_explorer import in_words
-from llmrec_plugin.types import EngineQuery, EngineResult, ResultPage, SearchRequest
+from llmrec_plugin.types import ResultPage, Scalar, SearchRequest
 from tests.hostapp.models import Brand, Product
+from tests.support import noting_engine
 from tests.support.indexed import declared
 from tests.support.pages import some
 from tests.support.serving import stock
@@ -62,20 +73,12 @@ def assert_adds_up(page: ResultPage) -> None:
         assert item.score == pytest.approx(sum(item.contributions.values()), abs=1e-9)
 
 
-def test_unweighed_nothing_is_asked_and_nothing_added(
-    shop: dict[str, Product], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[EngineQuery] = []
-    engine = type(get_backend())
-    answer = engine.search
-
-    def noted(self: SearchBackend, name: str, query: EngineQuery) -> EngineResult:
-        asked.append(query)
-        return answer(self, name, query)
-
-    monkeypatch.setattr(engine, "search", noted)
-    page = find("wooden lamp")
-    assert asked[0].values == ()
+def test_unweighed_nothing_is_asked_and_nothing_added(shop: dict[str, Product]) -> None:
+    noting_engine.asked.clear()
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.noting_engine"}):
+        page = find("wooden lamp")
+    (asked,) = noting_engine.asked
+    assert asked.values == ()
     assert {name for item in page.results for name in item.contributions} <= {"text", "vector"}
 
 
@@ -144,6 +147,54 @@ def test_a_signal_that_is_no_such_filter_field_is_told() -> None:
     ]
     assert 'Did you mean "in_stock"?' in str(found[1].hint)
     assert "@register_signal" in str(found[2].hint)
+
+
+def value(self: ValueSignal, found: Sequence[Scalar], context: SignalContext) -> float:
+    return 1.0
+
+
+def signal(base: Any = ValueSignal, **attributes: object) -> type[Signal]:
+    """A declaration that is right but for what the test sets; None: left out."""
+    right = {
+        "name": "stars",
+        "kind": "number",
+        "contribution": Contribution(name="stars", label="stars"),
+        "value": value,
+    }
+    given = {name: one for name, one in {**right, **attributes}.items() if one is not None}
+    return type("Stars", (base,), given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (signal(name=None), 'Stars needs a name, such as name = "margin"'),
+        (signal(name="Stars!"), '"Stars!" cannot name a ranking signal'),
+        (signal(kind=None), "Stars has no kind: what its filter field must be. Known: keyword, number"),
+        (
+            signal(kind="nubmer"),
+            "Stars has the kind 'nubmer': what its filter field must be. Did you mean \"number\"?",
+        ),
+        (signal(contribution=None), 'contribution = Contribution(name="stars", label='),
+        (signal(contribution="stars"), "Stars has no contribution"),
+        (signal(value=None), "Stars moves no item: define value(self, found, context)"),
+        (
+            signal(Signal),
+            "Stars moves no item: define stage(self, values, context), or inherit from ValueSignal",
+        ),
+        (Product, "Product is no ranking signal: it must inherit from ValueSignal"),
+        (
+            signal(name="margin"),
+            'ranking signal "margin" already, declared in tests.hostapp.search_documents',
+        ),
+    ],
+)
+def test_a_signal_that_lacks_what_makes_one_is_refused_with_the_cure(wrong: type[Signal], said: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        register_signal(wrong)
+    assert said in str(raised.value)
+    assert "stars" not in signals
+    assert "stars" not in contributions
 
 
 def test_the_weight_of_a_signal_that_nobody_declared_is_refused() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,11 @@ from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry import source_models
 from llmrec_plugin.services.model_registry.artefacts import learned_by
 from llmrec_plugin.services.model_registry.training_report import report_of
-from llmrec_plugin.services.training import event_data, model_fit, transfer
+from llmrec_plugin.services.training import model_fit, transfer
 from tests.hostapp.models import Product
 from tests.services.training.test_adaptation import live, next_family, shop
 from tests.support.families import families_for, only_texts
+from tests.support.interruptions import before_statement
 from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
@@ -199,18 +199,11 @@ def test_learning_from_a_source_is_on_record_like_any_training(export: Path) -> 
 
 
 def test_whoever_is_erased_while_a_source_is_learned_towards_is_not_forgotten(
-    products: dict[tuple[int, int], Product], export: Path, monkeypatch: pytest.MonkeyPatch
+    products: dict[tuple[int, int], Product], export: Path
 ) -> None:
     live(products, next_family)
-    read = event_data.read_event_data
-
-    def erased_meanwhile(label: str, *, now: datetime) -> event_data.EventData:
-        data = read(label, now=now)
-        privacy.erase_user("u1")
-        return data
-
-    monkeypatch.setattr(event_data, "read_event_data", erased_meanwhile)
-    report = transfer.transfer("product", str(export), by="test")
+    with before_statement('FROM "llmrec_plugin_embedding"', lambda: privacy.erase_user("u1")):
+        report = transfer.transfer("product", str(export), by="test")
     version = ModelVersion.objects.get(pk=report.model_version or 0)
     assert report_of(version).erased == 1
 
