@@ -44,7 +44,9 @@ def owner_column(hop: Hop) -> OwnerColumn | None:
     if not hop.reverse:
         return None
     if hasattr(field, "object_id_field_name"):
-        return _generic(field.related_model, field.model, field.content_type_field_name, field.object_id_field_name)
+        return _generic(
+            field.related_model, field.model, field.content_type_field_name, field.object_id_field_name
+        )
     return _of_foreign_key(field.field)
 
 
@@ -93,16 +95,19 @@ def key_of(instance: Model, model: type[Model]) -> Any:
 
 
 def _of_through(hop: Hop) -> OwnerColumn | None:
-    field, through = hop.field, through_of(hop)
+    field: Any = hop.field
+    through = through_of(hop)
     if through is None:
         return None
     if isinstance(field, ManyToManyField):
         names = field.m2m_field_name(), field.m2m_reverse_field_name()
     elif isinstance(field, ForeignObjectRel):
-        names = field.field.m2m_reverse_field_name(), field.field.m2m_field_name()
+        declared: Any = field.field
+        names = declared.m2m_reverse_field_name(), declared.m2m_field_name()
     else:
         return _of_foreign_through(hop, through)
-    own, other = (through._meta.get_field(name) for name in names)
+    ends: list[Any] = [through._meta.get_field(name) for name in names]
+    own, other = ends
     return _of_foreign_key(own, other=other.attname)
 
 
@@ -129,6 +134,8 @@ def _of_foreign_key(field: Any, *, other: str = "") -> OwnerColumn:
 
 
 def _generic(row: type[Model], owner: type[Model], content_type: str, object_id: str) -> OwnerColumn:
-    key = row._meta.get_field(object_id)
+    key: Any = row._meta.get_field(object_id)
     kind: Any = row._meta.get_field(content_type)
-    return OwnerColumn(row=row, owner=owner, name=key.attname, attribute=key.attname, content_type=kind.attname)
+    return OwnerColumn(
+        row=row, owner=owner, name=key.attname, attribute=key.attname, content_type=kind.attname
+    )

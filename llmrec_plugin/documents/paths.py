@@ -23,7 +23,6 @@ from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import FilterKind, Scalar
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -148,9 +147,7 @@ def resolve(model: type[models.Model], path: str) -> FieldPath:
         else:
             accessors.append(field.attname)
             current = None
-    return FieldPath(
-        path=path, hops=tuple(hops), accessors=tuple(accessors), field=field, behind=behind
-    )
+    return FieldPath(path=path, hops=tuple(hops), accessors=tuple(accessors), field=field, behind=behind)
 
 
 def resolve_relation(model: type[models.Model], path: str, target: type[models.Model]) -> FieldPath:
@@ -233,7 +230,7 @@ _told: set[tuple[str, str]] = set()
 
 
 def tell_once(key: str, found: str) -> None:
-    """Say, once in this process, that a JSON value has another shape than the path reads: it counts as empty."""
+    """Say, once in this process, that JSON is not of the shape that a path reads, and counts as empty."""
     if (key, found) not in _told and len(_told) < 1000:
         _told.add((key, found))
         logger.warning("a JSON value of another shape counts as empty path=%s found=%s", key, found)

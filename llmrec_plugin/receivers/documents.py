@@ -33,7 +33,7 @@ def follow_document(document: SearchDocument[Any]) -> None:
     except Exception as error:  # a site with a model of unknown making starts all the same
         logger.error("a document is not followed document=%s error=%s", document.label, type(error).__name__)
         return
-    for model in {member for model in followed for member in model_family(model)}:
+    for model in {member for ancestor in followed for member in model_family(ancestor)}:
         connect_handler(signals.pre_save, before_save, model)
         connect_handler(signals.post_save, after_save, model)
         connect_handler(signals.pre_delete, before_delete, model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import signals
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.receivers import after_response
 from llmrec_plugin.receivers.dispatch import dispatch
 from llmrec_plugin.receivers.documents import connect_handler, follow_document, model_family
 from llmrec_plugin.receivers.interaction_sources import SourceFollower
@@ -30,3 +31,4 @@ def connect() -> None:
     derived_data.acted.connect(follow_events, dispatch_uid="llmrec_plugin.follow_events")
     derived_data.changed.connect(dispatch_people, dispatch_uid="llmrec_plugin.dispatch_people")
     outbox.marked.connect(dispatch, dispatch_uid="llmrec_plugin.dispatch")
+    after_response.connect()

@@ -22,10 +22,10 @@ UNDOES_STATEMENTS = ("sqlite", "mysql", "oracle")
 
 
 def insert(rows: Sequence[Model], *, using: str) -> None:
-    """Insert new rows of one model, ROWS by one statement each; raises DatabaseError, and the transaction that
-    is open goes on as if nothing had been tried."""
+    """Insert new rows of one model, ROWS by each statement; raises DatabaseError, and the transaction that is
+    open goes on as if nothing had been tried."""
     for start in range(0, len(rows), ROWS):
-        chunk = rows[start : start + ROWS]
+        chunk = list(rows[start : start + ROWS])
         fields = [field for field in chunk[0]._meta.concrete_fields if not isinstance(field, AutoField)]
         query = InsertQuery(type(chunk[0]))
         query.insert_values(fields, chunk)

@@ -14,7 +14,7 @@ from django.db.models import Model, Q
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
-from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.services.coordination import locks, missed_changes
 from llmrec_plugin.services.deployment.engines import engine_of, schema_of
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
@@ -64,6 +64,8 @@ def audit(label: str, *, repair: bool = False) -> AuditReport:
         report = AuditReport(checked=checked)
         if suspects:
             report = _confirm(report, document, versions, suspects, lease, repair=repair)
+        if repair:  # whatever could not be marked since has been looked at
+            missed_changes.forget(label)
         failing = tuple(sorted(_failing(label) | unreadable))
     logger.info(
         "audited document=%s checked=%d missing=%d stale=%d orphaned=%d repaired=%d",

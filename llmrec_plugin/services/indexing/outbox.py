@@ -154,7 +154,9 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
         return []
     items = reduce(or_, (Q(document=label, item_id__in=ids) for label, ids in keys.items()))
     taken = [row.pk for row in rows]
-    return list(_locked(_free(now) & items & Q(via="", keys__isnull=True)).exclude(pk__in=taken)[:MAX_REPEATS])
+    return list(
+        _locked(_free(now) & items & Q(via="", keys__isnull=True)).exclude(pk__in=taken)[:MAX_REPEATS]
+    )
 
 
 def prolong(owner: str) -> None:

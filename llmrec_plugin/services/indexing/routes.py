@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -34,6 +35,8 @@ logger = logging.getLogger("llmrec_plugin.receivers")
 
 EVERYTHING = "*"
 """In place of a lookup: every item of the document."""
+REMEMBERED = 1000
+"""Models whose ways are worked out once."""
 MOST_KEYS = 10_000
 """That are noted when a row goes; beyond, a worker looks at every item of the document."""
 
@@ -89,8 +92,14 @@ class Link:
 
 def routes_from(model: type[Model]) -> list[Route]:
     """Return all ways from rows of `model`, as items and as related objects."""
-    routes = [Route(document.label, document.model, is_item=True) for document in registry.for_model(model)]
-    for document in registry:
+    return _routes_from(model, tuple(registry))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _routes_from(model: type[Model], documents: tuple[SearchDocument[Any], ...]) -> list[Route]:
+    own = [document for document in documents if document.covers(model)]
+    routes = [Route(document.label, document.model, is_item=True) for document in own]
+    for document in documents:
         if parent := document.parent_lookup(model):
             routes.append(Route(document.label, model, parent, is_item=True))
         for way in followed_by(document):
@@ -102,12 +111,17 @@ def routes_from(model: type[Model]) -> list[Route]:
 
 def links_from(model: type[Model]) -> list[Link]:
     """Return all ways from rows of `model` by the columns that name their owners."""
-    return [link for link in _links() if issubclass(model, concrete(link.column.row))]
+    return _links_from(model, tuple(registry))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _links_from(model: type[Model], documents: tuple[SearchDocument[Any], ...]) -> list[Link]:
+    return [link for link in _links(documents) if issubclass(model, concrete(link.column.row))]
 
 
 def links_through(through: type[Model]) -> list[Link]:
     """Return the ways from rows between both ends of a many-to-many relation."""
-    return [link for link in _links() if link.through and concrete(link.column.row) is concrete(through)]
+    return [link for link in links_from(through) if link.through]
 
 
 def labels_of(model: type[Model]) -> list[str]:
@@ -169,7 +183,9 @@ def former_owners(links: Iterable[Link], instance: Model, *, using: str) -> Iter
     for link in links:
         by_model.setdefault(link.column.row, []).append(link)
     for model, own in by_model.items():
-        names = sorted({name for link in own for name in (link.column.name, link.column.content_type) if name})
+        names = sorted(
+            {name for link in own for name in (link.column.name, link.column.content_type) if name}
+        )
         rows: QuerySet[Any] = QuerySet(model=model, using=using)
         for row in rows.filter(pk=key_of(instance, model)).order_by().values(*names)[:1]:
             for link in own:
@@ -210,11 +226,13 @@ def _part_of(way: type[Model], model: type[Model]) -> type[Model] | None:
     none."""
     if issubclass(model, concrete(way)):
         return way
-    return next((parent for parent in way._meta.get_parent_list() if issubclass(model, concrete(parent))), None)
+    return next(
+        (parent for parent in way._meta.get_parent_list() if issubclass(model, concrete(parent))), None
+    )
 
 
-def _links() -> Iterator[Link]:
-    for document in registry:
+def _links(documents: Iterable[SearchDocument[Any]]) -> Iterator[Link]:
+    for document in documents:
         for way in followed_by(document):
             hop = way.path.hops[-1]
             column = owner_column(hop)
