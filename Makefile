@@ -53,8 +53,8 @@ serve-all: $(VENV)/.development ## Serve it with Redis, a worker and beat (Procf
 test: $(VENV)/.development ## Every test, with a real browser where there is one
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-test-fast: $(VENV)/.development ## The tests that need no model, browser or killed processes
-	$(BIN)/python -m pytest -m "not model and not browser and not crash"
+test-fast: $(VENV)/.development ## The two thirds of them that take a minute together (tests/slow.txt names the others)
+	$(BIN)/python -m pytest -q -n 2 --hypothesis-profile fast -m "not model and not browser and not crash and not slow" --ignore-glob="*elasticsearch*" --ignore tests/attached
 
 test-core: $(VENV)/.development ## The pure core, every branch of it
 	$(BIN)/python -m pytest tests/core -q --cov=llmrec_plugin.ranking --cov=llmrec_plugin.learning --cov=llmrec_plugin.evaluation --cov=llmrec_plugin.experiments --cov-report=term-missing:skip-covered --cov-fail-under=100

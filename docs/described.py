@@ -58,12 +58,15 @@ def fields_table(node: ast.ClassDef) -> str:
     for entry in node.body:
         if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
             name, default = entry.target.id, "" if entry.value is None else f"`{ast.unparse(entry.value)}`"
-            if name in texts or (whole and not name.startswith("_")):
+            if not name.startswith("_") and (whole or name in texts):
                 rows.append(
                     _row(name, entry.annotation, FACTORIES.get(default, default), texts.get(name, ""))
                 )
         elif (
-            isinstance(entry, ast.FunctionDef) and _is_property(entry) and (text := ast.get_docstring(entry))
+            isinstance(entry, ast.FunctionDef)
+            and not entry.name.startswith("_")
+            and _is_property(entry)
+            and (text := ast.get_docstring(entry))
         ):
             rows.append(_row(entry.name, entry.returns, "", text))
     return "| attribute | type | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n" if rows else ""

@@ -163,9 +163,10 @@ def python_page() -> str:
 
 def extending_page() -> str:
     intro = (
-        "# Engines, encoders and rerankers of your own\n\nWhat those import who write one. Each is a module "
-        "that a setting names by its dotted path; the suites in `tests/contracts` hold any to what is "
-        "promised here.\n"
+        "# Engines, encoders and rerankers of your own\n\nWhat those import who write one; [how that is "
+        "done](../extending.md) stands elsewhere. Each is a module that a setting names by its dotted path. "
+        "What is promised here, and by list strategies, signals, kinds of events and contributions, suites "
+        "hold any to: `llmrec_plugin.contracts`, for the tests of whoever writes one.\n"
     )
     types = tuple(name for name in PUBLIC[TYPES] if name not in SITE_TYPES)
     return NOTE + "\n".join([intro, *_modules([*EXTENDING, TYPES], types=types)])
@@ -214,9 +215,9 @@ def contributions_page() -> str:
     from llmrec_plugin.contributions import contributions
 
     intro = (
-        "# Contributions\n\nWhat a score is made of: `contributions` of a result with `explain`, the "
-        "explorer, and the reasons that visitors read. A code is a name of this list, and after a colon what "
-        "it goes back to where the list says so: `taste:42`. A site adds its own with "
+        "# Contributions\n\nWhat a score is made of: `contributions` of a result with `explain` (over REST "
+        "for staff alone), the explorer, and the reasons that visitors read. A code is a name of this list, "
+        "and after a colon what it goes back to where the list says so: `taste:42`. A site adds its own with "
         "[`register_contribution`](documents.md#register_contribution); a score with a part that nobody "
         "declared is an error.\n\n"
         "| name | goes back to | editors read | visitors read | personal |\n|---|---|---|---|---|\n"
@@ -246,7 +247,9 @@ DECLARATIONS, TYPES, ERRORS = "llmrec_plugin.documents", "llmrec_plugin.types", 
 EXTENDING = tuple(
     module
     for module in PUBLIC
-    if module.startswith(("llmrec_plugin.backends", "llmrec_plugin.encoders", "llmrec_plugin.options"))
+    if module.startswith(
+        tuple(f"llmrec_plugin.{package}" for package in ("backends", "encoders", "options", "contracts"))
+    )
 )
 ELSEWHERE = (DECLARATIONS, ERRORS, *EXTENDING)
 """Modules that have a page of their own."""

@@ -26,6 +26,7 @@ from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.deployment import retirement
 from llmrec_plugin.services.indexing import outbox, vector_refill
+from llmrec_plugin.services.interactions import site_sources, source_changes
 from llmrec_plugin.services.privacy import derived_data, retention
 from llmrec_plugin.services.profiles import refresh
 from llmrec_plugin.services.reporting import daily_statistics
@@ -154,15 +155,32 @@ def audit_index(label: str) -> dict[str, Any]:
 
 @shared_task(name="llmrec_plugin.audit_indexes", base=Work)
 def audit_indexes() -> None:
-    """Find and mend differences of every document."""
+    """Find and mend differences of every document, and of the events that rows of the site tell."""
     for label in registry.labels():
         audit_index.delay(label)
+    for source in registry.interaction_sources:
+        reconcile_source.delay(source.label)
 
 
 @shared_task(name="llmrec_plugin.refill_lost", base=LongWork)
 def refill_lost() -> None:
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     vector_refill.refill_lost()
+
+
+@shared_task(name="llmrec_plugin.follow_sources", base=Work)
+def follow_sources() -> None:
+    """Make events equal to the rows of the site that tell them, where those changed."""
+    task_debounce.started(follow_sources.name)
+    site_sources.drain(seconds=TURN)
+    if source_changes.due().exists():
+        send_once(follow_sources)
+
+
+@shared_task(name="llmrec_plugin.reconcile_source", base=LongWork, ignore_result=False)
+def reconcile_source(label: str) -> dict[str, Any]:
+    """Make the events of one interaction source equal to all of its rows, both ways."""
+    return asdict(site_sources.reconcile(source_changes.source_of(label)))
 
 
 @shared_task(name="llmrec_plugin.refresh_profiles", base=Work)

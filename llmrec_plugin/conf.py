@@ -72,12 +72,14 @@ class Schedule:
 
     drain_outbox: When = 30
     """Index what changed; once an hour, also drop what was replaced long ago."""
+    follow_sources: When = 30
+    """Make events equal to the rows of the site that tell them, where those changed."""
     refill_lost: When = 300
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     refresh_profiles: When = 60
     """Encode what users say about themselves, and cache the tastes of those who did something."""
     audit_indexes: When = "17 3 * * *"
-    """Find and mend differences between tables and indexes."""
+    """Find and mend differences between tables and indexes, and between rows of the site and their events."""
     measure_drift: When = "27 3 * * 1"
     """Compare what people do now with what was learned; where it differs too much, learn anew."""
     fit_models: When = "47 3 * * *"
@@ -168,8 +170,15 @@ class Settings:
     """Dotted path of `(request) -> str | None`, the key under which a visitor's events are kept."""
     CONSENT: Literal["opt-out", "opt-in", "off"] = "opt-out"
     """"opt-out": personal unless refused; "opt-in": only with recorded consent; "off": never personal."""
+    BROWSER_KINDS: Sequence[str] | None = None
+    """Kinds of events that browsers and apps may send, such as ["view", "click", "cart"]; None: all that are
+    declared for them, but of no document those that its InteractionSource tells: what the site's own orders
+    say needs nobody's word."""
     SUGGEST_MIN_VISITORS: Positive = 5
     """A search is suggested to others, and told of to editors, once so many visitors have made it."""
+    ERASE_DELETED_ACCOUNTS: bool = True
+    """Whoever's account is deleted is erased: events, lists, searches and what was derived of them. False:
+    the site calls `erase_user` itself."""
     EVENT_RETENTION_DAYS: Positive = 730
     """Interactions and impressions older than this are deleted by `retention`."""
     LIMITS: Limits = field(default_factory=Limits)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.options import check_options
 from llmrec_plugin.registries import NameRegistry
-from llmrec_plugin.wording import NOTHING, TITLE, Text, check_sentence
+from llmrec_plugin.wording import NOTHING, TITLE, Text, check_label, check_sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Contribution:
 
     def __post_init__(self) -> None:
         check_options(self, self.called)
+        check_label(self.label, called=self.called("label"))
         check_sentence(self.sentence, self.sentence_values, called=self.called("sentence"))
         check_sentence(self.untitled_sentence, NOTHING, called=self.called("untitled_sentence"))
 

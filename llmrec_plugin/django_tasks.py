@@ -1,4 +1,4 @@
-"""The two tasks that a save asks for, as tasks of Django; before 6.0 the package django-tasks has them.
+"""The tasks that a save asks for, as tasks of Django; before 6.0 the package django-tasks has them.
 
 Any backend of settings.TASKS will do, on its queue "default". They know no schedule: what Celery's beat sends
 is left to cron and the commands of `manage.py llmrec`.
@@ -14,6 +14,7 @@ from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.deployment import retirement
 from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.interactions import site_sources, source_changes
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.profiles import refresh
 
@@ -39,7 +40,11 @@ TURN = 20.0
 
 def enqueue(name: str) -> None:
     """Have the task of that name done, unless it waits already; raises what the backend does."""
-    wanted = {"drain_outbox": drain_outbox, "refresh_profiles": refresh_profiles}[name]
+    wanted = {
+        "drain_outbox": drain_outbox,
+        "follow_sources": follow_sources,
+        "refresh_profiles": refresh_profiles,
+    }[name]
     if not task_debounce.reserve(f"django.{name}"):
         return
     try:
@@ -62,6 +67,15 @@ def drain_outbox() -> None:
     if outbox.has_due():
         enqueue("drain_outbox")
     retirement.sweep_if_due()
+
+
+@task()
+def follow_sources() -> None:
+    """Make events equal to the rows of the site that tell them, where those changed."""
+    task_debounce.started("django.follow_sources")
+    site_sources.drain(seconds=TURN)
+    if source_changes.due().exists():
+        enqueue("follow_sources")
 
 
 @task()

@@ -13,7 +13,7 @@ from llmrec_plugin.options import check_options
 from llmrec_plugin.ranking.profile import liking
 from llmrec_plugin.registries import NameRegistry
 from llmrec_plugin.suggest import hint
-from llmrec_plugin.wording import COUNT, TITLE, Text, check_sentence
+from llmrec_plugin.wording import COUNT, TITLE, Text, check_label, check_sentence
 
 MAX_WEIGHT = 10.0
 """Up and down."""
@@ -57,6 +57,7 @@ class EventKind:
 
     def __post_init__(self) -> None:
         check_options(self, self.called)
+        check_label(self.label, called=self.called("label"))
         for name in ("because", "others"):
             check_sentence(getattr(self, name), TITLE, called=self.called(name))
         check_sentence(self.weekly, COUNT, called=self.called("weekly"))

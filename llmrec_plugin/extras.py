@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "celery": ("celery",),
+    "contracts": ("hypothesis", "pytest", "pytest-django"),
     "django-tasks": ("django-tasks",),
     "elasticsearch": ("elasticsearch",),
     "http": ("httpx",),

@@ -76,7 +76,9 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
         "merge",
         "latest_events",
         "kind_labels",
-        "backfill",
+        "mark",
+        "reconcile",
+        "SourceReport",
         "taken_over",
     ),
     "llmrec_plugin.services.privacy": (
@@ -166,6 +168,8 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
     "llmrec_plugin.backends.elasticsearch": ("SearchBackend",),
     "llmrec_plugin.backends.embedded": ("SearchBackend",),
     "llmrec_plugin.backends.memory": ("SearchBackend",),
+    "llmrec_plugin.backends.validation": ("check_name", "check_item", "check_query", "unit_vectors"),
+    "llmrec_plugin.backends.spelling": ("near_words",),
     "llmrec_plugin.encoders": (
         "EncoderSpec",
         "Encoder",
@@ -185,5 +189,13 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
         "one_of",
         "SECRET",
     ),
+    # for tests of what a site writes of its own
+    "llmrec_plugin.contracts.backends": ("BackendContract",),
+    "llmrec_plugin.contracts.encoders": ("EncoderContract",),
+    "llmrec_plugin.contracts.rerankers": ("RerankerContract",),
+    "llmrec_plugin.contracts.strategies": ("StrategyContract",),
+    "llmrec_plugin.contracts.signals": ("SignalContract",),
+    "llmrec_plugin.contracts.event_kinds": ("EventKindContract",),
+    "llmrec_plugin.contracts.contributions": ("ContributionContract",),
 }
 """Module -> its public names, in the order in which the reference shows them."""

@@ -11,6 +11,7 @@ memory, an encoder of hashed words, and words for what it wants to know:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,10 +84,11 @@ def _key(user: object) -> str | None:
     return None if user is None else str(getattr(user, "pk", user))
 
 
-@pytest.fixture
-def llmrec_settings(tmp_path: Path) -> Mapping[str, Any]:
-    """LLMREC while a test uses `llmrec`; to be overridden for other options. The site's own PLACEMENTS and
-    the like stay as they are."""
+def quick_settings(folder: Path) -> dict[str, Any]:
+    """Return the site's LLMREC with an engine in memory, an encoder of hashed words and files in `folder`.
+
+    Its own PLACEMENTS and the like stay as they are.
+    """
     from django.conf import settings
 
     return {
@@ -96,24 +98,38 @@ def llmrec_settings(tmp_path: Path) -> Mapping[str, Any]:
         "ENCODER": "llmrec_plugin.encoders.hashing",
         "ENCODER_OPTIONS": ENCODER_OPTIONS,
         "RERANK": {},
-        "DATA_DIR": str(tmp_path / "llmrec"),
+        "DATA_DIR": str(folder / "llmrec"),
         "TASKS": "off",
     }
 
 
-@pytest.fixture
-def llmrec(db: None, llmrec_settings: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Llmrec]:
-    """The plugin for one test; needs pytest-django. Documents that name an encoder or an index of their own
-    do without them meanwhile."""
+@contextmanager
+def set_up(llmrec_settings: Mapping[str, Any]) -> Iterator[Llmrec]:
+    """Use these settings meanwhile; documents do without the encoder and the index that they name."""
     from django.core.cache import cache
     from django.test import override_settings
 
     from llmrec_plugin.documents import registry
 
-    for document in registry:
-        for name in ("encoder", "encoder_options", "attached"):
-            monkeypatch.setattr(document, name, None)
-    with override_settings(LLMREC=dict(llmrec_settings)):
+    with pytest.MonkeyPatch.context() as patch, override_settings(LLMREC=dict(llmrec_settings)):
+        for document in registry:
+            for name in ("encoder", "encoder_options", "attached"):
+                patch.setattr(document, name, None)
         cache.clear()
         yield Llmrec()
     cache.clear()
+
+
+@pytest.fixture
+def llmrec_settings(tmp_path: Path) -> Mapping[str, Any]:
+    """LLMREC while a test uses `llmrec`; to be overridden for other options. The site's own PLACEMENTS and
+    the like stay as they are."""
+    return quick_settings(tmp_path)
+
+
+@pytest.fixture
+def llmrec(db: None, llmrec_settings: Mapping[str, Any]) -> Iterator[Llmrec]:
+    """The plugin for one test; needs pytest-django. Documents that name an encoder or an index of their own
+    do without them meanwhile."""
+    with set_up(llmrec_settings) as plugin:
+        yield plugin

@@ -30,11 +30,13 @@ __all__ = ["beat_schedule", "task_routes"]
 PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {
     "drain_outbox": "index",
+    "follow_sources": "index",
     "refill_lost": "index",
     "refresh_profiles": "index",
     "build_index": "index",
     "audit_index": "index",
     "audit_indexes": "index",
+    "reconcile_source": "index",
     "measure_drift": "index",
     "measure_search": "index",
     "suggest_synonyms": "index",

@@ -71,6 +71,8 @@ class Results(Sequence[M], Generic[M]):
     def page(self) -> ResultPage:
         """Return the first page as the service gave it: facets, total, degraded, did_you_mean."""
         page = self._ask(self._limit)
+        if not page.request_id and self._limit < result_pages.MAX_ITEMS:  # not kept: there is no other page
+            page = self._ask(result_pages.MAX_ITEMS)
         if self._queryset is None:
             for item in page.results:
                 self._keep(item.item_id, item)
@@ -87,7 +89,7 @@ class Results(Sequence[M], Generic[M]):
 
     @property
     def request_id(self) -> str:
-        """Return the id to be sent along with clicks."""
+        """Return the id to be sent along with clicks; empty where the list could not be kept."""
         return self.page.request_id
 
     def count(self, value: Any = None) -> int:

@@ -21,10 +21,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
+from llmrec_plugin import networks
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.types import ANONYMOUS
+from llmrec_plugin.types.results import NETWORK_SIGN
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -126,7 +128,8 @@ def ensure_user_key(request: HttpRequest) -> str | None:
     visitors, or LLMREC["CONSENT"] is "off"."""
     key = current_user_key(request)
     if key is None and get_settings().CONSENT != "off":
-        setattr(_plain(request), _ISSUED, _signer().sign(secrets.token_urlsafe(16)))
+        name = secrets.token_urlsafe(16) + NETWORK_SIGN + networks.network_hash(_plain(request))
+        setattr(_plain(request), _ISSUED, _signer().sign(name))
         key = current_user_key(request)
         if key is None:
             delattr(_plain(request), _ISSUED)

@@ -84,6 +84,12 @@ def check_sentence(sentence: Text, values: Mapping[str, Any], *, called: str) ->
         raise ConfigurationError(f"{called}, “{sentence}”, {flaw}")
 
 
+def check_label(label: Text, *, called: str) -> None:
+    """Raise ConfigurationError where a plain label says nothing."""
+    if isinstance(label, str) and not label.strip():
+        raise ConfigurationError(f"{called} is empty: say in a word or two what people read of it.")
+
+
 def _filled(sentence: Text, values: Mapping[str, Any]) -> str:
     written = str(sentence)
     # What counts, of `ngettext_lazy`, is an empty text until it knows the number.

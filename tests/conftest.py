@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import hypothesis
@@ -11,8 +12,9 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import override_settings
 
-from tests.support import servers
+from tests.support import queries, servers, slow_tests
 
+SLOW = slow_tests.names()
 SCENARIO_DATABASE = "llmrec_scenario"
 
 # How long an example takes says how busy the machine is.
@@ -31,6 +33,15 @@ hypothesis.settings.register_profile("matrix", deadline=None, max_examples=10, d
 hypothesis.settings.load_profile("tests")
 
 
+# `make test-fast`: between two edits.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=5, database=None)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if slow_tests.base_name(item.nodeid) in SLOW:
+        item.add_marker("slow")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first: side by side, no worker is left alone with one of them at the end."""
@@ -45,6 +56,18 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
         cache.clear()
         yield tmp_path
     cache.clear()
+
+
+@pytest.fixture
+def django_assert_num_queries() -> Callable[[int], AbstractContextManager[None]]:
+    """As the plugin's own, savepoints aside."""
+    return queries.asserting(exact=True)
+
+
+@pytest.fixture
+def django_assert_max_num_queries() -> Callable[[int], AbstractContextManager[None]]:
+    """As the plugin's own, savepoints aside."""
+    return queries.asserting(exact=False)
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import unicodedata
 import uuid
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
-from llmrec_plugin.event_kinds import browser_kinds, unknown_kind
+from llmrec_plugin import moments
+from llmrec_plugin.event_kinds import unknown_kind
+from llmrec_plugin.services.interactions.browser_kinds import sendable_kinds
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -52,6 +55,13 @@ class KindField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         kind = super().to_internal_value(data)
-        if kind not in (known := browser_kinds()):
+        if kind not in (known := sendable_kinds()):
             raise serializers.ValidationError(unknown_kind(kind, known), code="invalid_choice")
         return kind
+
+
+class MomentField(serializers.DateTimeField):
+    """A time in ISO 8601; one without a zone is in the site's, also where its own times have none."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        return moments.as_stored(value)

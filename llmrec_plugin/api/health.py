@@ -49,7 +49,7 @@ class ReadyView(HealthView):
         parts = health.components()
         ill = [part for part in parts if part.code != health.OK]
         body: dict[str, Any] = {"checks": {part.name: part.code for part in parts}}
-        if ill and parts[0] not in ill and _asks_staff(request):
+        if ill and not parts[0].stops and _asks_staff(request):
             body["details"] = {part.name: part.detail for part in ill}
         if any(part.stops for part in ill):
             detail = f"Not ready: {', '.join(part.name for part in ill)}."

@@ -19,7 +19,7 @@ from llmrec_plugin.api.parameters import one_or_many, refuse_unknown, single_doc
 from llmrec_plugin.api.serializers import MAX_EVENTS, InteractionSerializer, RecordedSerializer
 from llmrec_plugin.exceptions import InvalidRequest, NotFound
 from llmrec_plugin.services import interactions
-from llmrec_plugin.services.interactions import NewInteraction, impressions
+from llmrec_plugin.services.interactions import NewInteraction, browser_kinds, impressions
 from llmrec_plugin.services.interactions.recording import RecordReport
 
 Error = dict[str, Any]
@@ -95,6 +95,7 @@ def _validated(data: object) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     event: dict[str, Any] = serializer.validated_data
     event["document"] = single_document(event["document"])
+    browser_kinds.check_sender(event["document"], event["kind"])
     return event
 
 

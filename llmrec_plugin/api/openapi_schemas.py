@@ -14,7 +14,7 @@ from llmrec_plugin.api.fields import KindField
 from llmrec_plugin.api.problems import CONTENT_TYPE
 from llmrec_plugin.api.serializers import ProblemSerializer
 from llmrec_plugin.documents import registry
-from llmrec_plugin.event_kinds import browser_kinds
+from llmrec_plugin.services.interactions.browser_kinds import sendable_kinds
 from llmrec_plugin.services.items.filter_parsing import RANGES
 from llmrec_plugin.types import FilterKind
 from llmrec_plugin.visitors import HEADER
@@ -61,7 +61,7 @@ class KindFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
     target_class = KindField
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        return {"type": "string", "enum": list(browser_kinds())}
+        return {"type": "string", "enum": list(sendable_kinds())}
 
 
 def _filter_parameters() -> list[OpenApiParameter]:

@@ -7,7 +7,14 @@ from typing import Any
 from rest_framework import serializers
 
 from llmrec_plugin.api.descriptions import component
-from llmrec_plugin.api.fields import FiniteFloatField, KindField, NamesField, QueryTextField, TextUUIDField
+from llmrec_plugin.api.fields import (
+    FiniteFloatField,
+    KindField,
+    MomentField,
+    NamesField,
+    QueryTextField,
+    TextUUIDField,
+)
 from llmrec_plugin.services.search import autocomplete
 
 MAX_QUERY_LENGTH = 10_000
@@ -207,9 +214,13 @@ class ListSerializer(serializers.Serializer[Any]):
     )
     degraded = serializers.ListField(
         child=serializers.CharField(),
-        help_text='What the list had to do without: "vector", "profile", "rerank" or "engine".',
+        help_text='What the list had to do without: "vector", "profile", "rerank", "signals", "strategy", '
+        '"reasons", "engine", or "impression" (the database takes no rows, so there is no `request_id` and '
+        "no `next`).",
     )
-    request_id = serializers.CharField(help_text="To be sent along with interactions.")
+    request_id = serializers.CharField(
+        allow_null=True, help_text="To be sent along with interactions; null: the list could not be kept."
+    )
     next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last.")
     did_you_mean = serializers.CharField(
         required=False, help_text="A better spelling, where no item holds some word of `q`."
@@ -256,9 +267,7 @@ class InteractionSerializer(serializers.Serializer[Any]):
     document = document_field("Needed where the site has several.")
     kind = KindField(trim_whitespace=False)
     value = FiniteFloatField(required=False, allow_null=True, default=None, help_text="Such as stars.")
-    at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given."
-    )
+    at = MomentField(required=False, allow_null=True, default=None, help_text="ISO 8601; now unless given.")
     event_id = serializers.CharField(
         required=False,
         allow_null=True,

@@ -76,7 +76,7 @@ class ListView(ApiView):
                 for field, counts in page.facets.items()
             },
             "degraded": list(page.degraded),
-            "request_id": page.request_id,
+            "request_id": page.request_id or None,
             "next": self.next_url(page.next, explain=explain),
             **result_pages.notes(page),
         }

@@ -36,9 +36,11 @@ def get_backend() -> SearchBackend:
     return _backend
 
 
-def _load() -> SearchBackend:
-    settings = get_settings()
-    path = settings.BACKEND
+def engine_class(path: str) -> type[SearchBackend]:
+    """Return the engine that the module at `path` exports; raises ConfigurationError where it does not.
+
+    Imports the module, and makes no engine.
+    """
     try:
         module = import_module(path)
     except ImportError as error:
@@ -50,9 +52,20 @@ def _load() -> SearchBackend:
     if not (isinstance(engine, type) and issubclass(engine, SearchBackend)) or isabstract(engine):
         raise ConfigurationError(
             f'LLMREC["BACKEND"] is {path!r}, but that module exports no class SearchBackend '
-            "that implements llmrec_plugin.backends.base.SearchBackend."
+            f"that implements llmrec_plugin.backends.base.SearchBackend{_lacking(engine)}."
         )
-    return engine(settings.BACKEND_OPTIONS)
+    return engine
+
+
+def _lacking(engine: object) -> str:
+    """Return which methods of an engine are missing; empty for what is no engine."""
+    lacking = sorted(getattr(engine, "__abstractmethods__", ())) if engine is not SearchBackend else []
+    return f": it lacks {', '.join(lacking)}" if lacking else ""
+
+
+def _load() -> SearchBackend:
+    settings = get_settings()
+    return engine_class(settings.BACKEND)(settings.BACKEND_OPTIONS)
 
 
 @receiver(setting_changed)

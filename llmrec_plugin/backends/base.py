@@ -1,10 +1,10 @@
-"""What a search engine must do for us; one conformance suite (tests/contracts) holds all to it."""
+"""What a search engine must do for us; one suite (llmrec_plugin.contracts.backends) holds all to it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.options import OptionsT, keys_of, read_options
@@ -19,6 +19,9 @@ from llmrec_plugin.types import (
     WriteReport,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 class SearchBackend(ABC):
     """An engine holding named indexes; its module exports it as `SearchBackend`.
@@ -30,14 +33,28 @@ class SearchBackend(ABC):
     supports_vector_reads = False
     """`vectors` is cheap here; otherwise callers read the embeddings table."""
 
+    options_kind: ClassVar[type[DataclassInstance] | None] = None
+    """The dataclass that `read` makes of LLMREC["BACKEND_OPTIONS"], for `manage.py check` to hold them to.
+    None: what is wrong with them is told by the first use."""
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
 
     def read(self, kind: type[OptionsT]) -> OptionsT:
         """Return LLMREC["BACKEND_OPTIONS"] as the engine's own dataclass; raises ConfigurationError that
         names an option that is unknown or wrong."""
-        engine = type(self).__module__.removesuffix(".engine")
-        return read_options(kind, self.options, keys_of('LLMREC["BACKEND_OPTIONS"]'), of=engine)
+        return self._read(kind, self.options)
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError as `read` does, without making an engine."""
+        if cls.options_kind is not None:
+            cls._read(cls.options_kind, options)
+
+    @classmethod
+    def _read(cls, kind: type[OptionsT], options: Mapping[str, Any]) -> OptionsT:
+        engine = cls.__module__.removesuffix(".engine")
+        return read_options(kind, options, keys_of('LLMREC["BACKEND_OPTIONS"]'), of=engine)
 
     @abstractmethod
     def create_index(self, name: str, schema: IndexSchema) -> None:

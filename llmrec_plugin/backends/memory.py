@@ -16,7 +16,7 @@ import numpy as np
 
 from llmrec_plugin.backends import base
 from llmrec_plugin.backends.spelling import SHORTEST, near_words
-from llmrec_plugin.backends.validation import check_document, check_name, check_query, unit_vectors
+from llmrec_plugin.backends.validation import check_item, check_name, check_query, unit_vectors
 from llmrec_plugin.exceptions import IndexConflict, NotFound
 from llmrec_plugin.types import (
     EngineQuery,
@@ -103,6 +103,7 @@ class SearchBackend(base.SearchBackend):
     """Takes no options."""
 
     supports_vector_reads = True
+    options_kind = Options
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -218,7 +219,7 @@ class SearchBackend(base.SearchBackend):
 
 
 def _item(put: IndexedItem, schema: IndexSchema, vector: Vector) -> _Item:
-    filters = check_document(put, schema)
+    filters = check_item(put, schema)
     counts = {name: Counter(terms.split()) for name, terms in put.terms.items()}
     return _Item(
         digest=put.digest,

@@ -1,6 +1,6 @@
 """What every engine checks before it acts: index names, vectors, filter values and queries.
 
-One home, so that all engines accept and refuse the same things with the same words.
+One home, so that all engines, also those of others, accept and refuse the same things with the same words.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from llmrec_plugin.types import (
     Vector,
 )
 
+__all__ = ["check_item", "check_name", "check_query", "unit_vectors"]
+
 UNIT_TOLERANCE = 1e-3
 MAX_TERMS = 1_000
 """Values of one `Terms` filter."""
@@ -36,7 +38,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigurationError unless the name can be an index's name on every engine and file system."""
+    """Raise ConfigurationError unless the name can be an index's name on every engine and file system.
+
+    It has 1 to 128 lower-case letters, digits, `-`, `_` and `.`, and begins with a letter or digit.
+    """
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} cannot name an index: use at most 128 lower-case letters, digits, '-', '_' and '.', "
@@ -45,7 +50,11 @@ def check_name(name: str) -> None:
 
 
 def unit_vectors(puts: Sequence[IndexedItem], dimensions: int) -> Matrix:
-    """The documents' vectors as exact unit rows; raises InvalidVector naming the first bad one's key."""
+    """Return the vectors of the items at exact unit length, one row per item, in float32.
+
+    Raises InvalidVector, which names the key of the first item whose vector has other dimensions, is not
+    finite, or has a length that is off from 1 by more than a thousandth.
+    """
     for put in puts:
         if np.shape(put.vector) != (dimensions,):
             raise InvalidVector(
@@ -98,8 +107,15 @@ def document_filters(
     return values
 
 
-def check_document(put: IndexedItem, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
-    """Its filter values as the index keeps them; ValueError if the document does not fit the schema."""
+def check_item(put: IndexedItem, schema: IndexSchema) -> dict[str, tuple[Scalar, ...]]:
+    """Return the filter values of an item as an index keeps them: by field a tuple of distinct values.
+
+    Fields without a value are left out.
+
+    Numbers and dates become floats, -0.0 becomes 0.0; a number or boolean of a keyword field becomes its JSON
+    (5 is "5", True is "true"). Raises ValueError, whose message is what `write` reports of the item, for a
+    field that the schema lacks and a value that is not of the field's kind.
+    """
     unknown = (put.terms.keys() | put.exact.keys()) - set(schema.text_fields)
     if unknown:
         raise ValueError(f"text field {min(unknown)!r} is not in the index's schema")
@@ -108,9 +124,13 @@ def check_document(put: IndexedItem, schema: IndexSchema) -> dict[str, tuple[Sca
 
 
 def check_query(query: EngineQuery, schema: IndexSchema) -> EngineQuery:
-    """The query with its values in the kinds of the schema and its vector at unit length.
+    """Return the query with values in the kinds of the schema, its vector at unit length, and without phrases
+    and groups of filters that ask for nothing.
 
-    Raises InvalidRequest naming the field at fault, or InvalidVector.
+    Raises InvalidVector, or InvalidRequest whose `parameter` names what is at fault: "limit" below 0;
+    "facets", "values" or "sort" with a field that the schema lacks, "sort" by a field that is no number or
+    date; a filter field that the schema lacks, has another kind than the values, more than 1000 values, or a
+    range though it is no number or date; a text field that the schema lacks, or a weight below 0.
     """
     if query.limit < 0:
         raise InvalidRequest(f"limit is {query.limit}; it cannot be negative.", parameter="limit")

@@ -11,6 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, register
 from django.db.models import DateField
 
+from llmrec_plugin.checks.interaction_sources import check_source
 from llmrec_plugin.checks.messages import error
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
@@ -18,7 +19,6 @@ from llmrec_plugin.documents.paths import infer_kind, resolve, resolve_relation
 from llmrec_plugin.documents.search import LANGUAGE
 from llmrec_plugin.documents.signals import Signals, signals
 from llmrec_plugin.encoders.base import EncoderSpec
-from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.suggest import hint as hint_at
 from llmrec_plugin.suggest import nearest
@@ -67,12 +67,12 @@ def check_documents(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
 
 @register("llmrec")
 def check_people(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E020 to E025, E036, W002 and W003."""
+    """E020 to E025, E036, W002, W003 and W020."""
     found: list[CheckMessage] = []
     for user_document in registry.user_documents:
         found.extend((*_misspelt(user_document), *_user_document(user_document)))
     for source in registry.interaction_sources:
-        found.extend((*_misspelt(source), *_interaction_source(source)))
+        found.extend((*_misspelt(source), *check_source(source)))
     for label, count in Counter(source.label for source in registry.interaction_sources).items():
         if count > 1:
             hint = "Give each a label of its own: their events would overwrite each other."
@@ -313,23 +313,3 @@ def _user_document(document: UserDocument[Any]) -> Iterator[CheckMessage]:
         hint = 'Set user_field = "user_id" instead, or override find(), too.'
         message = "get_user_key() is overridden, but the way back from a key to its row is not."
         yield checks.Warning(message, hint=hint, obj=owner, id="llmrec_plugin.W002")
-
-
-def _interaction_source(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
-    owner = type(source)
-    if source.document not in registry.labels():
-        known = ", ".join(registry.labels()) or "none"
-        hint = f"Registered documents: {known}."
-        yield error(22, f'document "{source.document}" is not registered.', hint, owner)
-    if source.kind not in event_kinds:
-        cure = f"{unknown_kind(source.kind)} A site declares its own with register_event_kind."
-        yield error(23, f'kind "{source.kind}" is unknown.', cure, owner)
-    for name in source.PATHS:
-        path = getattr(source, name)
-        if not path and name != "value_field":
-            yield error(24, f"{name} is empty.", f'Name a path: {name} = "…".', owner)
-        elif path:
-            try:
-                resolve(source.model, path)
-            except DocumentError as problem:
-                yield error(24, f"{name}: {problem}", f"Mend {name}.", owner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,32 +10,23 @@ from django.utils.module_loading import import_string
 
 from llmrec_plugin import extras
 from llmrec_plugin.analysis.languages import are_told_apart_by_a_model, configured
+from llmrec_plugin.checks.engines import NEEDED
 from llmrec_plugin.checks.messages import error, warning
 from llmrec_plugin.conf import Settings, get_settings
 from llmrec_plugin.documents import registry
+from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.services.curation.placements import check_filters, declared_placements
-
-_BACKENDS = {"llmrec_plugin.backends.elasticsearch": "elasticsearch"}
-"""Engines that need an extra."""
 
 
 @register("llmrec")
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E006."""
+    """E001, E003 to E006 and E040."""
     try:
         settings = get_settings()
     except ConfigurationError as problem:
         return [error(1, str(problem), "Mend settings.LLMREC.")]
     found: list[CheckMessage] = []
-    if not _importable(settings.BACKEND):
-        found.append(
-            error(
-                2,
-                f'LLMREC["BACKEND"] is "{settings.BACKEND}", and there is no such module.',
-                'The engine that needs no server is "llmrec_plugin.backends.embedded".',
-            )
-        )
     try:
         import_string(settings.USER_RESOLVER)
     except ImportError as problem:
@@ -47,6 +37,10 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             check_filters(placement)
     except ConfigurationError as problem:
         found.append(error(4, str(problem), 'Mend LLMREC["PLACEMENTS"].'))
+    for kind in settings.BROWSER_KINDS or ():
+        if kind not in event_kinds:
+            cure = "Name kinds of events, or None for all that are declared for browsers."
+            found.append(error(40, f'LLMREC["BROWSER_KINDS"]: {unknown_kind(kind)}', cure))
     if settings.SCHEDULE.is_changed and extras.is_installed("celery"):
         found.extend(_schedule())
     try:
@@ -97,8 +91,8 @@ def _needed(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "django-tasks", 'LLMREC["TASKS"] = "django"'
     if settings.SCHEDULE.is_changed:
         yield "celery", 'LLMREC["SCHEDULE"]'
-    if settings.BACKEND in _BACKENDS:
-        yield _BACKENDS[settings.BACKEND], f'LLMREC["BACKEND"] = "{settings.BACKEND}"'
+    if settings.BACKEND in NEEDED:
+        yield NEEDED[settings.BACKEND], f'LLMREC["BACKEND"] = "{settings.BACKEND}"'
 
 
 def _encoders(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -139,11 +133,3 @@ def _schedule() -> Iterator[CheckMessage]:
         schedule.entries()
     except ConfigurationError as problem:
         yield error(5, str(problem), 'Mend LLMREC["SCHEDULE"].')
-
-
-def _importable(path: str) -> bool:
-    """Without running the module, which may need an extra that is not installed."""
-    try:
-        return importlib.util.find_spec(path) is not None
-    except (ImportError, ValueError):
-        return False

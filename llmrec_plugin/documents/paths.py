@@ -51,6 +51,12 @@ class Hop:
         """The key lies in the other table, so saving a row there may move it from item to item."""
         return bool(self.field.one_to_many or (self.field.one_to_one and not self.field.concrete))
 
+    @property
+    def cascades(self) -> bool:
+        """Django deletes the row on this side, with its signals, along with that on the other."""
+        remote = getattr(self.field, "remote_field", None)
+        return bool(self.field.concrete) and getattr(remote, "on_delete", None) is models.CASCADE
+
 
 @dataclass(frozen=True)
 class FieldPath:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.utils import timezone
+from django.db.models.constants import LOOKUP_SEP
 
-from llmrec_plugin.documents.paths import FieldPath, resolve, values_at
-from llmrec_plugin.documents.search import join_texts, text_values, with_relations
+from llmrec_plugin import moments
+from llmrec_plugin.documents.paths import FieldPath, resolve, resolve_relation, values_at
+from llmrec_plugin.documents.search import Followed, add_way, join_texts, text_values, with_relations
 
 M = TypeVar("M", bound=Model)
 
@@ -105,8 +106,9 @@ class SourceEvent:
 
 
 class InteractionSource(Generic[M]):
-    """Rows of the site that say what a user did: order lines, enrolments, ratings. They are events as soon
-    as they are saved; `manage.py llmrec import interactions --from-source` takes over those before.
+    """Rows of the site that say what a user did: order lines, enrolments, ratings. Events follow the rows
+    and all that their paths cross: an order that is paid adds events, one that is cancelled takes them back.
+    `manage.py llmrec import interactions --from-source` takes over what was there before.
 
         @register
         class OrderLineSource(InteractionSource[OrderLine]):
@@ -116,6 +118,10 @@ class InteractionSource(Generic[M]):
             item_field = "product_id"
             time_field = "order__placed_at"
             kind = "purchase"
+            related = {Order: "order"}
+
+            def get_queryset(self):
+                return super().get_queryset().filter(order__status="paid")
     """
 
     model: type[M]
@@ -131,28 +137,45 @@ class InteractionSource(Generic[M]):
     """Path to the item's primary key."""
     kind: str = "purchase"
     """What each row says: the name of a registered kind of event, such as "view" or "purchase"."""
+    kind_field: str = ""
+    """Path to what tells the kind row by row, such as "order__status"; empty: all are of `kind`."""
+    kinds: Mapping[str, str] = {}
+    """Value at `kind_field` -> kind of event, such as {"paid": "purchase"}; rows of other values are no
+    events. Empty: the value is the name of the kind."""
     time_field: str = ""
     """Path to a date or datetime."""
     value_field: str = ""
     """Path to a number, such as stars or a quantity; empty: none."""
+    related: Mapping[type[Model], str | Sequence[str]] = {}
+    """Other models whose changes change what the rows tell, with the lookup from a row to them: those that
+    `get_queryset` filters by and `event` reads. What a path crosses is followed without being named."""
 
-    PATHS: ClassVar[tuple[str, ...]] = ("user_field", "item_field", "time_field", "value_field")
+    PATHS: ClassVar[tuple[str, ...]] = (
+        "user_field",
+        "item_field",
+        "time_field",
+        "value_field",
+        "kind_field",
+    )
+    OPTIONAL_PATHS: ClassVar[tuple[str, ...]] = ("value_field", "kind_field")
 
     def __init__(self) -> None:
         self.label = self.label or self.model._meta.label_lower
 
     def get_queryset(self) -> QuerySet[M]:
         """The rows that count; leave out cancelled orders here."""
-        return with_relations(self.model._default_manager.all(), self._paths.values())
+        read = (path.as_keys() for path in self._paths.values())
+        return with_relations(self.model._default_manager.all(), read)
 
     def event_id(self, pk: object) -> str:
         """The same for one row at any time, so that no row is counted twice."""
         return f"source:{self.label}:{pk}"
 
     def event(self, obj: M) -> SourceEvent | None:
-        """None where the row names no user, no item or no time."""
+        """None where the row names no user, no item or no time, or its kind is none of `kinds`."""
         user, item, at = (self._value(obj, name) for name in ("user_field", "item_field", "time_field"))
-        if user is None or item is None or at is None:
+        kind = self._kind_of(obj)
+        if user is None or item is None or at is None or kind is None:
             return None
         value = self._value(obj, "value_field")
         number = None if value is None else float(value)
@@ -160,15 +183,48 @@ class InteractionSource(Generic[M]):
             user_key=str(user),
             document=self.document,
             item_id=str(item),
-            kind=self.kind,
+            kind=kind,
             at=_moment(at),
             value=number if number is not None and math.isfinite(number) else None,
             event_id=self.event_id(obj.pk),
         )
 
+    def event_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that rows may tell, as far as they are declared."""
+        if self.kind_field and self.kinds:
+            return tuple(dict.fromkeys(self.kinds.values()))
+        return (self.kind,)
+
+    def followed(self) -> list[Followed]:
+        """Every other model whose changes may change events, declared in `related`, crossed by a path or a
+        parent of the model, each way once; raises DocumentError for a declaration that does not fit."""
+        return list(self._followed.values())
+
+    @cached_property
+    def _followed(self) -> dict[str, Followed]:
+        ways: dict[str, Followed] = {}
+        for path in _parent_paths(self.model):
+            add_way(ways, resolve(self.model, path), keys_only=False)
+        for target, paths in self.related.items():
+            for path in [paths] if isinstance(paths, str) else paths:
+                for way in resolve_relation(self.model, path, target).relations():
+                    add_way(ways, way, keys_only=False)
+        for found in self._paths.values():
+            for way in found.relations():
+                add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
+        return ways
+
+    def _kind_of(self, obj: M) -> str | None:
+        if not self.kind_field:
+            return self.kind
+        told = self._value(obj, "kind_field")
+        if told is None:
+            return None
+        return self.kinds.get(str(told)) if self.kinds else str(told)
+
     def _value(self, obj: M, name: str) -> Any:
         path = self._paths.get(name)
-        values = values_at(obj, path.accessors) if path is not None else []
+        values = values_at(obj, path.as_keys().accessors) if path is not None else []
         first = next(iter(values), None)
         return first.pk if isinstance(first, Model) else first
 
@@ -177,9 +233,17 @@ class InteractionSource(Generic[M]):
         return {name: resolve(self.model, getattr(self, name)) for name in self.PATHS if getattr(self, name)}
 
 
+def _parent_paths(model: type[Model], before: str = "") -> Iterator[str]:
+    """Yield the lookups from a row to its parts in the tables of parent models."""
+    for parent, link in model._meta.parents.items():
+        if link is not None:
+            yield before + link.name
+            yield from _parent_paths(parent, f"{before}{link.name}{LOOKUP_SEP}")
+
+
 def _moment(value: Any) -> datetime:
     if isinstance(value, datetime):
-        return value if timezone.is_aware(value) else timezone.make_aware(value)
+        return moments.as_stored(value)
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=timezone.get_current_timezone())
+        return moments.as_stored(datetime(value.year, value.month, value.day))  # noqa: DTZ001
     raise TypeError(f"{type(value).__name__} is not a date")

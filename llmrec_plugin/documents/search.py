@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -86,21 +86,17 @@ class SearchDocument(Generic[M]):
         return with_relations(self.model._default_manager.all(), read)
 
     def prepare(self, obj: M) -> PreparedItem | None:
-        """The item as it is to be found; None: it is not."""
-        text = {name: self.text_of(obj, name) for name in self.schema_fields()}
-        passage = _passage(text)
-        language = self._language_of(obj, passage)
-        known: dict[str, FilterValue] = {LANGUAGE: language or None} if self.filters_language else {}
-        return PreparedItem(
-            key=str(obj.pk),
-            text=text,
-            passage=passage,
-            filters={
-                name: known[name] if name in known else self.filter_of(obj, name)
-                for name in self._filter_paths
-            },
-            language=language,
-        )
+        """The item as it is to be found; None: it is not.
+
+        Each shown row is asked, too, where a site overrides it: what `get_queryset` can leave out costs less
+        there.
+        """
+        item = self.texts_of(obj)
+        known: dict[str, FilterValue] = {LANGUAGE: item.language or None} if self.filters_language else {}
+        filters = {
+            name: known[name] if name in known else self.filter_of(obj, name) for name in self._filter_paths
+        }
+        return replace(item, filters=filters)
 
     def prepare_language(self, obj: M) -> str:
         """ISO code of the item's language; empty: to be detected."""
@@ -184,6 +180,13 @@ class SearchDocument(Generic[M]):
         path = self._text_paths[name]
         return join_texts(text_values(values_at(obj, path.accessors)), many=path.many)
 
+    def texts_of(self, obj: M) -> PreparedItem:
+        """The item's texts and language, without its filter values: what showing and reading it takes."""
+        text = {name: self.text_of(obj, name) for name in self.schema_fields()}
+        passage = _passage(text)
+        language = self._language_of(obj, passage)
+        return PreparedItem(key=str(obj.pk), text=text, passage=passage, filters={}, language=language)
+
     def filter_of(self, obj: M, name: str) -> FilterValue:
         """Value of one filter field; raises DocumentError, naming the field, if it is not of its kind."""
         if name == LANGUAGE and self.filters_language:
@@ -232,13 +235,13 @@ class SearchDocument(Generic[M]):
         ways: dict[str, Followed] = {}
         for target, paths in self.related.items():
             for path in [paths] if isinstance(paths, str) else paths:
-                _add_way(ways, resolve_relation(self.model, path, target), keys_only=False)
+                add_way(ways, resolve_relation(self.model, path, target), keys_only=False)
         for found in self._text_paths.values():
             for way in found.relations():
-                _add_way(ways, way, keys_only=False)
+                add_way(ways, way, keys_only=False)
         for found in self._filter_paths.values():
             for way in found.relations():
-                _add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
+                add_way(ways, way, keys_only=found.ends_in_relation and way.hops == found.hops)
         return ways
 
     def _language_of(self, obj: M, passage: str) -> str:
@@ -323,7 +326,8 @@ class Followed:
     """Only its primary key is read: it matters when the row goes, not when it changes."""
 
 
-def _add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> None:
+def add_way(ways: dict[str, Followed], path: FieldPath, *, keys_only: bool) -> None:
+    """Add the way to the last model of the path, unless it is known; what reads more than its key wins."""
     model = path.hops[-1].field.related_model
     known = ways.get(path.lookup())
     if model is not None and (known is None or (known.keys_only and not keys_only)):

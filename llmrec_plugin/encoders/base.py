@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -49,7 +49,10 @@ class EncoderSpec:
 
     def read(self, kind: type[OptionsT]) -> OptionsT:
         """Return the options as the encoder's own dataclass; raises ConfigurationError that names
-        an option that is unknown or wrong."""
+        an option that is unknown or wrong.
+
+        Of a module that calls its dataclass `Options`, `manage.py check` tells the same.
+        """
         whose = f'of the encoder "{self.name}"'
         return read_options(kind, self.options, lambda name: f'The option "{name}" {whose}')
 
@@ -209,6 +212,31 @@ def _builder(name: str) -> Any:
     if is_sentence_transformer(name):
         return importlib.import_module("llmrec_plugin.encoders.sentence_transformer")
     return own_builder(name)
+
+
+def check_encoder(spec: EncoderSpec) -> None:
+    """Raise ConfigurationError for a module that builds no encoder, and for options that its `Options` do not
+    have; loads no model and asks no server."""
+    check_spec(spec, _builder)
+
+
+def check_spec(spec: EncoderSpec, find_builder: Callable[[str], Any]) -> None:
+    """Raise ConfigurationError for a builder that is none, and for options that its `Options` do not have.
+
+    A module of the site's own that needs what is not installed here is left alone: it may run elsewhere.
+    """
+    try:
+        builder = find_builder(spec.name)
+    except ConfigurationError as error:
+        cause = error.__cause__
+        if isinstance(cause, ImportError) and not spec.name.startswith(cause.name or spec.name):
+            return
+        raise
+    except ImportError:  # an extra of ours, which another check tells of
+        return
+    kind = getattr(builder, "Options", None)
+    if isinstance(kind, type) and is_dataclass(kind):
+        spec.read(kind)
 
 
 def own_builder(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec_plugin.encoders.base import EncoderSpec, Loaded, is_sentence_transformer, own_builder
+from llmrec_plugin.encoders.base import EncoderSpec, Loaded, check_spec, is_sentence_transformer, own_builder
 from llmrec_plugin.exceptions import InvalidVector
 
 Scores = NDArray[np.float32]
@@ -31,6 +31,12 @@ def load_reranker(spec: EncoderSpec) -> Reranker:
     had now.
     """
     return _rerankers.get(spec)
+
+
+def check_reranker(spec: EncoderSpec) -> None:
+    """Raise ConfigurationError for a module that builds no reranker, and for options that it does not have;
+    loads no model."""
+    check_spec(spec, _builder)
 
 
 def forget_rerankers() -> None:

@@ -20,7 +20,7 @@ from llmrec_plugin.types import Progress, ResultItem, ResultPage
 
 
 class Stream(Protocol):
-    """Where a command writes: a file, or Django's wrapper of one."""
+    """A protocol that says where a command writes: a file, or Django's wrapper of one."""
 
     def write(self, text: str, /) -> object: ...
 
@@ -37,13 +37,13 @@ class Output:
             self.stream.write(text + "\n")
 
     def finish(self, value: Any) -> None:
-        """The machine's answer; people have read it already."""
+        """Print the machine's answer; people have read it already."""
         if self.as_json:
             self.stream.write(json.dumps(jsonable(value), ensure_ascii=False) + "\n")
 
     @contextmanager
     def progress(self, label: str, unit: str = "items") -> Iterator[Progress]:
-        """A bar on a terminal, nothing elsewhere."""
+        """Show a bar on a terminal, and nothing elsewhere."""
         shown = not self.as_json and sys.stderr.isatty()
         with tqdm(desc=label, unit=f" {unit}", disable=not shown, leave=False) as bar:
 
@@ -54,7 +54,7 @@ class Output:
             yield advance
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Columns as wide as their widest cell; a Han character counts two."""
+        """Print columns as wide as their widest cell; a Han character counts two."""
         cells = [list(header), *([str(cell) for cell in row] for row in rows)]
         widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
         for row in cells:
@@ -62,7 +62,7 @@ class Output:
             self.line("  ".join(padded).rstrip())
 
     def page(self, page: ResultPage, *, explain: bool = False) -> None:
-        """A ranked list with its reasons."""
+        """Print a ranked list with its reasons."""
         for rank, item in enumerate(page.results, start=1):
             self.line(f"{rank:>3}. {item.title}  [{item.document} {item.item_id}]  {item.score:.3f}")
             for reason in item.reasons:
@@ -92,7 +92,7 @@ class Output:
 
 
 def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
-    """The shape that REST answers with, too."""
+    """Return the page in the shape that REST answers with, too."""
     results = [
         {
             "document": item.document,
@@ -114,7 +114,7 @@ def page_payload(page: ResultPage, *, explain: bool = False) -> dict[str, Any]:
         "total": page.total,
         "facets": facets,
         "degraded": list(page.degraded),
-        "request_id": page.request_id,
+        "request_id": page.request_id or None,
         "next": page.next,
         **notes(page),
     }
@@ -129,7 +129,7 @@ def _explained(item: ResultItem) -> dict[str, Any]:
 
 
 def jsonable(value: Any) -> Any:
-    """`value` in what JSON knows: dataclasses as objects, times in ISO 8601, the rest as text."""
+    """Return `value` in what JSON knows: dataclasses as objects, times in ISO 8601, the rest as text."""
     if is_dataclass(value) and not isinstance(value, type):
         return jsonable(asdict(value))
     if isinstance(value, dict):

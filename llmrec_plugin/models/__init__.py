@@ -2,7 +2,7 @@
 
 from llmrec_plugin.models.configuration import Configuration
 from llmrec_plugin.models.configuration_changes import ConfigurationChange
-from llmrec_plugin.models.consent import Consent
+from llmrec_plugin.models.consent import Consent, Erasure
 from llmrec_plugin.models.embeddings import Embedding, UserChange, UserEmbedding
 from llmrec_plugin.models.encoders import TunedEncoder
 from llmrec_plugin.models.evaluations import Evaluation
@@ -10,6 +10,7 @@ from llmrec_plugin.models.experiments import Arm, ArmAssignment, Experiment
 from llmrec_plugin.models.exploring import Exploration
 from llmrec_plugin.models.imported_items import ImportedItem
 from llmrec_plugin.models.impressions import Impression
+from llmrec_plugin.models.interaction_sources import SourceChange
 from llmrec_plugin.models.interactions import Interaction
 from llmrec_plugin.models.judgments import Judgment, SearchQuality
 from llmrec_plugin.models.learning import DriftReport, SearchWeightRun, TrainingRun
@@ -40,6 +41,7 @@ __all__ = [
     "Dictionary",
     "DriftReport",
     "Embedding",
+    "Erasure",
     "Evaluation",
     "Experiment",
     "Exploration",
@@ -58,6 +60,7 @@ __all__ = [
     "Rule",
     "SearchQuality",
     "SearchWeightRun",
+    "SourceChange",
     "Status",
     "Synonym",
     "SynonymSuggestion",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin import moments
 from llmrec_plugin.event_kinds import of_known_kinds
 from llmrec_plugin.models.configuration import Configuration
 
@@ -27,7 +28,7 @@ class ConfigurationChange(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        at = date_format(timezone.localtime(self.at), "SHORT_DATETIME_FORMAT")
+        at = date_format(moments.local(self.at), "SHORT_DATETIME_FORMAT")
         return f"{at} {self.by}".strip()
 
     def known_values(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people agreed to."""
+"""What people agreed to, and until when they were erased."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return self.user_key
+
+
+class Erasure(models.Model):
+    """Until when the site's own rows, such as orders, tell nothing more of somebody who was erased: else they
+    would be events again with the next audit. Whose it is can only be told by who knows the key."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("erasure")
+        verbose_name_plural = _("erasures")
+
+    def __str__(self) -> str:
+        return self.digest

@@ -67,10 +67,11 @@ class UserEmbedding(StoredVector):
 
 
 class UserChange(models.Model):
-    """A user of whom something new is known. Rows are only appended and deleted, so that no request waits for
-    another; those of one user are one piece of work."""
+    """A user of whom something new is known, or who is to be erased. Rows are only appended and deleted, so
+    that no request waits for another; those of one user are one piece of work."""
 
     user_key = models.CharField(_("user"), max_length=100)
+    erase = models.BooleanField(_("to be erased"), default=False)
     at = models.DateTimeField(_("at"), auto_now_add=True)
 
     class Meta:

@@ -90,7 +90,7 @@ class SearchWeightRun(models.Model):
     """One look for better weights of search, with its proof, or why nothing changed."""
 
     document = models.CharField(_("document"), max_length=100)
-    kept = models.BooleanField(_("weights changed"), default=False)
+    adopted = models.BooleanField(_("weights changed"), default=False)
     by = models.CharField(_("by"), max_length=150, help_text=_("User name or command."))
     report = models.JSONField(_("report"), default=dict)
     at = models.DateTimeField(_("at"), auto_now_add=True)

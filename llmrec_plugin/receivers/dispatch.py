@@ -14,14 +14,17 @@ from typing import Any
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.receivers import after_response
 from llmrec_plugin.services import indexing
-from llmrec_plugin.services.coordination import task_debounce
+from llmrec_plugin.services.coordination import locks, task_debounce
 from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.interactions import site_sources, source_changes
 from llmrec_plugin.services.privacy import derived_data
 from llmrec_plugin.services.profiles import refresh
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 DISPATCH_DELAY = 0.5
 """Seconds that a task waits for further changes: no second one is sent until it begins."""
+SOURCES_TURN = 1.0
+"""Seconds that following events takes at a time, where the process does it itself."""
 BROKER_TIMEOUT = 0.5
 BROKER_PAUSE = 30.0
 """Seconds without an attempt after the broker did not answer; what waits is left to the schedule."""
@@ -53,7 +56,13 @@ def _refresh() -> bool:
     return derived_data.are_marked()
 
 
+def _follow() -> bool:
+    site_sources.drain(seconds=SOURCES_TURN)
+    return source_changes.due().exists() and not locks.is_held(site_sources.LOCK)
+
+
 _OWN: Mapping[str, tuple[str, Callable[[], bool]]] = {
+    "follow_sources": ("following events", _follow),
     "drain_outbox": ("draining", _drain),
     "refresh_profiles": ("refreshing users", _refresh),
 }

@@ -26,7 +26,8 @@ from django.utils.safestring import SafeString
 from llmrec_plugin import shortcuts
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import LlmrecError
+from llmrec_plugin.services.coordination import site_code
+from llmrec_plugin.services.serving.visible_items import url_of
 from llmrec_plugin.types import ResultItem, ResultPage
 
 __all__ = [
@@ -113,10 +114,10 @@ def _rendered(ask: Callable[[], ResultPage], *, title: str, template: str) -> Re
     DEBUG is on."""
     try:
         page = ask()
-    except LlmrecError as error:
+    except Exception as error:
         if settings.DEBUG:
             raise
-        logger.warning("list left out: %s", error)
+        logger.warning("list left out: %s", site_code.described(error))
         return RenderedList(page=None)
     return RenderedList(page=page, title=title, template=template)
 
@@ -162,11 +163,14 @@ def _token(request: Any) -> str:
 @register.simple_tag
 def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
     """Return attributes for the element that shows one item of a list that the site draws itself, by which
-    the script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`.
+    the script knows it: `<li {% llmrec_item item page forloop.counter0 %}>`. None for a list that could not
+    be kept: nothing can be reported of it.
 
     `item`: a ResultItem, or an instance out of Results; `page`: what it came in.
     """
     known: ResultItem = getattr(item, "llmrec", item)
+    if not page.request_id:
+        return SafeString("")
     return format_html(
         'data-llmrec-list="{}" data-llmrec-document="{}" data-llmrec-item="{}" data-llmrec-position="{}"',
         page.request_id,
@@ -179,4 +183,4 @@ def llmrec_item(item: Any, page: Any, position: int) -> SafeString:
 @register.filter
 def llmrec_url(item: ResultItem) -> str:
     """Return the address of the page of a result, as its SearchDocument tells; empty where there is none."""
-    return registry.get(item.document).get_absolute_url(item.object)
+    return url_of(registry.get(item.document), item.object)

@@ -16,8 +16,8 @@ class TextQuery:
 
     words: tuple[tuple[str, ...], ...]
     """One tuple per word, holding its alternative terms (its stem in each language, its synonyms); of an
-    alternative with blanks the terms must stand side by side, as in one of `IndexedItem.exact` or of
-    `terms`."""
+    alternative with blanks the terms must stand side by side in one field. It comes as analysed and as
+    written: an engine looks in `IndexedItem.terms` or in `exact`, whichever keeps the order."""
     weights: Mapping[str, float]
     """By text field; every text field of the schema is named."""
     text: str = ""

@@ -25,6 +25,10 @@ class RankedItem(NamedTuple):
 
 ANONYMOUS = "anon:"
 """Prefix of the keys of visitors who have not logged in."""
+NETWORK_SIGN = "."
+"""In such a key, before the hash of the network that the visitor came from first."""
+NETWORK_DIGITS = 5
+"""Hexadecimal digits of that hash: a million of them, too few to tell an address by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +86,7 @@ class ResultItem:
     reasons: tuple[str, ...] = ()
     """Sentences for the visitor in the active language, strongest first."""
     highlights: Mapping[str, str] = field(default_factory=dict)
-    """Escaped HTML by field, matches in <mark>."""
+    """Escaped HTML by field, matches in <mark>; made when it is first looked at."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """What the score is made of; they sum to it."""
     history: tuple[PastItem, ...] = ()
@@ -102,11 +106,13 @@ class ResultPage:
     total: int
     """Distinct items found by words or by meaning; without a text, all that pass the filters."""
     request_id: str
-    """Of the list, to be sent along with what is done with its items."""
+    """Of the list, to be sent along with what is done with its items; empty: it could not be kept."""
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
     """By field, values with their counts over the items that `total` counts, most frequent first."""
     degraded: tuple[str, ...] = ()
-    """What was left out: "vector" (encoder down), "engine", "profile", "rerank"."""
+    """What was left out: "vector" (encoder down), "engine", "profile", "rerank", "signals", "strategy" or
+    "reasons" (the site's own code failed), "impression" (the database takes no rows: no `request_id`, no
+    `next`)."""
     next: str | None = None
     """Cursor of the next page."""
     did_you_mean: str | None = None

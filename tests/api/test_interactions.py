@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from llmrec_plugin.event_kinds import EventKind, event_kinds, register_event_kind
 from llmrec_plugin.models import Interaction
-from llmrec_plugin.services import interactions, privacy
+from llmrec_plugin.services import interactions, privacy, recommendations
 from tests.api.conftest import Site, assert_problem
 
 URL = "/api/interactions/"
@@ -289,3 +289,43 @@ def test_a_kind_that_browsers_may_not_send_comes_from_the_site_alone(
         assert interactions.record(user_key="7", **given)
     finally:
         event_kinds.unregister("lesson")
+
+
+def test_what_the_sites_own_rows_tell_is_nobody_elses_word(
+    catalogue: Site, customer_api: APIClient, settings: Any
+) -> None:
+    def sends(kind: str, document: str = "product") -> Any:
+        item = catalogue.key("Candle") if document == "product" else catalogue.courses["Linear algebra"].pk
+        sent = {"document": document, "item_id": str(item), "kind": kind}
+        return customer_api.post("/api/interactions/", sent, format="json")
+
+    refused = sends("purchase")
+    assert refused.status_code == 400
+    assert refused.json()["parameter"] == "kind"
+    assert "hostapp.orderline" in refused.json()["detail"]
+    assert sends("purchase", "course").json()["stored"] == 1  # no rows of the site tell that
+    settings.LLMREC = {**settings.LLMREC, "BROWSER_KINDS": ["view", "purchase"]}
+    assert sends("purchase").json()["stored"] == 1
+    assert sends("cart").status_code == 400
+
+
+def test_three_hundred_visitors_of_one_address_are_one(site: Site, settings: Any) -> None:
+    def views(title: str, address: str, **headers: str) -> None:
+        sent = {"document": "product", "item_id": site.key(title), "kind": "view"}
+        response = APIClient(REMOTE_ADDR=address, headers=headers).post(
+            "/api/interactions/", sent, format="json"
+        )
+        assert response.json()["stored"] == 1
+
+    for number in range(20):
+        views("Candle", f"8.8.4.{number}")
+        views("Tea cup", "127.0.0.1", **{"X-Forwarded-For": f"{number}.1.1.1, 9.9.9.9"})
+        views("Flower pot", "10.0.0.1", **{"X-Forwarded-For": f"8.9.{number}.7"})
+        views("Red cushion", f"2600:{number}::1")
+    assert Interaction.objects.values("user_key").distinct().count() == 80
+    told = {
+        found.title: found.reasons
+        for found in recommendations.recommend("trending", document="product", limit=12).results
+    }
+    assert told["Flower pot"] == told["Red cushion"] == ("Viewed 20 times this week",)
+    assert told["Candle"] == told["Tea cup"] == ()

@@ -14,7 +14,7 @@ from tests.api.conftest import Site, assert_problem
 
 
 def buy(client: APIClient, site: Site, title: str = "Red kettle") -> None:
-    sent = {"document": "product", "item_id": site.key(title), "kind": "purchase", "event_id": title}
+    sent = {"document": "product", "item_id": site.key(title), "kind": "cart", "event_id": title}
     assert client.post("/api/interactions/", sent, format="json").json()["stored"] == 1
 
 

@@ -92,7 +92,7 @@ def test_a_search_a_save_and_a_drain_are_counted(site: Site, api: APIClient) -> 
 @pytest.mark.usefixtures("with_token")
 def test_what_is_missing_from_a_list_is_counted_by_part(site: Site, api: APIClient, settings: Any) -> None:
     before = scrape(api)
-    settings.LLMREC = {**settings.LLMREC, "BACKEND": "tests.support.silent_engine"}
+    settings.LLMREC = {**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"}
     assert api.get("/api/search/?q=kettle&document=product").json()["degraded"] == ["engine"]
     after = scrape(api)
     name = "llmrec_degraded_lists_total"

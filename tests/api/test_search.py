@@ -8,9 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import RequestFactory
-from django.test.utils import CaptureQueriesContext
 from rest_framework.request import Request
 from rest_framework.test import APIClient
 
@@ -21,6 +19,7 @@ from llmrec_plugin.models import Deployment
 from llmrec_plugin.types import ResultPage
 from tests.api.conftest import Site, assert_problem
 from tests.hostapp.search_documents import CourseDocument
+from tests.support.queries import Queries
 from tests.support.serving import did
 
 LIST_KEYS = {"results", "total", "facets", "degraded", "request_id", "next"}
@@ -273,7 +272,7 @@ def test_explanations_go_on_over_pages(site: Site, staff_api: APIClient) -> None
 def test_personalize_zero_takes_taste_out(site: Site, staff_api: APIClient, customer_api: APIClient) -> None:
     customer_api.post(
         "/api/interactions/",
-        [{"document": "product", "item_id": site.key("Green teapot"), "kind": "purchase"}],
+        [{"document": "product", "item_id": site.key("Green teapot"), "kind": "cart"}],
         format="json",
     )
     plain = scores(search(APIClient(), q="tea"))
@@ -307,9 +306,7 @@ def test_a_search_takes_few_queries(
 ) -> None:
     """Beside session and user: what stands, consent, history, vectors, items, their categories, the list."""
     search(customer_api, **parameters)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with Queries() as queries:
         assert search(customer_api, **parameters).status_code == 200
     own = [q["sql"] for q in queries if "django_session" not in q["sql"] and "auth_user" not in q["sql"]]
     assert len(own) <= most, "\n".join(own)

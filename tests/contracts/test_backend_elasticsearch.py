@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend
-from tests.contracts.backend_suite import BackendContract
+from llmrec_plugin.contracts.backends import BackendContract
 from tests.support.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
 

@@ -17,9 +17,9 @@ from django.test import override_settings
 
 from llmrec_plugin.backends.embedded import SearchBackend, cache, engine, matrix
 from llmrec_plugin.backends.embedded.schema import LAYOUT, read_state
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, keys, unit, words
 from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
 from llmrec_plugin.types import EngineQuery, Removal, Terms
-from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 
 NAME = "llmrec-files"
 

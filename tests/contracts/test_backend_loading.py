@@ -11,9 +11,9 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from llmrec_plugin.backends import embedded, get_backend, memory
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, keys, unit
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.types import EngineQuery, EngineResult
-from tests.contracts.backend_model import SCHEMA, document, keys, unit
 
 
 class SearchBackend(memory.SearchBackend):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from llmrec_plugin.backends.memory import SearchBackend
-from tests.contracts.backend_suite import BackendContract
+from llmrec_plugin.contracts.backends import BackendContract
 
 
 class TestMemoryBackend(BackendContract):

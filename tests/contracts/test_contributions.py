@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.utils import translation
 
+from llmrec_plugin.contracts.contributions import ContributionContract
 from llmrec_plugin.contributions import Contribution, contributions
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.types import RankedItem
-from tests.contracts.contribution_suite import ContributionContract
 
 SITES = {"campaign", "cheapest", "margin"}
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmrec_plugin.contracts.encoders import EncoderContract
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
-from tests.contracts.encoder_suite import EncoderContract
 
 SPEC = EncoderSpec(name="llmrec_plugin.encoders.hashing", options={"dimensions": 256})
 

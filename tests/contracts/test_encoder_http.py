@@ -16,11 +16,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
+from llmrec_plugin.contracts.encoders import EncoderContract
 from llmrec_plugin.encoders import http
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
 from llmrec_plugin.encoders.hashing import HashingEncoder, Options
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from tests.contracts.encoder_suite import EncoderContract
 
 KEY = "sk-test-0123456789"
 Answer = Callable[["Request"], object]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llmrec_plugin.contracts.encoders import EncoderContract
 from llmrec_plugin.encoders.base import EncoderSpec, checked, load_encoder
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.types import Matrix
-from tests.contracts.encoder_suite import EncoderContract
 
 HASHING = "llmrec_plugin.encoders.hashing"
 

@@ -16,12 +16,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
+from llmrec_plugin.contracts.encoders import EncoderContract
 from llmrec_plugin.encoders import loading
 from llmrec_plugin.encoders.base import EncoderSpec, forget_encoders, load_encoder
 from llmrec_plugin.encoders.identity import model_digest, same_vectors
 from llmrec_plugin.encoders.sentence_transformer import Options, _free_cores, prompts_of
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
-from tests.contracts.encoder_suite import EncoderContract
 from tests.contracts.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.model

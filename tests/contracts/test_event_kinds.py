@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.utils import translation
 
+from llmrec_plugin.contracts.event_kinds import EventKindContract
 from llmrec_plugin.event_kinds import EventKind, event_kinds
 from llmrec_plugin.exceptions import ConfigurationError
-from tests.contracts.event_kind_suite import EventKindContract
 
 SITES = "like"
 

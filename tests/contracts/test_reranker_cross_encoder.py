@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from llmrec_plugin.contracts.rerankers import RerankerContract
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.reranking import load_reranker
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable
-from tests.contracts.reranker_suite import RerankerContract
 from tests.contracts.tiny_model import make_tiny_cross_encoder
 
 pytestmark = pytest.mark.model

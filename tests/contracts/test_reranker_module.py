@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from llmrec_plugin.contracts.rerankers import RerankerContract
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.reranking import load_reranker
 from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
-from tests.contracts.reranker_suite import RerankerContract
 
 NAME = "tests.support.word_reranker"
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from llmrec_plugin.contracts.signals import NOW, SignalContract
 from llmrec_plugin.documents import Contribution, SignalContext, ValueSignal, register_signal
 from llmrec_plugin.documents.signals import signals
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.types import Scalar
-from tests.contracts.signal_suite import NOW, SignalContract
 
 
 class TestFreshness(SignalContract):
@@ -36,7 +36,6 @@ class TestMargin(SignalContract):
     """The site's own, of tests/hostapp."""
 
     name = "margin"
-    weighed = {"signal_weights": {"margin": 0.5}}
     values = [(500.0,), (50.0,), (0.0,)]
 
 

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from llmrec_plugin.services.indexing.index_build import build
-from tests.contracts.strategy_suite import StrategyContract
-from tests.hostapp.models import Course
+from llmrec_plugin.contracts.strategies import StrategyContract
+from tests.hostapp.models import Course, Product
+from tests.support.serving import stock
 
 
-class TestForYou(StrategyContract):
+class InTheShop(StrategyContract):
+    document = "product"
+    some = {"category": ["garden"]}
+
+    def make_items(self) -> list[Product]:
+        return sorted(stock(copies=1).values(), key=lambda product: "garden" not in product.title)
+
+    def passes(self, item: Product) -> bool:
+        return item.categories.filter(name="garden").exists()
+
+
+class TestForYou(InTheShop):
     name = "for-you"
 
 
-class TestBecauseYouViewed(StrategyContract):
+class TestBecauseYouViewed(InTheShop):
     name = "because-you-viewed"
 
 
-class TestBasket(StrategyContract):
+class TestBasket(InTheShop):
     name = "basket"
 
 
-class TestTrending(StrategyContract):
+class TestTrending(InTheShop):
     name = "trending"
 
 
-class TestPopular(StrategyContract):
+class TestPopular(InTheShop):
     name = "popular"
 
 
-class TestLatest(StrategyContract):
+class TestLatest(InTheShop):
     name = "latest"
 
 
-class TestSimilar(StrategyContract):
+class TestSimilar(InTheShop):
     name = "similar"
 
 
-class TestAlsoBought(StrategyContract):
+class TestAlsoBought(InTheShop):
     name = "also-bought"
 
 
-class TestCheapestFirst(StrategyContract):
+class TestCheapestFirst(InTheShop):
     name = "cheapest"
 
 
@@ -50,13 +59,11 @@ class TestNextStep(StrategyContract):
     document = "course"
     some = {"language": ["en"]}
 
-    def make_items(self) -> list[Any]:
-        courses = [
+    def make_items(self) -> list[Course]:
+        return [
             Course.objects.create(title=f"Course {number}", language="en" if number < 4 else "de")
             for number in range(9)
         ]
-        build("course")
-        return courses
 
-    def passes(self, item: Any) -> bool:
-        return bool(item.language == "en")
+    def passes(self, item: Course) -> bool:
+        return item.language == "en"

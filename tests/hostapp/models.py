@@ -96,8 +96,10 @@ class Learner(models.Model):
 
 
 class Order(models.Model):
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
+    """None: a guest's, who may claim it later."""
     created = models.DateTimeField()
+    status = models.CharField(max_length=20, default="paid")
 
     def __str__(self) -> str:
         return f"order {self.pk}"

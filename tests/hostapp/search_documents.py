@@ -73,6 +73,9 @@ class OrderSource(InteractionSource[OrderLine]):
     kind = "purchase"
     time_field = "order__created"
 
+    def get_queryset(self) -> QuerySet[OrderLine]:
+        return super().get_queryset().filter(order__status="paid")
+
 
 register_contribution(
     Contribution(

@@ -55,7 +55,7 @@ def fill() -> None:
     site.open_site(renamed=False)
     call_command("llmrec", "build", stdout=StringIO())
     for source in registry.interaction_sources:
-        interactions.backfill(source)
+        interactions.reconcile(source)
     products = Product.objects.in_bulk()
     for user, kind, pk in (
         (site.ANN, "view", 5),

@@ -65,7 +65,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services.curation import configure
 from llmrec_plugin.services.indexing import build
-from llmrec_plugin.services.interactions import backfill, latest_events
+from llmrec_plugin.services.interactions import latest_events, reconcile
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import Range, SearchRequest, Terms
 from oscar.core.loading import get_model
@@ -106,7 +106,7 @@ line = order.lines.first()
 line.product = small
 line.save()
 source = next(one for one in registry.interaction_sources if one.model is type(line))
-backfill(source)
+reconcile(source)
 (event,) = latest_events(str(user.pk), document="product", limit=2)
 told["bought"] = (event.key == str(shirt.pk), event.kind)
 stock = lamp.stockrecords.first()

@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.core.checks import CheckMessage
 from django.core.checks import registry as django_checks
+from django.db.models import QuerySet
 from django.test import override_settings
 
 from llmrec_plugin import checks
@@ -30,7 +31,9 @@ from tests.support.indexed import declared, undeclared
 def all_checks() -> list[CheckMessage]:
     return [
         *checks.check_settings(),
+        *checks.check_engines(),
         *checks.check_strategies(),
+        *checks.check_sentences(),
         *checks.check_documents(),
         *checks.check_people(),
     ]
@@ -96,8 +99,6 @@ def test_every_message_has_an_id_of_ours_and_a_hint() -> None:
         ),
         ({"LANGUAGES": "en"}, "E001", "a list of language codes"),
         ({"LANGUAGES": [None]}, "E001", "a list of language codes"),
-        ({"BACKEND": "llmrec_plugin.backends.nothing"}, "E002", "no such module"),
-        ({"BACKEND": "nowhere.at.all"}, "E002", "no such module"),
         ({"RERANK": {"model": "some/model", "item": 5}}, "E001", 'Did you mean "items"?'),
         ({"RERANK": {"items": 5}}, "E001", '["model"] is missing; it must be a model id, path or module'),
         (
@@ -133,6 +134,81 @@ def test_settings(settings: dict[str, Any], number: str, said: str) -> None:
         (message,) = checks.check_settings()
     assert message.id == f"llmrec_plugin.{number}"
     assert said in message.msg
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "said"),
+    [
+        ({"BACKEND": "nowhere.at.all"}, "E002", "no such module"),
+        (
+            {"BACKEND": "llmrec_plugin.backends.embeded"},
+            "E002",
+            'Did you mean "llmrec_plugin.backends.embedded"?',
+        ),
+        (
+            {"BACKEND": "llmrec_plugin.backends.embedded.SearchBackend"},
+            "E002",
+            'Did you mean "llmrec_plugin.backends.embedded"?',
+        ),
+        ({"BACKEND": "llmrec_plugin.suggest"}, "E002", "exports no class SearchBackend"),
+        ({"BACKEND": "llmrec_plugin.backends"}, "E002", "exports no class SearchBackend"),
+        ({"BACKEND": "tests.site.unfinished_engine"}, "E002", "it lacks check, count, create_index, "),
+        (
+            {"BACKEND_OPTIONS": {"dtyp": "float16"}},
+            "E038",
+            '["dtyp"] is unknown to llmrec_plugin.backends.embedded. Did you mean "dtype"?',
+        ),
+        ({"BACKEND_OPTIONS": {"busy_timeout": "long"}}, "E038", "must be a number from 0 to 3600"),
+        (
+            {"BACKEND": "llmrec_plugin.backends.memory", "BACKEND_OPTIONS": {"dtype": 1}},
+            "E038",
+            '["dtype"] is unknown',
+        ),
+        (
+            {
+                "BACKEND": "llmrec_plugin.backends.elasticsearch",
+                "BACKEND_OPTIONS": {"host": "http://es:9200"},
+            },
+            "E038",
+            'Did you mean "hosts"?',
+        ),
+        (
+            {"BACKEND": "llmrec_plugin.backends.elasticsearch", "BACKEND_OPTIONS": {"hosts": "es:9200"}},
+            "E038",
+            "is not shown, of type str; it must be a URL",
+        ),
+        ({"ENCODER_OPTIONS": {"dimension": 64}}, "E039", 'Did you mean "dimensions"?'),
+        ({"ENCODER_OPTIONS": {"dimensions": 1}}, "E039", "from 2 to 4096"),
+        (
+            {"ENCODER": "some/model", "ENCODER_OPTIONS": {"dtype": "float23"}},
+            "E039",
+            'Did you mean "float32"?',
+        ),
+        ({"ENCODER": "https://a.test", "ENCODER_OPTIONS": {"modell": "e"}}, "E039", 'Did you mean "model"?'),
+        ({"ENCODER": "llmrec_plugin.suggest", "ENCODER_OPTIONS": {}}, "E039", "has no function build(spec)"),
+        ({"ENCODER": "nowhere.encoder", "ENCODER_OPTIONS": {}}, "E039", "cannot be imported"),
+        ({"RERANK": {"model": "some/model", "options": {"device": 1}}}, "E039", "is 1; it must be a text"),
+        ({"RERANK": {"model": "nowhere.at.all"}}, "E039", 'LLMREC["RERANK"]: The encoder "nowhere.at.all"'),
+    ],
+)
+def test_engines_and_encoders(settings: dict[str, Any], number: str, said: str) -> None:
+    with override_settings(LLMREC={**django_settings.LLMREC, **settings}):
+        (message,) = checks.check_engines()
+    assert message.id == f"llmrec_plugin.{number}"
+    assert said in message.msg
+
+
+def test_the_options_of_a_documents_own_encoder_are_checked() -> None:
+    wrong = document(encoder="llmrec_plugin.encoders.hashing", encoder_options={"dimension": 8})
+    message = found(wrong)["E039"]
+    assert 'Did you mean "dimensions"?' in message.msg
+    assert message.hint == "Mend encoder_options."
+
+
+def test_an_encoder_of_the_sites_own_may_need_what_is_only_installed_where_it_runs() -> None:
+    right = {"ENCODER": "tests.site.encoder_elsewhere", "ENCODER_OPTIONS": {}}
+    with override_settings(LLMREC={**django_settings.LLMREC, **right}):
+        assert checks.check_engines() == []
 
 
 def test_a_site_without_a_folder_for_its_indexes_is_told_both_ways_to_name_one(settings: Any) -> None:
@@ -231,6 +307,13 @@ def test_one_mistake_does_not_hide_another() -> None:
     assert {"E013", "E015", "E017"} <= set(ids)
 
 
+def test_kinds_for_browsers_that_nobody_declared_are_told() -> None:
+    with override_settings(LLMREC={**django_settings.LLMREC, "BROWSER_KINDS": ["view", "by"]}):
+        (message,) = checks.check_settings()
+    assert message.id == "llmrec_plugin.E040"
+    assert '"by" is no kind of event' in message.msg
+
+
 def user_document(**attributes: Any) -> type[UserDocument[User]]:
     return type("Person", (UserDocument,), {"model": User, "text_fields": ["first_name"], **attributes})
 
@@ -247,6 +330,10 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
     return type("Lines", (InteractionSource,), {**base, **attributes})
 
 
+def of_brand(self: InteractionSource[OrderLine]) -> QuerySet[OrderLine]:
+    return OrderLine.objects.filter(product__brand__name="Acme")
+
+
 @pytest.mark.parametrize(
     ("declaration", "number", "said"),
     [
@@ -257,7 +344,10 @@ def source(**attributes: Any) -> type[InteractionSource[OrderLine]]:
         (user_document(level_field="step"), "E036", '"step"'),
         (source(document="products"), "E022", '"products" is not registered'),
         (source(kind="steal"), "E023", '"steal" is unknown'),
+        (source(kind_field="order__status", kinds={"paid": "steal"}), "E023", '"steal" is unknown'),
         (source(item_field=""), "E024", "item_field is empty"),
+        (source(related={Brand: "order"}), "E024", "not to Brand"),
+        (source(get_queryset=of_brand), "W020", "reads Brand"),
         (source(user_field="order__custom"), "E024", 'Did you mean "customer"?'),
         (source(label="hostapp.orderline"), "E025", "2 interaction sources"),
     ],
@@ -266,8 +356,14 @@ def test_users_and_sources(declaration: Any, number: str, said: str) -> None:
     assert said in found(declaration)[number].msg
 
 
+def test_a_source_of_a_misspelt_document_is_told_the_nearest() -> None:
+    assert 'Did you mean "product"?' in str(found(source(document="products"))["E022"].hint)
+
+
 def test_users_and_sources_that_are_right() -> None:
     assert found(user_document(), source(value_field="quantity")) == {}
+    related = {Brand: "product__brand"}
+    assert found(source(get_queryset=of_brand, related=related, kind_field="order__status")) == {}
 
 
 def test_a_site_without_documents_is_told_how_to_begin() -> None:
@@ -304,6 +400,17 @@ def run_python(code: str) -> str:
 def test_starting_and_checking_imports_nothing_heavy() -> None:
     code = (
         "import sys, django; django.setup(); "
+        "from django.core.management import call_command; call_command('check'); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert run_python(code).endswith("[]\n")
+
+
+def test_checking_the_options_of_a_model_loads_no_model() -> None:
+    settings = {"ENCODER": "some/model", "RERANK": {"model": "some/reranker"}}
+    code = (
+        "import sys, django; from django.conf import settings; "
+        f"settings.LLMREC = {{**settings.LLMREC, 'ENCODER_OPTIONS': {{}}, **{settings!r}}}; django.setup(); "
         "from django.core.management import call_command; call_command('check'); "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )

@@ -85,7 +85,7 @@ def test_suggest_completes_and_popular_searches_are_counted(shop: list[Product])
     for user in "12345":
         search(SearchRequest(document="product", text="garden table", user_key=user))
     assert llmrec_json("count-queries") == {"course": 0, "product": 1}
-    found = llmrec_json("suggest", "gard", "--document", "product", "--size", "1")
+    found = llmrec_json("suggest", "gard", "--document", "product", "--limit", "1")
     assert found["queries"] == ["garden table"]
     assert [item["title"] for item in found["items"]] == ["garden chair"]
 
@@ -103,7 +103,7 @@ def test_an_unknown_document_names_the_known_ones() -> None:
 
 def test_similar_leaves_out_the_item_itself(shop: list[Product]) -> None:
     llmrec("build")
-    page = llmrec_json("similar", "product", str(shop[0].pk), "--size", "3")
+    page = llmrec_json("similar", "product", str(shop[0].pk), "--limit", "3")
     ids = [item["id"] for item in page["results"]]
     assert ids[0] == str(shop[1].pk)  # shares "kettle", brand and price
     assert str(shop[0].pk) not in ids
@@ -112,7 +112,7 @@ def test_similar_leaves_out_the_item_itself(shop: list[Product]) -> None:
 def test_recommend_follows_what_the_user_bought(shop: list[Product]) -> None:
     llmrec("build")
     interactions.record(user_key="7", document="product", item_id=str(shop[3].pk), kind="purchase")
-    page = llmrec_json("recommend", "--user", "7", "--document", "product", "--size", "3")
+    page = llmrec_json("recommend", "--user", "7", "--document", "product", "--limit", "3")
     assert page["results"][0]["title"] == "garden table"
     assert any("garden chair" in reason for reason in page["results"][0]["reasons"])
 
@@ -209,7 +209,7 @@ def test_train_makes_also_bought_work(shop: list[Product]) -> None:
                 user_key=str(user), document="product", item_id=str(product.pk), kind="purchase"
             )
     assert "24 interactions" in llmrec("train", "--document", "product")
-    page = llmrec_json("similar", "product", str(shop[0].pk), "--also-bought", "--size", "1")
+    page = llmrec_json("similar", "product", str(shop[0].pk), "--also-bought", "--limit", "1")
     assert page["results"][0]["title"] == "garden table"
 
 
@@ -224,7 +224,7 @@ def test_export_and_erase_reach_everything_about_a_user(shop: list[Product]) -> 
 def test_size_out_of_range_is_refused(shop: list[Product]) -> None:
     llmrec("build")
     with pytest.raises(CommandError, match="between 1 and 100"):
-        llmrec("search", "kettle", "--document", "product", "--size", "0")
+        llmrec("search", "kettle", "--document", "product", "--limit", "0")
 
 
 def test_errors_are_json_too_for_machines() -> None:

@@ -14,23 +14,27 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 from django.template import Context, Template
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils.module_loading import import_string
 from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 
 from llmrec_plugin import pytest_plugin
+from llmrec_plugin.contributions import contributions
+from llmrec_plugin.documents import registry
+from llmrec_plugin.documents.signals import signals
 from llmrec_plugin.event_kinds import event_kinds
+from llmrec_plugin.models import Configuration
 from llmrec_plugin.services import indexing, interactions, recommendations
 from llmrec_plugin.shortcuts import search
-from tests.hostapp.models import Product
+from tests.hostapp.models import OrderLine, Product
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db
 
 
-def blocks(language: str) -> list[str]:
-    page = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "cookbook.md") -> list[str]:
+    page = (ROOT / "docs" / page).read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
@@ -63,6 +67,7 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
 
     names: dict[str, Any] = {
         "Product": Product,
+        "OrderLine": OrderLine,
         "ProductSerializer": ProductSerializer,
         "request": request,
         "product": mug,
@@ -77,6 +82,7 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
     finally:
         recommendations.unregister_strategy(names["Bargains"])
         event_kinds.unregister("save")
+        registry.unregister(names["OrderLineSource"])
     assert bargains.results[0].reasons == ("A bargain",)
     (middleware,) = names["MIDDLEWARE"]
     assert callable(import_string(middleware)(lambda request: HttpResponse()))
@@ -88,6 +94,27 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
         APIRequestFactory().get("/", {"search": "red mug"})
     )
     assert answer.data[0]["title"] == "Red mug"
+
+
+def test_the_lists_over_rest_answer(mug: Product, client: Client) -> None:
+    (block,) = blocks("http")
+    for line in block.replace("42", str(mug.pk)).splitlines():
+        method, path = line.split()
+        assert (method, client.get(path).status_code) == ("GET", 200), line
+
+
+def test_the_signal_of_the_search_page_counts_once_it_is_weighed() -> None:
+    (declaration,) = [text for text in blocks("python", "search.md") if "@register_signal" in text]
+    (weighing,) = [text for text in blocks("python", "search.md") if "configure(" in text]
+    names: dict[str, Any] = {}
+    try:
+        exec(declaration.replace('"margin"', '"profit"'), names)
+        exec(weighing.replace('"margin"', '"profit"'), names)
+        assert Configuration.current().signal_weights == {"profit": 0.3}
+        assert signals.get("profit").weight(Configuration.current()) == 0.3
+    finally:
+        signals.unregister("profit")
+        contributions.unregister("profit")
 
 
 HEAVY = """

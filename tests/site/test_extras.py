@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from django.test import override_settings
 
 from llmrec_plugin import checks, extras
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.exceptions import ConfigurationError
 from tests.site.test_checks import document
 from tests.support.indexed import declared
 
@@ -28,6 +30,7 @@ HIDDEN = [
     "drf_spectacular",
     "elasticsearch",
     "httpx",
+    "hypothesis",
     "jieba",
     "kombu",
     "opencc",
@@ -36,6 +39,8 @@ HIDDEN = [
     "psycopg",
     "py3langid",
     "pypinyin",
+    "pytest",
+    "pytest_django",
     "redis",
     "rest_framework",
     "sentence_transformers",
@@ -43,6 +48,8 @@ HIDDEN = [
     "transformers",
 ]
 """What the extras bring, and what that brings."""
+OF_TESTS = "contracts"
+"""For a site's tests, so that `all`, by which sites serve, is without it."""
 
 
 def project() -> dict[str, Any]:
@@ -126,7 +133,18 @@ def brought(extra: str) -> set[str]:
 @pytest.mark.parametrize("extra", sorted(extras.PACKAGES))
 def test_an_extra_that_is_told_of_brings_the_packages_that_are_named(extra: str) -> None:
     assert set(extras.PACKAGES[extra]) <= brought(extra)
-    assert set(extras.PACKAGES[extra]) <= brought("all")
+    assert set(extras.PACKAGES[extra]) <= brought("all") or extra == OF_TESTS
+    assert not set(extras.PACKAGES[OF_TESTS]) & brought("all")
+
+
+def test_contracts_say_what_brings_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "llmrec_plugin.contracts", raising=False)
+    with pytest.raises(ConfigurationError) as raised:
+        importlib.import_module("llmrec_plugin.contracts")
+    assert str(raised.value) == (
+        'llmrec_plugin.contracts needs hypothesis: pip install "llmrec-plugin[contracts]".'
+    )
 
 
 def test_where_django_has_no_tasks_a_check_says_what_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:

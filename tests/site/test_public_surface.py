@@ -83,6 +83,14 @@ def test_every_public_name_stands_in_the_reference() -> None:
     }
 
 
+def test_no_private_name_stands_in_the_reference() -> None:
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]
+    assert pages
+    assert [
+        name for page in pages for name in re.findall(r"^(?:\||#+) `(?:\w+\.)*(_\w+)`", page, re.MULTILINE)
+    ] == []
+
+
 @pytest.mark.parametrize(("where", "code"), [pytest.param(*one, id=one[0]) for one in shown()])
 def test_what_sites_are_shown_uses_nothing_else(where: str, code: str) -> None:
     assert private_names(code) == []

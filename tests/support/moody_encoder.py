@@ -19,6 +19,8 @@ class Mood:
     """Names of encoders that do not answer."""
     broken: bool = False
     """It fails in a way that no text explains."""
+    stumbles: bool = False
+    """Its code is wrong: a query raises what no contract speaks of."""
     nan_for: str = ""
     """Texts with this word get a vector of NaN."""
     refuses: str = ""
@@ -49,6 +51,8 @@ class MoodyEncoder:
         self.dimensions = dimensions
 
     def encode_query(self, texts: Sequence[str]) -> Matrix:
+        if mood.stumbles:
+            raise KeyError(texts[0])
         if self.id in mood.down:
             raise EncoderUnavailable("It is having a bad day.")
         return self._inner.encode_query(texts)

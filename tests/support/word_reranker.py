@@ -15,6 +15,8 @@ from llmrec_plugin.exceptions import EncoderUnavailable
 def build(spec: EncoderSpec) -> WordReranker:
     if spec.options.get("fault") == "load":
         raise EncoderUnavailable("There is no such model.")
+    if spec.options.get("fault") == "wrong code":
+        return WordReranker(spec.options["weights"])
     return WordReranker(str(spec.options.get("fault", "")))
 
 
@@ -26,6 +28,8 @@ class WordReranker:
         """How much of the passage is words of the query, which a shorter passage wins."""
         if self._fault == "slow":
             time.sleep(0.05)
+        if self._fault == "stumbles":
+            raise KeyError(query)
         if self._fault == "score":
             raise EncoderUnavailable("The device is lost.")
         if self._fault == "nan":

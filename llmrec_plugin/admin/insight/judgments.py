@@ -10,10 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from llmrec_plugin import moments
 from llmrec_plugin.admin.base import ExplainedAdmin, document_or_first, page
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError
@@ -141,7 +141,7 @@ def _quality(document: str) -> dict[str, Any]:
         return {"quality": [], "chart": ""}
     old_first = rows[::-1]
     titles = [
-        f"{date_format(localtime(row.at), 'SHORT_DATETIME_FORMAT')}: {row.ndcg:.3f}" for row in old_first
+        f"{date_format(moments.local(row.at), 'SHORT_DATETIME_FORMAT')}: {row.ndcg:.3f}" for row in old_first
     ]
     values = [row.ndcg for row in old_first]
     chart = columns(values, name="quality", title=_("NDCG@10 over time"), titles=titles)

@@ -41,7 +41,7 @@ class TunedEncoderAdmin(RecordAdmin):
 
     @admin.display(description=_("against what answered"))
     def comparison(self, encoder: TunedEncoder) -> SafeString | str:
-        """What decides, each guard rail, and the verdict in words."""
+        """Show what decides, each guard rail, and the verdict in words."""
         verdict = encoder.report.get("verdict")
         if verdict is None:
             is_broken = encoder.state == TunedEncoder.State.BROKEN
@@ -74,7 +74,7 @@ class TunedEncoderAdmin(RecordAdmin):
 
     @admin.display(description=_("learning curves"))
     def learning_curves(self, encoder: TunedEncoder) -> SafeString | str:
-        """Each as a picture, in words and in numbers."""
+        """Show each curve as a picture, in words and in numbers."""
         shown = format_html_join("", "{}", ((figure(one),) for one in tuning_charts.curves(encoder)))
         return shown or str(_("There are none: it ended before its first measurement."))
 

@@ -40,7 +40,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     search_help_text = _("User or object, as a primary key.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
-        """What somebody did who refused is kept until it is erased, but nobody browses it."""
+        """Leave out what somebody did who refused: it is kept until it is erased, but nobody browses it."""
         return consent.consented(super().get_queryset(request))
 
     @admin.display(description=_("user"), ordering="user_key")
@@ -54,7 +54,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         return [path("profile/", view, name="llmrec_plugin_interaction_profile"), *super().get_urls()]
 
     def profile_view(self, request: HttpRequest) -> HttpResponse:
-        """What is known of one user, and what of it counts."""
+        """Show what is known of one user, and what of it counts."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         user_key = request.GET.get("user", "").strip()
@@ -99,7 +99,7 @@ class ImpressionAdmin(RecordAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Impression]:
-        """As with interactions."""
+        """Leave out the lists of who refused, as with interactions."""
         return consent.consented(super().get_queryset(request))
 
     @admin.display(description=_("answered without"))

@@ -44,9 +44,9 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
 @admin.register(SearchWeightRun)
 class SearchWeightRunAdmin(RecordAdmin):
-    list_display = ["at", "document", "kept", "meaning", "by"]
-    list_filter = ["document", "kept"]
-    fields = ["document", "at", "kept", "meaning", "by", "report_text"]
+    list_display = ["at", "document", "adopted", "meaning", "by"]
+    list_filter = ["document", "adopted"]
+    fields = ["document", "at", "adopted", "meaning", "by", "report_text"]
 
     @admin.display(description=_("meaning"))
     def meaning(self, run: SearchWeightRun) -> str:

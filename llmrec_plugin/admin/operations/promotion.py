@@ -20,7 +20,7 @@ from llmrec_plugin.models import Deployment
 
 
 class PromotingAdmin(ReadOnlyAdmin):
-    """For versions that can be made live; `promote` does it, `facts` are shown before."""
+    """Lists versions that can be made live; `promote` does it, `facts` are shown before."""
 
     title: ClassVar[Any]
 
@@ -28,11 +28,11 @@ class PromotingAdmin(ReadOnlyAdmin):
         raise NotImplementedError
 
     def facts(self, version: Any) -> list[tuple[Any, Any]]:
-        """(name, value) of what tells this version from others."""
+        """Return (name, value) of what tells this version from others."""
         raise NotImplementedError
 
     def live_version(self, document: str) -> Model | None:
-        """What answers now."""
+        """Return the version that answers now."""
         raise NotImplementedError
 
     def can_promote(self, request: HttpRequest) -> bool:

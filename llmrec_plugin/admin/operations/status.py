@@ -34,7 +34,7 @@ class StatusAdmin(ReadOnlyAdmin):
         return page(self, request, "status/change_list", values)
 
     def _records(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """(name, address) of the pages that are not in the index of the admin, and may be seen."""
+        """Return (name, address) of the pages that are not in the index of the admin, and may be seen."""
         found = [
             (
                 capfirst(str(model._meta.verbose_name_plural)),

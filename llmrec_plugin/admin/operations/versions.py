@@ -62,7 +62,8 @@ class IndexVersionAdmin(PromotingAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IndexVersion]:
-        """With the entries each version still waits for, and the live one of its document."""
+        """Return the versions with the entries that each still waits for, and the live one of its
+        document."""
         newest = Deployment.objects.filter(document=OuterRef("document")).order_by("-id")
         versions: QuerySet[IndexVersion] = super().get_queryset(request)
         return versions.annotate(
@@ -96,7 +97,7 @@ class IndexVersionAdmin(PromotingAdmin):
 
     @admin.display(description=_("how the floor was measured"))
     def floor_plot(self, version: IndexVersion) -> SafeString | str:
-        """As a picture, and in words what it does."""
+        """Show the floor as a picture, and in words what it does."""
         shown = model_charts.floor(version)
         if shown is None:
             return str(_("It was not measured: there were no titles to measure it on."))
@@ -164,7 +165,7 @@ class ModelVersionAdmin(PromotingAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
-        """With the live one of its document."""
+        """Return the versions with the live one of the document of each."""
         newest = Deployment.objects.filter(document=OuterRef("document")).order_by("-id")
         versions: QuerySet[ModelVersion] = super().get_queryset(request)
         return versions.annotate(live_id=Subquery(newest.values("model_version_id")[:1]))
@@ -174,7 +175,8 @@ class ModelVersionAdmin(PromotingAdmin):
         return [path("pictures/", view, name="llmrec_plugin_modelversion_pictures"), *super().get_urls()]
 
     def pictures_view(self, request: HttpRequest) -> HttpResponse:
-        """What was learned and how it went, of one document; a field that it does not know is left out."""
+        """Show what was learned and how it went, of one document; a field that it does not know is left
+        out."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         document = document_or_first(request.GET.get("document", ""))
@@ -235,7 +237,7 @@ class ModelVersionAdmin(PromotingAdmin):
 
     @admin.display(description=_("how it was chosen"))
     def choice(self, version: ModelVersion) -> SafeString | str:
-        """Each step of the ladder with its proof, and the verdict."""
+        """Show each step of the ladder with its proof, and the verdict."""
         report = find_report(version)
         if report is None:
             return str(_("Another release of the package wrote it: the report tells it as it is stored."))
@@ -268,7 +270,7 @@ class ModelVersionAdmin(PromotingAdmin):
 
     @admin.display(description=_("privacy"))
     def privacy(self, version: ModelVersion) -> str:
-        """What the training told of any one user at most."""
+        """Show what the training told of any one user at most."""
         report = find_report(version)
         if report is None:
             return "–"

@@ -21,7 +21,7 @@ from llmrec_plugin.backends.elasticsearch.mapping import BREADTH, DIGEST, KEY, S
 from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.backends.elasticsearch.queries import vector_values
 from llmrec_plugin.backends.elasticsearch.terms import encode_terms
-from llmrec_plugin.backends.validation import check_document, unit_vectors
+from llmrec_plugin.backends.validation import check_item, unit_vectors
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.types import IndexedItem, IndexSchema, Removal, Seen, Vector, WriteReport
 
@@ -107,7 +107,7 @@ def _actions(
 ) -> Iterator[Action]:
     for put, vector in zip(puts, vectors, strict=True):
         try:
-            filters = check_document(put, schema)
+            filters = check_item(put, schema)
         except ValueError as error:
             tally.failed[put.key] = str(error)
             continue

@@ -38,6 +38,8 @@ _LEASES_OUTLIVED = 4
 class SearchBackend(base.SearchBackend):
     """Options: those that LLMREC["BACKEND_OPTIONS"] names in the reference of settings."""
 
+    options_kind = Options
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         settings = get_settings()

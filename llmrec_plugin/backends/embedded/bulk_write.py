@@ -11,7 +11,7 @@ from operator import attrgetter
 from llmrec_plugin.backends.embedded.lookups import as_json
 from llmrec_plugin.backends.embedded.schema import BREADTH, Layout, State, read_state
 from llmrec_plugin.backends.embedded.terms import encode_terms
-from llmrec_plugin.backends.validation import check_document, unit_vectors
+from llmrec_plugin.backends.validation import check_item, unit_vectors
 from llmrec_plugin.types import IndexedItem, IndexSchema, Removal, Scalar, WriteReport
 
 TOMBSTONE_SECONDS = 86_400
@@ -51,7 +51,7 @@ def prepare(layout: Layout, puts: Sequence[IndexedItem], deletes: Sequence[Remov
     failed: dict[str, str] = {}
     for put, vector in zip(puts, vectors, strict=True):
         try:
-            filters = check_document(put, layout.schema)
+            filters = check_item(put, layout.schema)
         except ValueError as error:
             failed[put.key] = str(error)
             continue

@@ -52,6 +52,7 @@ class SearchBackend(base.SearchBackend):
     on); `busy_timeout`, the seconds that a write waits for another process's."""
 
     supports_vector_reads = True
+    options_kind = Options
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

@@ -16,7 +16,8 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Subcommand:
-    """One word of `manage.py llmrec`; `run` returns False where the exit code must not be 0."""
+    """A frozen record that declares one word of `manage.py llmrec`; `run` returns False where the exit code
+    must not be 0."""
 
     name: str
     help: str
@@ -25,7 +26,7 @@ class Subcommand:
 
 
 def no_arguments(parser: ArgumentParser) -> None:
-    """For a subcommand that takes none."""
+    """Add nothing: for a subcommand that takes no arguments."""
 
 
 def document_argument(parser: ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def document_argument(parser: ArgumentParser) -> None:
 
 
 def chosen_labels(options: Options) -> list[str]:
-    """The document asked for, or all; raises NotFound where the site declares none."""
+    """Return the document asked for, or all; raises NotFound where the site declares none."""
     if options["document"]:
         return [registry.get(options["document"]).label]
     labels = list(registry.labels())
@@ -46,7 +47,7 @@ def chosen_labels(options: Options) -> list[str]:
 
 
 def single_label(options: Options) -> str:
-    """The document asked for, or the only one there is."""
+    """Return the document asked for, or the only one there is."""
     labels = chosen_labels(options)
     if len(labels) > 1:
         raise InvalidRequest(f"Say which document: --document {' | '.join(labels)}.", parameter="document")

@@ -99,7 +99,7 @@ def _evaluate(options: Options, output: Output) -> bool:
 
 
 def _on_site(options: Options, output: Output) -> dict[str, Any]:
-    """The site's own rows, as long as no file was named that belongs to one of items."""
+    """Measure on the site's own rows, as long as no file was named that belongs to one of items."""
     for name in ("interactions", "queries", "qrels", "work"):
         if options[name] is not None:
             raise InvalidRequest(f"--{name} needs the items it is about: --items FILE.", parameter="items")
@@ -138,7 +138,7 @@ def _on_files(options: Options, output: Output) -> dict[str, Any]:
 
 @contextmanager
 def _bars(output: Output) -> Iterator[ReportProgress]:
-    """One progress bar after the other, each gone when the next begins."""
+    """Show one progress bar after the other, each gone when the next begins."""
     with ExitStack() as stack:
         shown: dict[str, Progress] = {}
 
@@ -152,7 +152,8 @@ def _bars(output: Output) -> Iterator[ReportProgress]:
 
 
 def _write(path: Path, report: Mapping[str, Any]) -> None:
-    """Whole or not at all; an empty report is only a try. Raises InvalidRequest where that fails."""
+    """Write the report whole or not at all; an empty report is only a try. Raises InvalidRequest where that
+    fails."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         unfinished.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from datetime import timedelta
 
+from llmrec_plugin.documents import registry
 from llmrec_plugin.management.output import Output, jsonable
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -13,10 +14,12 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     no_arguments,
 )
-from llmrec_plugin.services import indexing
+from llmrec_plugin.services import indexing, interactions
 from llmrec_plugin.services.indexing import index_audit as audit_service
 from llmrec_plugin.services.indexing import index_build as build_service
+from llmrec_plugin.services.interactions import SourceReport, site_sources
 from llmrec_plugin.services.monitoring import status
+from llmrec_plugin.services.privacy.erasure import erase_marked
 
 
 def _build_arguments(parser: ArgumentParser) -> None:
@@ -79,6 +82,8 @@ def _drain_arguments(parser: ArgumentParser) -> None:
 
 
 def _drain(options: Options, output: Output) -> bool:
+    erase_marked()
+    events = site_sources.drain()
     with output.progress("drain", "entries") as progress:
         report = indexing.drain(limit=options["limit"], progress=progress)
     output.line(
@@ -86,8 +91,13 @@ def _drain(options: Options, output: Output) -> bool:
         f"{report.encoded} texts encoded, {report.reused} reused, {report.failed} failed; "
         f"{report.remaining} remain"
     )
-    output.finish(report)
-    return not report.failed
+    if events.differences or events.failing:
+        output.line(
+            f"events of the site's rows: {events.added} added, {events.changed} changed, "
+            f"{events.removed} removed, {len(events.failing)} failing"
+        )
+    output.finish({**jsonable(report), "events": jsonable(events)})
+    return not report.failed and not events.failing
 
 
 def _audit_arguments(parser: ArgumentParser) -> None:
@@ -108,11 +118,32 @@ def _audit(options: Options, output: Output) -> bool:
         )
         if differences and not options["repair"]:
             output.line("  Run it again with --repair.")
-    output.finish(reports)
-    return all(
+    events = _audit_sources(options, output)
+    output.finish({**reports, **events})
+    indexes_are_well = all(
         not report.failing and (options["repair"] or not (report.missing or report.stale or report.orphaned))
         for report in reports.values()
     )
+    return indexes_are_well and all(
+        not report.failing and (options["repair"] or not report.differences) for report in events.values()
+    )
+
+
+def _audit_sources(options: Options, output: Output) -> dict[str, SourceReport]:
+    """Compare the rows of interaction sources with their events, of all or of the chosen documents."""
+    reports = {}
+    for source in registry.interaction_sources:
+        if options["document"] not in (None, source.document):
+            continue
+        report = reports[f"source:{source.label}"] = interactions.reconcile(source, mend=options["repair"])
+        output.line(
+            f"{source.label}: {report.checked} checked, {report.added} missing, {report.changed} stale, "
+            f"{report.removed} orphaned, {len(report.failing)} failing"
+            + (f", {report.differences} repaired" if options["repair"] else "")
+        )
+        if report.differences and not options["repair"]:
+            output.line("  Run it again with --repair.")
+    return reports
 
 
 def _status(options: Options, output: Output) -> bool:
@@ -132,7 +163,14 @@ COMMANDS = [
     Subcommand(
         "build", "Build or complete the index of each document and make it live.", _build_arguments, _build
     ),
-    Subcommand("drain", "Index what changed since.", _drain_arguments, _drain),
-    Subcommand("audit", "Compare every item of the site with its index.", _audit_arguments, _audit),
+    Subcommand(
+        "drain", "Index what changed since, and follow the rows that tell events.", _drain_arguments, _drain
+    ),
+    Subcommand(
+        "audit",
+        "Compare the site with its indexes, and its rows with their events.",
+        _audit_arguments,
+        _audit,
+    ),
     Subcommand("status", "Say what is live, what waits and what is ill.", no_arguments, _status),
 ]

@@ -51,7 +51,7 @@ def _audit_arguments(parser: ArgumentParser) -> None:
 
 
 def _train(options: Options, output: Output) -> bool:
-    """A document that fails does not keep the others from being learned of."""
+    """Train each document; one that fails does not keep the others from being learned of."""
     _refuse_what_goes_nowhere(options)
     if options["encoder"]:
         return tune_encoders(options, output)
@@ -78,7 +78,8 @@ def _train(options: Options, output: Output) -> bool:
 
 
 def _as_ours(error: Exception) -> LlmrecError:
-    """What it says goes to the log of a worker: an error of anybody else may quote a row there."""
+    """Return the error as one of ours, for what it says goes to the log of a worker: an error of anybody else
+    may quote a row there."""
     if isinstance(error, LlmrecError):
         return error
     failure = TrainingFailed(runs.error_message(error))
@@ -98,7 +99,7 @@ EXCLUSIVE = (
 
 
 def _refuse_what_goes_nowhere(options: Options) -> None:
-    """Raises InvalidRequest for options that would be read by nobody."""
+    """Raise InvalidRequest for options that would be read by nobody."""
     for name, other in NEEDS.items():
         if options[name] and not options[other]:
             raise InvalidRequest(
@@ -140,7 +141,8 @@ def _weigh_searches(options: Options, output: Output) -> bool:
 
 
 def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any]:
-    """What was learned is live by now: whatever fails here takes nothing of it back."""
+    """Look for better weights of search; what was learned is live by now: whatever fails here takes nothing
+    of it back."""
     try:
         choice = weight_learning.learn_search_weights(label, by=options["by"])
     except LlmrecError as error:
@@ -148,7 +150,7 @@ def _weigh_search(label: str, options: Options, output: Output) -> dict[str, Any
         return {"error": str(error)}
     for sentence in weight_report.sentences(choice):
         output.line(f"{label}, search: {sentence}")
-    return {"kept": choice.kept, **choice.report}
+    return {"adopted": choice.adopted, **choice.report}
 
 
 def _report_choice(report: TrainingReport, output: Output) -> None:

@@ -29,7 +29,9 @@ SHOWN_WORDS = 20
 
 
 def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--size", type=int, default=10, metavar="N", help="length of the list (default: 10)")
+    parser.add_argument(
+        "--limit", type=int, default=10, metavar="N", help="items of the list, at most (default: 10)"
+    )
     parser.add_argument("--user", metavar="KEY", help="as this user sees it")
     parser.add_argument("--explain", action="store_true", help="show what each score is made of")
 
@@ -40,11 +42,11 @@ def _show(page: ResultPage, options: Options, output: Output) -> bool:
     return not page.degraded
 
 
-def _size(options: Options) -> int:
-    size: int = options["size"]
-    if not 1 <= size <= 100:
-        raise InvalidRequest(f"--size is {size}; it must lie between 1 and 100.", parameter="size")
-    return size
+def _limit(options: Options) -> int:
+    limit: int = options["limit"]
+    if not 1 <= limit <= 100:
+        raise InvalidRequest(f"--limit is {limit}; it must lie between 1 and 100.", parameter="limit")
+    return limit
 
 
 def _search_arguments(parser: ArgumentParser) -> None:
@@ -59,7 +61,7 @@ def _search(options: Options, output: Output) -> bool:
         document=single_label(options),
         text=options["text"],
         user_key=options["user"],
-        limit=_size(options),
+        limit=_limit(options),
         sort=options["sort"],
         explain=options["explain"],
     )
@@ -69,11 +71,13 @@ def _search(options: Options, output: Output) -> bool:
 def _suggest_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("text", help="what has been typed so far")
     document_argument(parser)
-    parser.add_argument("--size", type=int, default=8, metavar="N", help="of each kind (default: 8)")
+    parser.add_argument(
+        "--limit", type=int, default=8, metavar="N", help="of each kind, at most (default: 8)"
+    )
 
 
 def _suggest(options: Options, output: Output) -> bool:
-    found = autocomplete.suggest(options["text"], document=single_label(options), limit=options["size"])
+    found = autocomplete.suggest(options["text"], document=single_label(options), limit=options["limit"])
     for text in found.queries:
         output.line(f"     {text}")
     for rank, item in enumerate(found.items, start=1):
@@ -114,7 +118,7 @@ def _similar_arguments(parser: ArgumentParser) -> None:
 
 def _similar(options: Options, output: Output) -> bool:
     find = recommendations.also_bought if options["also_bought"] else recommendations.similar
-    page = find(options["document"], options["id"], user_key=options["user"], limit=_size(options))
+    page = find(options["document"], options["id"], user_key=options["user"], limit=_limit(options))
     return _show(page, options, output)
 
 
@@ -139,7 +143,7 @@ def _recommend(options: Options, output: Output) -> bool:
         user_key=options["user"],
         document=options["document"],
         item_id=options["item"],
-        limit=_size(options),
+        limit=_limit(options),
         filters=_filters(options),
         basket=options["basket"],
         explain=options["explain"],
@@ -148,7 +152,8 @@ def _recommend(options: Options, output: Output) -> bool:
 
 
 def _filters(options: Options) -> tuple[Filter, ...]:
-    """Of what the placement shows; raises InvalidRequest for what is no filter of it."""
+    """Return the filters that were given, checked against what the placement shows; raises InvalidRequest for
+    what is no filter of it."""
     values: dict[str, list[str]] = {}
     for text in options["filter"]:
         name, sign, value = text.partition("=")

@@ -9,8 +9,8 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.management.output import Output
 from llmrec_plugin.management.subcommands.base import Options, Subcommand, document_argument, single_label
+from llmrec_plugin.services import interactions
 from llmrec_plugin.services.import_export import exports, imports
-from llmrec_plugin.services.interactions import site_sources
 
 SHOWN_ERRORS = 20
 
@@ -23,26 +23,31 @@ def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from-source",
         action="store_true",
-        help="interactions: read the site's own registered InteractionSources",
+        help="interactions: make events equal to the rows of the site's own InteractionSources",
     )
     document_argument(parser)
 
 
-def _backfill(output: Output) -> bool:
-    stored = {}
+def _take_over(output: Output) -> bool:
+    reports = {}
     for source in registry.interaction_sources:
-        with output.progress(f"import {source.label}", "events") as progress:
-            stored[source.label] = site_sources.backfill(source, progress=progress)
-        output.line(f"{source.label}: {stored[source.label]} stored")
-    if not stored:
+        with output.progress(f"import {source.label}", "rows") as progress:
+            report = reports[source.label] = interactions.reconcile(source, progress=progress)
+        output.line(
+            f"{source.label}: {report.checked} checked, {report.added} added, {report.changed} changed, "
+            f"{report.removed} removed, {len(report.failing)} failing"
+        )
+        for key, error in list(report.failing.items())[:SHOWN_ERRORS]:
+            output.line(f"  {key}: {error}")
+    if not reports:
         output.line("No InteractionSource is registered.")
-    output.finish(stored)
-    return bool(stored)
+    output.finish(reports)
+    return bool(reports) and not any(report.failing for report in reports.values())
 
 
 def _import(options: Options, output: Output) -> bool:
     if options["from_source"]:
-        return _backfill(output)
+        return _take_over(output)
     path: Path | None = options["file"]
     if path is None or not path.is_file():
         raise InvalidRequest(

@@ -40,7 +40,7 @@ def tuning_arguments(parser: ArgumentParser) -> None:
 
 
 def tune_encoders(options: Options, output: Output) -> bool:
-    """False only for errors: an encoder that is not better is a result, too."""
+    """Tune and report; returns False only for errors: an encoder that is not better is a result, too."""
     if options["due"]:
         raise InvalidRequest(
             "Nothing tells when tuning an encoder is due: leave --due or --encoder out.", parameter="due"
@@ -102,7 +102,7 @@ def _print_report(label: str, report: pipeline.TuningReport, output: Output) -> 
 
 
 def _rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """The metric that decides, then each guard rail that could be measured."""
+    """Return the metric that decides, then each guard rail that could be measured."""
     proof = f"gain {figures['gain']:+.4f}, at least {figures['low']:+.4f}"
     rows = [(figures["metric"], f"{figures['before']:.4f}", f"{figures['after']:.4f}", proof)]
     for name, rail in figures["guard_rails"].items():

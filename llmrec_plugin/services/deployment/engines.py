@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.backends.base import AttachedBackend, SearchBackend
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotFound
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.types import AttachedIndex, IndexSchema
 
 
@@ -46,3 +48,27 @@ def attached_engine_of(index_version: IndexVersion) -> AttachedBackend | None:
     if index_version.schema.get("attached") is None:
         return None
     return get_backend().attached(schema_of(index_version))
+
+
+PART = "engine"
+"""What it is called where it fails."""
+
+
+@contextmanager
+def asking(index_version: IndexVersion) -> Iterator[SearchBackend]:
+    """Have the engine asked within it while a visitor waits.
+
+    Whatever it fails with is a BackendUnavailable, beside errors of ours, which the health check tells of.
+    """
+    engine = engine_of(index_version)
+    try:
+        yield engine
+    except BackendUnavailable as error:
+        site_code.failed(PART, error)
+        raise
+    except LlmrecError:
+        raise
+    except Exception as error:
+        site_code.failed(PART, error)
+        raise BackendUnavailable(f"The engine failed with {type(error).__name__}.") from error
+    site_code.worked(PART)

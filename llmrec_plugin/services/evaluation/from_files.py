@@ -18,6 +18,7 @@ from llmrec_plugin.services.evaluation import child_process
 from llmrec_plugin.services.evaluation.encoder_choice import compare
 from llmrec_plugin.services.evaluation.progress import ReportProgress
 from llmrec_plugin.services.evaluation.recommendation import Options
+from llmrec_plugin.suggest import hint
 
 LABEL = "item"
 """Of items that name no document."""
@@ -121,7 +122,7 @@ def _documents(request: Request, items: Path) -> tuple[str, list[dict[str, Any]]
     label = request.document or next(iter(fields))
     if label not in fields:
         raise InvalidRequest(
-            f'No item is of the document "{label}". Known: {", ".join(sorted(fields))}.', parameter="document"
+            f'No item is of the document "{label}". {hint(label, sorted(fields))}', parameter="document"
         )
     documents = [
         {"label": name, "text_fields": texts, "language": request.language} for name, texts in fields.items()

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from django.db import connections, router, transaction
 from django.db.models import Model
-from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import ImportedItem, Judgment
@@ -276,7 +276,7 @@ def _time(value: object) -> datetime | None:
         at = None
     if at is None:
         raise InvalidRequest(f'"time" must be in ISO 8601, such as 2024-05-01T12:00:00Z, not {value!r}.')
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
+    return moments.as_stored(at)
 
 
 def _judgment(line: str, label: str, texts: Mapping[str, str]) -> Judgment:

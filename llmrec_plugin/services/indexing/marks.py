@@ -61,7 +61,8 @@ def _entries(model: type[Model], pks: Iterable[object], label: str | None) -> It
         routes = [route for route in routes if route.label == known]
     if not routes:
         raise DocumentError(
-            f"No document reads {model.__name__}: register a SearchDocument for it, or name it in `related`."
+            f"No document reads {model.__name__}: register a SearchDocument for it, or name it in `related`. "
+            "For rows of an InteractionSource there is interactions.mark."
         )
     return (
         OutboxEntry(document=route.label, item_id=str(pk), via=route.via) for pk in pks for route in routes

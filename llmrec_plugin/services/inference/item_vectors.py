@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from django.db import connections, router
@@ -10,7 +11,7 @@ from django.db import connections, router
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion
 from llmrec_plugin.models.embeddings import vector_of
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking, engine_of
 from llmrec_plugin.types import Matrix, Vector
 
 CHUNK = 2_000
@@ -24,12 +25,9 @@ def vectors_of(version: IndexVersion, keys: Iterable[str]) -> dict[str, Vector]:
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
-    backend = engine_of(version)
-    if backend.supports_vector_reads:
-        try:
-            return backend.vectors(version.name, wanted)
-        except (BackendUnavailable, NotFound):
-            pass
+    if engine_of(version).supports_vector_reads:
+        with suppress(BackendUnavailable, NotFound), asking(version) as engine:
+            return engine.vectors(version.name, wanted)
     return _stored(version, wanted)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from llmrec_plugin import monitoring
 from llmrec_plugin.encoders.base import Encoder
-from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.inference import item_embeddings
@@ -80,7 +79,7 @@ def recent_encoder_errors(versions: Iterable[IndexVersion]) -> dict[str, str]:
 def _encoded(encode: Callable[[Encoder], Matrix], version: IndexVersion, *, hide: str) -> Vector | None:
     try:
         vector: Vector = encode(encoder_of(version))[0]
-    except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
+    except Exception as error:  # an encoder of the site's own may raise anything
         logger.error(
             "encoder unusable document=%s index=%s error=%s",
             version.document,

@@ -13,14 +13,17 @@ from llmrec_plugin.conf import Reranking, get_settings
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.reranking import load_reranker
-from llmrec_plugin.exceptions import ConfigurationError, EncoderUnavailable, InvalidVector
+from llmrec_plugin.exceptions import EncoderUnavailable
 from llmrec_plugin.ranking.rerank import Rerank
-from llmrec_plugin.services.items.preparation import prepared_items
+from llmrec_plugin.services.coordination import site_code
+from llmrec_plugin.services.items import preparation
 
 logger = logging.getLogger(__name__)
 
 BATCH = 4
 """Passages that are read between two looks at the clock."""
+PART = "reranker"
+"""What it is called where it fails."""
 
 
 class RerankStage:
@@ -28,30 +31,27 @@ class RerankStage:
 
     def __init__(self, document: SearchDocument[Any], text: str, settings: Reranking) -> None:
         self._document, self._text, self._settings = document, text, settings
-        self.degraded: tuple[str, ...] = ()
-        """("rerank",) once that has failed."""
 
     def stage(self) -> Rerank:
         return Rerank(self._scores, self._settings.items, self._settings.weight)
 
     def _scores(self, keys: Sequence[str]) -> Mapping[str, float]:
-        label = self._document.label
-        try:
-            reranker = load_reranker(_spec(self._settings))
-            ends = time.monotonic() + self._settings.seconds
-            passages = {key: item.passage for key, item in prepared_items(self._document, keys).items()}
-            scores: dict[str, float] = {}
-            with monitoring.rerank_seconds.time(document=label):
-                for start in range(0, len(passages), BATCH):
-                    if time.monotonic() >= ends:
-                        raise EncoderUnavailable(f"{self._settings.seconds} seconds were not enough.")
-                    part = list(passages)[start : start + BATCH]
-                    found = reranker.score(self._text, [passages[key] for key in part])
-                    scores |= dict(zip(part, found.tolist(), strict=True))
-        except (EncoderUnavailable, ConfigurationError, InvalidVector) as error:
-            logger.warning("not reranked document=%s error=%s", label, type(error).__name__)
-            self.degraded = ("rerank",)
-            return {}
+        return site_code.call(PART, lambda: self._read(keys), otherwise={}, lacks="rerank")
+
+    def _read(self, keys: Sequence[str]) -> dict[str, float]:
+        """Return the score of each; raises whatever the reranker does, and EncoderUnavailable for lack of
+        time."""
+        reranker = load_reranker(_spec(self._settings))
+        ends = time.monotonic() + self._settings.seconds
+        passages = preparation.passages(self._document, keys)
+        scores: dict[str, float] = {}
+        with monitoring.rerank_seconds.time(document=self._document.label):
+            for start in range(0, len(passages), BATCH):
+                if time.monotonic() >= ends:
+                    raise EncoderUnavailable(f"{self._settings.seconds} seconds were not enough.")
+                part = list(passages)[start : start + BATCH]
+                found = reranker.score(self._text, [passages[key] for key in part])
+                scores |= dict(zip(part, found.tolist(), strict=True))
         return scores
 
 
@@ -73,8 +73,8 @@ def warm_up() -> None:
 def _load(settings: Reranking) -> None:
     try:
         load_reranker(_spec(settings))
-    except (EncoderUnavailable, ConfigurationError) as error:
-        logger.error("reranker unusable error=%s", error)
+    except Exception as error:
+        logger.error("reranker unusable error=%s", site_code.described(error))
 
 
 def _spec(settings: Reranking) -> EncoderSpec:

@@ -3,15 +3,18 @@
 from llmrec_plugin.services.interactions.history import kind_labels, latest_events
 from llmrec_plugin.services.interactions.login_merge import merge
 from llmrec_plugin.services.interactions.recording import NewInteraction, RecordReport, record, record_many
-from llmrec_plugin.services.interactions.site_sources import backfill, taken_over
+from llmrec_plugin.services.interactions.site_sources import SourceReport, reconcile, taken_over
+from llmrec_plugin.services.interactions.source_changes import mark
 
 __all__ = [
     "NewInteraction",
     "RecordReport",
-    "backfill",
+    "SourceReport",
     "kind_labels",
     "latest_events",
+    "mark",
     "merge",
+    "reconcile",
     "record",
     "record_many",
     "taken_over",

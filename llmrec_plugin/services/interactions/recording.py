@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
@@ -44,7 +46,7 @@ class NewInteraction:
     value: float | None = None
     """Such as stars; None: it has none."""
     at: datetime | None = None
-    """Aware; None: now."""
+    """With its zone, unless the site has USE_TZ = False; None: now."""
     request_id: str | uuid.UUID | None = None
     """Of the list that the user acted on."""
     position: int | None = None
@@ -102,7 +104,7 @@ def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> Rec
     if not get_settings().ENABLED:
         reasons = dict.fromkeys(range(len(events)), SWITCHED_OFF)
         return RecordReport(stored=0, duplicates=0, refused=len(events), reasons=reasons)
-    rows, reasons = _validate_all(events)
+    rows, reasons = valid_rows(events)
     _refuse_without_consent(rows, reasons)
     if check:
         _refuse_unknown_items(rows, reasons)
@@ -121,10 +123,17 @@ def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
     _validated(event, now=now or timezone.now())
 
 
-def forget(external_ids: Iterable[str]) -> int:
-    """Delete the events with these ids, as when an order line is deleted; returns how many there were."""
-    deleted, _ = Interaction.objects.filter(event_id__in=list(external_ids)).delete()
-    return deleted
+def valid_rows(events: Sequence[NewInteraction]) -> tuple[dict[int, Interaction], dict[int, str]]:
+    """Return (place in the call -> row, not saved) and (place -> why that event makes no sense)."""
+    now = timezone.now()
+    rows: dict[int, Interaction] = {}
+    reasons: dict[int, str] = {}
+    for number, event in enumerate(events):
+        try:
+            rows[number] = _validated(event, now=now)
+        except InvalidRequest as error:
+            reasons[number] = str(error)
+    return rows, reasons
 
 
 def announce(user_keys: Iterable[str]) -> None:
@@ -176,8 +185,9 @@ def _finite(value: object) -> float | None:
 def _past(at: datetime | None, *, now: datetime) -> datetime:
     if at is None:
         return now
-    if timezone.is_naive(at):
+    if settings.USE_TZ and timezone.is_naive(at):
         raise InvalidRequest(f"The time {at.isoformat()} has no time zone.", parameter="at")
+    at = moments.as_stored(at)
     if at > now + FUTURE_TOLERANCE:
         raise InvalidRequest(f"The time {at.isoformat()} lies in the future.", parameter="at")
     return min(at, now)
@@ -198,18 +208,6 @@ def _place(position: object) -> int | None:
     if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < 2**31:
         raise InvalidRequest(f"A position is a whole number from 0, not {position!r}.", parameter="position")
     return position
-
-
-def _validate_all(events: Sequence[NewInteraction]) -> tuple[dict[int, Interaction], dict[int, str]]:
-    now = timezone.now()
-    rows: dict[int, Interaction] = {}
-    reasons: dict[int, str] = {}
-    for number, event in enumerate(events):
-        try:
-            rows[number] = _validated(event, now=now)
-        except InvalidRequest as error:
-            reasons[number] = str(error)
-    return rows, reasons
 
 
 def _refuse_without_consent(rows: dict[int, Interaction], reasons: dict[int, str]) -> None:

@@ -10,7 +10,7 @@ from llmrec_plugin.analysis.exact import exact_terms
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import IndexVersion
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking
 from llmrec_plugin.services.items import filters
 from llmrec_plugin.services.items.preparation import prepared_items
 from llmrec_plugin.types import EngineQuery, Filter, Phrase, PreparedItem
@@ -34,7 +34,8 @@ def passing(
     if version is not None:
         query = EngineQuery(only=frozenset(keys), filters=wanted, unless=unless, limit=len(set(keys)))
         try:
-            return {hit.key for hit in engine_of(version).search(version.name, query).listing}
+            with asking(version) as engine:
+                return {hit.key for hit in engine.search(version.name, query).listing}
         except (BackendUnavailable, NotFound) as error:
             logger.warning("engine unusable document=%s error=%s", document.label, type(error).__name__)
     return passing_rows(document, keys, wanted=wanted, unless=unless)

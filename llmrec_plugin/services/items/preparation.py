@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -14,15 +14,15 @@ from django.utils import translation
 
 from llmrec_plugin.analysis.exact import exact_terms, title_starts
 from llmrec_plugin.analysis.tokens import analysis_id, index_terms
-from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.documents import ImportedItemDocument, SearchDocument
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.types import IndexedItem, PreparedItem, Seen, Vector
-
-logger = logging.getLogger(__name__)
 
 SAMPLE_RUNS = 8
 ANALYSED_BY_THE_SITE = "site"
+_OUR_OWN = (SearchDocument.prepare, ImportedItemDocument.prepare)
 
 
 def analysis_of(document: SearchDocument[Any]) -> str:
@@ -54,11 +54,35 @@ def prepared(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
 def prepared_if_it_can_be(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
     """As `prepared`; None as well where the site's own code fails. The drain, which parks the item, says what
     is wrong with it."""
-    try:
+    return site_code.call(part_of(document), lambda: prepared(document, row), otherwise=None)
+
+
+def part_of(document: SearchDocument[Any]) -> str:
+    """What the code of a declaration is called where it fails."""
+    return f"document {document.label}"
+
+
+def decides_who_is_shown(document: SearchDocument[Any]) -> bool:
+    """Whether the site has a `prepare` of its own, which may say of a row that it is not to be found."""
+    return type(document).prepare not in _OUR_OWN
+
+
+def readable(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
+    """As `prepared`, for showing or reading the item: without its filter values, which may take queries,
+    unless the site prepares it in its own way."""
+    if decides_who_is_shown(document):
         return prepared(document, row)
-    except Exception as error:
-        logger.warning("prepare failed document=%s error=%s", document.label, type(error).__name__)
-        return None
+    return document.texts_of(row)
+
+
+def passages(document: SearchDocument[Any], keys: Sequence[str]) -> dict[str, str]:
+    """By key, what the encoder reads of the items as they stand in their rows now; one query."""
+    part, found = part_of(document), {}
+    for key, row in document.in_bulk(keys).items():
+        item = site_code.call(part, partial(readable, document, row), otherwise=None)
+        if item is not None:
+            found[key] = item.passage
+    return found
 
 
 def prepared_items(

@@ -6,6 +6,7 @@ No part may keep the answer waiting: what is asked over a network has SECONDS, i
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -13,19 +14,31 @@ from threading import Lock, Thread
 from typing import Any
 
 from django.core.cache import caches
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connections, router
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.contributions import contributions
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt
-from llmrec_plugin.models import IndexBatch, IndexVersion
+from llmrec_plugin.documents.signals import signals
+from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
+from llmrec_plugin.models import Impression, IndexBatch, IndexVersion
+from llmrec_plugin.services.coordination import short_writes, site_code
+from llmrec_plugin.services.curation.list_types import list_types
+from llmrec_plugin.services.deployment import engines
 from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
 from llmrec_plugin.services.indexing import backlog
 from llmrec_plugin.services.indexing.backlog import Backlog
-from llmrec_plugin.services.inference import query_embeddings
+from llmrec_plugin.services.inference import query_embeddings, reranking
+from llmrec_plugin.services.interactions import source_changes
+from llmrec_plugin.services.items import preparation
+from llmrec_plugin.services.profiles import declared_interests
+from llmrec_plugin.services.recommendations import strategy
+from llmrec_plugin.services.search import ranking_signals
+from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.training import drift, runs
 
 logger = logging.getLogger(__name__)
@@ -33,6 +46,7 @@ logger = logging.getLogger(__name__)
 OK = "ok"
 SECONDS = 2.0
 PROBE = "llmrec:health"
+NO_LIST = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +68,18 @@ class Component:
 def components() -> tuple[Component, ...]:
     """All parts, the ill ones with their code; where the database is away, that is all there is to say."""
     found = [_database()]
-    if found[0].code == OK:
+    if not found[0].stops:
         versions: dict[str, IndexVersion] = {}
-        found += [_engine(), *_indexes(versions), *_encoders(versions), *services(), *_backlogs(), *_models()]
+        found += [
+            _engine(),
+            *_indexes(versions),
+            *_encoders(versions),
+            *services(),
+            *_backlogs(),
+            *ill_sources(),
+            *_models(),
+            *_own_code(),
+        ]
     for part in found:
         if part.code != OK:
             logger.warning("ill part=%s code=%s: %s", part.name, part.code, part.detail)
@@ -90,21 +113,30 @@ def workers() -> tuple[str, ...]:
 
 
 def _database() -> Component:
+    """One that takes no rows leaves lists without pages; one that does not answer leaves nothing."""
+    alias = router.db_for_write(Impression)
     try:
-        with connection.cursor() as cursor:
+        with connections[alias].cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         return Component(name="database", code="unavailable", detail=_described(error), needed=True)
-    return Component(name="database", needed=True)
+    # An update of no row asks for the right to write, and leaves nothing behind.
+    error_now = short_writes.error_of(
+        lambda: Impression.objects.filter(pk=NO_LIST).update(shown=0), using=alias
+    )
+    detail = _described(error_now) if error_now else short_writes.recent_error(alias)
+    return Component(name="database", code="not_writable" if detail else OK, detail=detail)
 
 
 def _engine() -> Component:
     """One that is away leaves popular lists; one that is set up wrongly leaves nothing."""
     answer = _within("engine", lambda: get_backend().check())
     if answer is None:
-        return Component(name="engine")
-    is_away = isinstance(answer, BackendUnavailable | TimeoutError)
-    return Component(name="engine", code=_code(answer), detail=_described(answer), needed=not is_away)
+        error = site_code.recent_errors([engines.PART]).get(engines.PART, "")
+        detail = _("A visitor's request failed with %(error)s.") % {"error": error} if error else ""
+        return Component(name="engine", code="failing" if error else OK, detail=detail)
+    is_wrong = isinstance(answer, ConfigurationError)
+    return Component(name="engine", code=_code(answer), detail=_described(answer), needed=is_wrong)
 
 
 def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Component]:
@@ -135,6 +167,21 @@ def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Component]:
             )
 
 
+def _own_code() -> Iterator[Component]:
+    """Parts of the site's own code that failed of late while a list was made, and nothing where none did."""
+    parts = [
+        reranking.PART,
+        declared_interests.PART,
+        *(ranking_signals.part_of(signal.name) for signal in signals),
+        *(strategy.part_of(name) for name in list_types.names()),
+        *(reasons.part_of(contribution.name) for contribution in contributions),
+        *(preparation.part_of(document) for document in registry),
+    ]
+    for part, error in site_code.recent_errors(parts).items():
+        detail = _("Code of this site failed with %(error)s; lists do without it.") % {"error": error}
+        yield Component(name=part, code="failing", detail=detail)
+
+
 def _backlogs() -> Iterator[Component]:
     found = backlog.waiting()
     late = [label for label in registry.labels() if found.get(label, Backlog()).is_late]
@@ -151,6 +198,23 @@ def _backlogs() -> Iterator[Component]:
             "seconds": waits.age_seconds,
         }
         yield Component(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def ill_sources() -> Iterator[Component]:
+    """Where events do not follow the rows of the site that tell them; empty: all is well. One query."""
+    waiting = source_changes.waiting() if registry.interaction_sources else {}
+    for source in registry.interaction_sources:
+        name, waits = f"events {source.label}", waiting.get(source.label)
+        if waits is not None and waits.failing:
+            detail = ngettext(
+                "%(count)d row cannot be read: %(error)s",
+                "%(count)d rows cannot be read: %(error)s",
+                waits.failing,
+            ) % {"count": waits.failing, "error": waits.error}
+            yield Component(name=name, code="failing", detail=detail)
+        elif waits is not None and timezone.now() - waits.oldest > backlog.LATE:
+            detail = _("Rows have changed, and nobody has brought their events up to date.")
+            yield Component(name=name, code="late", detail=detail)
 
 
 def _models() -> Iterator[Component]:

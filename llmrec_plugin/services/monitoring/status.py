@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from llmrec_plugin import moments
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
@@ -112,7 +113,7 @@ class Status:
     """Why the engine cannot be used; empty: it can."""
     documents: tuple[DocumentStatus, ...]
     services: tuple[health.Component, ...] = ()
-    """The cache, and the broker where there is one."""
+    """The cache, the broker where there is one, and events that do not follow the site's rows."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""
 
@@ -178,7 +179,7 @@ def collect() -> Status:
         backend=settings.BACKEND,
         backend_error=backend_error,
         documents=documents,
-        services=tuple(health.services()),
+        services=(*health.services(), *health.ill_sources()),
         workers=health.workers() if health.uses_celery() else None,
     )
 
@@ -269,14 +270,14 @@ def _document_lines(document: DocumentStatus) -> Iterator[str]:
             + _("model version %(pk)d of %(at)s")
             % {
                 "pk": document.model_version,
-                "at": timezone.localtime(document.trained_at).isoformat(" ", "minutes"),
+                "at": moments.local(document.trained_at).isoformat(" ", "minutes"),
             }
         )
     if document.training_since is not None:
-        since = timezone.localtime(document.training_since).isoformat(" ", "minutes")
+        since = moments.local(document.training_since).isoformat(" ", "minutes")
         yield "  " + _("training since %(at)s") % {"at": since}
     if document.tuning_since is not None:
-        since = timezone.localtime(document.tuning_since).isoformat(" ", "minutes")
+        since = moments.local(document.tuning_since).isoformat(" ", "minutes")
         yield "  " + _("the encoder is being tuned since %(at)s") % {"at": since}
     if document.building:
         yield "  " + _("under construction: %(name)s") % {"name": document.building}

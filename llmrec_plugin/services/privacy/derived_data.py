@@ -20,16 +20,21 @@ acted = Signal()
 """Sent with `user_keys` when events of these users were stored."""
 
 
-def mark(user_keys: Iterable[str]) -> int:
-    """Have these users looked at again; returns how many there are."""
+def mark(user_keys: Iterable[str], *, erase: bool = False) -> int:
+    """Have these users looked at again, or erased; returns how many there are."""
     keys = list(dict.fromkeys(key for key in user_keys if key))
     if keys:
         alias = router.db_for_write(UserChange)
-        guarded_writes.insert([UserChange(user_key=key) for key in keys], using=alias)
+        guarded_writes.insert([UserChange(user_key=key, erase=erase) for key in keys], using=alias)
         connection = transaction.get_connection(alias)
         if not any(callback[1] is _send_changed for callback in connection.run_on_commit):
             transaction.on_commit(_send_changed, using=alias, robust=True)
     return len(keys)
+
+
+def alias() -> str:
+    """Return the database that the marks live in."""
+    return router.db_for_write(UserChange)
 
 
 def are_marked() -> bool:
@@ -57,6 +62,6 @@ def forget(user_keys: Sequence[str]) -> int:
             for document, encoder_id in spaces
         ]
     )
-    UserChange.objects.filter(user_key__in=user_keys).delete()
+    UserChange.objects.filter(user_key__in=user_keys, erase=False).delete()
     deleted, _ = UserEmbedding.objects.filter(user_key__in=user_keys).delete()
     return deleted

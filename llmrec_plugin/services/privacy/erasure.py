@@ -18,11 +18,14 @@ from llmrec_plugin.models import (
     ModelVersion,
     TrainingRun,
     TunedEncoder,
+    UserChange,
 )
 from llmrec_plugin.services.model_registry.training_report import count_erased
+from llmrec_plugin.services.privacy import erasure_marks
 from llmrec_plugin.services.privacy.consent import check_user_key, consent_of, drop_derived, set_consent
 
 logger = logging.getLogger(__name__)
+BATCH = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,9 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
 
     `keep_refusal`: who had refused stays refused, as whoever erases themselves and stays a user expects. Else
     nothing is kept that would remember the erasure itself, so a site that also wants to refuse further
-    events calls `set_consent(..., granted=False)` afterwards. Events that the site declares as an
-    InteractionSource come back when it saves or imports them again: erase them there as well. Raises
-    InvalidRequest for what is no key: lists of nobody in particular are kept under an empty one.
+    events calls `set_consent(..., granted=False)` afterwards. What rows of an InteractionSource told of the
+    time until now does not come back, by a hash of the key and the moment. Raises InvalidRequest for what is
+    no key: lists of nobody in particular are kept under an empty one.
     """
     check_user_key(user_key)
     with transaction.atomic():
@@ -52,6 +55,7 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
         impressions, _ = Impression.objects.filter(user_key=user_key).delete()
         consents, _ = Consent.objects.filter(user_key=user_key).delete()
         drop_derived(user_key)
+        erasure_marks.remember(user_key)
         if refused:
             set_consent(user_key, granted=False)
     logger.info(
@@ -63,6 +67,18 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
         consent=bool(consents),
         model_versions=tuple(versions),
     )
+
+
+def erase_marked() -> int:
+    """Erase those whose accounts were deleted; returns how many there were. Any number of processes may do so
+    at once."""
+    erased = 0
+    while marks := dict(UserChange.objects.filter(erase=True).values_list("id", "user_key")[:BATCH]):
+        for key in dict.fromkeys(marks.values()):
+            erase_user(key)
+            erased += 1
+        UserChange.objects.filter(pk__in=marks).delete()
+    return erased
 
 
 def _mark_for_retraining(user_key: str) -> list[int]:

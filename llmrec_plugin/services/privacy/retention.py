@@ -22,6 +22,8 @@ from llmrec_plugin.models import (
     UserEmbedding,
 )
 from llmrec_plugin.services.model_registry import retention
+from llmrec_plugin.services.privacy import erasure_marks
+from llmrec_plugin.services.privacy.erasure import erase_marked
 
 logger = logging.getLogger(__name__)
 STRIP_BATCH = 200
@@ -44,7 +46,8 @@ class RetentionReport:
 def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     """Delete events, lists and records of learning older than LLMREC["EVENT_RETENTION_DAYS"]; of lists whose
     cursors have expired keep only what was shown, and nothing where the user gave no consent; of models
-    and tunings keep what `model_store` says."""
+    and tunings keep what `model_store` says. Erase users whose accounts are gone."""
+    erase_marked()
     now = now or timezone.now()
     settings = get_settings()
     oldest = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -54,7 +57,8 @@ def apply_retention(*, now: datetime | None = None) -> RetentionReport:
     transient, _ = expired.filter(extra__transient=True).delete()
     used = IndexVersion.objects.exclude(state=IndexVersion.State.DROPPED).values("encoder_id")
     UserEmbedding.objects.exclude(encoder_id__in=used).delete()
-    UserChange.objects.filter(at__lt=now - MARKS_KEPT).delete()
+    UserChange.objects.filter(at__lt=now - MARKS_KEPT, erase=False).delete()
+    erasure_marks.forget_before(oldest)
     TrainingRun.objects.filter(finished_at__lt=oldest).delete()
     DriftReport.objects.filter(at__lt=oldest).delete()
     DailyLists.objects.filter(day__lt=oldest.date()).delete()

@@ -12,6 +12,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidVector, NotFound
 from llmrec_plugin.models import IndexVersion, UserEmbedding
+from llmrec_plugin.services.coordination import short_writes, site_code
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.inference import query_embeddings
 from llmrec_plugin.services.inference.encoders import encoder_of
@@ -20,13 +21,18 @@ from llmrec_plugin.types import ANONYMOUS, Vector
 
 logger = logging.getLogger(__name__)
 
+PART = "people"
+"""What the code of UserDocuments is called where it fails."""
+
 
 def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, tuple[str, ...]]:
     """Return the vector of their words in the space of that index, None without words; and what is degraded.
 
     Where no worker has encoded the text as it is now, it is encoded here, once, and kept.
     """
-    words = declared_text(user_key)
+    words = site_code.call(
+        PART, lambda: declared_text(user_key), otherwise="", lacks="profile", asks_database=True
+    )
     if not words:
         return None, ()
     mark = _fingerprint(words)
@@ -36,7 +42,10 @@ def vector_of(user_key: str, *, version: IndexVersion) -> tuple[Vector | None, t
     vector = query_embeddings.encode_query(words, version=version)
     if vector is None:
         return None, ("vector",)
-    _store(version.encoder_id, {user_key: (mark, vector)})
+    short_writes.attempt(
+        lambda: _store(version.encoder_id, {user_key: (mark, vector)}),
+        using=router.db_for_write(UserEmbedding),
+    )
     return vector, ()
 
 

@@ -13,6 +13,7 @@ from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Configuration, Interaction, UserChange
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.model_registry.artefacts import adaptation_of
+from llmrec_plugin.services.privacy.erasure import erase_marked
 from llmrec_plugin.services.profiles import declared_interests
 from llmrec_plugin.services.profiles.taste import cached_taste, load_user
 
@@ -30,12 +31,14 @@ class RefreshReport:
 
 
 def refresh(*, seconds: float = math.inf) -> RefreshReport:
-    """Encode what the marked users say of themselves, and cache the tastes that their events show; returns
-    when no mark is left, or with the batch that is under way after so many seconds.
+    """Erase users whose accounts are gone; encode what the marked users say of themselves, and cache the
+    tastes that their events show.
 
+    Returns when no mark is left, or with the batch that is under way after so many seconds.
     Any number of processes may do so at once. Raises what loading an encoder raises; then the marks stay.
     """
     report = RefreshReport()
+    erase_marked()
     end = time.monotonic() + seconds
     while marks := _marks():
         report = _refresh(list(dict.fromkeys(marks.values())), report)
@@ -48,7 +51,7 @@ def refresh(*, seconds: float = math.inf) -> RefreshReport:
 
 
 def _marks() -> dict[int, str]:
-    return dict(UserChange.objects.order_by("id").values_list("id", "user_key")[:BATCH])
+    return dict(UserChange.objects.filter(erase=False).order_by("id").values_list("id", "user_key")[:BATCH])
 
 
 def _refresh(user_keys: list[str], report: RefreshReport) -> RefreshReport:

@@ -13,7 +13,7 @@ from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.services.curation.placements import Placement
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.inference.item_vectors import vectors_of
 from llmrec_plugin.services.items import filter_matching
@@ -145,9 +145,9 @@ class RecommendationContext:
         """
         if self.pair is not None and start == 0 and (self.filters or self.active_rules.unless):
             query = EngineQuery(filters=self.filters, unless=self.active_rules.unless, limit=CHUNK)
-            with suppress(BackendUnavailable, NotFound):
-                name = self.pair.index_version.name
-                listed = engine_of(self.pair.index_version).search(name, query).listing
+            version = self.pair.index_version
+            with suppress(BackendUnavailable, NotFound), asking(version) as engine:
+                listed = engine.search(version.name, query).listing
                 if len(listed) < CHUNK:
                     return [hit.key for hit in listed]
         return popular_items.newest_keys(self.document, start=start, count=CHUNK)
@@ -197,7 +197,8 @@ class RecommendationContext:
             exclude=frozenset(exclude),
         )
         try:
-            return list(engine_of(pair.index_version).search(pair.index_version.name, query).vector), ()
+            with asking(pair.index_version) as engine:
+                return list(engine.search(pair.index_version.name, query).vector), ()
         except (BackendUnavailable, NotFound):
             return [], ("engine",)
 

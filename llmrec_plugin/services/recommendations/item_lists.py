@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.inference import query_embeddings
+from llmrec_plugin.services.items import preparation
 from llmrec_plugin.services.recommendations.context import Anchor, RecommendationContext
 from llmrec_plugin.services.recommendations.strategy import CandidateList, ListStrategy, with_fallbacks
 from llmrec_plugin.services.serving import reasons
@@ -69,7 +70,7 @@ def nearest_items(context: RecommendationContext, anchor: Anchor) -> tuple[list[
 
 def _encoded(context: RecommendationContext, pair: LivePair, anchor: Anchor) -> Vector | None:
     """Return the vector of an item that is too new to be in the index."""
-    prepared = context.document.prepare(anchor.object)
+    prepared = preparation.prepared_if_it_can_be(context.document, anchor.object)
     if prepared is None:
         return None
     return query_embeddings.encode_document(prepared.passage, version=pair.index_version)

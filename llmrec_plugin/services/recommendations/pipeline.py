@@ -18,6 +18,7 @@ from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.ranking.reserve import reserve
 from llmrec_plugin.ranking.stages import Diversity
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.services.curation.placements import (
     Placement,
     filters_of,
@@ -32,7 +33,7 @@ from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.services.recommendations import personal_ranking
 from llmrec_plugin.services.recommendations.context import DIVERSIFIED_PLACES, RecommendationContext
 from llmrec_plugin.services.recommendations.prerequisites import LearnerProgress, learner_progress
-from llmrec_plugin.services.recommendations.strategy import CandidateList, strategy_of
+from llmrec_plugin.services.recommendations.strategy import CandidateList, made_by, strategy_of
 from llmrec_plugin.services.serving import reasons, result_pages, rule_application, variants
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
 from llmrec_plugin.services.serving.ranked_list import RankedList
@@ -199,15 +200,16 @@ class RecommendationMaker(ListMaker):
             shown = get_placement(variant.placement, variant.configuration)
         live = _pair(self.label, needed=self.request.needs_index)
         pair = variant.pair_of(live) if live else None
-        context = _context_of(self.request, shown, pair, variant.configuration)
-        candidates = recommend_items(context)
+        with site_code.noting() as lacking:
+            context = _context_of(self.request, shown, pair, variant.configuration)
+            candidates = recommend_items(context)
         return RankedList(
             document=context.document,
             placement=self.placement,
             items=context.active_rules.apply(candidates.items).items,
             context=candidates.context,
             user=context.user,
-            degraded=candidates.degraded,
+            degraded=tuple(dict.fromkeys((*candidates.degraded, *lacking))),
             pair=pair,
             more=partial(backfill, context, candidates),
             explain=self.request.explain,
@@ -222,7 +224,7 @@ def recommend_items(context: RecommendationContext) -> CandidateList:
     placement, strategy = context.placement, strategy_of(context.placement)
     if strategy.needs_item:
         _ = context.anchor  # before anything is made for an item that does not exist
-    candidates = strategy.recommend(context)
+    candidates = made_by(strategy, context)
     items = candidates.items
     if placement.diversity and not strategy.is_spread_out:
         vectors = context.vectors(item.key for item in items[:DIVERSIFIED_PLACES])

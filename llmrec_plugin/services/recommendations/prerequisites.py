@@ -11,6 +11,8 @@ from django.db.models import Min
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.exceptions import InvalidRequest
+from llmrec_plugin.services.coordination import site_code
+from llmrec_plugin.services.profiles import declared_interests
 
 STEP = 1.0
 """How far above the highest level that the user has taken the next item may be."""
@@ -134,5 +136,12 @@ def _lowest(document: SearchDocument[Any], progression: Progression) -> dict[Any
 
 def _declared_level(user_key: str) -> float | None:
     """Return the highest of the levels that the user documents know of them."""
-    levels = [level for one in registry.user_documents if (level := one.level_of(user_key)) is not None]
-    return max(levels, default=None)
+    unknown: list[float | None] = []
+    known = site_code.call(
+        declared_interests.PART,
+        lambda: [one.level_of(user_key) for one in registry.user_documents],
+        otherwise=unknown,
+        lacks="profile",
+        asks_database=True,
+    )
+    return max((level for level in known if level is not None), default=None)

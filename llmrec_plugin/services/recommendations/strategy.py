@@ -19,8 +19,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from llmrec_plugin.contributions import Contribution, contributions
-from llmrec_plugin.exceptions import ConfigurationError
+from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.ranking.items import falling
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.services.curation.list_types import ListType, find_type, list_types
 from llmrec_plugin.services.curation.placements import Placement, type_of
 from llmrec_plugin.services.recommendations.context import RecommendationContext
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 S = TypeVar("S", bound="type[ListStrategy]")
+T = TypeVar("T")
+
+OURS = "llmrec_plugin.services.recommendations."
+"""What modules of built-in strategies begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,5 +149,42 @@ def with_fallbacks(
     names.pop(of.name, None)
     hidden = context.hidden if hidden is None else hidden
     fillers = (cast(ListStrategy, find_type(name, where=where)) for name in names)
-    fills = (partial(filler.own_items, context, hidden) for filler in fillers)
+    fills = (partial(_filling, filler, context, hidden) for filler in fillers)
     return popular_items.concat_unique(items, *others, *fills, limit=context.limit)
+
+
+def made_by(strategy: ListStrategy, context: RecommendationContext) -> CandidateList:
+    """Return the strategy's list; where its code fails, that of its fallbacks. Its own answers to what was
+    asked, such as InvalidRequest, are passed on."""
+    found = _answer(strategy, lambda: strategy.recommend(context))
+    if found is not None:
+        return found
+    excluded = frozenset({context.anchor.key}) if strategy.needs_item else frozenset(context.basket)
+    hidden = context.hidden | excluded
+    items = with_fallbacks(context, (), of=type(strategy), hidden=hidden)
+    return CandidateList(items=items, context=reasons.context_of(items), excluded=excluded)
+
+
+def _filling(
+    filler: ListStrategy, context: RecommendationContext, hidden: Collection[str]
+) -> Sequence[RankedItem]:
+    return _answer(filler, lambda: filler.own_items(context, hidden)) or ()
+
+
+def _answer(strategy: ListStrategy, make: Callable[[], T]) -> T | None:
+    """Return what a strategy makes; None where it fails. Ours only fail with all that is around them."""
+    if type(strategy).__module__.startswith(OURS):
+        return make()
+    return site_code.call(
+        part_of(strategy.name),
+        make,
+        otherwise=None,
+        lacks="strategy",
+        asks_database=True,
+        passing=(NotFound, InvalidRequest),
+    )
+
+
+def part_of(name: str) -> str:
+    """Return what a strategy is called where it fails."""
+    return f"strategy {name}"

@@ -19,6 +19,7 @@ from django.db.models import Count, Exists, ExpressionWrapper, IntegerField, Out
 from django.db.models.fields import DateTimeField
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.event_kinds import click_kinds, taking_kinds
@@ -37,7 +38,7 @@ CHUNK = 2000
 
 @dataclass(kw_only=True)
 class ListSums:
-    """All lists of one placement in some time."""
+    """Sums up all lists of one placement in some time."""
 
     lists: int = 0
     empty: int = 0
@@ -79,11 +80,12 @@ def _together(ours: Sequence[int], theirs: Sequence[int]) -> list[int]:
 
 
 def by_day(document: str, days: int, *, now: datetime) -> dict[date, DaySums]:
-    """The sums of each of the last `days` days, in the site's time zone, today up to now, the oldest first.
+    """Return the sums of each of the last `days` days, in the site's time zone, today up to now, the oldest
+    first.
 
     Three queries, and one more to keep what is settled and was not kept before.
     """
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = moments.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = [midnight - timedelta(days=number) for number in reversed(range(days))]
     ends = [*starts[1:], now + timedelta(microseconds=1)]
     known = _kept(document, starts)
@@ -128,7 +130,7 @@ def _keep(document: str, settled: Mapping[date, DaySums]) -> None:
 
 
 def _counted(document: str, spans: Sequence[tuple[datetime, datetime]]) -> list[DaySums]:
-    """For each of the times, which follow each other but may leave some out."""
+    """Return the sums for each of the times, which follow each other but may leave some out."""
     found: list[DaySums] = [defaultdict(ListSums) for _ in spans]
     if not spans:
         return found
@@ -138,7 +140,8 @@ def _counted(document: str, spans: Sequence[tuple[datetime, datetime]]) -> list[
 
 
 def _count_lists(document: str, spans: Sequence[tuple[datetime, datetime]], found: Sequence[DaySums]) -> None:
-    """One range of the index per day, in one query: faster than to ask each row for its day."""
+    """Count the lists of one range of the index per day, in one query: faster than to ask each row for its
+    day."""
     parts = [
         consent.consented(Impression.objects.filter(document=document, at__gte=start, at__lt=end))
         .order_by()
@@ -165,7 +168,7 @@ def _two_digits(milliseconds: int) -> int:
 def _count_events(
     document: str, spans: Sequence[tuple[datetime, datetime]], found: Sequence[DaySums]
 ) -> None:
-    """What came of the lists: a click, and the purchase of what was clicked; one query."""
+    """Count what came of the lists: a click, and the purchase of what was clicked; one query."""
     starts = [start for start, _ in spans]
     clicked: dict[tuple[int, str, int | None], set[UUID]] = defaultdict(set)
     bought: dict[tuple[int, str, int | None], set[UUID]] = defaultdict(set)
@@ -187,7 +190,7 @@ def _count_events(
 
 
 def _events(document: str, spans: Sequence[tuple[datetime, datetime]]) -> Any:
-    """(list, its placement, position, time, whether it was bought) of the clicks in these times."""
+    """Return (list, its placement, position, time, whether it was bought) of the clicks in these times."""
     within = Q()
     for start, end in _runs(spans):
         within |= Q(at__gte=start, at__lt=end)
@@ -213,7 +216,7 @@ def _events(document: str, spans: Sequence[tuple[datetime, datetime]]) -> Any:
 
 
 def _runs(spans: Sequence[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """The times with those that follow at once joined."""
+    """Return the times, with those that follow at once joined."""
     breaks = [number for number, (one, other) in enumerate(pairwise(spans), start=1) if one[1] != other[0]]
     edges = [0, *breaks, len(spans)]
     return [(spans[first][0], spans[after - 1][1]) for first, after in pairwise(edges)]

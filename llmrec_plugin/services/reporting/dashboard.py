@@ -16,12 +16,14 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.privacy import consent
 from llmrec_plugin.services.reporting import daily_statistics
 from llmrec_plugin.services.reporting.daily_statistics import DaySums, ListSums
+from llmrec_plugin.services.serving import evidence
 
 SEARCH = "search"
 CACHE_SECONDS = 300
@@ -34,7 +36,7 @@ SEARCHES_READ = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """One day of the period."""
+    """A frozen record that tells of one day of the period."""
 
     date: date
     searches: int = 0
@@ -44,7 +46,7 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementRow:
-    """All lists of one placement."""
+    """A frozen record that sums up all lists of one placement."""
 
     name: str
     lists: int
@@ -73,7 +75,7 @@ class PlacementRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionRow:
-    """One place of the lists of a placement, from 1."""
+    """A frozen record that tells of one place of the lists of a placement, from 1."""
 
     position: int
     shown: int
@@ -91,7 +93,7 @@ class PositionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryRow:
-    """One text, whatever its capitals."""
+    """A frozen record that tells of one text, whatever its capitals."""
 
     text: str
     searches: int
@@ -102,7 +104,7 @@ class QueryRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
-    """The sums of one document and period."""
+    """A frozen record that holds the sums of one document and period."""
 
     document: str
     days: Sequence[Day] = ()
@@ -127,7 +129,7 @@ class Dashboard:
 
 
 def collect(document: str, *, days: int, now: datetime | None = None) -> Dashboard:
-    """The last `days` days up to now, and as many before, remembered for some minutes.
+    """Return the last `days` days up to now, and as many before, remembered for some minutes.
 
     Six queries, however much there is, and one more where the sums of a day are kept for good.
     """
@@ -142,7 +144,7 @@ def _count(document: str, days: int, now: datetime) -> Dashboard:
     dates = list(counted)
     period = _sum(counted[day] for day in dates[days:])
     before = _sum(counted[day] for day in dates[:days])
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = moments.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
     searches = _latest_searches(document, midnight - timedelta(days=days - 1), now)
     return Dashboard(
         document=document,
@@ -187,7 +189,7 @@ def _row(name: str, sums: ListSums) -> PlacementRow:
 
 
 def _quantile(histogram: Sequence[tuple[int, int]], share: float) -> int:
-    """The value that this share of all does not exceed; values ascend."""
+    """Return the value that this share of all does not exceed; values ascend."""
     wanted = share * sum(count for _, count in histogram)
     passed = 0
     for value, count in histogram:
@@ -208,7 +210,7 @@ def _positions(sums: ListSums) -> list[PositionRow]:
 
 
 def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[Impression]:
-    """Of the period, but no more than suffice to tell what is searched for."""
+    """Return the searches of the period, but no more than suffice to tell what is searched for."""
     searches = consent.consented(
         Impression.objects.filter(document=document, placement=SEARCH, at__gte=since, at__lte=now)
     ).order_by()
@@ -217,13 +219,13 @@ def _latest_searches(document: str, since: datetime, now: datetime) -> QuerySet[
 
 
 def _queries(searches: QuerySet[Impression], which: Q) -> list[QueryRow]:
-    """Texts that enough people typed; who has no key counts as one person."""
+    """Return the texts that enough people typed; who has no key counts as one person."""
     rows = (
         searches.filter(which)
         .exclude(query="")
         .annotate(text=Lower("query"))
         .values("text")
-        .annotate(searches=Count("*"), people=Count("user_key", distinct=True), found=Min("total"))
+        .annotate(searches=Count("*"), people=evidence.people(), found=Min("total"))
         .filter(people__gte=get_settings().SUGGEST_MIN_VISITORS)
         .order_by("-searches", "text")
     )

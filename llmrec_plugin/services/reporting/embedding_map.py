@@ -15,6 +15,7 @@ from llmrec_plugin.models import Embedding
 from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.model_registry.artefacts import learned_by
+from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import Matrix
 
 MOST_TAKEN, MOST_NEW = 450, 150
@@ -24,7 +25,8 @@ MAX_COLOURS = 7
 
 
 def draw(label: str, *, colour: str = "") -> Picture | None:
-    """The two directions in which the texts differ most, one mark per item; None where there is nothing yet.
+    """Draw the two directions in which the texts differ most, one mark per item; None where there is nothing
+    yet.
 
     Items are told apart by the filter field `colour`; empty: by whether people took them. Raises
     InvalidRequest for a field that the index has not.
@@ -34,9 +36,7 @@ def draw(label: str, *, colour: str = "") -> Picture | None:
         return None
     known = pair.index_version.schema["filters"]
     if colour and colour not in known:
-        raise InvalidRequest(
-            f'"{label}" has no filter "{colour}". Known: {", ".join(known)}.', parameter="colour"
-        )
+        raise InvalidRequest(f'"{label}" has no filter "{colour}". {hint(colour, known)}', parameter="colour")
     taken = dict(learned_by(pair.model_version).popular)
     vectors, items = _chosen(pair, taken)
     if len(items) < MIN_ITEMS:
@@ -72,7 +72,7 @@ def draw(label: str, *, colour: str = "") -> Picture | None:
 
 
 def _chosen(pair: LivePair, taken: Mapping[str, float]) -> tuple[dict[str, Matrix], dict[str, Any]]:
-    """Vectors and rows of the items to be drawn, by key; only what the site shows."""
+    """Return vectors and rows of the items to be drawn, by key; only what the site shows."""
     version = pair.index_version
     rows = Embedding.objects.filter(document=version.document, encoder_id=version.encoder_id)
     keys = list(rows.order_by("item_id").values_list("item_id", flat=True))
@@ -83,7 +83,8 @@ def _chosen(pair: LivePair, taken: Mapping[str, float]) -> tuple[dict[str, Matri
 
 
 def plane(vectors: Matrix) -> Matrix:
-    """Shape (n, 2): the two principal components of the rows, the largest part of each positive."""
+    """Return, in shape (n, 2), the two principal components of the rows, the largest part of each
+    positive."""
     centred = vectors - vectors.mean(axis=0)
     _spread, axes = np.linalg.eigh(centred.T @ centred)
     two = axes[:, ::-1][:, :2]
@@ -95,7 +96,7 @@ def plane(vectors: Matrix) -> Matrix:
 def _groups(
     document: SearchDocument[Any], items: Mapping[str, Any], taken: Mapping[str, float], colour: str
 ) -> dict[str, str]:
-    """By key, what the item is told apart by; rare values are one group."""
+    """Return by key what the item is told apart by; rare values are one group."""
     if not colour:
         return {key: _("people took it") if key in taken else _("nobody took it yet") for key in items}
     values = {key: _value(document, item, colour) for key, item in items.items()}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from llmrec_plugin import moments
 from llmrec_plugin.figures import figure
 from llmrec_plugin.learning.selection.steps import SelectionStep
 from llmrec_plugin.models import DriftReport, IndexVersion, ModelVersion
@@ -36,8 +36,8 @@ STEPS = {
 
 
 def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
-    """Those of the document that there is something to show in; `colour` is the filter field that tells the
-    items of the map apart, empty: whether people took them."""
+    """Return the pictures of the document that there is something to show in; `colour` is the filter field
+    that tells the items of the map apart, empty: whether people took them."""
     ways: tuple[Callable[[], Iterable[Picture | None]], ...] = (
         lambda: [versions(label)],
         lambda: [ladder(label)],
@@ -51,7 +51,7 @@ def pictures(label: str, *, colour: str = "") -> Iterator[Picture]:
 
 
 def versions(label: str) -> Picture | None:
-    """NDCG@10 of each model version on the events held back from it, beside what was live before."""
+    """Draw NDCG@10 of each model version on the events held back from it, beside what was live before."""
     newest = ModelVersion.objects.filter(document=label).order_by("-id")[:MAX_VERSIONS]
     reports = ((version, find_report(version)) for version in reversed(newest))
     measured = [(version, report.gate) for version, report in reports if report and report.gate]
@@ -89,7 +89,7 @@ def versions(label: str) -> Picture | None:
 
 
 def ladder(label: str) -> Picture | None:
-    """The gain of each step that the live version tried."""
+    """Draw the gain of each step that the live version tried."""
     pair = find_live_pair(label)
     report = find_report(pair.model_version) if pair and pair.model_version else None
     if report is None or not report.steps:
@@ -133,7 +133,7 @@ def step_name(step: SelectionStep) -> str:
 
 
 def calibration(label: str) -> Picture | None:
-    """What the newest measurement says of the probabilities that the model gave."""
+    """Draw what the newest measurement says of the probabilities that the model gave."""
     measured = DriftReport.objects.filter(document=label).order_by("-id").first()
     found = ((measured.report.get("ranking") or {}).get("promises") if measured else None) or []
     if not found:
@@ -168,7 +168,7 @@ def calibration(label: str) -> Picture | None:
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share seen in `count` cases (Wilson 1927)."""
+    """Return the 95 % interval of a share seen in `count` cases (Wilson 1927)."""
     z = 1.96
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
@@ -176,7 +176,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def drift_over_time(label: str) -> Picture | None:
-    """How well new can be told from old, measurement by measurement."""
+    """Draw how well new can be told from old, measurement by measurement."""
     reports = list(reversed(DriftReport.objects.filter(document=label).order_by("-id")[:MAX_REPORTS]))
     if not reports:
         return None
@@ -223,7 +223,7 @@ def drift_over_time(label: str) -> Picture | None:
 
 
 def floor(version: IndexVersion) -> Picture | None:
-    """What the floor of the index was measured on; None: it was not."""
+    """Draw what the floor of the index was measured on; None: it was not."""
     matches, nonsense = (version.floor_samples.get(name, []) for name in ("matches", "nonsense"))
     named = {
         _("beginnings of titles and their items"): matches,
@@ -257,7 +257,7 @@ def floor(version: IndexVersion) -> Picture | None:
 
 
 def _day(at: Any) -> str:
-    return date_format(localtime(at), "SHORT_DATE_FORMAT")
+    return date_format(moments.local(at), "SHORT_DATE_FORMAT")
 
 
 def _interval(low: float | None, high: float | None) -> str:

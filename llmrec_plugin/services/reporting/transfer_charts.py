@@ -9,8 +9,8 @@ from llmrec_plugin.services.model_registry.training_report import newest_transfe
 
 
 def newest(label: str) -> Picture | None:
-    """The learning curves of the version that was learned from a source last; None where none was, or there
-    were no events to measure by."""
+    """Return the learning curves of the version that was learned from a source last; None where none was, or
+    there were no events to measure by."""
     report = newest_transferred(label)
     found = report.transfer if report else None
     if found is None or not found.curve:

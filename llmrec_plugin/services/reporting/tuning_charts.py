@@ -13,13 +13,14 @@ from llmrec_plugin.plots import Axis, Chart, Mark, Picture, Series, Threshold
 
 
 def newest(label: str) -> Iterator[Picture]:
-    """The curves of the encoder of the document that was tuned last; none where none was."""
+    """Return the curves of the encoder of the document that was tuned last; none where none was."""
     encoder = TunedEncoder.objects.filter(document=label).order_by("-id").first()
     return curves(encoder) if encoder else iter(())
 
 
 def curves(encoder: TunedEncoder) -> Iterator[Picture]:
-    """The losses, and the metric on the later pairs; a curve without a step after the first is left out."""
+    """Draw the losses, and the metric on the later pairs; a curve without a step after the first is left
+    out."""
     training = encoder.report.get("training", {})
     rows = training.get("curve", [])
     if any(row["step"] and row["valid_loss"] is not None for row in rows):

@@ -13,7 +13,7 @@ from llmrec_plugin.analysis.exact import typed_starts
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.items import filter_matching
 from llmrec_plugin.services.model_registry.artefacts import learned_by
@@ -22,6 +22,7 @@ from llmrec_plugin.services.search import popular_queries
 from llmrec_plugin.services.serving import popular_items, rule_application
 from llmrec_plugin.services.serving.encoder_loading import serving_pair
 from llmrec_plugin.services.serving.rule_application import RuleContext
+from llmrec_plugin.services.serving.visible_items import title_of, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
             SuggestedItem(
                 document=document,
                 item_id=key,
-                title=declared.get_title(objects[key]),
-                url=declared.get_absolute_url(objects[key]),
+                title=title_of(declared, objects[key]),
+                url=url_of(declared, objects[key]),
                 object=objects[key],
             )
             for key in chosen
@@ -107,11 +108,12 @@ def suggest(text: str, *, document: str, limit: int = 8) -> Suggestions:
 
 
 def _begun(pair: LivePair, starts: Sequence[str]) -> list[str]:
-    engine, name = engine_of(pair.index_version), pair.index_version.name
-    keys = engine.suggest(name, starts, limit=CANDIDATES)
-    if len(keys) < FEW:
-        near = engine.suggest(name, starts, limit=CANDIDATES, fuzzy=True)
-        keys = list(dict.fromkeys([*keys, *near]))
+    name = pair.index_version.name
+    with asking(pair.index_version) as engine:
+        keys = engine.suggest(name, starts, limit=CANDIDATES)
+        if len(keys) < FEW:
+            near = engine.suggest(name, starts, limit=CANDIDATES, fuzzy=True)
+            keys = list(dict.fromkeys([*keys, *near]))
     return keys
 
 

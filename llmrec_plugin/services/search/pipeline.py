@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import BackendUnavailable, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.services.curation.synonyms import KnownSynonym
 from llmrec_plugin.services.deployment.live import LivePair
 from llmrec_plugin.services.items import filters
@@ -91,6 +92,11 @@ class SearchMaker(ListMaker):
     def make(self, variant: Variant) -> RankedList:
         """Return the whole list, best first."""
         checked = check(self, variant)
+        with site_code.noting() as lacking:
+            ranked = self._answered(checked)
+        return replace(ranked, degraded=(*ranked.degraded, *lacking))
+
+    def _answered(self, checked: SearchContext) -> RankedList:
         analysed = analyse(checked)
         if analysed.query.vector is not None and analysed.pair.index_version == self.live.index_version:
             has_encoded(analysed.pair)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import router, transaction
-from django.db.models import Count
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -21,6 +20,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.models import Configuration, Impression, PopularQuery
 from llmrec_plugin.services.coordination.versioned_cache import VersionedCache
 from llmrec_plugin.services.privacy import consent
+from llmrec_plugin.services.serving import evidence
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _count(label: str) -> int:
         .order_by()
         .annotate(asked=Lower("query"))
         .values("asked")
-        .annotate(visitors=Count("user_key", distinct=True))
+        .annotate(visitors=evidence.people())
         .filter(visitors__gte=get_settings().SUGGEST_MIN_VISITORS)
         .order_by("-visitors", "asked")
     )

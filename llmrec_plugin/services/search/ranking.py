@@ -31,8 +31,8 @@ Legs: TypeAlias = Mapping[str, Sequence[Hit]]
 def rank(retrieved: Retrieved) -> RankedList:
     """Return the whole list, best first, with its facets and what is to be said of it."""
     context, found = retrieved.context, retrieved.result
-    query, reranker = context.query, _reranker(context, found)
-    ruled = _ruled(context, found, _ordered(context, found, reranker))
+    query = context.query
+    ruled = _ruled(context, found, _ordered(context, found, _reranker(context, found)))
     return RankedList(
         document=context.document,
         placement=SEARCH_PLACEMENT,
@@ -43,7 +43,7 @@ def rank(retrieved: Retrieved) -> RankedList:
         text=query.typed,
         words=query.words,
         facets=_sorted_facets(ruled.counted(found.facets)),
-        degraded=query.degraded + (() if reranker is None else reranker.degraded),
+        degraded=query.degraded,
         pair=context.pair,
         relaxed=retrieved.relaxed,
         language=query.language,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from llmrec_plugin import monitoring
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking
 from llmrec_plugin.services.search import ranking_signals, spelling
 from llmrec_plugin.services.search.context import SearchContext
 from llmrec_plugin.services.search.query_analysis import respelled
@@ -61,9 +61,8 @@ def retrieve(context: SearchContext) -> Retrieved:
 def _relaxing(context: SearchContext) -> Retrieved:
     """Return what the first of the query and its relaxations finds that finds anything."""
     version = context.pair.index_version
-    engine = engine_of(version)
     query = engine_query(context)
-    with monitoring.engine_seconds.time(document=version.document):
+    with monitoring.engine_seconds.time(document=version.document), asking(version) as engine:
         found = engine.search(version.name, query)
         if not found.total and context.query.text and context.configuration.relax_queries and query.limit:
             for given_up, relaxed_query in _relaxations(query, context):

@@ -9,8 +9,9 @@ from llmrec_plugin.analysis import pinyin
 from llmrec_plugin.analysis.exact import TypedWord
 from llmrec_plugin.analysis.han import HAN
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.deployment.engines import asking
 from llmrec_plugin.services.search.context import SearchContext
+from llmrec_plugin.services.serving.visible_items import title_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +66,13 @@ def _by_sound(word: str, context: SearchContext) -> str:
     sound = pinyin.reading(word) if HAN.match(word) else word
     document, version = context.document, context.pair.index_version
     try:
-        keys = engine_of(version).suggest(version.name, [sound], limit=TITLES)
+        with asking(version) as engine:
+            keys = engine.suggest(version.name, [sound], limit=TITLES)
     except (BackendUnavailable, NotFound) as error:
         logger.warning("no spelling document=%s error=%s", document.label, type(error).__name__)
         return ""
     for obj in document.in_bulk(keys).values():
-        found = pinyin.find_reading(document.get_title(obj), sound)
+        found = pinyin.find_reading(title_of(document, obj), sound)
         if found and found != word:
             return found
     return ""

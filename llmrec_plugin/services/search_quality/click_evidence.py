@@ -13,6 +13,7 @@ import numpy as np
 from django.db.models import Q
 from django.utils import timezone
 
+from llmrec_plugin.documents.signals import signals
 from llmrec_plugin.event_kinds import click_kinds
 from llmrec_plugin.learning.click_models.fusion_weights import Candidates
 from llmrec_plugin.learning.click_models.position_bias import PositionBias, fit_position_bias
@@ -40,7 +41,6 @@ BOTH = 0.5
 PROBE: Mapping[str, Any] = {
     "text_weight": BOTH,
     "taste_weight": 0.0,
-    "most_per_group": 0,
     "relax_queries": False,
 }
 """The configuration under which what each leg gives can be read from the contributions."""
@@ -86,13 +86,14 @@ def candidates(label: str, text: str, configuration: Configuration) -> Candidate
     items = sorted(ranked.items, key=lambda item: item.key)
     legs = {name: np.full(len(items), np.nan) for name in ("text", "vector")}
     other = np.zeros(len(items))
+    moved = {signal.contribution.name for signal in signals if signal.reorders}
     for place, item in enumerate(items):
         for name, value in item.contributions.items():
             column = legs.get(name)
-            if column is None:
-                other[place] += value
-            else:
+            if column is not None:
                 column[place] = value
+            elif name not in moved:  # what goes by the order would be another with other weights
+                other[place] += value
     both = all((~np.isnan(column)).any() for column in legs.values())
     full = BOTH if both else 1.0  # one leg alone counts in full
     return Candidates([item.key for item in items], legs["text"] / full, legs["vector"] / full, other)

@@ -99,8 +99,8 @@ def learn_search_weights(label: str, *, by: str) -> SearchWeightRun:
     else:
         adopted, reason, steps = False, searched, {}
     report = {"newest_judgment": newest_judgment, **steps, **({"reason": reason} if reason else {})}
-    logger.info("search weighed document=%s kept=%s reason=%s", label, adopted, reason)
-    return SearchWeightRun.objects.create(document=label, kept=adopted, by=by, report=report)
+    logger.info("search weighed document=%s adopted=%s reason=%s", label, adopted, reason)
+    return SearchWeightRun.objects.create(document=label, adopted=adopted, by=by, report=report)
 
 
 def is_due(label: str) -> bool:

@@ -16,8 +16,9 @@ from django.db import DatabaseError, connections
 from llmrec_plugin.analysis import tokens
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
+from llmrec_plugin.exceptions import ConfigurationError, NotBuilt
 from llmrec_plugin.models import IndexVersion
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.services.deployment import dictionaries
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.inference import reranking
@@ -133,12 +134,12 @@ def _warm_up(version: IndexVersion, words: str | None) -> None:
         encoder_of(version).encode_query([WARM_UP])
         _memory.loaded.add(version.encoder_id)
         logger.info("encoder loaded document=%s index=%s", version.document, version.name)
-    except LlmrecError as error:
+    except Exception as error:
         logger.error(
             "encoder unusable, the former index goes on answering document=%s index=%s error=%s",
             version.document,
             version.name,
-            error,
+            site_code.described(error),
         )
     finally:
         _memory.loading.discard(version.encoder_id)

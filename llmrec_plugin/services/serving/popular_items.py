@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F
+from django.db.models import F
 from django.db.models.functions import TruncDay
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from llmrec_plugin.ranking.items import add, best_first, falling
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.model_registry.artefacts import LearnedModel
 from llmrec_plugin.services.privacy import consent
+from llmrec_plugin.services.serving import evidence
 from llmrec_plugin.types import RankedItem
 
 CACHE_SECONDS = 60
@@ -43,7 +44,8 @@ def popular(
 
 
 def _counted(label: str, configuration: Configuration) -> tuple[tuple[str, float], ...]:
-    """Return (key, share of the most popular item's users); one query, cached."""
+    """Return (key, share of the most popular item's people); one query, cached. Who rated an item badly
+    counts against it."""
 
     def count() -> tuple[tuple[str, float], ...]:
         rows = list(
@@ -52,10 +54,11 @@ def _counted(label: str, configuration: Configuration) -> tuple[tuple[str, float
             )
             .order_by()
             .values("item_id")
-            .annotate(users=Count("user_key", distinct=True))
-            .order_by("-users", "item_id")[:COUNTED_ITEMS]
+            .annotate(liked=evidence.people(evidence.in_favour()) - evidence.people(evidence.against()))
+            .filter(liked__gt=0)
+            .order_by("-liked", "item_id")[:COUNTED_ITEMS]
         )
-        return tuple((row["item_id"], row["users"] / rows[0]["users"]) for row in rows)
+        return tuple((row["item_id"], row["liked"] / rows[0]["liked"]) for row in rows)
 
     key = caches.cache_key("popular", label, ",".join(sorted(_positive_kinds(configuration))))
     return caches.remembered(key, count, seconds=CACHE_SECONDS)
@@ -69,7 +72,8 @@ def trending(
     hidden: Collection[str] = frozenset(),
     now: datetime | None = None,
 ) -> list[RankedItem]:
-    """Return what users choose now: each user and day counts its kind's weight, halved once per half-life.
+    """Return what people choose now: each person and day counts its kind's weight, of a rating as much of it
+    as its value says, for the item or against it; halved once per half-life.
 
     The part that comes from the last seven days is `trending`, older parts are `earlier`.
     """
@@ -91,7 +95,7 @@ def counted(
     label: str, configuration: Configuration, *, now: datetime | None = None
 ) -> dict[str, tuple[str, int]]:
     """Return what happened most strongly to each item of the trend in the last seven days, and how often,
-    each user counting once a day."""
+    each person counting once a day."""
     return {row.key: (row.kind, row.times) for row in _trend(label, configuration, now) if row.times}
 
 
@@ -133,7 +137,11 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
         .order_by()
         .annotate(day=TruncDay("at"))
         .values("item_id", "kind", "day")
-        .annotate(users=Count("user_key", distinct=True))
+        .annotate(
+            people=evidence.people(),
+            liked_by=evidence.people(evidence.in_favour()),
+            liking=evidence.liking(),
+        )
     )
     sums: dict[str, list[float]] = {}
     times: dict[str, dict[str, int]] = {}
@@ -142,10 +150,13 @@ def _decayed(label: str, configuration: Configuration, *, now: datetime) -> list
         age = max(now - row["day"] - timedelta(hours=12), timedelta(0))
         is_recent = now - row["day"] < WEEK
         recent_or_older = sums.setdefault(key, [0.0, 0.0])
-        recent_or_older[0 if is_recent else 1] += row["users"] * weights[kind] * 0.5 ** (age / half_life)
+        recent_or_older[0 if is_recent else 1] += (
+            row["people"] * row["liking"] * weights[kind] * 0.5 ** (age / half_life)
+        )
         if is_recent:
             of_kinds = times.setdefault(key, {})
-            of_kinds[kind] = of_kinds.get(kind, 0) + row["users"]
+            of_kinds[kind] = of_kinds.get(kind, 0) + row["liked_by"]
+    sums = {key: parts for key, parts in sums.items() if sum(parts) > 0}
     largest = max((sum(parts) for parts in sums.values()), default=1.0)
     best = sorted(sums.items(), key=lambda entry: (-sum(entry[1]), entry[0]))[:COUNTED_ITEMS]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -13,6 +14,7 @@ from llmrec_plugin.contributions import contributions, reason_names
 from llmrec_plugin.event_kinds import event_kinds
 from llmrec_plugin.learning.prediction.calibration import Pointwise
 from llmrec_plugin.ranking.explanation import Reason, explain, personal_points
+from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.types import ContributionCode, RankedItem
 from llmrec_plugin.wording import NOTHING, Text, fill, has_places
 
@@ -187,9 +189,19 @@ def sentences(
     worded: dict[ContributionCode, str] = {}
     for reason in chain.from_iterable(reasons):
         if reason.code not in worded:
-            worded[reason.code] = _sentence(reason.code, context, titles)
+            worded[reason.code] = site_code.call(
+                part_of(reason.code.name),
+                partial(_sentence, reason.code, context, titles),
+                otherwise="",
+                lacks="reasons",
+            )
     found = ([worded[reason.code] for reason in causes] for causes in reasons)
     return [tuple(dict.fromkeys(filter(None, sentences))) for sentences in found]
+
+
+def part_of(name: str) -> str:
+    """Return what the sentences of a contribution are called where they fail."""
+    return f"reason {name}"
 
 
 def _sentence(code: ContributionCode, context: ReasonContext, titles: Mapping[str, str]) -> str:

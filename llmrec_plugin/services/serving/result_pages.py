@@ -10,11 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from django.db import router
 
 from llmrec_plugin import monitoring
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Impression
 from llmrec_plugin.ranking.history import folded
+from llmrec_plugin.services.coordination import short_writes, site_code
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.serving.cursors import signed_cursor
 from llmrec_plugin.services.serving.ranked_list import RankedList
@@ -24,6 +26,8 @@ from llmrec_plugin.types import RankedItem, ResultItem, ResultPage
 logger = logging.getLogger(__name__)
 MAX_ITEMS = 100
 DECIMALS = 6
+NOT_KEPT = "impression"
+"""Of `ResultPage.degraded`: the database took no row for the list, which so has neither cursor nor id."""
 
 
 def check_limit(limit: int, *, parameter: str = "limit") -> None:
@@ -38,7 +42,10 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
 
     `started` is the `time.perf_counter()` of the request's beginning.
     """
-    ranked, rows, end = _first_rows(ranked, limit)
+    with site_code.noting() as lacking:
+        ranked, rows, end = _first_rows(ranked, limit)
+        shown_items = _shown_items(ranked, rows)
+    ranked = replace(ranked, degraded=(*ranked.degraded, *lacking))
     gone = end - len(rows)
     shown = {row.item.key for row in rows}
     items = [*(row.item for row in rows), *ranked.items[end:]]
@@ -46,15 +53,20 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
     page_total = max(total - gone, len(shown))
     request_id = uuid.uuid4()
     more = len(items) > len(rows)
-    if ranked.user.remembered or more:
-        _store(ranked, items, request_id=request_id, shown=len(rows), total=page_total, started=started)
+    kept = not (ranked.user.remembered or more) or short_writes.attempt(
+        lambda: _store(
+            ranked, items, request_id=request_id, shown=len(rows), total=page_total, started=started
+        ),
+        using=router.db_for_write(Impression),
+    )
+    degraded = ranked.degraded if kept else (*ranked.degraded, NOT_KEPT)
     page = ResultPage(
-        results=_shown_items(ranked, rows),
+        results=shown_items,
         total=page_total,
-        request_id=str(request_id),
+        request_id=str(request_id) if kept else "",
         facets=ranked.facets,
-        degraded=ranked.degraded,
-        next=signed_cursor(request_id, len(rows), limit, ranked.marked) if more else None,
+        degraded=degraded,
+        next=signed_cursor(request_id, len(rows), limit, ranked.marked) if more and kept else None,
         relaxed=ranked.relaxed,
         language=ranked.language,
         did_you_mean=ranked.did_you_mean,
@@ -62,7 +74,7 @@ def first_page(ranked: RankedList, *, limit: int, started: float) -> ResultPage:
     )
     label, placement = ranked.document.label, ranked.placement
     monitoring.list_seconds.observe(time.perf_counter() - started, document=label, placement=placement)
-    for part in ranked.degraded:
+    for part in degraded:
         monitoring.degraded_lists.add(document=label, placement=placement, part=part)
     return page
 
@@ -75,10 +87,10 @@ def glance(ranked: RankedList, *, limit: int) -> tuple[ResultItem, ...]:
 
 def _first_rows(ranked: RankedList, limit: int) -> tuple[RankedList, list[VisibleRow], int]:
     """Return the list, longer where much of it has vanished, its first rows, and where the next begin."""
-    rows, end = visible_rows(ranked.document, ranked.items, 0, limit, ranked.words)
+    rows, end = visible_rows(ranked.document, ranked.items, 0, limit)
     if len(rows) < limit and ranked.more is not None:
         ranked = replace(ranked, items=[*ranked.items, *ranked.more(ranked.items, limit - len(rows))])
-        further, end = visible_rows(ranked.document, ranked.items, end, limit - len(rows), ranked.words)
+        further, end = visible_rows(ranked.document, ranked.items, end, limit - len(rows))
         rows += further
     return ranked, rows, end
 

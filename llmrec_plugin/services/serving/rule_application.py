@@ -14,7 +14,7 @@ from llmrec_plugin.ranking.rules import Decision, arrange
 from llmrec_plugin.services.curation.phrases import contains
 from llmrec_plugin.services.curation.rules import KnownRule, rules_in_effect
 from llmrec_plugin.services.items import filter_matching, filters
-from llmrec_plugin.services.items.preparation import prepared_items
+from llmrec_plugin.services.items.preparation import prepared_if_it_can_be
 from llmrec_plugin.services.profiles.taste import UserContext
 from llmrec_plugin.types import ANONYMOUS, Filter, Phrase, PreparedItem, RankedItem, Scalar, Terms
 
@@ -195,14 +195,20 @@ def _resolved_pins(active: ActiveRules, keys: Sequence[str]) -> _ResolvedPins:
     last = max(rule.place + len(rule.items) for rule in pinning)
     pins = [key for rule in pinning for key in rule.items]
     looked_up = dict.fromkeys([*pins, *keys[: last + SLACK]])
-    prepared = prepared_items(active.context.document, list(looked_up))
+    rows = active.context.document.in_bulk(list(looked_up))
     found = set(keys)
-    absent = {key for key in pins if key in prepared and key not in found}
-    joining = {key: prepared[key] for key in _allowed(absent, active, prepared)}
-    missing = (key for key in looked_up if key not in prepared or (key not in found and key not in joining))
+    prepared = _prepared(active.context.document, {key: row for key, row in rows.items() if key not in found})
+    joining = {key: prepared[key] for key in _allowed(prepared.keys(), active, prepared)}
+    missing = (key for key in looked_up if key not in rows or (key not in found and key not in joining))
     return _ResolvedPins(
         missing=frozenset(missing), joining=tuple(joining[key] for key in looked_up if key in joining)
     )
+
+
+def _prepared(document: SearchDocument[Any], rows: Mapping[str, Any]) -> dict[str, PreparedItem]:
+    """Return the rows that can be found, as an index would have them."""
+    found = {key: prepared_if_it_can_be(document, row) for key, row in rows.items()}
+    return {key: item for key, item in found.items() if item is not None}
 
 
 def _allowed(keys: Collection[str], active: ActiveRules, prepared: Mapping[str, PreparedItem]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from django.db import router
 from django.utils import timezone
 
 from llmrec_plugin.analysis import operators
@@ -13,6 +14,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import CursorOfAnother, InvalidCursor
 from llmrec_plugin.models import Impression, IndexVersion
+from llmrec_plugin.services.coordination import short_writes
 from llmrec_plugin.services.deployment import dictionaries
 from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.services.serving.cursors import read_cursor, signed_cursor
@@ -38,9 +40,9 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
     items = _stored_items(impression)
     context = reasons.ReasonContext(**impression.extra["reasons"])
     words = _highlighted_words(text, impression.index_version)
-    rows, end = visible_rows(document, items, start, limit, words)
+    rows, end = visible_rows(document, items, start, limit)
     if end > impression.shown:
-        Impression.objects.filter(pk=request_id, shown__lt=end).update(shown=end)
+        _note_shown(impression, end)
     return ResultPage(
         results=result_items(document, rows, context, words, impression.index_version, explain=explain),
         total=impression.total,
@@ -57,7 +59,9 @@ def next_page(cursor: str, *, user_key: str | None, explain: bool = False) -> Re
 
 def ranked_keys(page: ResultPage) -> list[str]:
     """Return the items of the whole list that a first page begins, best first, as far as it was kept."""
-    ranking = Impression.objects.filter(pk=page.request_id).values_list("ranking", flat=True).first()
+    ranking: list[tuple[str, object]] | None = None
+    if page.request_id:
+        ranking = Impression.objects.filter(pk=page.request_id).values_list("ranking", flat=True).first()
     return [key for key, _ in ranking] if ranking else [item.item_id for item in page.results]
 
 
@@ -76,12 +80,21 @@ def items_of(page: ResultPage, keys: Collection[str]) -> dict[str, ResultItem]:
     ranked = _stored_items(impression)
     places = [place for place, item in enumerate(ranked) if item.key in objects]
     last = max(places, default=-1) + 1
-    Impression.objects.filter(pk=request_id, shown__lt=last).update(shown=last)
-    found = [visible_row(document, ranked[place], objects[ranked[place].key], words) for place in places]
+    _note_shown(impression, last)
+    found = [visible_row(document, ranked[place], objects[ranked[place].key]) for place in places]
     rows = [row for row in found if row is not None]
     context = reasons.ReasonContext(**impression.extra["reasons"])
     version = impression.index_version
     return {item.item_id: item for item in result_items(document, rows, context, words, version)}
+
+
+def _note_shown(impression: Impression, places: int) -> None:
+    """Record that so many places of the list were shown; what the database does not take is no visitor's
+    concern."""
+    short_writes.attempt(
+        lambda: Impression.objects.filter(pk=impression.pk, shown__lt=places).update(shown=places),
+        using=router.db_for_write(Impression),
+    )
 
 
 def _highlighted_words(text: str, version: IndexVersion | None) -> Words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -112,9 +113,15 @@ def _made_by_arm(maker: ListMaker, control: Variant, arm: Arm) -> tuple[RankedLi
     except Exception as error:  # an experiment must not break what works without it
         logger.error("arm failed arm=%d error=%s", arm.pk, type(error).__name__)
         return None, _recorded(error)
-    if arm.index_version_id is not None and ranked.degraded:
-        return None, f"answered without {', '.join(ranked.degraded)}"[:ERROR_LENGTH]
+    lacking = ranked.degraded if arm.index_version_id is not None else _of_its_own(ranked.degraded)
+    if lacking:
+        return None, f"answered without {', '.join(lacking)}"[:ERROR_LENGTH]
     return ranked, ""
+
+
+def _of_its_own(degraded: Sequence[str]) -> list[str]:
+    """Return what may be missing for what the arm changes: the control may well have it."""
+    return [part for part in degraded if part in ("signals", "strategy")]
 
 
 def _recorded(error: Exception) -> str:

@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from llmrec_plugin import moments
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
@@ -173,7 +174,9 @@ def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
             )
     except IntegrityError:
         running = TrainingRun.objects.filter(document=label, state=TrainingRun.State.RUNNING).first()
-        by_whom = f" by {running.by} since {running.started_at:%Y-%m-%d %H:%M} UTC" if running else ""
+        by_whom = (
+            f" by {running.by} since {moments.local(running.started_at):%Y-%m-%d %H:%M}" if running else ""
+        )
         tuned = running is not None and running.kind == TrainingRun.Kind.TUNING
         doing = f'The encoder of "{label}" is being tuned' if tuned else f'"{label}" is being trained'
         raise LeaseLost(f"{doing}{by_whom}; wait for it, or stop it.") from None

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import override_settings
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -24,6 +22,7 @@ from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultPage, Terms
 from tests.hostapp.models import Course, Learner, Product
 from tests.support.pages import some, titles
+from tests.support.queries import Queries
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -93,10 +92,10 @@ def test_rows_take_no_query_unless_they_changed(
 ) -> None:
     Configuration.objects.create()
     recommend("latest")
-    with CaptureQueriesContext(connection) as before:
+    with Queries() as before:
         recommend("latest")
     row("home", "latest")
-    with CaptureQueriesContext(connection) as after:
+    with Queries() as after:
         recommend("home")
     assert len([query for query in after if "llmrec_plugin_placement" in query["sql"]]) == 1
     with django_assert_num_queries(len(before)):
@@ -339,7 +338,7 @@ def test_the_next_step_has_a_bounded_number_of_queries(
 ) -> None:
     enrolled("7", [school["programming basics"]])
     steps("7", limit=2)
-    with CaptureQueriesContext(connection) as few:
+    with Queries() as few:
         steps("7", limit=2)
     for number in range(30):
         course = Course.objects.create(title=f"more {number}", level=1)

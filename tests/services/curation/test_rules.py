@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -19,6 +17,7 @@ from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest, Terms
 from tests.hostapp.models import Product
 from tests.support.pages import some, titles
+from tests.support.queries import Queries
 from tests.support.serving import did, open_shop, silent
 
 pytestmark = pytest.mark.django_db
@@ -262,11 +261,11 @@ def test_rules_take_no_query_unless_they_changed_and_pins_one(
 ) -> None:
     Configuration.objects.create()
     ask("steel")
-    with CaptureQueriesContext(connection) as before:
+    with Queries() as before:
         ask("steel")
     rule("hide", [shop["steel garden hose"]])
     rule("boost", [shop["wooden milk frother"]])
-    with CaptureQueriesContext(connection) as after:
+    with Queries() as after:
         ask("steel")
     assert len([query for query in after if "llmrec_plugin_rule" in query["sql"]]) == 1
     with django_assert_num_queries(len(before)):

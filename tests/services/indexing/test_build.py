@@ -242,7 +242,10 @@ class TestInterruption:
 
     def test_an_engine_that_goes_down_does_not_make_an_empty_index_live(self) -> None:
         stock(6)
-        with using_encoder("moody", BACKEND="tests.support.silent_engine"), pytest.raises(BackendUnavailable):
+        with (
+            using_encoder("moody", BACKEND="llmrec_plugin.contracts.silent_engine"),
+            pytest.raises(BackendUnavailable),
+        ):
             build("product")
         assert build("product").written == 6
 
@@ -257,7 +260,7 @@ class TestInterruption:
                 build("product")  # while the second chunk of 100 is marked
             version = IndexVersion.objects.get()
             assert (version.total, version.marking_done) == (100, False)
-            stopped = before_statement('DELETE FROM "llmrec_plugin_outboxentry"', ctrl_c, number=3)
+            stopped = before_statement('UPDATE "llmrec_plugin_outboxentry"', ctrl_c, number=4)
             with stopped, pytest.raises(KeyboardInterrupt):
                 build("product")  # after some batches were written
             written = get_backend().count(version.name)
@@ -467,7 +470,7 @@ class TestSweep:
     def test_an_index_that_outlived_its_version_is_found_again(self) -> None:
         first = build("product").index_version
         build("product", rebuild=True)
-        with using_encoder("moody", BACKEND="tests.support.silent_engine"):
+        with using_encoder("moody", BACKEND="llmrec_plugin.contracts.silent_engine"):
             assert retirement.sweep(now=timezone.now() + timedelta(days=2)) == [first]
         assert first.name in get_backend().index_names()
         retirement.sweep()

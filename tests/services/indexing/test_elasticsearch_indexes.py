@@ -16,9 +16,9 @@ from llmrec_plugin.backends import get_backend
 from llmrec_plugin.backends.elasticsearch import SearchBackend, terms
 from llmrec_plugin.backends.elasticsearch.client import _with_port
 from llmrec_plugin.backends.elasticsearch.options import QUANTIZATIONS
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, keys, unit, words
 from llmrec_plugin.exceptions import ConfigurationError, IndexConflict, NotFound
 from llmrec_plugin.types import EngineQuery, IndexSchema, Phrase, Removal, Terms, TextQuery
-from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 from tests.support.servers import ELASTICSEARCH_VERSIONS, elasticsearch
 
 NAME = "llmrec-indexes"

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from llmrec_plugin.backends.embedded import SearchBackend
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, keys, unit, words
 from llmrec_plugin.exceptions import BackendUnavailable, NotFound
 from llmrec_plugin.types import EngineQuery, Removal
-from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 
 NAME = "llmrec-shared"
 ROOT = Path(__file__).resolve().parents[3]

@@ -213,7 +213,7 @@ class TestOutages:
 
     def test_an_engine_that_is_down_loses_nothing(self, live: IndexVersion) -> None:
         lamp = add("Lamp")
-        with settings_with(BACKEND="tests.support.silent_engine"):
+        with settings_with(BACKEND="llmrec_plugin.contracts.silent_engine"):
             report = indexing.drain()
         assert (report.written, report.failed, report.remaining) == (0, 1, 1)
         entry = OutboxEntry.objects.get()

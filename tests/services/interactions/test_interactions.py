@@ -12,12 +12,11 @@ from django.test import override_settings
 from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries
 
-from llmrec_plugin.documents import registry
 from llmrec_plugin.event_kinds import kind_names
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.models import Consent, Impression, Interaction, UserChange
 from llmrec_plugin.services import interactions, privacy
-from llmrec_plugin.services.interactions import NewInteraction, history, recording, site_sources
+from llmrec_plugin.services.interactions import NewInteraction, history, recording
 from llmrec_plugin.services.privacy import consent, derived_data
 from tests.hostapp.models import Order, OrderLine, Product
 from tests.support.serving import did, stock
@@ -196,51 +195,6 @@ def test_only_a_visitor_can_be_merged_into_a_user(anonymous: str, user: str) -> 
         interactions.merge(anonymous, user)
 
 
-def test_orders_of_the_past_are_taken_over_once() -> None:
-    (source,) = registry.interaction_sources
-    user = User.objects.create(username="ann")
-    products = list(stock().values())
-    lines = orders(*products[:3], user=user)
-    Interaction.objects.all().delete()
-    steps: list[tuple[int, int]] = []
-    assert site_sources.backfill(source, progress=lambda done, total: steps.append((done, total))) == 3
-    assert site_sources.backfill(source) == 0
-    assert steps == [(3, 3)]
-    row = Interaction.objects.get(event_id=source.event_id(lines[0].pk))
-    assert (row.user_key, row.item_id, row.kind) == (str(user.pk), str(products[0].pk), "purchase")
-    assert row.at == lines[0].order.created
-
-
-def test_a_backfill_goes_over_more_rows_than_one_chunk_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "CHUNK", 2)
-    (source,) = registry.interaction_sources
-    user = User.objects.create(username="ann")
-    orders(*list(stock().values())[:5], user=user)
-    Interaction.objects.all().delete()
-    assert site_sources.backfill(source) == 5
-
-
-def test_a_changed_or_deleted_order_line_changes_its_event() -> None:
-    (source,) = registry.interaction_sources
-    user = User.objects.create(username="ann")
-    first, second, *_ = stock().values()
-    (line,) = orders(first, user=user)
-    site_sources.follow(source, [line.pk])
-    OrderLine.objects.filter(pk=line.pk).update(product=second)
-    site_sources.follow(source, [line.pk])
-    assert [row.item_id for row in Interaction.objects.all()] == [str(second.pk)]
-    gone = line.pk
-    OrderLine.objects.filter(pk=gone).delete()
-    site_sources.follow(source, [gone])
-    assert not Interaction.objects.exists()
-
-
-def test_events_are_forgotten_by_their_ids() -> None:
-    interactions.record_many([event(event_id="a"), event(event_id="b"), event()])
-    assert recording.forget(["a", "c"]) == 1
-    assert Interaction.objects.count() == 2
-
-
 def test_without_a_choice_the_setting_decides() -> None:
     assert consent.may_personalise("7")
     with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "opt-in"}):
@@ -257,14 +211,3 @@ def test_kinds_are_named_in_the_readers_language() -> None:
     with translation.override("zh-hans"):
         assert set(interactions.kind_labels()) == set(kind_names())
         assert interactions.kind_labels()["cart"] != "put in the basket"
-
-
-def test_how_many_rows_of_a_source_are_events_is_known_without_comparing_them() -> None:
-    source = registry.interaction_sources[0]
-    assert interactions.taken_over(source) == 0
-    lamp, mug, *_others = stock().values()
-    orders(lamp, mug, user=User.objects.create_user("ann"))
-    Interaction.objects.all().delete()
-    did("7", "purchase", [lamp])  # of no source
-    assert interactions.backfill(source) == 2
-    assert interactions.taken_over(source) == 2

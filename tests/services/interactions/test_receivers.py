@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
-from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import Model
 from django.test import override_settings
@@ -21,12 +19,12 @@ from kombu.exceptions import OperationalError
 
 from llmrec_plugin import celery_tasks as tasks
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.models import Interaction, OutboxEntry
+from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.receivers import dispatch, wiring
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.indexing.index_build import build
-from tests.hostapp.models import Brand, Category, Course, Order, OrderLine, Product
+from tests.hostapp.models import Brand, Category, Course, Product
 from tests.support import moody_encoder
 from tests.support.indexed import declared, found, waiting
 from tests.support.moody_encoder import mood
@@ -128,7 +126,7 @@ class TestInTheProcess:
 
     @COMMITS
     @pytest.mark.parametrize(
-        "changes", [{"BACKEND": "tests.support.silent_engine"}, {"BACKEND": "no.engine"}]
+        "changes", [{"BACKEND": "llmrec_plugin.contracts.silent_engine"}, {"BACKEND": "no.engine"}]
     )
     def test_neither_a_silent_nor_a_missing_engine_fails_a_save(self, changes: dict[str, str]) -> None:
         build("product")
@@ -286,74 +284,6 @@ class TestTasks:
 
     def test_their_names_do_not_depend_on_where_the_module_lies(self) -> None:
         assert tasks.drain_outbox.name == "llmrec_plugin.drain_outbox"
-
-
-class TestSources:
-    @pytest.fixture
-    def line(self) -> OrderLine:
-        order = Order.objects.create(
-            customer=User.objects.create(username="ada"), created=datetime(2024, 5, 1, tzinfo=UTC)
-        )
-        return OrderLine(order=order, product=Product.objects.create(title="Lamp"))
-
-    @COMMITS
-    def test_an_order_line_is_an_event_for_as_long_as_it_exists(self, line: OrderLine) -> None:
-        line.save()
-        event = Interaction.objects.get()
-        assert (event.kind, event.item_id, event.user_key) == (
-            "purchase",
-            str(line.product_id),
-            str(line.order.customer_id),
-        )
-        line.quantity = 2
-        line.save()
-        assert Interaction.objects.count() == 1
-        other = Product.objects.create(title="Torch")
-        line.product = other
-        line.save()
-        assert Interaction.objects.get().item_id == str(other.pk)
-        line.delete()
-        assert not Interaction.objects.exists()
-
-    @COMMITS
-    def test_all_lines_of_a_transaction_are_recorded_at_its_end(self, line: OrderLine) -> None:
-        with transaction.atomic():
-            for _ in range(3):
-                OrderLine.objects.create(order=line.order, product=line.product)
-            assert not Interaction.objects.exists()
-        assert Interaction.objects.count() == 3
-
-    @COMMITS
-    def test_a_line_that_is_rolled_back_is_no_event(self, line: OrderLine) -> None:
-        with transaction.atomic():
-            line.save()
-            transaction.set_rollback(True)
-        OrderLine.objects.create(order=line.order, product=line.product)
-        assert Interaction.objects.count() == 1
-
-    @COMMITS
-    def test_lines_of_a_deleted_customer_are_forgotten(self, line: OrderLine) -> None:
-        line.save()
-        line.order.delete()
-        assert not Interaction.objects.exists()
-
-    @COMMITS
-    def test_a_row_that_makes_no_sense_fails_no_save(self, line: OrderLine) -> None:
-        line.order.created = datetime(2999, 1, 1, tzinfo=UTC)
-        line.order.save()
-        line.save()
-        assert OrderLine.objects.count() == 1
-        assert not Interaction.objects.exists()
-
-    @COMMITS
-    def test_rows_of_a_fixture_are_left_to_the_backfill(self, line: OrderLine, tmp_path: Path) -> None:
-        fixture = tmp_path / "lines.json"
-        fixture.write_text(
-            '[{"model": "hostapp.orderline", "pk": 1, "fields": '
-            f'{{"order": {line.order.pk}, "product": {line.product_id}, "quantity": 1}}}}]'
-        )
-        call_command("loaddata", fixture, verbosity=0)
-        assert not Interaction.objects.exists()
 
 
 class ShopRouter:

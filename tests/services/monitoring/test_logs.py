@@ -37,7 +37,7 @@ def test_no_text_title_query_or_user_is_logged(caplog: pytest.LogCaptureFixture)
         Product.objects.create(title="poison velvet")
         indexing.drain()
         everything_a_visitor_does()
-        with override_settings(LLMREC={**options, "BACKEND": "tests.support.silent_engine"}):
+        with override_settings(LLMREC={**options, "BACKEND": "llmrec_plugin.contracts.silent_engine"}):
             everything_a_visitor_does()
             indexing.drain()
     assert OutboxEntry.objects.filter(attempts__gt=0).exists()

@@ -40,7 +40,7 @@ def everything() -> None:
 
 def test_a_built_site_is_healthy(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     everything()
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         current = status.collect()
     assert current.healthy
     assert current.ready
@@ -89,7 +89,7 @@ def test_an_index_that_differs_from_the_settings_is_stale() -> None:
 
 def test_an_engine_that_is_down_is_told_and_nothing_else_fails() -> None:
     everything()
-    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"}):
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"}):
         current = status.collect()
     assert not current.ready
     assert "does not answer" in current.backend_error

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection, transaction
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from llmrec_plugin.documents import UserDocument
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import Consent, Impression, Interaction, ModelArtefact, ModelVersion
+from llmrec_plugin.models import Consent, Impression, Interaction, ModelArtefact, ModelVersion, UserChange
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.model_registry.training_report import TrainingReport, report_of
-from llmrec_plugin.services.privacy import consent, retention
+from llmrec_plugin.services.privacy import consent, erasure, retention
+from llmrec_plugin.services.profiles.refresh import refresh
+from tests.hostapp.models import Product
+from tests.support.indexed import declared
 from tests.support.serving import did, stock
 
 pytestmark = pytest.mark.django_db
@@ -168,3 +177,105 @@ def test_only_consented_events_may_be_learned_from(mode: str, users: set[str]) -
         rows = consent.consented(Interaction.objects.all())
         assert set(rows.values_list("user_key", flat=True)) == users
         assert consent.consenting(["7", "8", "9"]) == users
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDeletedAccounts:
+    """Nothing is kept of whose account is gone, and a deletion knows nothing of it."""
+
+    @pytest.fixture
+    def user(self) -> User:
+        user = User.objects.create(username="ann")
+        lamp = Product.objects.create(title="Lamp")
+        for key in (str(user.pk), "another"):
+            interactions.record(user_key=key, document="product", item_id=lamp.pk, kind="view")
+            Impression.objects.create(user_key=key, document="product", placement="search", query="lamp")
+            privacy.set_consent(key, granted=True)
+        UserChange.objects.all().delete()
+        return user
+
+    @staticmethod
+    def kept() -> set[str]:
+        return {
+            key
+            for model in (Interaction, Impression, Consent)
+            for key in model.objects.values_list("user_key", flat=True)
+        }
+
+    @pytest.mark.parametrize("place", ["process", "off"])
+    def test_it_is_erased_with_the_next_work_that_is_done(self, user: User, place: str) -> None:
+        key = str(user.pk)
+        with override_settings(LLMREC={**settings.LLMREC, "TASKS": place}):
+            with transaction.atomic():
+                user.delete()
+                assert self.kept() == {key, "another"}
+            call_command("llmrec", "drain", stdout=StringIO())
+        assert self.kept() == {"another"}
+        assert not UserChange.objects.filter(erase=True).exists()
+
+    def test_a_deletion_costs_one_statement(self, user: User) -> None:
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            user.delete()
+        ours = [query["sql"] for query in queries if '"llmrec_plugin_' in query["sql"]]
+        assert [sql.split(" (")[0] for sql in ours] == ['INSERT INTO "llmrec_plugin_userchange"']
+
+    def test_the_schedule_and_retention_do_it_too(self, user: User) -> None:
+        user.delete()
+        UserChange.objects.update(at=timezone.now() - timedelta(days=3))
+        retention.apply_retention()
+        assert self.kept() == {"another"}
+        User.objects.create(pk=77, username="ben").delete()
+        interactions.record(user_key="77", document="product", item_id="1", kind="view")
+        refresh()
+        assert self.kept() == {"another"}
+
+    def test_what_is_rolled_back_is_not_erased(self, user: User) -> None:
+        key = str(user.pk)
+        with transaction.atomic():
+            user.delete()
+            transaction.set_rollback(True)
+        erasure.erase_marked()
+        assert self.kept() == {key, "another"}
+
+    def test_a_site_may_keep_them(self, user: User) -> None:
+        key = str(user.pk)
+        with override_settings(LLMREC={**settings.LLMREC, "ERASE_DELETED_ACCOUNTS": False}):
+            user.delete()
+        erasure.erase_marked()
+        assert self.kept() == {key, "another"}
+
+    def test_a_refusal_meanwhile_does_not_take_the_mark_away(self, user: User) -> None:
+        key = str(user.pk)
+        user.delete()
+        privacy.set_consent(key, granted=False)
+        erasure.erase_marked()
+        assert self.kept() == {"another"}
+
+    def test_a_site_with_keys_of_its_own_has_them_erased_by_its_user_document(self) -> None:
+        class Person(UserDocument[User]):
+            model = User
+            text_fields = ["first_name"]
+
+            def get_user_key(self, obj: User) -> str:
+                return f"customer:{obj.username}"
+
+        with declared(Person):
+            user = User.objects.create(username="ann")
+            interactions.record(user_key="customer:ann", document="product", item_id="1", kind="view")
+            user.delete()
+            erasure.erase_marked()
+        assert self.kept() == set()
+
+    def test_a_table_that_is_not_there_fails_no_deletion(
+        self, user: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with connection.schema_editor() as editor:
+            editor.delete_model(UserChange)
+        try:
+            with transaction.atomic():
+                user.delete()
+        finally:
+            with connection.schema_editor() as editor:
+                editor.create_model(UserChange)
+        assert not User.objects.exists()
+        assert "a deleted account is not erased" in caplog.text

@@ -424,6 +424,57 @@ def test_trending_counts_new_events_more_and_each_user_once_a_day(shop: Products
     assert_in_order(page)
 
 
+def rated(item: Product, stars: float, *, by: range, at: timedelta = timedelta(hours=2)) -> None:
+    for user in by:
+        interactions.record(
+            user_key=f"r{user}",
+            document="product",
+            item_id=item.pk,
+            kind="rating",
+            value=stars,
+            at=timezone.now() - at,
+        )
+
+
+@pytest.mark.parametrize("placement", ["trending", "popular", "for-you"])
+def test_bad_ratings_make_nothing_popular_and_good_ones_do(shop: Products, placement: str) -> None:
+    rated(shop["steel flower pot"], 1, by=range(20))
+    rated(shop["steel ink bottle"], 5, by=range(4))
+    rated(shop["steel desk lamp"], 3, by=range(9))  # says nothing
+    page = recommend(placement, limit=30)
+    assert titles(page)[0] == "steel ink bottle"
+    for title in ("steel flower pot", "steel desk lamp"):
+        assert not {"popularity", "trending", "earlier"} & set(item(page, title).contributions)
+        assert not any("opular" in reason for reason in item(page, title).reasons)
+
+
+def test_bad_ratings_take_from_what_is_popular(shop: Products) -> None:
+    for title, unhappy in (("steel flower pot", 9), ("steel ink bottle", 0), ("steel desk lamp", 3)):
+        for user in range(9):
+            did(f"u{user}", "purchase", [shop[title]], at=timezone.now() - timedelta(hours=2))
+        rated(shop[title], 1, by=range(unhappy))
+    page = recommend("popular", limit=3)
+    assert titles(page)[:2] == ["steel ink bottle", "steel desk lamp"]  # 9 people and 9 - 3, of 9 - 9 nothing
+    assert item(page, "steel desk lamp").contributions["popularity"] == pytest.approx(6 / 9)
+    trend = recommend("trending", limit=3)
+    # a purchase weighs 4, a rating of one star -2: 36, 36 - 6 and 36 - 18 points
+    assert titles(trend)[:3] == ["steel ink bottle", "steel desk lamp", "steel flower pot"]
+    assert item(trend, "steel flower pot").score == pytest.approx(18 / 36)
+
+
+def test_one_machine_is_one_person_however_many_keys_it_makes(shop: Products) -> None:
+    for number in range(300):
+        did(f"anon:machine{number}.abcde", "view", [shop["steel flower pot"]])
+    for number in range(6):
+        did(f"anon:person{number}.0000{number}", "view", [shop["steel ink bottle"]])
+        did(f"{number}", "view", [shop["steel desk lamp"]])
+    page = recommend("trending", limit=30)
+    assert item(page, "steel ink bottle").reasons == ("Viewed 6 times this week",)
+    assert item(page, "steel desk lamp").reasons == ("Viewed 6 times this week",)
+    assert item(page, "steel flower pot").reasons == ()
+    assert set(titles(recommend("popular", limit=2))) == {"steel ink bottle", "steel desk lamp"}
+
+
 def test_a_trend_says_how_often_an_item_was_chosen_this_week(shop: Products) -> None:
     now = timezone.now()
     for user in range(7):
@@ -485,7 +536,7 @@ def test_latest_is_by_date_and_needs_no_engine(
     oldest = shop["steel flower pot"]
     Product.objects.filter(pk=oldest.pk).update(created=timezone.now() - timedelta(days=9))
     newest = Product.objects.create(title="brand new bench")
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     # configuration, live pair and twice more where it is not known yet, newest, rows, categories, what else
     # there is, list
     with silent, django_assert_num_queries(9):
@@ -584,7 +635,7 @@ def test_unknown_names_say_what_there_is(shop: Products) -> None:
 
 def test_lists_are_full_without_an_engine(trained: Products) -> None:
     did("7", "purchase", [trained["steel garden hose"]])
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     pk = trained["steel garden hose"].pk
     with silent:
         for_you = recommend(user_key="7")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend, bulk_write
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, keys, unit, words
 from llmrec_plugin.exceptions import BackendUnavailable
 from llmrec_plugin.types import EngineQuery, Removal, Terms
-from tests.contracts.backend_model import SCHEMA, document, keys, unit, words
 from tests.support.elasticsearch_proxy import Proxy, Request, proxy
 from tests.support.servers import OLDEST_ELASTICSEARCH, elasticsearch
 

@@ -12,9 +12,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from llmrec_plugin.backends.elasticsearch import SearchBackend
+from llmrec_plugin.contracts.backend_model import SCHEMA, document, unit, words
 from llmrec_plugin.exceptions import BackendUnavailable
 from llmrec_plugin.types import AttachedIndex, EngineQuery, Removal
-from tests.contracts.backend_model import SCHEMA, document, unit, words
 from tests.support import servers
 from tests.support.server_programs import Missing
 

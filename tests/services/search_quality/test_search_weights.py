@@ -85,7 +85,7 @@ def test_judgements_find_the_leg_that_is_right_and_searches_follow(
     before = judgments.measure("product")
     choice = weight_learning.learn_search_weights("product", by="ada")
     after = judgments.measure("product")
-    assert choice.kept
+    assert choice.adopted
     weight = learned()
     assert weight is not None
     assert abs(weight - right) <= abs(nearest - right)
@@ -112,7 +112,7 @@ def test_judgements_without_sense_change_nothing(shop: dict[str, Product]) -> No
     keys = [str(product.pk) for product in shop.values()]
     judge_by(lambda query: rng.sample(keys, 5))
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept
+    assert not choice.adopted
     assert learned() is None
     assert "0.50 stays" in told(choice)
     assert not ConfigurationChange.objects.exists()
@@ -121,7 +121,7 @@ def test_judgements_without_sense_change_nothing(shop: dict[str, Product]) -> No
 def test_few_judgements_and_clicks_change_nothing_and_say_so(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0), QUERIES[:49])
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept
+    assert not choice.adopted
     assert "49 of 50 judged queries and 0 of 200 clicks" in told(choice)
 
 
@@ -129,7 +129,7 @@ def test_editors_own_weights_are_left_alone(shop: dict[str, Product]) -> None:
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     Configuration(text_weight=0.4, search_learned=False).save()
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept
+    assert not choice.adopted
     assert "Editors want their own weights" in told(choice)
     assert (Configuration.current().text_weight, learned()) == (0.4, None)
 
@@ -157,7 +157,7 @@ def test_while_searches_are_compared_they_stay_as_they_are(shop: dict[str, Produ
     judge_by(lambda query: by_leg(query, text_weight=1.0))
     running(overrides={"text_weight": 0.1})
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept
+    assert not choice.adopted
     assert "An experiment on searches is running" in told(choice)
 
 
@@ -218,7 +218,7 @@ def test_clicks_find_the_leg_that_is_right_though_people_click_what_is_on_top(
     configured_long_ago(text_weight=0.8)
     visits(lambda query: by_leg(query, text_weight=0.0)[1:7])
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert choice.kept, told(choice)
+    assert choice.adopted, told(choice)
     weight = learned()
     assert weight is not None
     assert weight <= 0.5
@@ -229,7 +229,7 @@ def test_clicks_find_the_leg_that_is_right_though_people_click_what_is_on_top(
 def test_clicks_without_sense_change_nothing(shop: dict[str, Product]) -> None:
     visits(lambda query: random.Random(query).sample([str(p.pk) for p in shop.values()], 20), lists=600)
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept, told(choice)
+    assert not choice.adopted, told(choice)
 
 
 def test_clicks_on_lists_of_other_weights_do_not_count(shop: dict[str, Product]) -> None:
@@ -245,7 +245,7 @@ def test_clicks_tell_nothing_where_every_result_always_stood_at_one_place(shop: 
         items = found(query)[:10]
         visit(query, f"visitor-{number}", items, [items[0].key])
     choice = weight_learning.learn_search_weights("product", by="ada")
-    assert not choice.kept
+    assert not choice.adopted
     assert "hardly ever stood at several positions" in told(choice)
 
 

@@ -76,7 +76,7 @@ def test_a_next_page_asks_no_engine_and_costs_a_fixed_number_of_queries(
     open_shop()
     page = first()
     assert page.next is not None
-    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.silent_engine"})
+    silent = override_settings(LLMREC={**settings.LLMREC, "BACKEND": "llmrec_plugin.contracts.silent_engine"})
     # the list, rows, their categories, how far it was shown
     with silent, django_assert_num_queries(4):
         second = next_page(page.next, user_key=None)

@@ -1,21 +1,36 @@
-"""The contract of every reranker: inherit RerankerContract and give it a `spec` fixture."""
+"""The contract of every reranker: inherit RerankerContract and say which reranker it is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from llmrec_plugin.contracts.encoders import HOSTILE, TEXTS
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.encoders.reranking import Reranker, forget_rerankers, load_reranker
-from tests.contracts.encoder_suite import HOSTILE, TEXTS
+
+__all__ = ["RerankerContract"]
 
 
 class RerankerContract:
-    tolerance = 1e-4
+    """Holds a reranker to what each must do; `name`, or a fixture `spec`, says which."""
+
+    name: ClassVar[str]
+    """What LLMREC["RERANK"]["model"] says: the dotted path of its module."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What LLMREC["RERANK"]["options"] says."""
+    tolerance: ClassVar[float] = 1e-4
     """Largest difference of a score between two ways to batch the same pair."""
+
+    @pytest.fixture
+    def spec(self) -> EncoderSpec:
+        """How the reranker is named; for options that are known only when the tests run."""
+        return EncoderSpec(name=self.name, options=self.options)
 
     @pytest.fixture
     def reranker(self, spec: EncoderSpec) -> Reranker:

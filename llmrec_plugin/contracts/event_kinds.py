@@ -1,9 +1,13 @@
-"""The contract of every kind of event: inherit EventKindContract and give it a `kind` fixture."""
+"""The contract of every kind of event: inherit EventKindContract and name the kind."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
+from llmrec_plugin.contracts.site import SiteContract
+from llmrec_plugin.documents import registry
 from llmrec_plugin.event_kinds import EventKind, default_kind_weights, event_kinds, register_event_kind
 from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.models import Configuration, Interaction
@@ -15,8 +19,20 @@ from llmrec_plugin.types import ContributionCode
 TITLE = "steel <b>hose</b> 100 %"
 
 
-@pytest.mark.django_db
-class EventKindContract:
+__all__ = ["EventKindContract"]
+
+
+class EventKindContract(SiteContract):
+    """Holds a kind of event to what each must do; `name` says which."""
+
+    name: ClassVar[str]
+    """Of the kind."""
+
+    @pytest.fixture
+    def kind(self) -> EventKind:
+        """What is declared under that name."""
+        return event_kinds.get(self.name)
+
     def told(self, name: str, source: str, context: ReasonContext) -> str:
         reason = Reason(code=ContributionCode(name, source), share=1.0)
         ((sentence,),) = sentences([[reason]], context, {"7": TITLE})
@@ -28,7 +44,9 @@ class EventKindContract:
             register_event_kind(EventKind(name=kind.name, label="another", weight=0.0))
 
     def test_python_stores_it_and_says_what_it_is_called(self, kind: EventKind) -> None:
-        assert interactions.record(user_key="7", document="product", item_id="1", kind=kind.name)
+        assert interactions.record(
+            user_key="7", document=next(iter(registry.labels())), item_id="1", kind=kind.name
+        )
         row = Interaction.objects.get()
         row.full_clean()
         assert (row.kind, row.get_kind_display()) == (kind.name, str(kind.label))

@@ -1,14 +1,18 @@
-"""The contract of every text encoder: inherit EncoderContract and give it a `spec` fixture."""
+"""The contract of every text encoder: inherit EncoderContract and say which encoder it is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, forget_encoders, load_encoder
+
+__all__ = ["EncoderContract"]
 
 TEXTS = (
     "white hanging heart t-light holder",
@@ -28,8 +32,21 @@ HOSTILE = (
 
 
 class EncoderContract:
-    tolerance = 1e-5
+    """Holds an encoder to what each must do; `name`, or a fixture `spec`, says which."""
+
+    name: ClassVar[str]
+    """What LLMREC["ENCODER"] says: the dotted path of its module."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What LLMREC["ENCODER_OPTIONS"] says."""
+    tolerance: ClassVar[float] = 1e-5
     """Largest difference of a number of a vector between two ways to batch the same text."""
+    supports_prompts: ClassVar[bool] = True
+    """It takes the options `query_prompt` and `document_prompt`, put before the texts of either role."""
+
+    @pytest.fixture
+    def spec(self) -> EncoderSpec:
+        """How the encoder is named; for options that are known only when the tests run."""
+        return EncoderSpec(name=self.name, options=self.options)
 
     @pytest.fixture
     def encoder(self, spec: EncoderSpec) -> Encoder:
@@ -87,6 +104,8 @@ class EncoderContract:
     def test_other_prompts_are_another_encoder(
         self, encoder: Encoder, spec: EncoderSpec, option: str
     ) -> None:
+        if not self.supports_prompts:
+            pytest.skip("the encoder takes no prompts")
         prompted = load_encoder(replace(spec, options={**spec.options, option: "represent: "}))
         assert prompted.id != encoder.id
         changed = prompted.encode_query if option == "query_prompt" else prompted.encode_document

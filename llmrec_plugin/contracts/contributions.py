@@ -1,6 +1,8 @@
-"""The contract of every contribution: inherit ContributionContract and give it a `contribution` fixture."""
+"""The contract of every contribution: inherit ContributionContract and name the contribution."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import pytest
 
@@ -11,16 +13,28 @@ from llmrec_plugin.services.serving import reasons
 from llmrec_plugin.templatetags.llmrec_explorer import in_words
 from llmrec_plugin.types import ContributionCode, RankedItem
 
+__all__ = ["ContributionContract"]
+
 TITLE = "steel <b>hose</b> 100 %"
 
 
 class ContributionContract:
+    """Holds a contribution to what each must do; `name` says which."""
+
+    name: ClassVar[str]
+    """Of the contribution."""
+
+    @pytest.fixture
+    def contribution(self) -> Contribution:
+        """What is declared under that name."""
+        return contributions.get(self.name)
+
     def item(self, contribution: Contribution, source: str = "") -> RankedItem:
         code = ContributionCode(contribution.name, source)
         return RankedItem(key="1", score=1.0, contributions={str(code): 1.0})
 
     def told(self, contribution: Contribution, source: str, titles: dict[str, str]) -> tuple[str, ...]:
-        """What visitors read of an item that owes all its score to this."""
+        """Return what visitors read of an item that owes all its score to this."""
         item = self.item(contribution, source)
         context = reasons.context_of([item], sources={source: "view"}, has_declared_taste=not source)
         (sentences,) = reasons.sentences([reasons.causes(item, context)], context, titles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,6 +41,8 @@ SCHEMA = IndexSchema(
     analysis_id="analysis",
 )
 WEIGHTS = {"title": 3.0, "body": 1.0}
+_RUN = uuid.uuid4().hex[:8]
+"""An engine that keeps its indexes may hold some of a run that broke off."""
 _numbers = itertools.count()
 examples = settings(
     max_examples=30,
@@ -91,7 +94,7 @@ class Index:
 
     def __init__(self, backend: SearchBackend) -> None:
         self.backend = backend
-        self.name = f"llmrec-contract-{next(_numbers)}"
+        self.name = f"llmrec-contract-{_RUN}-{next(_numbers)}"
         backend.create_index(self.name, SCHEMA)
 
     def write(self, *puts: IndexedItem, deletes: Sequence[Removal] = ()) -> WriteReport:

@@ -1,10 +1,10 @@
-"""The contract of every ranking signal: inherit SignalContract and say which, how weighed, of what values."""
+"""The contract of every ranking signal: inherit SignalContract and say which, and of what values."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, get_args
 
 import pytest
@@ -17,17 +17,22 @@ from llmrec_plugin.exceptions import ConfigurationError
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.types import FilterKind, RankedItem, Scalar
 
+__all__ = ["SignalContract"]
+
 NOW = timezone.now()
 LEFT_OUT = "without"
 
 
 class SignalContract:
+    """Holds a ranking signal to what each must do; `name` and `values` say which, and on what."""
+
     name: ClassVar[str]
     """Of the signal."""
-    weighed: ClassVar[dict[str, Any]]
-    """Fields of the configuration with which it counts."""
+    weighed: ClassVar[Mapping[str, Any]] = {}
+    """Fields of the configuration with which it counts; empty: half the weight that editors may give it."""
     values: ClassVar[Sequence[tuple[Scalar, ...]]]
-    """What the filter fields of some items hold, the ones that the signal likes best first."""
+    """What the filter field of each of some items holds, those that the signal likes best first: two items at
+    least, such as [(500.0,), (0.0,)]."""
 
     @property
     def signal(self) -> Signal:
@@ -35,11 +40,12 @@ class SignalContract:
 
     @property
     def context(self) -> SignalContext:
-        return SignalContext(configuration=Configuration(**self.weighed), now=NOW)
+        weighed = self.weighed or {"signal_weights": {self.name: 0.5}}
+        return SignalContext(configuration=Configuration(**weighed), now=NOW)
 
     @property
     def items(self) -> list[RankedItem]:
-        """One per value, and one without any; all as good as each other but for a hair."""
+        """Return one per value, and one without any; all as good as each other but for a hair."""
         keys = [LEFT_OUT, *(f"k{number}" for number in range(len(self.values)))]
         scores = [1.0 - 1e-9 * place for place, _ in enumerate(keys)]
         return [RankedItem(key, score, {"text": score}) for key, score in zip(keys, scores, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec_plugin.backends.base import SearchBackend
+from llmrec_plugin.contracts.backend_model import Index, document, examples, holds, keys, unit, words
 from llmrec_plugin.exceptions import InvalidRequest
 from llmrec_plugin.types import Phrase, Removal, Spelled
-from tests.contracts.backend_model import Index, document, examples, holds, keys, unit, words
 
 _titles = st.lists(st.sampled_from(["red", "blue", "hat", "机", "器"]), max_size=6).map(" ".join)
 
@@ -87,6 +88,16 @@ class WordsContract:
         assert sorted(keys(index.search(text=tv).text)) == ["1", "4"]
         both = words("set", ("tv", "television set"), every=True)
         assert keys(index.search(text=both).text) == ["1"]
+
+    def test_words_are_looked_for_as_analysed_and_phrases_as_written(self, index: Index) -> None:
+        index.write(replace(document("1", "walk dog"), exact={"title": "walking dogs"}))
+        assert (index.found("walk"), index.found("walking")) == (["1"], [])
+        assert index.listed(phrases=(phrase("walking", "dogs"),)) == ["1"]
+        assert index.listed(phrases=(phrase("walk", "dog"),)) == []
+        both = words(("walk dog", "walking dogs"))
+        assert keys(index.search(text=both).text) == ["1"]
+        found = index.search(text=words("x"), spelling=spelled("wolking", "walk")).spelling
+        assert found == {"wolking": ("walking",)}
 
     def test_values_of_an_unknown_field_are_refused(self, index: Index) -> None:
         with pytest.raises(InvalidRequest) as caught:
