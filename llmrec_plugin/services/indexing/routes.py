@@ -30,6 +30,7 @@ from llmrec_plugin.documents.links import (
 from llmrec_plugin.documents.paths import Hop
 from llmrec_plugin.documents.search import Followed
 from llmrec_plugin.exceptions import DocumentError
+from llmrec_plugin.services.coordination import missed_changes
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 
@@ -135,10 +136,13 @@ def labels_of(model: type[Model]) -> list[str]:
 
 def followed_by(document: SearchDocument[Any]) -> list[Followed]:
     """Return the other models that the document's items are made of; none for a wrong declaration, which the
-    system checks report."""
+    system checks report, or where code of the site's own fails: other documents are followed all the same."""
     try:
         return document.followed()
     except DocumentError:
+        return []
+    except Exception as error:
+        missed_changes.note([document.label], error, model=document.model._meta.label)
         return []
 
 
@@ -209,7 +213,12 @@ def _is_of(owner: type[Model], content_type: Any) -> bool:
     """Whether the content type is that of the owner, a parent or a child."""
     from django.contrib.contenttypes.models import ContentType
 
-    named = None if content_type is None else ContentType.objects.get_for_id(content_type).model_class()
+    if content_type is None:
+        return False
+    try:
+        named = ContentType.objects.get_for_id(content_type).model_class()
+    except ContentType.DoesNotExist:
+        return False
     return named is not None and (issubclass(named, concrete(owner)) or issubclass(owner, concrete(named)))
 
 
