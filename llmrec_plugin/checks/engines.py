@@ -63,7 +63,8 @@ def _encoders(settings: Settings) -> Iterator[CheckMessage]:
     specs += [(document.encoder_spec(), type(document)) for document in registry]
     told = set()
     for spec, owner in specs:
-        if not isinstance(spec.name, str):
+        name: object = spec.name
+        if not isinstance(name, str):
             continue  # E026 says so
         try:
             check_encoder(spec)

@@ -6,8 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class OutboxEntry(models.Model):
+
+class OutboxEntry(OwnModel):
     """One item to look at again; several may wait for one item, and doing one twice does no harm."""
 
     document = models.CharField(_("document"), max_length=100)
@@ -69,7 +71,7 @@ class OutboxEntry(models.Model):
         return bool(self.via) or self.keys is not None
 
 
-class IndexBatch(models.Model):
+class IndexBatch(OwnModel):
     """One drained batch; its primary key is the revision of all that the batch writes."""
 
     at = models.DateTimeField(_("at"), auto_now_add=True)
@@ -87,7 +89,7 @@ class IndexBatch(models.Model):
         return str(self.pk)
 
 
-class Lease(models.Model):
+class Lease(OwnModel):
     """A lock that ends by itself when its owner dies; `fence` grows with every new owner."""
 
     name = models.CharField(max_length=100, primary_key=True)

@@ -54,8 +54,8 @@ def test_events_of_browsers_are_stored_at_the_sites_time(shop: dict[str, Product
     here = timezone.now()
     assert here.tzinfo is None
     told = list(Interaction.objects.order_by("id").values_list("at", flat=True))
-    for at, wanted in zip(told, [here, here, here - DAY], strict=True):
-        assert abs(at - wanted) < timedelta(minutes=1)
+    for stored, wanted in zip(told, [here, here, here - DAY], strict=True):
+        assert abs(stored - wanted) < timedelta(minutes=1)
     assert client.get("/api/me/export/").json()["interactions"][0]["at"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -65,7 +65,7 @@ def open_shop(copies: int = 2) -> dict[str, Product]:
     if connection.vendor != "sqlite" or any(model.objects.exists() for model in _models()):
         return _built(copies)
     own = {name: value for name, value in settings.LLMREC.items() if name != "DATA_DIR"}
-    key = json.dumps([copies, own], sort_keys=True, default=repr)
+    key = json.dumps([copies, settings.USE_TZ, own], sort_keys=True, default=repr)
     if key not in _shops:
         products = _built(copies)
         _shops[key] = _Shop.of_now()
@@ -112,16 +112,13 @@ class _Shop:
         """Have it all in the empty database of now, as if it had been built now."""
         shutil.copytree(self.folder.name, settings.LLMREC["DATA_DIR"], dirs_exist_ok=True)
         later = timezone.now() - self.at
-        for model, rows in self.rows.items():
-            model.objects.bulk_create(
-                model(
-                    **{
-                        name: value + later if isinstance(value, datetime) else value
-                        for name, value in row.items()
-                    }
-                )
-                for row in rows
-            )
+        with transaction.atomic():  # references hold when all is there
+            for model, rows in self.rows.items():
+                model.objects.bulk_create(model(**_moved(row, later)) for row in rows)
+
+
+def _moved(row: dict[str, Any], later: timedelta) -> dict[str, Any]:
+    return {name: value + later if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 _shops: dict[str, _Shop] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 SLOW = Path(__file__).parent.parent / "slow.txt"
-SECONDS = 0.4
+SECONDS = 0.25
 """What a slow test takes, with the fixtures that are its own."""
 
 

@@ -126,7 +126,7 @@ def test_a_row_whose_strategy_is_gone_says_so_and_leaves_other_lists_alone() -> 
 
 def test_two_of_one_name_and_what_is_no_strategy_are_refused_where_they_are_registered() -> None:
     with pytest.raises(
-        ConfigurationError, match=r'"cheapest" already, declared in tests\.hostapp\.search_documents'
+        ConfigurationError, match=r'"cheapest" already, declared in tests\.(hostapp|services)\.'
     ):
         register_strategy(strategy(name="cheapest"))
     with pytest.raises(ConfigurationError, match='"For You" cannot name a list strategy'):
