@@ -71,6 +71,7 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
     "llmrec_plugin.services.interactions": (
         "record",
         "record_many",
+        "withdraw",
         "NewInteraction",
         "RecordReport",
         "merge",

@@ -7,7 +7,7 @@ Services answer with pages of results; here they feel like querysets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
@@ -192,14 +192,20 @@ def recommend(
     request: HttpRequest | None = None,
     user_key: str | None = None,
     item: Model | str | None = None,
+    basket: Iterable[Model | object] | None = None,
     limit: int | None = None,
 ) -> ResultPage:
-    """Return what the placement shows this visitor; errors as of `services.recommendations.recommend`."""
+    """Return what the placement shows this visitor; errors as of `services.recommendations.recommend`.
+
+    `basket`: what lies in it, as items or their primary keys, for the strategy "basket"; None: what the
+    visitor's events say.
+    """
     return recommendations.recommend(
         placement,
         user_key=_key(request, user_key),
         document=None if model is None else document_of(model).label,
         item_id=str(item.pk) if isinstance(item, Model) else item,
+        basket=None if basket is None else [one.pk if isinstance(one, Model) else one for one in basket],
         limit=limit,
     )
 

@@ -81,13 +81,18 @@ def recommend(
     document: str | None = None,
     *,
     item: Any = None,
+    basket: Any = None,
     limit: int | None = None,
     title: str = "",
     template: str = LIST_TEMPLATE,
 ) -> RenderedList:
-    """Return what a placement shows the visitor; nothing at all where it cannot be had."""
+    """Return what a placement shows the visitor; nothing at all where it cannot be had.
+
+    `basket`: the items that lie in it, or their primary keys."""
     request = context.get("request")
-    ask = partial(shortcuts.recommend, placement, document, request=request, item=item, limit=limit)
+    ask = partial(
+        shortcuts.recommend, placement, document, request=request, item=item, basket=basket, limit=limit
+    )
     return _rendered(ask, title=title, template=template)
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.db import connection
 from django.http import HttpRequest
+from django.template import Context, Template
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -256,3 +257,19 @@ def test_results_are_not_asked_for_before_they_are_needed(mugs: list[Product]) -
     results = search(Product, "red mug")
     assert isinstance(results, Results)
     assert Impression.objects.count() == 0
+
+
+@pytest.mark.parametrize("as_keys", [True, False])
+def test_a_basket_that_the_site_knows_itself_goes_along(mugs: list[Product], as_keys: bool) -> None:
+    basket = [mug.pk if as_keys else mug for mug in mugs[-2:]]
+    held = {str(mug.pk) for mug in mugs[-2:]}
+    assert held & {item.item_id for item in recommend("popular", Product, limit=100).results}
+    page = recommend("basket", Product, basket=basket, limit=100)
+    assert page.results
+    assert not held & {item.item_id for item in page.results}
+    template = Template(
+        '{% load llmrec %}{% recommend "basket" "product" basket=basket limit=100 as found %}'
+    )
+    context = Context({"basket": basket})
+    template.render(context)
+    assert [item.item_id for item in context["found"]] == [item.item_id for item in page.results]
