@@ -187,8 +187,9 @@ class Settings:
     """Where the work that a save leaves is done. "auto": by Celery's workers where it is installed (extra
     `celery`) and a broker is set, else in the process; "celery"; "django": by the workers of Django's own
     tasks (settings.TASKS; on Django 5.2 with the extra `django-tasks`), while cron keeps the schedule;
-    "process"; "off": nowhere, what is saved waits for the schedule or `manage.py llmrec drain`, as for an
-    import at night."""
+    "process": by the web process after its response, while what commands and shells save waits for the next
+    response that follows a save, or `manage.py llmrec drain`; "off": nowhere, what is saved waits for the
+    schedule or that command, as for an import at night. Never within the save itself."""
     SCHEDULE: Schedule = field(default_factory=Schedule)
     """When Celery's beat sends which task, over the defaults: {task: seconds, "minute hour day month
     weekday", a celery schedule, or None}. None: that task is never sent by beat, all others are, and saves
@@ -213,6 +214,8 @@ class Settings:
             return "process" if self.TASKS == "auto" else "off"
         from celery import current_app
 
+        if current_app.conf.task_always_eager:  # sending a task would do it within the save
+            return "process"
         return "celery" if self.TASKS == "celery" or current_app.conf.broker_url else "process"
 
     @property

@@ -23,6 +23,13 @@ class OutboxEntry(OwnModel):
         default="",
         help_text=_("Lookup from the item to a changed related object; empty: the item itself."),
     )
+    keys = models.JSONField(
+        _("keys"),
+        null=True,
+        blank=True,
+        default=None,
+        help_text=_("Primary keys, where one entry stands for many; empty: that of the object."),
+    )
     index_version = models.ForeignKey(
         "llmrec_plugin.IndexVersion",
         verbose_name=_("only for index version"),
@@ -57,6 +64,11 @@ class OutboxEntry(OwnModel):
 
     def __str__(self) -> str:
         return f"{self.document} {self.item_id}"
+
+    @property
+    def stands_for_many(self) -> bool:
+        """Whether a worker replaces it by entries of the items that it stands for."""
+        return bool(self.via) or self.keys is not None
 
 
 class IndexBatch(OwnModel):

@@ -9,16 +9,17 @@ from itertools import islice
 from typing import Any
 
 from django.db import router
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
-from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.services.coordination import locks, missed_changes
 from llmrec_plugin.services.deployment.engines import engine_of, schema_of
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.outbox_drain import drain_waiting
+from llmrec_plugin.services.indexing.routes import EVERYTHING
 from llmrec_plugin.services.indexing.set_difference import Finding, Ledger, Pair
 from llmrec_plugin.services.items.preparation import prepared, projected
 
@@ -63,6 +64,8 @@ def audit(label: str, *, repair: bool = False) -> AuditReport:
         report = AuditReport(checked=checked)
         if suspects:
             report = _confirm(report, document, versions, suspects, lease, repair=repair)
+        if repair:  # whatever could not be marked since has been looked at
+            missed_changes.forget(label)
         failing = tuple(sorted(_failing(label) | unreadable))
     logger.info(
         "audited document=%s checked=%d missing=%d stale=%d orphaned=%d repaired=%d",
@@ -169,15 +172,22 @@ def _enter(
 
 
 def _failing(label: str) -> set[str]:
-    tried = OutboxEntry.objects.filter(document=label, attempts__gt=0, via="")
+    tried = OutboxEntry.objects.filter(document=label, attempts__gt=0, via="", keys__isnull=True)
     return set(tried.values_list("item_id", flat=True))
 
 
 def _pending(document: SearchDocument[Any], keys: set[str]) -> set[str]:
     """Those of the keys that the backlog will come to, directly or through a related object."""
     waiting = OutboxEntry.objects.filter(document=document.label)
-    through = set(waiting.exclude(via="").values_list("via", "item_id"))
+    through: set[tuple[str, str]] = set()
     pending: set[str] = set()
+    for entry in waiting.filter(~Q(via="") | Q(keys__isnull=False)):
+        if entry.via == EVERYTHING:
+            return keys
+        if not entry.via:
+            pending |= keys.intersection(entry.keys or ())
+        else:
+            through |= {(entry.via, key) for key in entry.keys or [entry.item_id]}
     ordered = sorted(keys)
     for start in range(0, len(ordered), CHUNK):
         chunk = ordered[start : start + CHUNK]
@@ -206,7 +216,7 @@ def _append(label: str, findings: Collection[Finding]) -> int:
             OutboxEntry(document=label, item_id=key, index_version_id=version)
             for version, key in sorted(findings)
         ),
-        announce=False,
+        announce_it=False,
     )
 
 

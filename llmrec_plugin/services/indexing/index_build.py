@@ -219,7 +219,7 @@ def _mark_items(document: SearchDocument[Any], version: IndexVersion, lease: loc
         with transaction.atomic(using=outbox.alias()):
             outbox.append(
                 (OutboxEntry(document=document.label, item_id=str(pk), index_version=version) for pk in pks),
-                announce=False,
+                announce_it=False,
             )
             version.save(update_fields=["marking_done", "marked_until", "total"])
 

@@ -26,7 +26,7 @@ from llmrec_plugin.documents import registry
 from llmrec_plugin.documents.signals import signals
 from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
 from llmrec_plugin.models import Impression, IndexBatch, IndexVersion
-from llmrec_plugin.services.coordination import short_writes, site_code
+from llmrec_plugin.services.coordination import missed_changes, short_writes, site_code
 from llmrec_plugin.services.curation.list_types import list_types
 from llmrec_plugin.services.deployment import engines
 from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
@@ -191,13 +191,26 @@ def _backlogs() -> Iterator[Component]:
         yield Component(name="workers", code=OK if working else "silent", detail=detail)
     for label in registry.labels():
         waits = found.get(label, Backlog())
-        code = "late" if waits.is_late else "failing" if waits.failing else OK
+        missed = missed_changes.noted(label)
+        code = "late" if waits.is_late else "failing" if waits.failing else "missed" if missed else OK
         detail = _("%(entries)d entries, %(failing)d of them failing, the oldest for %(seconds)d s.") % {
             "entries": waits.entries,
             "failing": waits.failing,
             "seconds": waits.age_seconds,
         }
+        if code == "late" and not uses_celery():
+            detail += " " + _("Have cron run `manage.py llmrec drain`.")
+        if missed is not None and code == "missed":
+            detail = _missed(missed)
         yield Component(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def _missed(missed: missed_changes.MissedChanges) -> str:
+    detail = _(
+        "%(count)d changes were saved and not marked, the last for %(error)s at %(at)s: "
+        "run `manage.py llmrec audit --repair`."
+    )
+    return detail % {"count": missed.count, "error": missed.error, "at": missed.at}
 
 
 def ill_sources() -> Iterator[Component]:

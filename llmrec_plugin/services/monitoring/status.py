@@ -17,6 +17,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
+from llmrec_plugin.services.coordination import missed_changes
 from llmrec_plugin.services.deployment import renaming
 from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
@@ -61,6 +62,8 @@ class DocumentStatus:
     """Backlog entries that have been tried and failed."""
     oldest: datetime | None
     """When the oldest entry of the backlog came in."""
+    missed: int
+    """Changes that were saved and could not be marked."""
     stale: tuple[str, ...]
     """What the settings or the code say other than the live version; `build` mends it."""
 
@@ -83,6 +86,15 @@ class DocumentStatus:
                     self.failing,
                 )
                 % {"count": self.failing}
+            )
+        if self.missed:
+            found.append(
+                ngettext(
+                    "%(count)d change was saved and not marked: run `manage.py llmrec audit --repair`.",
+                    "%(count)d changes were saved and not marked: run `manage.py llmrec audit --repair`.",
+                    self.missed,
+                )
+                % {"count": self.missed}
             )
         if self.stale:
             found.append(
@@ -236,6 +248,7 @@ def _document_status(
         backlog=backlog.entries,
         failing=backlog.failing,
         oldest=backlog.oldest,
+        missed=_missed(document.label),
         stale=_differences(document, version) if version else (),
     )
 
@@ -243,6 +256,11 @@ def _document_status(
 def _began(run: TrainingRun | None) -> datetime | None:
     """When it did, if it goes on now."""
     return run.started_at if run is not None and run.state == TrainingRun.State.RUNNING else None
+
+
+def _missed(label: str) -> int:
+    found = missed_changes.noted(label)
+    return 0 if found is None else found.count
 
 
 def _live(label: str) -> LivePair | None:

@@ -44,13 +44,19 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def in_process() -> Iterator[None]:
-    with tasks_in("process"):
-        yield
+def worker() -> Iterator[None]:
+    """It is at once at whatever was marked, as soon as that is committed."""
+
+    def work(**kwargs: object) -> None:
+        site_sources.drain()
+
+    source_changes.changed.connect(work, dispatch_uid="tests.worker")
+    yield
+    source_changes.changed.disconnect(dispatch_uid="tests.worker")
 
 
 @pytest.fixture
-def line(in_process: None) -> OrderLine:
+def line(worker: None) -> OrderLine:
     """Not saved yet."""
     customer = User.objects.create(username="ada")
     order = Order.objects.create(customer=customer, created=timezone.now() - DAY)
@@ -196,7 +202,7 @@ class TestOtherShapes:
         time_field = "created"
         kind = "view"
 
-    def test_the_kind_may_be_told_by_a_row_two_steps_away(self, in_process: None) -> None:
+    def test_the_kind_may_be_told_by_a_row_two_steps_away(self, worker: None) -> None:
         with declared(self.Opinions):
             brand = Brand.objects.create(name="Acme")
             product = Product.objects.create(title="Lamp", brand=brand)
@@ -214,7 +220,7 @@ class TestOtherShapes:
             product.brand.delete()
             assert not Interaction.objects.exists()
 
-    def test_a_key_in_the_other_table_takes_events_along(self, in_process: None) -> None:
+    def test_a_key_in_the_other_table_takes_events_along(self, worker: None) -> None:
         with declared(self.Reviewed):
             lamp, torch = (Product.objects.create(title=title) for title in ("Lamp", "Torch"))
             review = Review.objects.create(product=lamp, text="ada")
@@ -225,7 +231,7 @@ class TestOtherShapes:
             review.delete()
             assert purchases() == []
 
-    def test_many_to_many_relations_are_followed_from_both_sides(self, in_process: None) -> None:
+    def test_many_to_many_relations_are_followed_from_both_sides(self, worker: None) -> None:
         with declared(self.Labelled):
             lamp = Product.objects.create(title="ada")
             featured = Category.objects.create(name="featured")
@@ -246,7 +252,7 @@ class TestOtherShapes:
             link.delete()
             assert purchases() == []
 
-    def test_a_key_that_is_set_to_nothing_by_a_deletion_is_noticed(self, in_process: None) -> None:
+    def test_a_key_that_is_set_to_nothing_by_a_deletion_is_noticed(self, worker: None) -> None:
         class Makers(InteractionSource[Product]):
             model = Product
             label = "makers"
@@ -303,7 +309,7 @@ class TestSaves:
 
     @COMMITS
     def test_code_of_the_site_that_raises_fails_no_save_and_is_tried_again(
-        self, in_process: None, caplog: pytest.LogCaptureFixture
+        self, worker: None, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Moody(InteractionSource[Product]):
             model = Product
