@@ -18,6 +18,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
 from llmrec_plugin.services.coordination import missed_changes
+from llmrec_plugin.services.deployment import renaming
 from llmrec_plugin.services.deployment.engines import engine_of, fault_of
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.indexing.backlog import Backlog, waiting
@@ -76,6 +77,27 @@ class DocumentStatus:
     @property
     def ills(self) -> tuple[str, ...]:
         """Sentences on what to do; empty: all is well."""
+        found = self._ills_of_indexing()
+        if self.stale:
+            found.append(
+                _("The live index differs from the settings (%(what)s): run `manage.py llmrec build`.")
+                % {"what": ", ".join(self.stale)}
+            )
+        if self.retraining_due:
+            found.append(_("The model knows erased users: run `manage.py llmrec train`."))
+        if self.retuning_due:
+            found.append(_("The encoder knows erased users: run `manage.py llmrec train --encoder`."))
+        if self.training_error:
+            found.append(_("The last training failed, what was live stays: %s") % self.training_error)
+        if self.tuning_error:
+            found.append(
+                _("The last tuning of the encoder failed, what was live stays: %s") % self.tuning_error
+            )
+        if self.drift:
+            found.append(_("Drift: %s.") % "; ".join(self.drift))
+        return tuple(found)
+
+    def _ills_of_indexing(self) -> list[str]:
         found = []
         if not self.index_version:
             found.append(_("No index is live: run `manage.py llmrec build`."))
@@ -102,24 +124,7 @@ class DocumentStatus:
                 )
                 % {"count": self.missed}
             )
-        if self.stale:
-            found.append(
-                _("The live index differs from the settings (%(what)s): run `manage.py llmrec build`.")
-                % {"what": ", ".join(self.stale)}
-            )
-        if self.retraining_due:
-            found.append(_("The model knows erased users: run `manage.py llmrec train`."))
-        if self.retuning_due:
-            found.append(_("The encoder knows erased users: run `manage.py llmrec train --encoder`."))
-        if self.training_error:
-            found.append(_("The last training failed, what was live stays: %s") % self.training_error)
-        if self.tuning_error:
-            found.append(
-                _("The last tuning of the encoder failed, what was live stays: %s") % self.tuning_error
-            )
-        if self.drift:
-            found.append(_("Drift: %s.") % "; ".join(self.drift))
-        return tuple(found)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +140,8 @@ class Status:
     """The cache, the broker where there is one, and events that do not follow the site's rows."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""
+    forsaken: tuple[str, ...] = ()
+    """Labels of which events are kept, and which no document has any more."""
 
     @property
     def ills(self) -> tuple[str, ...]:
@@ -142,6 +149,14 @@ class Status:
         found = [f"{part.name}: {part.detail}" for part in self.services if part.code != health.OK]
         if self.workers == ():
             found.append(_("No worker answers: start one, or changes wait in the backlog."))
+        for label in self.forsaken:
+            found.append(
+                _(
+                    "Events are kept of “%(label)s”, which is no document any more; if it has another name "
+                    "now: `manage.py llmrec rename-document %(label)s NEW`."
+                )
+                % {"label": label}
+            )
         return tuple(found)
 
     @property
@@ -200,6 +215,7 @@ def collect() -> Status:
         documents=documents,
         services=(*health.services(), *health.ill_sources()),
         workers=health.workers() if health.uses_celery() else None,
+        forsaken=tuple(renaming.forsaken_labels()),
     )
 
 
