@@ -15,6 +15,7 @@ from llmrec_plugin.management.subcommands.base import (
     no_arguments,
 )
 from llmrec_plugin.services import indexing, interactions
+from llmrec_plugin.services.deployment import renaming
 from llmrec_plugin.services.indexing import index_audit as audit_service
 from llmrec_plugin.services.indexing import index_build as build_service
 from llmrec_plugin.services.interactions import SourceReport, site_sources
@@ -159,6 +160,21 @@ def _status(options: Options, output: Output) -> bool:
     return current.healthy
 
 
+def _rename_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("old", help="label that no document has any more")
+    parser.add_argument("new", help="label of the document that goes on with what was kept")
+
+
+def _rename(options: Options, output: Output) -> bool:
+    carried = renaming.rename_document(options["old"], options["new"])
+    for table, count in carried.items():
+        output.line(f"{table}: {count} carried")
+    if not carried:
+        output.line(f'Nothing is kept of "{options["old"]}".')
+    output.finish(carried)
+    return bool(carried)
+
+
 COMMANDS = [
     Subcommand(
         "build", "Build or complete the index of each document and make it live.", _build_arguments, _build
@@ -171,6 +187,9 @@ COMMANDS = [
         "Compare the site with its indexes, and its rows with their events.",
         _audit_arguments,
         _audit,
+    ),
+    Subcommand(
+        "rename-document", "Carry what is kept under one label to another.", _rename_arguments, _rename
     ),
     Subcommand("status", "Say what is live, what waits and what is ill.", no_arguments, _status),
 ]

@@ -18,6 +18,7 @@ from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
 from llmrec_plugin.services.coordination import missed_changes
+from llmrec_plugin.services.deployment import renaming
 from llmrec_plugin.services.deployment.engines import engine_of
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.indexing.backlog import Backlog, waiting
@@ -128,6 +129,8 @@ class Status:
     """The cache, the broker where there is one, and events that do not follow the site's rows."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""
+    forsaken: tuple[str, ...] = ()
+    """Labels of which events are kept, and which no document has any more."""
 
     @property
     def ills(self) -> tuple[str, ...]:
@@ -135,6 +138,14 @@ class Status:
         found = [f"{part.name}: {part.detail}" for part in self.services if part.code != health.OK]
         if self.workers == ():
             found.append(_("No worker answers: start one, or changes wait in the backlog."))
+        for label in self.forsaken:
+            found.append(
+                _(
+                    "Events are kept of “%(label)s”, which is no document any more; if it has another name "
+                    "now: `manage.py llmrec rename-document %(label)s NEW`."
+                )
+                % {"label": label}
+            )
         return tuple(found)
 
     @property
@@ -193,6 +204,7 @@ def collect() -> Status:
         documents=documents,
         services=(*health.services(), *health.ill_sources()),
         workers=health.workers() if health.uses_celery() else None,
+        forsaken=tuple(renaming.forsaken_labels()),
     )
 
 

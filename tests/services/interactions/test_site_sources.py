@@ -369,6 +369,7 @@ class TestSaves:
 
     @COMMITS
     def test_where_nothing_drains_the_mark_waits_for_the_command(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
             assert purchases() == []
@@ -379,6 +380,7 @@ class TestSaves:
 
     @COMMITS
     def test_rows_that_nobody_follows_are_told_of(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
         assert list(health.ill_sources()) == []
