@@ -21,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from llmrec_plugin import celery_tasks
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, registry
 from llmrec_plugin.exceptions import DocumentError, LeaseLost, NotFound
 from llmrec_plugin.models import Interaction, SourceChange
@@ -45,13 +46,15 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 
 @pytest.fixture
 def worker() -> Iterator[None]:
-    """It is at once at whatever was marked, as soon as that is committed."""
+    """It is at once at whatever was marked, as soon as that is committed, unless a test says "off"."""
 
     def work(**kwargs: object) -> None:
-        site_sources.drain()
+        if get_settings().tasks_run_in != "off":
+            site_sources.drain()
 
     source_changes.changed.connect(work, dispatch_uid="tests.worker")
-    yield
+    with tasks_in("process"):
+        yield
     source_changes.changed.disconnect(dispatch_uid="tests.worker")
 
 
@@ -366,6 +369,7 @@ class TestSaves:
 
     @COMMITS
     def test_where_nothing_drains_the_mark_waits_for_the_command(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
             assert purchases() == []
@@ -376,6 +380,7 @@ class TestSaves:
 
     @COMMITS
     def test_rows_that_nobody_follows_are_told_of(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
         assert list(health.ill_sources()) == []
