@@ -29,6 +29,8 @@ TURN = 5.0
 PAUSE = 0.1
 """Seconds between two rounds of messages: what is asked for meanwhile is one message."""
 
+THREAD = "llmrec-errands"
+
 Part: TypeAlias = Callable[[], bool]
 """Does a part of some work, and tells whether more of it is left."""
 
@@ -84,7 +86,7 @@ class Errands:
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             daemon = not self._at_once
-            self._thread = threading.Thread(target=self._work_aside, name="llmrec-errands", daemon=daemon)
+            self._thread = threading.Thread(target=self._work_aside, name=THREAD, daemon=daemon)
             self._thread.start()
 
     def _work_aside(self) -> None:
@@ -145,5 +147,6 @@ if hasattr(os, "register_at_fork"):
 
 def connect() -> None:
     """Begin whenever a response is out."""
-    request_finished.connect(work.begin, dispatch_uid="llmrec_plugin.work_after_response")
     request_finished.connect(messages.begin, dispatch_uid="llmrec_plugin.messages_after_response")
+    # A message to a queue that works at once turns out to be work.
+    request_finished.connect(work.begin, dispatch_uid="llmrec_plugin.work_after_response")

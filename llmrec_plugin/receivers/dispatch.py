@@ -6,6 +6,7 @@ All of it comes after the commit, and none of it is done by the thread that save
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -75,6 +76,8 @@ def _enqueue(task: str) -> bool:
 
         if django_tasks.works_at_once():
             after_response.work.ask_for(*_OWN[task])
+            if threading.current_thread().name == after_response.THREAD:
+                after_response.work.begin()  # the response may be out already
         else:
             django_tasks.enqueue(task)
     except Exception as error:  # settings.TASKS names none, or whatever its backend raises
