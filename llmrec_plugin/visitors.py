@@ -7,15 +7,18 @@ which it was given to them.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.contrib.auth.signals import user_logged_in
 from django.core.signing import BadSignature, Signer
+from django.db import DatabaseError, transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,6 +26,7 @@ from django.utils.module_loading import import_string
 
 from llmrec_plugin import networks
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.models import own
 from llmrec_plugin.services import interactions, privacy
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.types import ANONYMOUS
@@ -30,6 +34,8 @@ from llmrec_plugin.types.results import NETWORK_SIGN
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "COOKIE",
@@ -201,8 +207,15 @@ def merge_visitor(request: HttpRequest, user: AbstractBaseUser) -> int:
 
 @receiver(user_logged_in, dispatch_uid="llmrec_merge_visitor")
 def _merge_at_login(*, request: HttpRequest | None, user: AbstractBaseUser, **kwargs: Any) -> None:
-    if request is not None:
+    """Merge, now or once the site's own transaction has ended; a login never fails for it."""
+    if request is None:
+        return
+    try:
         merge_visitor(request, user)
+    except DatabaseError as error:
+        logger.error("not merged at login error=%s", type(error).__name__)
+        if transaction.get_connection(own.database()).in_atomic_block:
+            transaction.on_commit(partial(merge_visitor, request, user), using=own.database(), robust=True)
 
 
 def _signer() -> Signer:

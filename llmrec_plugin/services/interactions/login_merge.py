@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from functools import partial
 
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import Consent, Impression, Interaction, own
+from llmrec_plugin.models import Consent, Impression, Interaction
+from llmrec_plugin.services.coordination.repeated_transactions import repeated
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.interactions.recording import announce
 from llmrec_plugin.services.privacy import consent as privacy
@@ -25,22 +26,25 @@ def merge(anonymous_key: str, user_key: str) -> int:
             f'Only the events of a visitor ("{ANONYMOUS}…") can be merged into a user\'s.',
             parameter="anonymous_key",
         )
-    with transaction.atomic(using=own.database()):
-        consent = Consent.objects.filter(user_key=anonymous_key).first()
-        if consent is not None:
-            Consent.objects.get_or_create(user_key=user_key, defaults={"granted": consent.granted})
-            consent.delete()
-        interactions = Interaction.objects.filter(user_key=anonymous_key)
-        impressions = Impression.objects.filter(user_key=anonymous_key)
-        if not privacy.may_personalise(user_key):
-            interactions.delete()
-            impressions.delete()
-            privacy.drop_derived(anonymous_key)
-            return 0
-        assignment.carry_over_assignments(anonymous_key, user_key)
-        impressions.update(user_key=user_key)
-        moved = interactions.update(user_key=user_key)
-        if moved:
-            derived_data.forget([anonymous_key])
-            announce([user_key])
-        return moved
+    return repeated(partial(_merge, anonymous_key, user_key))
+
+
+def _merge(anonymous_key: str, user_key: str) -> int:
+    consent = Consent.objects.filter(user_key=anonymous_key).first()
+    if consent is not None:
+        Consent.objects.get_or_create(user_key=user_key, defaults={"granted": consent.granted})
+        consent.delete()
+    interactions = Interaction.objects.filter(user_key=anonymous_key)
+    impressions = Impression.objects.filter(user_key=anonymous_key)
+    if not privacy.may_personalise(user_key):
+        interactions.delete()
+        impressions.delete()
+        privacy.drop_derived(anonymous_key)
+        return 0
+    assignment.carry_over_assignments(anonymous_key, user_key)
+    impressions.update(user_key=user_key)
+    moved = interactions.update(user_key=user_key)
+    if moved:
+        derived_data.forget([anonymous_key])
+        announce([user_key])
+    return moved

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import transaction
 from django.db.models import F, Min, Q
 from django.utils import timezone
 
@@ -19,8 +19,8 @@ from llmrec_plugin.models import (
     TrainingRun,
     TunedEncoder,
     UserChange,
-    own,
 )
+from llmrec_plugin.services.coordination.repeated_transactions import repeated
 from llmrec_plugin.services.model_registry.training_report import count_erased
 from llmrec_plugin.services.privacy import erasure_marks
 from llmrec_plugin.services.privacy.consent import check_user_key, consent_of, drop_derived, set_consent
@@ -49,19 +49,24 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
     no key: lists of nobody in particular are kept under an empty one.
     """
     check_user_key(user_key)
-    with transaction.atomic(using=own.database()):
-        refused = keep_refusal and consent_of(user_key) is False
-        versions = _mark_for_retraining(user_key)
-        interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
-        impressions, _ = Impression.objects.filter(user_key=user_key).delete()
-        consents, _ = Consent.objects.filter(user_key=user_key).delete()
-        drop_derived(user_key)
-        erasure_marks.remember(user_key)
-        if refused:
-            set_consent(user_key, granted=False)
+    report = repeated(partial(_erase, user_key, keep_refusal=keep_refusal))
     logger.info(
-        "erased interactions=%d impressions=%d model_versions=%d", interactions, impressions, len(versions)
-    )
+        "erased interactions=%d impressions=%d model_versions=%d",
+        report.interactions, report.impressions, len(report.model_versions),
+    )  # fmt: skip
+    return report
+
+
+def _erase(user_key: str, *, keep_refusal: bool) -> EraseReport:
+    refused = keep_refusal and consent_of(user_key) is False
+    versions = _mark_for_retraining(user_key)
+    interactions, _ = Interaction.objects.filter(user_key=user_key).delete()
+    impressions, _ = Impression.objects.filter(user_key=user_key).delete()
+    consents, _ = Consent.objects.filter(user_key=user_key).delete()
+    drop_derived(user_key)
+    erasure_marks.remember(user_key)
+    if refused:
+        set_consent(user_key, granted=False)
     return EraseReport(
         interactions=interactions,
         impressions=impressions,
