@@ -209,21 +209,6 @@ def test_a_setting_that_breaks_an_arm_breaks_no_page(shop: dict[str, Product]) -
     assert Impression.objects.get(pk=page.request_id).arm_error == "TypeError"
 
 
-def test_no_visitor_waits_for_the_encoder_of_an_arm(shop: dict[str, Product]) -> None:
-    former = IndexVersion.objects.get()
-    with changed(ENCODER_OPTIONS={"dimensions": 32}):
-        index_build.build("product", rebuild=True)
-        running(overrides={}, index_version=former, share=1000)
-        errors = []
-        for _ in range(100):
-            errors.append(Impression.objects.get(pk=find("u1").request_id).arm_error)
-            if not errors[-1]:
-                break
-            time.sleep(0.05)
-    assert errors[-1] == ""
-    assert all("still being loaded" in error for error in errors[:-1])
-
-
 def test_interleaved_lists_hold_all_items_once_and_say_who_put_them_there(shop: dict[str, Product]) -> None:
     running(method=Experiment.Method.INTERLEAVING)
     page = find(limit=4)
