@@ -51,7 +51,7 @@ serve-all: $(VENV)/.development ## Serve it with Redis, a worker and beat (Procf
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ADDRESS=$(ADDRESS) REDIS_PORT=$(REDIS_PORT) CELERY_BROKER_URL=redis://127.0.0.1:$(REDIS_PORT)/0 CACHE_URL=redis://127.0.0.1:$(REDIS_PORT)/1 $(BIN)/honcho start
 
 test: $(VENV)/.development ## Every test, with a real browser where there is one
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90 $(FURTHER)
 
 test-fast: $(VENV)/.development ## The two thirds of them that take a minute together (tests/slow.txt names the others)
 	$(BIN)/python -m pytest -q -n 2 --hypothesis-profile fast -m "not model and not browser and not crash and not slow" --ignore-glob="*elasticsearch*" --ignore tests/attached
@@ -150,8 +150,8 @@ bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder 
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 check: setup ## All that CI runs
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types django docs-check package test-core test-postgresql
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types django docs-check package test-core test-postgresql $(PAIRS:%=matrix-%)
+	@$(MAKE) --no-print-directory test FURTHER="--ignore=tests/core --cov-append"  # the core was tested by itself
 
 clean: ## Remove the demo's database and indexes
 	rm -rf db.sqlite3 db.sqlite3-wal db.sqlite3-shm .llmrec

@@ -25,7 +25,7 @@ def described(module: str, name: str, *, level: int, methods: tuple[str, ...] | 
     """
     node, text = _definition(module, name)
     head = f"{'#' * level} `{name}`\n\n"
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return head + _function(node)
     if not isinstance(node, ast.ClassDef):
         return head + f"```python\n{_assignment(node)}\n```\n\n{text}".rstrip() + "\n"
@@ -47,7 +47,7 @@ def class_of(module: str, name: str) -> ast.ClassDef:
 def text_of(module: str, name: str) -> str:
     """Return the docstring of a class or function."""
     node, text = _definition(module, name)
-    return (ast.get_docstring(node) or "") if isinstance(node, ast.ClassDef | ast.FunctionDef) else text
+    return (ast.get_docstring(node) or "") if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else text
 
 
 def fields_table(node: ast.ClassDef) -> str:
@@ -135,16 +135,17 @@ def _definition(module: str, name: str) -> tuple[ast.stmt, str]:
 
 
 def _names(entry: ast.stmt) -> set[str]:
-    if isinstance(entry, ast.FunctionDef | ast.ClassDef):
+    if isinstance(entry, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {entry.name}
     targets = entry.targets if isinstance(entry, ast.Assign) else [getattr(entry, "target", None)]
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
-def _function(node: ast.FunctionDef) -> str:
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """As it is written, without its body."""
-    (shown,) = ast.parse("def _(): ...").body
-    assert isinstance(shown, ast.FunctionDef)
+    kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+    (shown,) = ast.parse(f"{kind} _(): ...").body
+    assert isinstance(shown, ast.FunctionDef | ast.AsyncFunctionDef)
     shown.name, shown.returns = node.name, node.returns
     arguments = list(_arguments(node.args))
     head, tail = ast.unparse(shown).replace(":\n    ...", ": ...").split("()", 1)

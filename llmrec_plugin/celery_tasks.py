@@ -25,7 +25,7 @@ from llmrec_plugin.exceptions import LeaseLost
 from llmrec_plugin.services import indexing
 from llmrec_plugin.services.coordination import task_debounce
 from llmrec_plugin.services.deployment import retirement
-from llmrec_plugin.services.indexing import outbox, vector_refill
+from llmrec_plugin.services.indexing import index_mending, outbox, vector_refill
 from llmrec_plugin.services.interactions import site_sources, source_changes
 from llmrec_plugin.services.privacy import derived_data, retention
 from llmrec_plugin.services.profiles import refresh
@@ -160,6 +160,12 @@ def audit_indexes() -> None:
         audit_index.delay(label)
     for source in registry.interaction_sources:
         reconcile_source.delay(source.label)
+
+
+@shared_task(name="llmrec_plugin.mend_indexes", base=LongWork)
+def mend_indexes() -> None:
+    """Build anew what is live and gone or damaged, and drop former indexes that are."""
+    index_mending.mend_all()
 
 
 @shared_task(name="llmrec_plugin.refill_lost", base=LongWork)

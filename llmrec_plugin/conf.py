@@ -74,6 +74,8 @@ class Schedule:
     """Index what changed; once an hour, also drop what was replaced long ago."""
     follow_sources: When = 30
     """Make events equal to the rows of the site that tell them, where those changed."""
+    mend_indexes: When = 60
+    """Build anew what is live and gone or damaged."""
     refill_lost: When = 300
     """Put back what the site's own writes took from the indexes that documents are attached to."""
     refresh_profiles: When = 60
@@ -187,8 +189,9 @@ class Settings:
     """Where the work that a save leaves is done. "auto": by Celery's workers where it is installed (extra
     `celery`) and a broker is set, else in the process; "celery"; "django": by the workers of Django's own
     tasks (settings.TASKS; on Django 5.2 with the extra `django-tasks`), while cron keeps the schedule;
-    "process"; "off": nowhere, what is saved waits for the schedule or `manage.py llmrec drain`, as for an
-    import at night."""
+    "process": by the web process after its response, while what commands and shells save waits for the next
+    response that follows a save, or `manage.py llmrec drain`; "off": nowhere, what is saved waits for the
+    schedule or that command, as for an import at night. Never within the save itself."""
     SCHEDULE: Schedule = field(default_factory=Schedule)
     """When Celery's beat sends which task, over the defaults: {task: seconds, "minute hour day month
     weekday", a celery schedule, or None}. None: that task is never sent by beat, all others are, and saves
@@ -213,6 +216,8 @@ class Settings:
             return "process" if self.TASKS == "auto" else "off"
         from celery import current_app
 
+        if current_app.conf.task_always_eager:  # sending a task would do it within the save
+            return "process"
         return "celery" if self.TASKS == "celery" or current_app.conf.broker_url else "process"
 
     @property

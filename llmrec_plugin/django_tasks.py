@@ -54,6 +54,11 @@ def enqueue(name: str) -> None:
         raise
 
 
+def works_at_once() -> bool:
+    """Whether the backend does a task within the call that enqueues it; raises what the backend does."""
+    return type(drain_outbox.get_backend()).__name__ == "ImmediateBackend"
+
+
 @task()
 def drain_outbox() -> None:
     """Index what changed; once an hour, also drop what was replaced long ago."""

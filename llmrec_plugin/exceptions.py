@@ -5,6 +5,7 @@ LlmrecError
 │   ├── DocumentError           a SearchDocument or UserDocument that contradicts its model
 │   └── EncoderMismatch         the encoder at hand is not the one the vectors were made with
 ├── NotFound                    a label, item, placement or version that does not exist
+│   ├── ItemNotFound            the item that a list is about is not to be found, or not by this document
 │   └── NotBuilt                a document without a live index: `manage.py llmrec build`
 ├── InvalidRequest              what the caller asked cannot be answered; says which parameter
 │   └── InvalidCursor           a cursor that is malformed, forged or past its lifetime
@@ -14,6 +15,7 @@ LlmrecError
 ├── LeaseLost                   somebody else holds the lock, or took it over
 ├── TrainingStopped             a training ran into its time budget, or was told to end
 ├── BackendUnavailable          the search engine does not answer
+│   └── IndexDamaged            what is there under the name of an index cannot be read, and never will
 ├── EvaluationFailed            the process that measures broke off
 ├── EncoderUnavailable          the text encoder cannot be loaded or does not answer
 └── TrainingFailed              an encoder could not be tuned; the live model is untouched
@@ -30,9 +32,11 @@ __all__ = [
     "EncoderUnavailable",
     "EvaluationFailed",
     "IndexConflict",
+    "IndexDamaged",
     "InvalidCursor",
     "InvalidRequest",
     "InvalidVector",
+    "ItemNotFound",
     "LeaseLost",
     "LlmrecError",
     "NotBuilt",
@@ -62,6 +66,10 @@ class EncoderMismatch(ConfigurationError):
 
 class NotFound(LlmrecError):
     code = "not_found"
+
+
+class ItemNotFound(NotFound):
+    pass
 
 
 class NotBuilt(NotFound):
@@ -107,6 +115,10 @@ class TrainingStopped(LlmrecError):
 
 class BackendUnavailable(LlmrecError):
     code = "backend_unavailable"
+
+
+class IndexDamaged(BackendUnavailable):
+    code = "index_damaged"
 
 
 class EncoderUnavailable(LlmrecError):

@@ -31,6 +31,7 @@ PREFIX = "llmrec_plugin."
 QUEUES: Mapping[str, str] = {
     "drain_outbox": "index",
     "follow_sources": "index",
+    "mend_indexes": "index",
     "refill_lost": "index",
     "refresh_profiles": "index",
     "build_index": "index",

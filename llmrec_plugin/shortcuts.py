@@ -7,11 +7,12 @@ Services answer with pages of results; here they feel like querysets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
+from asgiref.sync import sync_to_async
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
@@ -23,7 +24,18 @@ from llmrec_plugin.services import search as searching
 from llmrec_plugin.services.serving import result_pages, stored_lists
 from llmrec_plugin.types import Filter, ResultItem, ResultPage, Scalar, SearchRequest
 
-__all__ = ["Results", "also_bought", "document_of", "recommend", "search", "similar"]
+__all__ = [
+    "Results",
+    "aalso_bought",
+    "also_bought",
+    "arecommend",
+    "asearch",
+    "asimilar",
+    "document_of",
+    "recommend",
+    "search",
+    "similar",
+]
 
 M = TypeVar("M", bound=Model)
 
@@ -99,6 +111,15 @@ class Results(Sequence[M], Generic[M]):
     def __len__(self) -> int:
         return len(self._keys)
 
+    async def __aiter__(self) -> AsyncIterator[M]:
+        """Yield all of them, fetched as by `for`."""
+        for start in range(0, await sync_to_async(len)(self), result_pages.MAX_ITEMS):
+            for found in await sync_to_async(self._slice)(start, start + result_pages.MAX_ITEMS):
+                yield found
+
+    def _slice(self, start: int, stop: int) -> list[M]:
+        return self[start:stop]
+
     def __iter__(self) -> Iterator[M]:
         for start in range(0, len(self), result_pages.MAX_ITEMS):
             yield from self[start : start + result_pages.MAX_ITEMS]
@@ -164,8 +185,9 @@ def search(
 ) -> Results[M]:
     """Return what answers the text, for the visitor of the request.
 
-    `model`: a registered model, or the label of its document where it has several. Raises DocumentError for
-    a model without a document; all other errors of `services.search.search` when the list is first used.
+    `model`: a registered model, or the label of its document where it has several. Of a model whose parent
+    is registered, only its own rows are returned, as its manager finds them. Raises DocumentError for a
+    model without a document; all other errors of `services.search.search` when the list is first used.
     """
     document = document_of(model)
 
@@ -182,7 +204,10 @@ def search(
             )
         )
 
-    return Results(ask, document=document)
+    found: Results[M] = Results(ask, document=document)
+    if isinstance(model, str) or model is document.model:
+        return found
+    return found.within(model._default_manager.all())
 
 
 def recommend(
@@ -192,14 +217,21 @@ def recommend(
     request: HttpRequest | None = None,
     user_key: str | None = None,
     item: Model | str | None = None,
+    basket: Iterable[Model | object] | None = None,
     limit: int | None = None,
 ) -> ResultPage:
-    """Return what the placement shows this visitor; errors as of `services.recommendations.recommend`."""
+    """Return what the placement shows this visitor; errors as of `services.recommendations.recommend`.
+
+    `basket`: what lies in it, as items or their primary keys, for the strategy "basket"; None: what the
+    visitor's events say. Raises DocumentError for a model that has no document of its own: its parent's holds
+    other rows, too.
+    """
     return recommendations.recommend(
         placement,
         user_key=_key(request, user_key),
-        document=None if model is None else document_of(model).label,
+        document=None if model is None else _own_document_of(model).label,
         item_id=str(item.pk) if isinstance(item, Model) else item,
+        basket=None if basket is None else [one.pk if isinstance(one, Model) else one for one in basket],
         limit=limit,
     )
 
@@ -221,6 +253,35 @@ def also_bought(
     return recommendations.also_bought(document.label, item.pk, user_key=_key(request, user_key), limit=limit)
 
 
+async def asearch(model: type[M] | str, text: str, *, limit: int = FIRST, **given: Any) -> Results[M]:
+    """Return what `search` does, for an async view: the first `limit` instances with their highlights, the
+    page with its facets and `len()` are there; `async for` fetches the others."""
+    return await sync_to_async(_fetched)(search(model, text, **given), limit)
+
+
+async def arecommend(placement: str, model: type[M] | str | None = None, **given: Any) -> ResultPage:
+    """Return what `recommend` does, for an async view."""
+    return await sync_to_async(recommend)(placement, model, **given)
+
+
+async def asimilar(item: Model, **given: Any) -> ResultPage:
+    """Return what `similar` does, for an async view."""
+    return await sync_to_async(similar)(item, **given)
+
+
+async def aalso_bought(item: Model, **given: Any) -> ResultPage:
+    """Return what `also_bought` does, for an async view."""
+    return await sync_to_async(also_bought)(item, **given)
+
+
+def _fetched(found: Results[M], limit: int) -> Results[M]:
+    for instance in found[:limit]:
+        known: ResultItem = instance.llmrec  # type: ignore[attr-defined]
+        len(known.highlights)  # made now, since they may take queries
+    len(found)
+    return found
+
+
 def document_of(model: type[M] | str) -> SearchDocument[M]:
     """Return the document of the model; raises DocumentError where it has none, or several; NotFound for an
     unknown label."""
@@ -235,6 +296,16 @@ def document_of(model: type[M] | str) -> SearchDocument[M]:
         )
     labels = ", ".join(document.label for document in documents)
     raise DocumentError(f"{model.__name__} has several documents ({labels}): name one of them instead.")
+
+
+def _own_document_of(model: type[M] | str) -> SearchDocument[M]:
+    document = document_of(model)
+    if isinstance(model, str) or model is document.model:
+        return document
+    raise DocumentError(
+        f'{model.__name__} has no SearchDocument of its own: register one, or name "{document.label}", which '
+        f"lists every {document.model.__name__}."
+    )
 
 
 def _key(request: HttpRequest | None, user_key: str | None) -> str | None:

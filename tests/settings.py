@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,11 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+PARLER_LANGUAGES: dict[Any, Any] = {
+    None: ({"code": "en"}, {"code": "zh-hans"}),
+    "default": {"fallbacks": ["en"]},
+}
+PARLER_ENABLE_CACHING = False  # its cache knows of no rollback
 LOCALE_PATHS: list[str] = []
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -30,6 +36,10 @@ INSTALLED_APPS = [
     "llmrec_plugin",
     "tests.hostapp",
 ]
+# A site with relations that other packages make; an environment may lack them.
+STRANGERS = ["taggit", "modelcluster", "parler"]
+if all(find_spec(name) for name in STRANGERS):
+    INSTALLED_APPS += [*STRANGERS, "tests.strangers"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -76,7 +86,7 @@ def _database(place: str) -> dict[str, Any]:
 # Tests of crashes and concurrency start processes of their own on this database.
 DATABASES = {"default": _database(os.environ.get("LLMREC_TEST_DB", ":memory:"))}
 # The host site's models, without migrations, point to users: PostgreSQL wants their tables made together.
-MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes"))
+MIGRATION_MODULES = dict.fromkeys(("auth", "contenttypes", "taggit"))
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -3,5 +3,5 @@
 from project.settings import *  # noqa: F403
 from project.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.hostapp"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.hostapp", "taggit", "modelcluster", "parler", "tests.strangers"]
 SOLD_FIELDS = ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -40,6 +41,14 @@ class ApiView(APIView):
     content_negotiation_class: type[BaseContentNegotiation] = OneFormat
     versioning_class = None
     schema = descriptions.view_schema()
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return the site's, and its session where it names tokens alone: the script of a page has no token,
+        and what a visitor does who is logged in is theirs."""
+        found = super().get_authenticators()
+        if not any(isinstance(one, SessionAuthentication) for one in found):
+            found.append(SessionAuthentication())
+        return found
 
     def get_throttles(self) -> list[BaseThrottle]:
         return [ReadThrottle() if self.request.method in SAFE_METHODS else WriteThrottle()]

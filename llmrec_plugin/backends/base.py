@@ -102,6 +102,11 @@ class SearchBackend(ABC):
     def refresh(self, name: str) -> None:
         """Return once all earlier writes are visible to searches of this and other processes."""
 
+    def verify(self, name: str) -> None:
+        """Raise NotFound where the index is gone, IndexDamaged or IndexConflict where what is there cannot
+        be read as ours; quick enough to be asked every minute."""
+        self.search(name, EngineQuery(limit=1))
+
     @abstractmethod
     def check(self) -> None:
         """Raise BackendUnavailable, saying why, unless the engine can be used now."""

@@ -3,6 +3,7 @@
 They read declarations and models only: no network, no database, no engine is made, no model loaded.
 """
 
+from llmrec_plugin.checks.databases import check_routers
 from llmrec_plugin.checks.documents import check_documents, check_people
 from llmrec_plugin.checks.engines import check_engines
 from llmrec_plugin.checks.registered import check_sentences, check_strategies
@@ -13,6 +14,7 @@ __all__ = [
     "check_engines",
     "check_extras",
     "check_people",
+    "check_routers",
     "check_sentences",
     "check_settings",
     "check_strategies",

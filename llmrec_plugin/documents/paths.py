@@ -5,6 +5,7 @@ A path is checked once against the model, then walked over many items.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,14 @@ from django.utils import timezone
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.suggest import hint
 from llmrec_plugin.types import FilterKind, Scalar
+
+logger = logging.getLogger(__name__)
+
+
+class JsonKey(str):
+    """A part of a path that names a key within a JSON value, never an attribute."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,19 @@ class FieldPath:
     accessors: tuple[str, ...]
     field: Any | None
     """The model field it ends in; None for a method, a property or a key of a JSON value."""
+    behind: tuple[Hop, ...] = ()
+    """Relations that the attribute at its end reads by itself, as translated fields do."""
 
     @property
     def many(self) -> bool:
         return any(hop.many for hop in self.hops)
+
+    @property
+    def reads_json(self) -> bool:
+        """It ends in a JSON value, or in a key within one, whose shape nobody promises."""
+        return isinstance(self.field, models.JSONField) or any(
+            isinstance(accessor, JsonKey) for accessor in self.accessors
+        )
 
     @property
     def ends_in_relation(self) -> bool:
@@ -83,14 +101,15 @@ class FieldPath:
 
     def relations(self) -> list[FieldPath]:
         """The ways to each model on the path, the nearest first."""
+        hops = (*self.hops, *self.behind)
         return [
             FieldPath(
                 path=self.path,
-                hops=self.hops[:length],
-                accessors=self.accessors[:length],
-                field=self.hops[length - 1].field,
+                hops=hops[:length],
+                accessors=tuple(hop.accessor for hop in hops[:length]),
+                field=hops[length - 1].field,
             )
-            for length in range(1, len(self.hops) + 1)
+            for length in range(1, len(hops) + 1)
         ]
 
     def lookup_before(self, hop: Hop) -> str:
@@ -110,17 +129,20 @@ def resolve(model: type[models.Model], path: str) -> FieldPath:
     accessors: list[str] = []
     current: type[models.Model] | None = model
     field: Any | None = None
+    behind: tuple[Hop, ...] = ()
     for part in [path] if path.startswith(LOOKUP_SEP) else path.split(LOOKUP_SEP):  # "__str__" is one name
         if current is None:  # beyond a plain value: a key of a JSON value, an attribute of an object
             if field is not None and not isinstance(field, models.JSONField):
                 raise DocumentError(f'"{path}" goes on after "{accessors[-1]}", which is a plain field.')
-            accessors.append(part)
+            is_json = field is not None or (accessors and isinstance(accessors[-1], JsonKey))
+            accessors.append(JsonKey(part) if is_json else part)
             field = None
             continue
         field = _field_of(current, part)
         if field is None:
             if not hasattr(current, part):
                 raise DocumentError(_unknown(current, part, path))
+            behind = _translations(current, part)
             accessors.append(part)
             current = None
         elif field.is_relation:
@@ -131,7 +153,7 @@ def resolve(model: type[models.Model], path: str) -> FieldPath:
         else:
             accessors.append(field.attname)
             current = None
-    return FieldPath(path=path, hops=tuple(hops), accessors=tuple(accessors), field=field)
+    return FieldPath(path=path, hops=tuple(hops), accessors=tuple(accessors), field=field, behind=behind)
 
 
 def resolve_relation(model: type[models.Model], path: str, target: type[models.Model]) -> FieldPath:
@@ -164,6 +186,16 @@ def _field_of(model: type[models.Model], name: str) -> Any | None:
         )
 
 
+def _translations(model: type[models.Model], name: str) -> tuple[Hop, ...]:
+    """The relation that a translated attribute of django-parler reads."""
+    translated: Any = getattr(model, "_parler_meta", None)
+    if translated is None or name not in translated.get_all_fields():
+        return ()
+    rows = translated.get_model_by_field(name)
+    relations = [relation for relation in model._meta.related_objects if relation.related_model is rows]
+    return tuple(Hop(model, relation, str(relation.get_accessor_name())) for relation in relations[:1])
+
+
 def _unknown(model: type[models.Model], part: str, path: str) -> str:
     names = sorted({field.name for field in model._meta.get_fields()})
     within = f' (in "{path}")' if part != path else ""
@@ -179,6 +211,9 @@ def values_at(item: object, accessors: Iterable[str]) -> list[Any]:
 
 
 def _follow(owner: Any, accessor: str) -> Iterable[Any]:
+    if isinstance(accessor, JsonKey) and not isinstance(owner, Mapping):
+        tell_once(accessor, type(owner).__name__)
+        return ()
     if isinstance(owner, Mapping):
         value = owner.get(accessor)
     else:
@@ -195,6 +230,16 @@ def _follow(owner: Any, accessor: str) -> Iterable[Any]:
     if isinstance(value, list | tuple | set | frozenset | models.QuerySet):
         return [element for element in value if element is not None]
     return (value,)
+
+
+_told: set[tuple[str, str]] = set()
+
+
+def tell_once(key: str, found: str) -> None:
+    """Say, once in this process, that JSON is not of the shape that a path reads, and counts as empty."""
+    if (key, found) not in _told and len(_told) < 1000:
+        _told.add((key, found))
+        logger.warning("a JSON value of another shape counts as empty path=%s found=%s", key, found)
 
 
 def infer_kind(field: Any | None) -> FilterKind | None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.db import router
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
@@ -52,7 +53,8 @@ class UserDocument(Generic[M]):
         field = self._user_path.field
         try:
             value = field.to_python(user_key) if field is not None else user_key
-            obj = self.get_queryset().filter(**{self.user_field: value}).first()
+            rows = self.get_queryset().using(router.db_for_write(self.model))  # a replica may lag behind
+            obj = rows.filter(**{self.user_field: value}).first()
         except (ValidationError, ValueError, TypeError, OverflowError):
             return None
         return obj if obj is not None and self.get_user_key(obj) == user_key else None

@@ -12,19 +12,21 @@ from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
 from llmrec_plugin.conf import get_settings
+from llmrec_plugin.documents.links import concrete, lookup_up
 from llmrec_plugin.documents.paths import (
     FieldPath,
     as_scalar,
     infer_kind,
     resolve,
     resolve_relation,
+    tell_once,
     values_at,
 )
 from llmrec_plugin.documents.progression import Progression
 from llmrec_plugin.documents.signals import Signals
 from llmrec_plugin.encoders.base import EncoderSpec
 from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.types import AttachedIndex, FilterKind, FilterValue, PreparedItem
+from llmrec_plugin.types import AttachedIndex, FilterKind, FilterValue, PreparedItem, Scalar
 
 M = TypeVar("M", bound=Model)
 
@@ -138,20 +140,14 @@ class SearchDocument(Generic[M]):
 
     def covers(self, model: type[Model]) -> bool:
         """Rows of `model` are items: the model itself, a proxy of it or a child of it."""
-        return issubclass(_concrete(model), _concrete(self.model))
+        return issubclass(concrete(model), concrete(self.model))
 
     def parent_lookup(self, model: type[Model]) -> str:
         """Lookup from an item to its row in the table of a parent model; empty if `model` is none."""
-        ancestor = _concrete(model)
-        if ancestor is _concrete(self.model) or ancestor not in self.model._meta.get_parent_list():
+        ancestor = concrete(model)
+        if ancestor is concrete(self.model) or ancestor not in self.model._meta.get_parent_list():
             return ""
-        links = []
-        current = _concrete(self.model)
-        for parent in current._meta.get_base_chain(ancestor):
-            link = current._meta.get_ancestor_link(parent)
-            links += [link.name] if link is not None else []
-            current = parent
-        return LOOKUP_SEP.join(links)
+        return lookup_up(self.model, ancestor)
 
     def to_pk(self, key: str) -> Any | None:
         """The primary key that `key` writes out, None if it cannot be one."""
@@ -204,13 +200,22 @@ class SearchDocument(Generic[M]):
             found = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
         else:
             found = values_at(obj, path.as_keys().accessors)
-        try:
-            scalars = {as_scalar(value, kind) for value in found if value is not None} - {None}
-        except (TypeError, ValueError) as error:
-            raise DocumentError(f'Filter field "{name}" of {self.label} is no {kind}: {error}') from error
+        scalars = {self._scalar(name, value, kind, path) for value in found if value is not None} - {None}
         if len(scalars) > 1 or path.many:
             return tuple(sorted(scalar for scalar in scalars if scalar is not None))
         return next(iter(scalars), None)
+
+    def _scalar(self, name: str, value: Any, kind: FilterKind, path: FieldPath) -> Scalar | None:
+        """None as well for what a JSON value holds of another kind: its shape is not the item's fault."""
+        try:
+            if path.reads_json and isinstance(value, Mapping):
+                raise TypeError("a JSON object is no value")
+            return as_scalar(value, kind)
+        except (TypeError, ValueError) as error:
+            if path.reads_json:
+                tell_once(path.path, type(value).__name__)
+                return None
+            raise DocumentError(f'Filter field "{name}" of {self.label} is no {kind}: {error}') from error
 
     def method_for(self, name: str) -> Callable[[M], Any] | None:
         """The site's own `prepare_<name>`; `prepare_language` counts where the site wrote it."""
@@ -333,16 +338,12 @@ def _passage(text: Mapping[str, str]) -> str:
     return "\n".join(part for part in text.values() if part)[:PASSAGE_LIMIT]
 
 
-def _concrete(model: type[Model]) -> type[Model]:
-    return model._meta.concrete_model or model
-
-
 def with_relations(queryset: QuerySet[M], paths: Iterable[FieldPath | None]) -> QuerySet[M]:
     """Fetch what the paths cross along with the rows: joins up to the first "many", prefetches from there."""
     joined: set[str] = set()
     prefetched: set[str] = set()
     for path in paths:
-        hops = list(path.hops) if path is not None else []
+        hops = [*path.hops, *path.behind] if path is not None else []
         single = 0
         while single < len(hops) and not hops[single].many:
             single += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.event_kinds import MAX_WEIGHT, default_kind_weights, of_known_kinds
 from llmrec_plugin.learning.scorers.catalogue_scores import Shares
+from llmrec_plugin.models.own import OwnManager, OwnModel
 from llmrec_plugin.suggest import nearest
 
 UNIT = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -31,7 +32,7 @@ class ConfigurationQuerySet(models.QuerySet["Configuration"]):
         return super().update(**{"edition": _new_edition(), **kwargs})
 
 
-class Configuration(models.Model):
+class Configuration(OwnModel):
     """The weights of search and recommendation."""
 
     class Fusion(models.TextChoices):
@@ -191,7 +192,7 @@ class Configuration(models.Model):
     """Another one after each change of this row, of rules, placements, synonyms or experiments; empty: there
     has never been any."""
 
-    objects = ConfigurationQuerySet.as_manager()
+    objects: ClassVar[OwnManager[Self]] = OwnManager.from_queryset(ConfigurationQuerySet)()
 
     changed_by = ""
     """Who is about to save it: for the history of its values."""

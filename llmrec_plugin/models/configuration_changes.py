@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from llmrec_plugin import moments
 from llmrec_plugin.event_kinds import of_known_kinds
 from llmrec_plugin.models.configuration import Configuration
+from llmrec_plugin.models.own import OwnModel
 
 
-class ConfigurationChange(models.Model):
+class ConfigurationChange(OwnModel):
     """The values from that moment on; written whenever they differ from those before."""
 
     at = models.DateTimeField(_("at"), default=timezone.now)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class Consent(models.Model):
+
+class Consent(OwnModel):
     """A user's own choice; without a row LLMREC["CONSENT"] decides."""
 
     user_key = models.CharField(_("user"), max_length=100, primary_key=True)
@@ -21,7 +23,7 @@ class Consent(models.Model):
         return self.user_key
 
 
-class Erasure(models.Model):
+class Erasure(OwnModel):
     """Until when the site's own rows, such as orders, tell nothing more of somebody who was erased: else they
     would be events again with the next audit. Whose it is can only be told by who knows the key."""
 

@@ -6,13 +6,14 @@ these rows knows without a query whether they are still the same.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from django.db import models, router, transaction
 from django.db.models.signals import post_delete, post_save
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.models.configuration import Configuration
+from llmrec_plugin.models.own import OwnManager, OwnModel
 
 
 class VersionedQuerySet(models.QuerySet[Any]):
@@ -32,13 +33,13 @@ class VersionedQuerySet(models.QuerySet[Any]):
         return created
 
 
-class VersionedRow(models.Model):
+class VersionedRow(OwnModel):
     """Its rows are remembered by every process until an edition begins."""
 
     enabled = models.BooleanField(_("in effect"), default=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    objects = VersionedQuerySet.as_manager()
+    objects: ClassVar[OwnManager[Self]] = OwnManager.from_queryset(VersionedQuerySet)()
 
     class Meta:
         abstract = True

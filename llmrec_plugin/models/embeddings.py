@@ -6,6 +6,7 @@ import numpy as np
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 from llmrec_plugin.types import Vector
 
 
@@ -14,7 +15,7 @@ def vector_of(stored: bytes | memoryview) -> Vector:
     return np.frombuffer(stored, dtype="<f4").astype(np.float32, copy=False)
 
 
-class StoredVector(models.Model):
+class StoredVector(OwnModel):
     """The vector of one text by one encoder; `fingerprint` is the hash of that text."""
 
     encoder_id = models.CharField(_("encoder"), max_length=64)
@@ -66,7 +67,7 @@ class UserEmbedding(StoredVector):
         return self.encoder_id
 
 
-class UserChange(models.Model):
+class UserChange(OwnModel):
     """A user of whom something new is known, or who is to be erased. Rows are only appended and deleted, so
     that no request waits for another; those of one user are one piece of work."""
 

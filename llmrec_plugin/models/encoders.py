@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class TunedEncoder(models.Model):
+
+class TunedEncoder(OwnModel):
     """One tuned encoder; its weights are a folder of LLMREC["DATA_DIR"]/encoders named by their content."""
 
     class State(models.TextChoices):

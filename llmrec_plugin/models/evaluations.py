@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class Evaluation(models.Model):
+
+class Evaluation(OwnModel):
     """One report on one document, as `llmrec evaluate` writes it; nobody in it can be told from another."""
 
     document = models.CharField(_("document"), max_length=100)

@@ -14,13 +14,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from llmrec_plugin.models.configuration import Configuration, check_kind_weights, nearest_known
+from llmrec_plugin.models.own import OwnModel
 
 
 def new_salt() -> str:
     return secrets.token_hex(8)
 
 
-class Experiment(models.Model):
+class Experiment(OwnModel):
     """One question to the visitors of one list."""
 
     class Method(models.TextChoices):
@@ -87,7 +88,7 @@ class Experiment(models.Model):
         return self.name
 
 
-class Arm(models.Model):
+class Arm(OwnModel):
     """One of the answers that are compared; what it leaves open is as it is live."""
 
     experiment = models.ForeignKey(
@@ -182,7 +183,7 @@ def check_overrides(overrides: Any) -> None:
             raise ValidationError({"overrides": wrong}) from None
 
 
-class ArmAssignment(models.Model):
+class ArmAssignment(OwnModel):
     """A user who keeps the arm that they saw as a visitor, before they logged in and their key changed."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="assignments")

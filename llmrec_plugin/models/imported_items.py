@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class ImportedItem(models.Model):
+
+class ImportedItem(OwnModel):
     """An item that has no model in this site; `llmrec import items` fills it."""
 
     id = models.CharField(_("id"), max_length=255, primary_key=True)

@@ -8,8 +8,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class Impression(models.Model):
+
+class Impression(OwnModel):
     """One ranked list as it was served; cursors walk `ranking`, learning reads `shown`."""
 
     request_id = models.UUIDField(_("request"), primary_key=True, default=uuid.uuid4, editable=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class SourceChange(models.Model):
+
+class SourceChange(OwnModel):
     """A row of an InteractionSource, or one that such rows refer to, that changed. Rows are only appended and
     deleted, so that no save waits for another; doing one twice does no harm."""
 

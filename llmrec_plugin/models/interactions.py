@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.event_kinds import kind_choices
+from llmrec_plugin.models.own import OwnModel
 
 
-class Interaction(models.Model):
+class Interaction(OwnModel):
     """One event; kept only with consent and until retention ends."""
 
     user_key = models.CharField(_("user"), max_length=100)

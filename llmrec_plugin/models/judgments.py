@@ -6,8 +6,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class Judgment(models.Model):
+
+class Judgment(OwnModel):
     """How well an item answers a query, 0 (not at all) to 3 (exactly)."""
 
     query_id = models.CharField(_("query id"), max_length=100)
@@ -29,7 +31,7 @@ class Judgment(models.Model):
         return f"{self.query} → {self.item_id}: {self.grade}"
 
 
-class SearchQuality(models.Model):
+class SearchQuality(OwnModel):
     """How well search answered the judged queries at one time; rows are only ever appended."""
 
     document = models.CharField(_("document"), max_length=100)

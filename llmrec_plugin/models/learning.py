@@ -7,8 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class TrainingRun(models.Model):
+
+class TrainingRun(OwnModel):
     """One attempt to learn anew, or to tune the encoder; what answers changes only when it is done."""
 
     class Kind(models.TextChoices):
@@ -56,7 +58,7 @@ class TrainingRun(models.Model):
         return f"{self.document} {self.pk}"
 
 
-class DriftReport(models.Model):
+class DriftReport(OwnModel):
     """How far what people do has moved from what the live model learned from."""
 
     class Level(models.TextChoices):
@@ -86,7 +88,7 @@ class DriftReport(models.Model):
         return f"{self.document} {self.pk}"
 
 
-class SearchWeightRun(models.Model):
+class SearchWeightRun(OwnModel):
     """One look for better weights of search, with its proof, or why nothing changed."""
 
     document = models.CharField(_("document"), max_length=100)

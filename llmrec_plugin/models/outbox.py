@@ -6,8 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class OutboxEntry(models.Model):
+
+class OutboxEntry(OwnModel):
     """One item to look at again; several may wait for one item, and doing one twice does no harm."""
 
     document = models.CharField(_("document"), max_length=100)
@@ -20,6 +22,13 @@ class OutboxEntry(models.Model):
         blank=True,
         default="",
         help_text=_("Lookup from the item to a changed related object; empty: the item itself."),
+    )
+    keys = models.JSONField(
+        _("keys"),
+        null=True,
+        blank=True,
+        default=None,
+        help_text=_("Primary keys, where one entry stands for many; empty: that of the object."),
     )
     index_version = models.ForeignKey(
         "llmrec_plugin.IndexVersion",
@@ -56,8 +65,13 @@ class OutboxEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.document} {self.item_id}"
 
+    @property
+    def stands_for_many(self) -> bool:
+        """Whether a worker replaces it by entries of the items that it stands for."""
+        return bool(self.via) or self.keys is not None
 
-class IndexBatch(models.Model):
+
+class IndexBatch(OwnModel):
     """One drained batch; its primary key is the revision of all that the batch writes."""
 
     at = models.DateTimeField(_("at"), auto_now_add=True)
@@ -75,7 +89,7 @@ class IndexBatch(models.Model):
         return str(self.pk)
 
 
-class Lease(models.Model):
+class Lease(OwnModel):
     """A lock that ends by itself when its owner dies; `fence` grows with every new owner."""
 
     name = models.CharField(max_length=100, primary_key=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class PopularQuery(models.Model):
+
+class PopularQuery(OwnModel):
     """A search of at least LLMREC["SUGGEST_MIN_VISITORS"] visitors; written anew by each count."""
 
     document = models.CharField(_("document"), max_length=100)

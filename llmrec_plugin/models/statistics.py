@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.models.impressions import Impression
+from llmrec_plugin.models.own import OwnModel
 
 
 class Dashboard(Impression):
@@ -18,7 +19,7 @@ class Dashboard(Impression):
         default_permissions = ("view",)
 
 
-class DailyLists(models.Model):
+class DailyLists(OwnModel):
     """What the lists of one day led to, in sums that name nobody; rows are only ever added."""
 
     document = models.CharField(_("document"), max_length=100)

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from llmrec_plugin.models.editions import VersionedRow
+from llmrec_plugin.models.own import OwnModel
 
 MAX_LINES = 50
 LONGEST_LINE = 100
@@ -63,7 +64,7 @@ class Synonym(VersionedRow):
             raise ValidationError({"words": _("Say what is searched for.")})
 
 
-class SynonymSuggestion(models.Model):
+class SynonymSuggestion(OwnModel):
     """Words that seem to mean the same to visitors, until an editor says whether they do."""
 
     class State(models.TextChoices):

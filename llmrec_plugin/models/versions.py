@@ -6,8 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from llmrec_plugin.models.own import OwnModel
 
-class Dictionary(models.Model):
+
+class Dictionary(OwnModel):
     """The site's own words as an index was cut by them, stored once per content."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)
@@ -23,7 +25,7 @@ class Dictionary(models.Model):
         return self.sha256[:12]
 
 
-class IndexVersion(models.Model):
+class IndexVersion(OwnModel):
     """One physical index: an encoder, an analysis and a schema; vectors of two versions never mix."""
 
     class State(models.TextChoices):
@@ -79,7 +81,7 @@ class IndexVersion(models.Model):
         return self.name
 
 
-class ModelArtefact(models.Model):
+class ModelArtefact(OwnModel):
     """Learned arrays in safetensors format, stored once per content."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)
@@ -94,7 +96,7 @@ class ModelArtefact(models.Model):
         return self.sha256[:12]
 
 
-class ModelVersion(models.Model):
+class ModelVersion(OwnModel):
     """What was learned from the interactions with one document type up to a moment.
 
     The row stays as history; the arrays go once nobody would go back to them, and `artefact` with them.
@@ -132,7 +134,7 @@ class ModelVersion(models.Model):
         return f"{self.document} {self.pk}"
 
 
-class Deployment(models.Model):
+class Deployment(OwnModel):
     """From this moment on, this pair answers for the document; rows are only ever appended."""
 
     document = models.CharField(_("document"), max_length=100)

@@ -1,20 +1,30 @@
-"""Has the backlog drained by whoever LLMREC["TASKS"] names, so that nothing that fails can fail a save."""
+"""Has the backlog drained by whoever LLMREC["TASKS"] names; nothing that fails or is slow then is the save's.
+
+All of it comes after the commit, and none of it is done by the thread that saves before its response is out.
+"""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.logs import origin
+from llmrec_plugin.receivers import after_response
 from llmrec_plugin.services import indexing
-from llmrec_plugin.services.coordination import task_debounce
+from llmrec_plugin.services.coordination import locks, task_debounce
+from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.services.interactions import site_sources, source_changes
+from llmrec_plugin.services.privacy import derived_data
+from llmrec_plugin.services.profiles import refresh
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 DISPATCH_DELAY = 0.5
 """Seconds that a task waits for further changes: no second one is sent until it begins."""
+SOURCES_TURN = 1.0
+"""Seconds that following events takes at a time, where the process does it itself."""
 BROKER_TIMEOUT = 0.5
 BROKER_PAUSE = 30.0
 """Seconds without an attempt after the broker did not answer; what waits is left to the schedule."""
@@ -22,40 +32,54 @@ BROKER_PAUSE = 30.0
 
 def dispatch(**kwargs: object) -> None:
     """Have the backlog drained, where LLMREC["TASKS"] says."""
+    have_done("drain_outbox")
+
+
+def have_done(task: str) -> None:
+    """Have the task of that name done, where LLMREC["TASKS"] says."""
     place = get_settings().tasks_run_in
     if place == "process":
-        _drain_here()
+        after_response.work.ask_for(*_OWN[task])
     elif place == "celery":
-        from llmrec_plugin.celery_tasks import drain_outbox
-
-        send(drain_outbox)
+        after_response.messages.ask_for(task, partial(_send, task))
     elif place == "django":
-        enqueue("drain_outbox")
+        after_response.messages.ask_for(task, partial(_enqueue, task))
 
 
-_here = threading.local()
+def _drain() -> bool:
+    indexing.drain(seconds=0.0)  # one batch, so that a process that ends waits for no more
+    return outbox.has_due()
 
 
-def _drain_here() -> None:
-    if getattr(_here, "draining", False):  # a save from within `prepare`
-        return
-    _here.draining = True
-    try:
-        indexing.drain()
-    except Exception as error:  # the change is saved and waits in the backlog
-        logger.error("draining failed error=%s at=%s", type(error).__name__, origin(error))
-    finally:
-        _here.draining = False
+def _refresh() -> bool:
+    refresh.refresh(seconds=0.0)
+    return derived_data.are_marked()
 
 
-def enqueue(name: str) -> None:
-    """Have a task of Django done. What changed is in the backlog: the next change tries again."""
+def _follow() -> bool:
+    site_sources.drain(seconds=SOURCES_TURN)
+    return source_changes.due().exists() and not locks.is_held(site_sources.LOCK)
+
+
+_OWN: Mapping[str, tuple[str, Callable[[], bool]]] = {
+    "follow_sources": ("following events", _follow),
+    "drain_outbox": ("draining", _drain),
+    "refresh_profiles": ("refreshing users", _refresh),
+}
+
+
+def _enqueue(task: str) -> bool:
+    """A task of Django. One whose backend works at once is done by this process, as any other of its work."""
     try:
         from llmrec_plugin import django_tasks
 
-        django_tasks.enqueue(name)
+        if django_tasks.works_at_once():
+            after_response.work.ask_for(*_OWN[task])
+        else:
+            django_tasks.enqueue(task)
     except Exception as error:  # settings.TASKS names none, or whatever its backend raises
-        logger.warning("a task cannot be enqueued task=%s error=%s", name, type(error).__name__)
+        logger.warning("a task cannot be enqueued task=%s error=%s", task, type(error).__name__)
+    return False
 
 
 class _Pause:
@@ -77,8 +101,15 @@ class _Pause:
 pause = _Pause()
 
 
+def _send(name: str) -> bool:
+    from llmrec_plugin import celery_tasks
+
+    send(getattr(celery_tasks, name))
+    return False
+
+
 def send(task: Any) -> None:
-    """One task for all changes until it begins; a broker that is down costs a moment, once in a while."""
+    """One message for all changes until its task begins; a broker that is down is left alone for a while."""
     if pause.is_on() or not task_debounce.reserve(task.name, countdown=DISPATCH_DELAY):
         return
     from celery import current_app

@@ -1,80 +1,100 @@
 """Marks items when their rows, or rows that their texts are taken from, are saved, moved or deleted.
 
-Nothing here reads an item or calls an engine.
+Nothing here reads an item, calls an engine or writes before the row is written: what is known before a change
+alone waits on the instance for its end. One statement writes all marks of a change.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
-from django.db.models import ManyToManyField, Model, signals
+from django.db.models import NOT_PROVIDED, Model, signals
 
-from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.documents.paths import FieldPath, Hop
-from llmrec_plugin.exceptions import DocumentError
-from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.documents import SearchDocument
+from llmrec_plugin.documents.links import key_of
+from llmrec_plugin.receivers.harmless import harmless
+from llmrec_plugin.services.indexing import routes
+from llmrec_plugin.services.indexing.marks import leave
+from llmrec_plugin.services.indexing.routes import Link, Mark
+
+logger = logging.getLogger("llmrec_plugin.receivers")
+
+WAITING = "_llmrec_marks"
+"""Attribute of an instance, between the signals before and after a change, with the marks that wait."""
 
 
 def follow_document(document: SearchDocument[Any]) -> None:
+    """Connect the handlers to every model that the document's items are made of."""
     try:
-        ways = document.followed()
-    except DocumentError:  # the system checks report it
-        ways = []
-    others = [way.model for way in ways]
-    throughs = {_through(hop) for way in ways for hop in way.path.hops if _is_m2m(hop)}
-    for followed in [document.model, *document.model._meta.get_parent_list(), *others]:
-        for model in model_family(followed):
-            connect_handler(signals.pre_save, before_save, model)
-            connect_handler(signals.post_save, after_save, model)
-            connect_handler(signals.pre_delete, before_delete, model)
-            connect_handler(signals.post_delete, after_delete, model)
+        followed, throughs = routes.senders_of(document)
+    except Exception as error:  # a site with a model of unknown making starts all the same
+        logger.error("a document is not followed document=%s error=%s", document.label, type(error).__name__)
+        return
+    for model in {member for ancestor in followed for member in model_family(ancestor)}:
+        connect_handler(signals.pre_save, before_save, model)
+        connect_handler(signals.post_save, after_save, model)
+        connect_handler(signals.pre_delete, before_delete, model)
+        connect_handler(signals.post_delete, after_delete, model)
     for through in throughs:
         connect_handler(signals.m2m_changed, membership_changed, through)
-        if not through._meta.auto_created:
-            connect_handler(signals.post_save, link_changed, through)
-            connect_handler(signals.post_delete, link_changed, through)
 
 
-def before_save(sender: type[Model], *, instance: Model, raw: bool, using: str, **kwargs: object) -> None:
-    """A row that names its item may be about to move to another: the former one changes, too."""
-    if raw or instance._state.adding or instance.pk is None:
+@harmless
+def before_save(
+    sender: type[Model],
+    *,
+    instance: Model,
+    raw: bool,
+    using: str,
+    update_fields: frozenset[str] | None,
+    **kwargs: object,
+) -> None:
+    """A row that names its owner may be about to move to another: the former one changes, too."""
+    if _is_new(instance, raw=raw):
         return
-    for route in outbox.routes_from(sender):
-        if route.moves:
-            _mark_affected(route, instance.pk, using)
+    links = [link for link in routes.links_from(sender) if link.through or _writes(link, update_fields)]
+    _keep(instance, routes.former_owners(links, instance, using=using))
 
 
+@harmless
 def after_save(sender: type[Model], *, instance: Model, created: bool, using: str, **kwargs: object) -> None:
-    """A related object that is new is part of no item yet, unless it names the item itself."""
-    routes = [
-        route
-        for route in outbox.routes_from(sender)
-        if not route.via or route.moves or not (created or route.keys_only)
+    """A related object that is new is part of no item yet, unless it names the item itself, or is a part of
+    a row that was there before."""
+    is_new = created and not instance._meta.parents
+    found = [
+        route.mark(instance)
+        for route in routes.routes_from(sender)
+        if route.is_item or route.moves or not (is_new or route.keys_only)
     ]
-    outbox.append((route.entry(instance.pk) for route in routes), using=using)
+    throughs = [link for link in routes.links_from(sender) if link.through]
+    leave([*_kept(instance), *found, *routes.named_owners(throughs, instance)], using=using)
 
 
-def before_delete(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
+@harmless
+def before_delete(
+    sender: type[Model], *, instance: Model, using: str, origin: object = None, **kwargs: object
+) -> None:
     """Once a related object is gone, nothing tells any more which items it was part of."""
-    for route in outbox.routes_from(sender):
-        if route.via:
-            _mark_affected(route, instance.pk, using)
+    links = routes.links_from(sender)
+    _keep(instance, routes.named_owners(links, instance))
+    if origin is instance:  # the site's own, with values that need not be those of the row
+        _keep(instance, routes.former_owners(links, instance, using=using))
+    for route in routes.routes_from(sender):
+        if not route.is_item and not route.moves:
+            _keep(instance, routes.marks_of_vanishing(route, instance, using=using))
 
 
+@harmless
 def after_delete(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
-    own = [route for route in outbox.routes_from(sender) if not route.via]
-    outbox.append((route.entry(instance.pk) for route in own), using=using)
+    """The row is gone, and with it the item that it was."""
+    own = [route.mark(instance) for route in routes.routes_from(sender) if route.is_item and not route.via]
+    leave([*_kept(instance), *own], using=using)
 
 
-def _mark_affected(route: outbox.Route, pk: object, using: str) -> None:
-    item = outbox.Route(route.label)
-    keys = outbox.affected_keys(route.label, route.via, pk, using=using)
-    outbox.append((item.entry(key) for key in keys), using=using)
-
-
+@harmless
 def membership_changed(
     sender: type[Model],
     *,
@@ -86,58 +106,62 @@ def membership_changed(
     **kwargs: object,
 ) -> None:
     """`item.categories.add(…)`, or the same from the other side."""
-    for document, path, hop in _crossings(sender):
-        itself = _is_forward(hop) is not reverse  # the instance is on the items' side of this hop
-        owners: Iterable[object] = ()
-        if action in ("post_add", "post_remove"):
-            owners = [instance.pk] if itself else pk_set or ()
-        elif action == "post_clear" and itself:
-            owners = [instance.pk]
-        elif action == "pre_clear" and not itself:
-            linked = hop.model._base_manager.using(using).filter(**{f"{hop.field.name}__pk": instance.pk})
-            owners = linked.values_list("pk", flat=True)
-        _mark_owners(document, path, hop, owners, using)
+    for link in routes.links_through(sender):
+        _keep(instance, _members(link, instance, action, reverse=reverse, pk_set=pk_set, using=using))
+    if action.startswith("post_"):
+        leave(_kept(instance), using=using)
 
 
-def link_changed(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
-    """A row of the site's own "through" model, saved or deleted by itself."""
-    for document, path, hop in _crossings(sender):
-        name = hop.field.m2m_field_name() if _is_forward(hop) else hop.field.field.m2m_reverse_field_name()
-        owner = instance.serializable_value(name)
-        _mark_owners(document, path, hop, [owner] if owner is not None else [], using)
+def _members(
+    link: Link, instance: Model, action: str, *, reverse: bool, pk_set: set[Any] | None, using: str
+) -> Iterator[Mark]:
+    """Those at the owners' end of the link that gain or lose something."""
+    itself = link.forward is not reverse  # the instance is at the owners' end
+    if itself and action in ("post_add", "post_remove", "post_clear"):
+        yield link.mark(key_of(instance, link.column.owner))
+    if itself and not link.both_ways:
+        return
+    if action in ("post_add", "post_remove"):
+        yield from (link.mark(key) for key in pk_set or ())
+    elif action == "pre_clear" and link.column.other:
+        yield from routes.marks_of_linked(link, instance, using=using)
 
 
-def _crossings(through: type[Model]) -> Iterator[tuple[SearchDocument[Any], FieldPath, Hop]]:
-    """Where documents cross that many-to-many relation; each way once."""
-    for document in registry:
-        with suppress(DocumentError):  # as above
-            for way in document.followed():
-                hop = way.path.hops[-1]
-                if _is_m2m(hop) and _through(hop) is through:
-                    yield document, way.path, hop
+def _is_new(instance: Model, *, raw: bool) -> bool:
+    """Whether the row cannot be there yet. One that is made with the key of a row that is there replaces it,
+    unless the key has a default: then Django inserts."""
+    if instance.pk is None:
+        return True
+    pk = instance._meta.pk
+    return instance._state.adding and not raw and pk is not None and pk.default is not NOT_PROVIDED
 
 
-def _mark_owners(
-    document: SearchDocument[Any], path: FieldPath, hop: Hop, owners: Iterable[object], using: str
-) -> None:
-    route = outbox.Route(document.label, path.lookup_before(hop))
-    outbox.append((route.entry(owner) for owner in owners), using=using)
+def _writes(link: Link, update_fields: Iterable[str] | None) -> bool:
+    """Whether a save of these fields alone writes the columns of the link."""
+    if update_fields is None:
+        return True
+    opts = link.column.row._meta
+    names = {field.name for field in opts.concrete_fields if field.attname in _attributes(link)}
+    return not names or bool(names & set(update_fields))
 
 
-def _is_m2m(hop: Hop) -> bool:
-    return bool(hop.field.many_to_many)
+def _attributes(link: Link) -> set[str]:
+    return {name for name in (link.column.attribute, link.column.content_type) if name}
 
 
-def _is_forward(hop: Hop) -> bool:
-    return isinstance(hop.field, ManyToManyField)
+def _keep(instance: Model, marks: Iterable[Mark]) -> None:
+    found = list(marks)
+    if found:
+        instance.__dict__.setdefault(WAITING, []).extend(found)
 
 
-def _through(hop: Hop) -> type[Model]:
-    through: type[Model] = hop.field.remote_field.through if _is_forward(hop) else hop.field.through
-    return through
+def _kept(instance: Model) -> list[Mark]:
+    kept: list[Mark] = instance.__dict__.pop(WAITING, [])
+    return kept
 
 
 def connect_handler(signal: Any, handler: Callable[..., None], model: type[Model], prefix: str = "") -> None:
+    """Have the handler called once for each signal of the model, however often this is done."""
     uid = f"llmrec_plugin:{prefix}:{handler.__name__}:{model._meta.label_lower}"
     signal.connect(handler, sender=model, dispatch_uid=uid, weak=False)
 

@@ -15,15 +15,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ManyToManyField, Model, signals
 
-from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, registry
 from llmrec_plugin.documents.paths import Hop
 from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.logs import origin
 from llmrec_plugin.models import SourceChange
-from llmrec_plugin.receivers.dispatch import enqueue, send
+from llmrec_plugin.receivers.dispatch import have_done
 from llmrec_plugin.receivers.documents import connect_handler, model_family
-from llmrec_plugin.services.interactions import site_sources, source_changes
+from llmrec_plugin.services.interactions import source_changes
 from llmrec_plugin.services.interactions.source_changes import SourceRoute
 
 logger = logging.getLogger("llmrec_plugin.receivers")
@@ -152,18 +151,7 @@ def link_changed(sender: type[Model], *, instance: Model, using: str, **kwargs: 
 
 def dispatch_sources(**kwargs: object) -> None:
     """Have events brought up to date, where LLMREC["TASKS"] says."""
-    place = get_settings().tasks_run_in
-    if place == "process":
-        try:
-            site_sources.drain()
-        except Exception as error:  # the marks wait
-            logger.error("events are not followed error=%s at=%s", type(error).__name__, origin(error))
-    elif place == "celery":
-        from llmrec_plugin.celery_tasks import follow_sources
-
-        send(follow_sources)
-    elif place == "django":
-        enqueue("follow_sources")
+    have_done("follow_sources")
 
 
 def _affected(route: SourceRoute, pk: object, using: str) -> list[SourceChange]:

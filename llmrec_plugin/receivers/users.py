@@ -13,9 +13,8 @@ from django.db.models import Model
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import UserDocument, registry
 from llmrec_plugin.logs import origin
-from llmrec_plugin.receivers.dispatch import enqueue, send
+from llmrec_plugin.receivers.dispatch import have_done
 from llmrec_plugin.services.privacy import derived_data
-from llmrec_plugin.services.profiles import refresh
 
 logger = logging.getLogger("llmrec_plugin.receivers")
 
@@ -28,14 +27,13 @@ class PeopleFollower:
         self.document = document
 
     def on_change(self, sender: type[Model], *, instance: Model, **kwargs: object) -> None:
+        """Mark the user; whatever the site's own code raises on the way fails no save."""
         if self.document not in registry.user_documents:  # it was taken back
             return
         try:
-            key = self.document.get_user_key(instance)
-        except Exception as error:  # the site's own code must not fail its save here
+            derived_data.mark([self.document.get_user_key(instance)])
+        except Exception as error:
             logger.warning("a user is not followed error=%s", type(error).__name__)
-            return
-        derived_data.mark([key])
 
 
 def erase_deleted(sender: type[Model], *, instance: Model, using: str, **kwargs: object) -> None:
@@ -52,8 +50,7 @@ def erase_deleted(sender: type[Model], *, instance: Model, using: str, **kwargs:
 
 def _mark_erased(keys: list[str]) -> None:
     try:
-        with transaction.atomic(using=derived_data.alias()):
-            derived_data.mark(keys, erase=True)
+        derived_data.mark(keys, erase=True)
     except Exception as error:  # the deletion stands; told to whoever reads the log
         logger.error("a deleted account is not erased error=%s at=%s", type(error).__name__, origin(error))
 
@@ -74,15 +71,4 @@ def follow_events(*, user_keys: list[str], **kwargs: object) -> None:
 
 def dispatch_people(**kwargs: object) -> None:
     """Have users refreshed, where LLMREC["TASKS"] says."""
-    place = get_settings().tasks_run_in
-    if place == "process":
-        try:
-            refresh.refresh()
-        except Exception as error:  # the mark waits, and a request can do without
-            logger.error("refreshing users failed error=%s at=%s", type(error).__name__, origin(error))
-    elif place == "celery":
-        from llmrec_plugin.celery_tasks import refresh_profiles
-
-        send(refresh_profiles)
-    elif place == "django":
-        enqueue("refresh_profiles")
+    have_done("refresh_profiles")

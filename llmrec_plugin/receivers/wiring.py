@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import signals
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.receivers import after_response
 from llmrec_plugin.receivers.dispatch import dispatch
 from llmrec_plugin.receivers.documents import connect_handler, follow_document, model_family
 from llmrec_plugin.receivers.interaction_sources import dispatch_sources, follow_source
@@ -32,3 +33,4 @@ def connect() -> None:
     derived_data.changed.connect(dispatch_people, dispatch_uid="llmrec_plugin.dispatch_people")
     source_changes.changed.connect(dispatch_sources, dispatch_uid="llmrec_plugin.dispatch_sources")
     outbox.marked.connect(dispatch, dispatch_uid="llmrec_plugin.dispatch")
+    after_response.connect()

@@ -11,9 +11,12 @@ from django.contrib.auth.signals import user_logged_in
 from django.core.signing import Signer
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 from rest_framework.test import APIClient
 
 from llmrec_plugin import visitors
+from llmrec_plugin.api.base import ApiView
 from llmrec_plugin.models import Consent, Impression, Interaction
 from llmrec_plugin.services import privacy
 from tests.api.conftest import Site
@@ -172,3 +175,22 @@ def test_nobody_is_asked_where_nothing_is_ever_remembered(db: None) -> None:
     request.user = AnonymousUser()
     with override_settings(LLMREC={**settings.LLMREC, "CONSENT": "off"}):
         assert not visitors.consent_is_open(request)
+
+
+class Tokens(BaseAuthentication):
+    """As of a site whose clients are apps."""
+
+    def authenticate(self, request: Request) -> None:
+        return None
+
+
+def test_a_session_is_known_where_the_site_names_tokens_alone(
+    catalogue: Site, customer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ApiView, "authentication_classes", (Tokens,))
+    client = APIClient(enforce_csrf_checks=True)
+    client.login(username="customer", password="secret")
+    assert view(client, catalogue).status_code == 403  # a page of another site knows no token
+    client.cookies["csrftoken"] = "a" * 32
+    assert view(client, catalogue, **{"X-CSRFToken": "a" * 32}).json()["stored"] == 1
+    assert Interaction.objects.get().user_key == str(customer.pk)

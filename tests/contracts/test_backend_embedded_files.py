@@ -82,7 +82,7 @@ def test_a_damaged_file_is_reported_with_the_cure_and_can_be_dropped(
         fresh.check,
         lambda: fresh.create_index(NAME, SCHEMA),
     ):
-        with pytest.raises(BackendUnavailable, match=r"damaged: drop it and run `manage.py llmrec build`"):
+        with pytest.raises(BackendUnavailable, match=r"damaged: a worker or `manage.py llmrec build` makes"):
             call()
     assert fresh.index_names() == [NAME]
     fresh.drop_index(NAME)

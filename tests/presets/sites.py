@@ -64,7 +64,7 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.services import recommendations
 from llmrec_plugin.services.curation import configure
-from llmrec_plugin.services.indexing import build
+from llmrec_plugin.services.indexing import build, drain
 from llmrec_plugin.services.interactions import latest_events, reconcile
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import Range, SearchRequest, Terms
@@ -88,6 +88,7 @@ build("product")
 configure(by="the test", use_floor=False)  # hashed words resemble everything
 
 def found(text="", *filters):
+    drain()  # as cron does
     page = search(SearchRequest(document="product", text=text, filters=filters))
     return [item.title for item in page.results]
 
@@ -159,7 +160,7 @@ WAGTAIL_CHECK = """
 import json
 from llmrec_plugin.documents import registry
 from llmrec_plugin.services.curation import configure
-from llmrec_plugin.services.indexing import build
+from llmrec_plugin.services.indexing import build, drain
 from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest, Terms
 from pages.models import ArticlePage
@@ -180,6 +181,7 @@ build("article")
 configure(by="the test", use_floor=False)  # hashed words resemble everything
 
 def found(text="", *filters):
+    drain()  # as cron does
     page = search(SearchRequest(document="article", text=text, filters=filters))
     return [item.title for item in page.results]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 from django.template import Context, Template
@@ -88,6 +90,11 @@ def test_the_views_answer(mug: Product, capsys: Any) -> None:
     assert callable(import_string(middleware)(lambda request: HttpResponse()))
     assert capsys.readouterr().out.startswith("Red mug")
     assert names["results"][0] == mug
+    asked = RequestFactory().get("/", {"q": "red mug"})
+    asked.user = AnonymousUser()
+    answered = json.loads(async_to_sync(names["search_page"])(asked).content)
+    assert answered["found"][0] == "Red mug"
+    assert len(answered["liked"]) == answered["total"] == 3
     listed = names["ProductList"].as_view(template_name="x.html")(RequestFactory().get("/", {"q": "red mug"}))
     assert listed.context_data["object_list"][0] == mug
     answer = names["ProductViewSet"].as_view({"get": "list"})(

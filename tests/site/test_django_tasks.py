@@ -17,6 +17,7 @@ from llmrec_plugin.models import OutboxEntry
 from llmrec_plugin.services.indexing.index_build import build
 from tests.hostapp.models import Product
 from tests.support.indexed import found, waiting
+from tests.support.responses import respond
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -41,11 +42,13 @@ def enqueued() -> list[Any]:
     return list(drain_outbox.get_backend().results)
 
 
-def test_a_backend_that_works_at_once_has_a_save_found_when_it_is_committed() -> None:
+def test_a_backend_that_works_at_once_has_a_save_found_once_the_response_is_out() -> None:
     build("product")
-    with done_by("immediate.ImmediateBackend"), transaction.atomic():
-        lamp = Product.objects.create(title="Lamp")
-        assert found("product", "lamp") == set()
+    with done_by("immediate.ImmediateBackend"):
+        with transaction.atomic():
+            lamp = Product.objects.create(title="Lamp")
+        assert waiting("product") == [str(lamp.pk)]
+        respond()
     assert found("product", "lamp") == {str(lamp.pk)}
 
 
@@ -53,11 +56,13 @@ def test_many_saves_ask_for_one_task_until_it_begins() -> None:
     build("product")
     with done_by("dummy.DummyBackend"):
         keys = [str(Product.objects.create(title=f"Lamp {number}").pk) for number in range(5)]
+        respond()
         (task,) = enqueued()
         assert waiting("product") == sorted(keys)
         task.task.call()
         assert found("product", "lamp") == set(keys)
         Product.objects.create(title="Torch")
+        respond()
         assert len(enqueued()) == 2
 
 
@@ -65,9 +70,11 @@ def test_a_queue_that_cannot_be_reached_fails_no_save(caplog: pytest.LogCaptureF
     build("product")
     with done_by("no.such_backend"):
         lamp = Product.objects.create(title="Lamp")
+        respond()
     assert waiting("product") == [str(lamp.pk)]
     assert "a task cannot be enqueued task=drain_outbox" in caplog.text
     with done_by("immediate.ImmediateBackend"):
         Product.objects.create(title="Torch")
+        respond()
     assert found("product", "lamp") == {str(lamp.pk)}
     assert not OutboxEntry.objects.exists()

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.db import connection
 from django.http import HttpRequest
+from django.template import Context, Template
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -26,7 +27,7 @@ from llmrec_plugin.services import indexing
 from llmrec_plugin.services.search import search as service_search
 from llmrec_plugin.shortcuts import Results, also_bought, recommend, search, similar
 from llmrec_plugin.types import SearchRequest
-from tests.hostapp.models import Brand, Course, Product
+from tests.hostapp.models import Brand, ClearanceProduct, Course, Product
 from tests.support.indexed import declared
 
 pytestmark = pytest.mark.django_db
@@ -256,3 +257,32 @@ def test_results_are_not_asked_for_before_they_are_needed(mugs: list[Product]) -
     results = search(Product, "red mug")
     assert isinstance(results, Results)
     assert Impression.objects.count() == 0
+
+
+def test_of_a_model_whose_parent_is_registered_its_own_rows_are_found() -> None:
+    Product.objects.create(title="Red chair")
+    cleared = ClearanceProduct.objects.create(title="Red table", reason="scratched")
+    indexing.build("product")
+    found = search(ClearanceProduct, "red")
+    assert list(found) == [cleared]
+    assert found[0].reason == "scratched"
+    assert {product.title for product in search(Product, "red")} == {"Red chair", "Red table"}
+    with pytest.raises(DocumentError, match='register one, or name "product"'):
+        recommend("latest", ClearanceProduct)
+    assert len(similar(cleared).results) == 1
+
+
+@pytest.mark.parametrize("as_keys", [True, False])
+def test_a_basket_that_the_site_knows_itself_goes_along(mugs: list[Product], as_keys: bool) -> None:
+    basket = [mug.pk if as_keys else mug for mug in mugs[-2:]]
+    held = {str(mug.pk) for mug in mugs[-2:]}
+    assert held & {item.item_id for item in recommend("popular", Product, limit=100).results}
+    page = recommend("basket", Product, basket=basket, limit=100)
+    assert page.results
+    assert not held & {item.item_id for item in page.results}
+    template = Template(
+        '{% load llmrec %}{% recommend "basket" "product" basket=basket limit=100 as found %}'
+    )
+    context = Context({"basket": basket})
+    template.render(context)
+    assert [item.item_id for item in context["found"]] == [item.item_id for item in page.results]

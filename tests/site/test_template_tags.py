@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
+from django.urls import resolve
 
 from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.middleware import VisitorMiddleware
@@ -82,6 +86,40 @@ def test_a_list_that_cannot_be_had_leaves_the_page_standing(settings: Any) -> No
     settings.DEBUG = True
     with pytest.raises(NotFound, match="nowhere"):
         drawn('{% recommend "nowhere" "product" %}')
+
+
+def test_a_list_about_an_item_that_visitors_do_not_find_is_left_out_and_told_once(
+    pots: list[Product], settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.DEBUG = True
+    draft = Product.objects.create(title="Draft", is_draft=True)
+    with caplog.at_level(logging.INFO, "llmrec_plugin.templatetags"):
+        for item in (draft, draft, Product(title="never saved")):
+            assert drawn("a{% similar item %}{% also_bought item %}b", item=item) == "ab"
+        assert drawn('a{% recommend "similar" "product" item=item %}b', item=draft) == "ab"
+    assert caplog.text.count(f'has no item "{draft.pk}"') == 1
+
+
+def test_a_template_of_the_sites_own_has_the_request(pots: list[Product], tmp_path: Path) -> None:
+    (tmp_path / "tile.html").write_text("{{ user.username }} {{ request.path }} {{ list.title }}")
+    engine = {**django_settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}
+    with override_settings(TEMPLATES=[engine]):
+        html = drawn(
+            '{% recommend "latest" "product" title="New" template="tile.html" %}', user=User(username="ada")
+        )
+    assert html.startswith("ada / New")
+
+
+def test_the_script_finds_the_api_inside_a_namespace(pots: list[Product]) -> None:
+    with override_settings(ROOT_URLCONF="tests.site.urls_in_namespace"):
+        html = drawn("{% llmrec_script %}")
+        assert 'data-interactions="/shop/api/interactions/"' in html
+    with override_settings(ROOT_URLCONF="tests.site.urls_of_tenants"):
+        request = RequestFactory().get("/acme/api/")
+        request.resolver_match = resolve("/acme/page/")
+        text = "{% load llmrec %}{% llmrec_script %}"
+        html = Template(text).render(Context({"request": request}))
+    assert 'data-me="/acme/api/me/"' in html
 
 
 def test_the_script_knows_its_addresses_and_the_item_of_the_page(pots: list[Product]) -> None:

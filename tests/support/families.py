@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ from llmrec_plugin.models import Configuration, IndexVersion, Interaction
 from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.recommendations import recommend
 from tests.hostapp.models import Brand, Product
+from tests.support.snapshots import built_once
 
 FAMILIES = ["oak", "pine", "wool", "glass", "steel", "clay", "paper", "silk"]
 THINGS = ["box", "cup", "bowl", "frame", "stool", "tray", "vase", "lamp", "shelf", "hook"]
@@ -23,23 +24,33 @@ Products = dict[tuple[int, int], Product]
 def wares(texts: Callable[[str, str], tuple[str, str]]) -> Products:
     """Eighty indexed products; `texts` gives the title and the description for family and thing, the latter
     beginning with the family."""
+    said = [texts(of, what) for of in FAMILIES for what in THINGS]
+    built_once(f"wares {said}", lambda: _build(said))
+    return numbered()
+
+
+def _build(said: Sequence[tuple[str, str]]) -> None:
     brand = Brand.objects.create(name="Acme")
-    products: Products = {}
-    for family, of in enumerate(FAMILIES):
-        for thing, what in enumerate(THINGS):
-            title, description = texts(of, what)
-            products[family, thing] = Product(
-                title=title,
-                description=description,
-                brand=brand,
-                price=5,
-                in_stock=True,
-                created=timezone.now(),
-            )
-    Product.objects.bulk_create(products.values())
+    Product.objects.bulk_create(
+        Product(
+            title=title,
+            description=description,
+            brand=brand,
+            price=5,
+            in_stock=True,
+            created=timezone.now(),
+        )
+        for title, description in said
+    )
     build("product")
     IndexVersion.objects.update(floor=None)
-    return products
+
+
+def numbered() -> Products:
+    """Those that are there, by their numbers."""
+    return {
+        divmod(number, len(THINGS)): product for number, product in enumerate(Product.objects.order_by("pk"))
+    }
 
 
 def live(products: Products, following: Callable[[int], int], *, users: int, length: int) -> None:

@@ -22,6 +22,8 @@ BUSY = (429, 502, 503, 504)
 PAUSE_SECONDS = 2.0
 """For which searches do without a cluster that let one of them wait in vain."""
 
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
+"""What reading an answer of another shape comes to."""
 _LOST_CONTEXT = "search_context_missing_exception"
 _MISSING_INDEX = "index_not_found_exception"
 
@@ -113,9 +115,15 @@ def _with_port(host: str) -> str:
 
 @contextmanager
 def translated(name: str = "") -> Iterator[None]:
-    """Raises NotFound for an index that is not there, BackendUnavailable for all else that goes wrong."""
+    """Raises NotFound for an index that is not there, BackendUnavailable for all else that goes wrong, an
+    answer that is not the awaited one included: what stands between us and the cluster may speak, too."""
     try:
         yield
+    except _UNREADABLE as error:
+        raise BackendUnavailable(
+            "What answers at the configured hosts did not send what Elasticsearch would have: look at the "
+            "proxy or load balancer between."
+        ) from error
     except UnsupportedProductError as error:
         raise BackendUnavailable(
             f"What answers at the configured hosts is no Elasticsearch: {error}"

@@ -13,7 +13,7 @@ from llmrec_plugin.backends import base
 from llmrec_plugin.backends.elasticsearch.attached.engine import AttachedBackend
 from llmrec_plugin.backends.elasticsearch.bulk_write import Target, apply
 from llmrec_plugin.backends.elasticsearch.client import Connection, translated
-from llmrec_plugin.backends.elasticsearch.mapping import index_body, read_schema
+from llmrec_plugin.backends.elasticsearch.mapping import DIGEST, KEY, index_body, read_schema
 from llmrec_plugin.backends.elasticsearch.options import Options
 from llmrec_plugin.backends.elasticsearch.queries import digest_body
 from llmrec_plugin.backends.elasticsearch.scan import walk
@@ -67,6 +67,17 @@ class SearchBackend(base.SearchBackend):
         found = self._read_schema(name)
         if found != schema:
             raise IndexConflict(f"An index {name!r} exists with another schema: {found} instead of {schema}.")
+        self._point_alias(name)
+
+    def _point_alias(self, name: str) -> None:
+        """Have the alias that writes go through; raises NotFound where there is no index."""
+        with translated(name):
+            self._patient().indices.put_alias(index=name, name=name + _ALIAS_SUFFIX, is_write_index=True)
+
+    def verify(self, name: str) -> None:
+        check_name(name)
+        self._forget(name)
+        super().verify(name)
 
     def drop_index(self, name: str) -> None:
         check_name(name)
@@ -79,9 +90,11 @@ class SearchBackend(base.SearchBackend):
         pattern = f"{self._prefix}-*{_ALIAS_SUFFIX}"
         with translated():
             found = self._connection.client.options(ignore_status=404).indices.get_alias(name=pattern)
-        names = [
-            name for name, about in found.body.items() if isinstance(about, Mapping) and "aliases" in about
-        ]
+            names = [
+                name
+                for name, about in found.body.items()
+                if isinstance(about, Mapping) and "aliases" in about
+            ]
         return sorted(names)
 
     def write(self, name: str, puts: Sequence[IndexedItem], deletes: Sequence[Removal] = ()) -> WriteReport:
@@ -93,14 +106,18 @@ class SearchBackend(base.SearchBackend):
                 schema=schema,
                 options=self._settings,
             )
-            return apply(target, puts, deletes)
+            try:
+                return apply(target, puts, deletes)
+            except NotFound:  # unless only the alias is, as after a restore without it
+                self._point_alias(name)
+                return apply(target, puts, deletes)
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        with self._connection.while_visitors_wait(), self._known(name) as schema:
+        with self._connection.while_visitors_wait(), self._known(name) as schema, translated(name):
             return answer(self._index(name, schema), check_query(query, schema))
 
     def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
-        with self._connection.while_visitors_wait(), self._known(name) as schema:
+        with self._connection.while_visitors_wait(), self._known(name) as schema, translated(name):
             return suggestions(self._index(name, schema), starts, limit, fuzzy=fuzzy)
 
     def count(self, name: str) -> int:
@@ -109,10 +126,13 @@ class SearchBackend(base.SearchBackend):
             return int(self._connection.client.count(index=name)["count"])
 
     def digests(self, name: str) -> Iterator[tuple[str, str]]:
-        """As of the call, writes included that no search has seen yet."""
+        """As of the call, writes included that no search has seen yet. A document that somebody else put
+        there counts as an item of its id, which is no item's or another than it should be."""
         self.refresh(name)
         for hit in walk(self._patient(), name, digest_body(), name=name):
-            yield hit["fields"]["key"][0], hit["fields"]["digest"][0]
+            fields = hit.get("fields", {})
+            ours = fields.get(KEY) == [hit["_id"]]
+            yield hit["_id"], fields.get(DIGEST, [""])[0] if ours else ""
 
     def refresh(self, name: str) -> None:
         check_name(name)
@@ -124,12 +144,12 @@ class SearchBackend(base.SearchBackend):
         with translated():
             nodes = client.nodes.info(metric="os", filter_path="nodes.*.version")
             health = client.cluster.health(index=f"{self._prefix}-*")
-        _check_versions([node["version"] for node in nodes.get("nodes", {}).values()])
-        if health["status"] == "red":
-            raise BackendUnavailable(
-                f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the indexes "
-                f"{self._prefix}-*: see GET _cluster/allocation/explain."
-            )
+            _check_versions([node["version"] for node in nodes.get("nodes", {}).values()])
+            if health["status"] == "red":
+                raise BackendUnavailable(
+                    f"Elasticsearch misses {health['unassigned_primary_shards']} primary shards of the "
+                    f"indexes {self._prefix}-*: see GET _cluster/allocation/explain."
+                )
 
     def attached(self, schema: IndexSchema) -> AttachedBackend:
         return AttachedBackend(schema, self._settings, self._connection, check=self.check)
@@ -163,8 +183,8 @@ class SearchBackend(base.SearchBackend):
     def _read_schema(self, name: str) -> IndexSchema:
         with translated(name):
             found = self._connection.client.indices.get_mapping(index=name)
-        (about,) = found.body.values()
-        return read_schema(name, about["mappings"])
+            (about,) = found.body.values()
+            return read_schema(name, about["mappings"])
 
     def _forget(self, name: str) -> None:
         self._schemas.pop(name, None)

@@ -87,7 +87,7 @@ def listing_body(query: EngineQuery) -> Body:
     }
     return {
         **_LEAN,
-        "query": {"bool": {"must": [{"match_all": {}}], **_selection(query)}},
+        "query": {"bool": {"must": [{"exists": {"field": KEY}}], **_selection(query)}},
         "size": min(query.limit, MAX_HITS),
         "sort": [*([by_value] if field else []), {KEY: "asc"}],
         "track_total_hits": True,
@@ -166,7 +166,7 @@ def sample_body(size: int) -> Body:
 
 def digest_body() -> Body:
     """For a walk over all items."""
-    return {**_LEAN, "query": {"match_all": {}}, "docvalue_fields": [KEY, DIGEST]}
+    return {"_source": False, "query": {"match_all": {}}, "docvalue_fields": [KEY, DIGEST]}
 
 
 def candidates(k: int) -> int:

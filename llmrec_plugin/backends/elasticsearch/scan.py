@@ -21,19 +21,19 @@ def walk(client: Elasticsearch, physical: str, body: Mapping[str, Any], *, name:
         opened = client.open_point_in_time(
             index=physical, keep_alive=_KEEP_ALIVE, allow_partial_search_results=False
         )
-    context = opened["id"]
+        context = opened["id"]
     page: dict[str, Any] = {**body, "size": PAGE, "sort": ["_shard_doc"]}
     try:
         while True:
             page["pit"] = {"id": context, "keep_alive": _KEEP_ALIVE}
             with translated(name):
                 answer = client.search(body=page)
-            context = answer.get("pit_id", context)
-            hits = answer["hits"]["hits"]
+                context = answer.get("pit_id", context)
+                hits = answer["hits"]["hits"]
+                page["search_after"] = hits[-1]["sort"] if hits else None
             if not hits:
                 return
             yield from hits
-            page["search_after"] = hits[-1]["sort"]
     finally:
         with suppress(LlmrecError), translated(name):
             client.close_point_in_time(id=context)

@@ -65,10 +65,10 @@ class Index:
         searches = [part for body in bodies for part in (_HEADER, body)]
         with translated(self.name):
             answer = self.client.msearch(index=self.name, searches=searches, filter_path=list(parts))
-        responses: list[Mapping[str, Any]] = answer.body["responses"]
-        for response in responses:
-            if "error" in response:
-                raise failure(int(response["status"]), response, self.name)
+            responses: list[Mapping[str, Any]] = answer.body["responses"]
+            for _body, response in zip(bodies, responses, strict=True):
+                if "error" in response:
+                    raise failure(int(response["status"]), response, self.name)
         return responses
 
 
@@ -307,8 +307,9 @@ def rows_of(response: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def _sorted_rows(
     response: Mapping[str, Any],
 ) -> Iterable[tuple[Sequence[Any], Mapping[str, Sequence[Any]]]]:
-    """(values it was sorted by, values of the facets' fields) of each hit."""
-    return ((row["sort"], row.get("fields", {})) for row in rows_of(response))
+    """(values it was sorted by, values of the facets' fields) of each hit that is an item: the last value is
+    its key, which a document that somebody else put into the index has not."""
+    return ((row["sort"], row.get("fields", {})) for row in rows_of(response) if row["sort"][-1] is not None)
 
 
 def total_of(response: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from llmrec_plugin.backends.embedded.codec import Codec
 from llmrec_plugin.backends.embedded.schema import Layout, create_tables, read_layout
 from llmrec_plugin.conf import get_settings
-from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, IndexDamaged, NotFound
 from llmrec_plugin.types import IndexSchema
 
 SUFFIX = ".sqlite3"
@@ -257,18 +257,22 @@ class Pool:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise BackendUnavailable(
-                f"The index file {self.path(name)} cannot be used: {_reason(error)}"
-            ) from error
+            kind = IndexDamaged if _is_damage(error) else BackendUnavailable
+            raise kind(f"The index file {self.path(name)} cannot be used: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
     if "locked" in text:
         return f"{text}; another process has been writing for longer than BACKEND_OPTIONS['busy_timeout']."
-    if "malformed" in text or "not a database" in text:
-        return f"{text}; the file is damaged: drop it and run `manage.py llmrec build`."
+    if _is_damage(error):
+        return f"{text}; the file is damaged: a worker or `manage.py llmrec build` makes a new one."
     return f"{text}."
+
+
+def _is_damage(error: Exception) -> bool:
+    damage = ("malformed", "not a database", "no such table", "no such column", "vtable constructor failed")
+    return isinstance(error, sqlite3.Error) and any(sign in str(error) for sign in damage)
 
 
 def _file(path: Path) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from llmrec_plugin.backends.embedded.codec import Codec
 from llmrec_plugin.backends.embedded.terms import TOKENIZER
-from llmrec_plugin.exceptions import BackendUnavailable
+from llmrec_plugin.exceptions import IndexDamaged
 from llmrec_plugin.types import FilterKind, IndexSchema
 
 LAYOUT = 2
@@ -96,7 +96,7 @@ def read_layout(connection: sqlite3.Connection) -> Layout | None:
         "SELECT layout, uid, dtype, schema FROM about"
     ).fetchone()
     if layout != LAYOUT:
-        raise BackendUnavailable(
+        raise IndexDamaged(
             f"The index file was made by another version of llmrec_plugin (layout {layout}, not {LAYOUT}): "
             "build a new one with `manage.py llmrec build`."
         )

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from datetime import timedelta
 
 from llmrec_plugin.documents import registry
+from llmrec_plugin.exceptions import NotFound
 from llmrec_plugin.management.output import Output, jsonable
 from llmrec_plugin.management.subcommands.base import (
     Options,
@@ -14,9 +15,12 @@ from llmrec_plugin.management.subcommands.base import (
     document_argument,
     no_arguments,
 )
+from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services import indexing, interactions
+from llmrec_plugin.services.deployment import renaming, retirement
 from llmrec_plugin.services.indexing import index_audit as audit_service
 from llmrec_plugin.services.indexing import index_build as build_service
+from llmrec_plugin.services.indexing import index_mending
 from llmrec_plugin.services.interactions import SourceReport, site_sources
 from llmrec_plugin.services.monitoring import status
 from llmrec_plugin.services.privacy.erasure import erase_marked
@@ -82,6 +86,8 @@ def _drain_arguments(parser: ArgumentParser) -> None:
 
 
 def _drain(options: Options, output: Output) -> bool:
+    for label, names in index_mending.mend_all().items():
+        output.line(f"{label}: {', '.join(names)} could not be read and was replaced")
     erase_marked()
     events = site_sources.drain()
     with output.progress("drain", "entries") as progress:
@@ -116,12 +122,17 @@ def _audit(options: Options, output: Output) -> bool:
             f"{len(report.orphaned)} orphaned, {len(report.failing)} failing"
             + (f", {report.repaired} repaired" if options["repair"] else "")
         )
-        if differences and not options["repair"]:
+        if report.damaged:
+            output.line(f"  Cannot be read: {', '.join(report.damaged)}.")
+        if options["repair"] and report.damaged:
+            index_mending.mend(label)
+        if (differences or report.damaged) and not options["repair"]:
             output.line("  Run it again with --repair.")
     events = _audit_sources(options, output)
     output.finish({**reports, **events})
     indexes_are_well = all(
-        not report.failing and (options["repair"] or not (report.missing or report.stale or report.orphaned))
+        not report.failing
+        and (options["repair"] or not (report.missing or report.stale or report.orphaned or report.damaged))
         for report in reports.values()
     )
     return indexes_are_well and all(
@@ -146,6 +157,21 @@ def _audit_sources(options: Options, output: Output) -> dict[str, SourceReport]:
     return reports
 
 
+def _drop_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="of the index, as `status` and the admin show it")
+
+
+def _drop(options: Options, output: Output) -> bool:
+    version = IndexVersion.objects.filter(name=options["name"]).first()
+    if version is None:
+        raise NotFound(f'There is no index version "{options["name"]}".')
+    dropped = retirement.drop(version)
+    state = "dropped" if dropped else "is live, or was dropped before"
+    output.line(f"{version.name}: {state}")
+    output.finish({"index_version": version.name, "dropped": dropped})
+    return dropped
+
+
 def _status(options: Options, output: Output) -> bool:
     current = status.collect()
     for line in current.lines():
@@ -157,6 +183,21 @@ def _status(options: Options, output: Output) -> bool:
     summary = {"ready": current.ready, "healthy": current.healthy}
     output.finish({**jsonable(current), **summary, "documents": documents})
     return current.healthy
+
+
+def _rename_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("old", help="label that no document has any more")
+    parser.add_argument("new", help="label of the document that goes on with what was kept")
+
+
+def _rename(options: Options, output: Output) -> bool:
+    carried = renaming.rename_document(options["old"], options["new"])
+    for table, count in carried.items():
+        output.line(f"{table}: {count} carried")
+    if not carried:
+        output.line(f'Nothing is kept of "{options["old"]}".')
+    output.finish(carried)
+    return bool(carried)
 
 
 COMMANDS = [
@@ -171,6 +212,12 @@ COMMANDS = [
         "Compare the site with its indexes, and its rows with their events.",
         _audit_arguments,
         _audit,
+    ),
+    Subcommand(
+        "drop", "End an index version that is not live, such as a damaged one.", _drop_arguments, _drop
+    ),
+    Subcommand(
+        "rename-document", "Carry what is kept under one label to another.", _rename_arguments, _rename
     ),
     Subcommand("status", "Say what is live, what waits and what is ill.", no_arguments, _status),
 ]

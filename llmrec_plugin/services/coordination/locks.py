@@ -25,6 +25,8 @@ from llmrec_plugin.models import Lease
 logger = logging.getLogger(__name__)
 
 BEATS_PER_TERM = 4
+AHEAD = timedelta(hours=1)
+"""How far ahead another machine's clock may be for its locks to hold; beyond, they count as left behind."""
 IN_USE = 75
 """Exit status of a command that found its work being done by another process (EX_TEMPFAIL of sysexits.h)."""
 
@@ -93,14 +95,21 @@ def heartbeat_thread(beat: Callable[[], object], name: str) -> Iterator[None]:
 
 def is_held(name: str) -> bool:
     """Whether somebody who is not known to be dead holds the lock."""
-    lease = Lease.objects.filter(name=name, until__gte=timezone.now()).first()
+    now = timezone.now()
+    lease = Lease.objects.filter(name=name).exclude(ended("until", now, longest=duration())).first()
     return lease is not None and not is_dead(lease.owner)
+
+
+def ended(field: str, now: datetime, *, longest: timedelta) -> Q:
+    """What is free by now: never held, past its time, or said to be held for longer than `longest` and AHEAD
+    from now on, which only a clock can have said that was ahead."""
+    return Q(**{field: None}) | Q(**{f"{field}__lt": now}) | Q(**{f"{field}__gt": now + longest + AHEAD})
 
 
 def _acquire(name: str, owner: str) -> tuple[int, datetime]:
     now = timezone.now()
     Lease.objects.get_or_create(name=name)
-    free = Q(until=None) | Q(until__lt=now)
+    free = ended("until", now, longest=duration())
     taken = Lease.objects.filter(free, name=name).update(
         owner=owner, until=now + duration(), fence=F("fence") + 1
     )

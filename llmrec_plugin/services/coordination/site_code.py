@@ -101,7 +101,7 @@ def described(error: Exception) -> str:
 
 
 def _savepoint() -> AbstractContextManager[object]:
-    alias = router.db_for_read(Impression)
+    alias = router.db_for_write(Impression)
     return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
 
 

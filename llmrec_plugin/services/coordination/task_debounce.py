@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import router
-from django.db.models import Q
 from django.utils import timezone
 
 from llmrec_plugin.models import Lease
+from llmrec_plugin.services.coordination import locks
 
 LOST_AFTER = timedelta(seconds=30)
 """From when on a message that no task has begun with counts as lost: by then the schedule looks, too."""
@@ -23,10 +23,12 @@ def reserve(task: str, *, countdown: float = 0.0) -> bool:
     False, after one short query: one is under way."""
     now = timezone.now()
     row = Lease.objects.using(router.db_for_write(Lease)).filter(name=_row(task))  # a replica may lag behind
-    if row.filter(until__gt=now).exists():
+    longest = LOST_AFTER + timedelta(seconds=countdown)
+    free = locks.ended("until", now, longest=longest)
+    if row.exclude(free).exists():
         return False
-    lost_at = now + LOST_AFTER + timedelta(seconds=countdown)
-    if row.filter(Q(until=None) | Q(until__lte=now)).update(until=lost_at):
+    lost_at = now + longest
+    if row.filter(free).update(until=lost_at):
         return True
     return Lease.objects.get_or_create(name=_row(task), defaults={"until": lost_at})[1]
 

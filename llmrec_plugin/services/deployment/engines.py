@@ -9,7 +9,7 @@ from dataclasses import replace
 from llmrec_plugin.backends import get_backend
 from llmrec_plugin.backends.base import AttachedBackend, SearchBackend
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, IndexConflict, IndexDamaged, LlmrecError, NotFound
 from llmrec_plugin.models import IndexVersion
 from llmrec_plugin.services.coordination import site_code
 from llmrec_plugin.types import AttachedIndex, IndexSchema
@@ -66,9 +66,26 @@ def asking(index_version: IndexVersion) -> Iterator[SearchBackend]:
     except BackendUnavailable as error:
         site_code.failed(PART, error)
         raise
+    except IndexConflict as error:
+        site_code.failed(PART, error)
+        raise IndexDamaged(str(error)) from error
     except LlmrecError:
         raise
     except Exception as error:
         site_code.failed(PART, error)
         raise BackendUnavailable(f"The engine failed with {type(error).__name__}.") from error
     site_code.worked(PART)
+
+
+def fault_of(index_version: IndexVersion) -> IndexDamaged | NotFound | None:
+    """Return what is wrong with an index itself: it is gone, or cannot be read; None: nothing is.
+
+    Raises BackendUnavailable, and what else the engine fails with as a whole.
+    """
+    try:
+        engine_of(index_version).verify(index_version.name)
+    except (NotFound, IndexDamaged) as error:
+        return error
+    except IndexConflict as error:
+        return IndexDamaged(str(error))
+    return None

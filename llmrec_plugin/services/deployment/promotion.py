@@ -14,6 +14,7 @@ from llmrec_plugin.models import (
     ModelVersion,
     OutboxEntry,
 )
+from llmrec_plugin.services.deployment.engines import fault_of
 from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
 
 logger = logging.getLogger("llmrec_plugin.promotion")
@@ -63,14 +64,17 @@ def promote_model(model_version: ModelVersion, *, by: str, reason: str = "") -> 
 def rollback(label: str, *, by: str, reason: str = "rollback") -> Deployment:
     """Make the pair before the live one live again; a second rollback takes back the first.
 
-    Raises NotFound where there is none that could answer.
+    An index that is gone or damaged is passed over. Raises NotFound where there is none that could answer,
+    and BackendUnavailable where the engine cannot tell.
     """
     live = live_pair(label)
     now_live = (live.index_version.pk, live.model_version.pk if live.model_version else None)
     kept = Q(model_version=None) | Q(model_version__artefact__isnull=False)
     earlier = Deployment.objects.filter(kept, document=label, index_version__state=IndexVersion.State.READY)
     for former in earlier.select_related("index_version", "model_version").order_by("-id").iterator(100):
-        if (former.index_version_id, former.model_version_id) != now_live:
+        if (former.index_version_id, former.model_version_id) != now_live and _is_readable(
+            former.index_version, live.index_version
+        ):
             with transaction.atomic(using=router.db_for_write(OutboxEntry)):
                 if not _lock_ready(former.index_version):
                     continue
@@ -84,6 +88,16 @@ def rollback(label: str, *, by: str, reason: str = "rollback") -> Deployment:
     raise NotFound(
         f'There is no earlier version of "{label}" that is still kept, so nothing to roll back to.'
     )
+
+
+def _is_readable(former: IndexVersion, live: IndexVersion) -> bool:
+    """Return whether the index could answer; that of the live pair is not asked about."""
+    if former.pk == live.pk:
+        return True
+    fault = fault_of(former)
+    if fault is not None:
+        logger.warning("passed over index_version=%d error=%s", former.pk, type(fault).__name__)
+    return fault is None
 
 
 def _live_model(label: str) -> ModelVersion | None:

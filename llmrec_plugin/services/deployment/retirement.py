@@ -6,7 +6,6 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import router, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from llmrec_plugin.backends import get_backend
@@ -22,6 +21,7 @@ from llmrec_plugin.models import (
     Lease,
     OutboxEntry,
 )
+from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.engines import engine_of
 
 logger = logging.getLogger("llmrec_plugin.promotion")
@@ -51,7 +51,7 @@ def sweep_if_due(*, now: datetime | None = None) -> list[IndexVersion]:
     """Sweep as `sweep` does, but at most once an hour over all processes: cheap to call after every drain."""
     now = now or timezone.now()
     Lease.objects.get_or_create(name="sweep")
-    due = Lease.objects.filter(Q(until=None) | Q(until__lte=now), name="sweep")
+    due = Lease.objects.filter(locks.ended("until", now, longest=SWEEP_EVERY), name="sweep")
     return sweep(now=now) if due.update(until=now + SWEEP_EVERY) else []
 
 

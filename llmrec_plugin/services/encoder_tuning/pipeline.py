@@ -33,6 +33,7 @@ from llmrec_plugin.models import (
     ModelVersion,
     TrainingRun,
     TunedEncoder,
+    own,
 )
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
@@ -169,7 +170,7 @@ def _recorded(
         "training": {**asdict(trained), "folder": Path(trained.folder).name},
         "data": dict(facts),
     }
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         erased = TrainingRun.objects.select_for_update().get(pk=order.run).erased
         broken_off = TunedEncoder.objects.filter(document=order.label, state=TunedEncoder.State.MEASURING)
         broken_off.update(state=TunedEncoder.State.BROKEN)  # by a kill: nobody else tunes this document now
@@ -309,7 +310,7 @@ def _decide(encoder: TunedEncoder, verdict: GateDecision) -> None:
 
 def _settle(encoder: TunedEncoder, state: str, **found: Any) -> None:
     """Store where it stands; what was marked in its report meanwhile stays."""
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         stored = TunedEncoder.objects.select_for_update().get(pk=encoder.pk)
         encoder.state, encoder.report = state, {**stored.report, **found}
         encoder.save(update_fields=["state", "report"])

@@ -14,7 +14,7 @@ from django.utils import timezone
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.experiments.analysis import preferences_needed, visitors_needed
-from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, IndexVersion, Placement
+from llmrec_plugin.models import Arm, ArmAssignment, Configuration, Experiment, IndexVersion, Placement, own
 from llmrec_plugin.services.curation.configuration import check_signals
 from llmrec_plugin.services.curation.placements import get_placement, type_of
 from llmrec_plugin.services.deployment import promotion
@@ -142,7 +142,7 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
     arms = check(experiment)
     expected = report.expected(experiment)
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=own.database()):
             started = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.DRAFT).update(
                 state=Experiment.State.RUNNING,
                 started_at=timezone.now(),
@@ -165,7 +165,7 @@ def start(experiment: Experiment, *, by: str) -> Experiment:
 
 def stop(experiment: Experiment, *, by: str) -> Experiment:
     """From the next request on everybody sees what is live. Raises ConfigurationError if none is running."""
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         stopped = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.RUNNING).update(
             state=Experiment.State.STOPPED, stopped_at=timezone.now(), stopped_by=by
         )
@@ -188,7 +188,7 @@ def adopt(arm: Arm, *, by: str) -> Experiment:
     experiment = arm.experiment
     if experiment.state == Experiment.State.DRAFT:
         raise ConfigurationError(f'"{experiment}" has not been started: there is nothing to adopt yet.')
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         if experiment.state == Experiment.State.RUNNING:
             stop(experiment, by=by)
         _write_configuration(arm, by=by)

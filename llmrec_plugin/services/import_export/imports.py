@@ -19,8 +19,8 @@ from django.db.models import Model
 from llmrec_plugin import moments
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import ImportedItem, Judgment
-from llmrec_plugin.services.indexing import outbox
+from llmrec_plugin.models import ImportedItem, Judgment, own
+from llmrec_plugin.services.indexing import marks
 from llmrec_plugin.services.interactions import recording
 from llmrec_plugin.services.interactions.recording import NewInteraction
 from llmrec_plugin.services.privacy import consent
@@ -67,7 +67,7 @@ def import_items(
         items = [item for _, item in rows.values()]
         _upsert(ImportedItem, items, unique=["id"], update=["document", "text", "filters", "image"])
         for label in sorted({item.document for item in items}):
-            outbox.mark_keys(label, [item.pk for item in items if item.document == label])
+            marks.mark_keys(label, [item.pk for item in items if item.document == label])
         tally.stored += len(items)
 
     return _run(path, lambda line: _item(_json(line), document), store, strict=strict, progress=progress)
@@ -147,7 +147,7 @@ def _run(
     tally = _Tally(path, strict)
     total = _count_lines(path) if progress is not None else 0
     if strict:
-        with transaction.atomic():
+        with transaction.atomic(using=own.database()):
             _walk(path, parse, store, tally, progress, total)
     else:
         _walk(path, parse, store, tally, progress, total)
@@ -171,7 +171,7 @@ def _walk(
             except InvalidRequest as error:
                 tally.refuse(number, str(error))
         if parsed:
-            with transaction.atomic():
+            with transaction.atomic(using=own.database()):
                 store(parsed, tally)
         if progress is not None:
             progress(batch[-1][0], total)

@@ -10,7 +10,7 @@ The work is in the modules beside this one.
 from llmrec_plugin.services.indexing.attached_index import attached_fields
 from llmrec_plugin.services.indexing.index_audit import AuditReport, audit
 from llmrec_plugin.services.indexing.index_build import BuildReport, build
-from llmrec_plugin.services.indexing.outbox import mark, mark_keys
+from llmrec_plugin.services.indexing.marks import mark, mark_keys
 from llmrec_plugin.services.indexing.outbox_drain import DrainReport, drain
 
 __all__ = [

@@ -9,16 +9,18 @@ from itertools import islice
 from typing import Any
 
 from django.db import router
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from llmrec_plugin.documents import SearchDocument, registry
-from llmrec_plugin.exceptions import NotFound
+from llmrec_plugin.exceptions import IndexDamaged, NotFound
 from llmrec_plugin.models import Embedding, IndexVersion, OutboxEntry
-from llmrec_plugin.services.coordination import locks
-from llmrec_plugin.services.deployment.engines import engine_of, schema_of
+from llmrec_plugin.services.coordination import locks, missed_changes
+from llmrec_plugin.services.deployment import retirement
+from llmrec_plugin.services.deployment.engines import engine_of, fault_of, schema_of
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.indexing import outbox
 from llmrec_plugin.services.indexing.outbox_drain import drain_waiting
+from llmrec_plugin.services.indexing.routes import EVERYTHING
 from llmrec_plugin.services.indexing.set_difference import Finding, Ledger, Pair
 from llmrec_plugin.services.items.preparation import prepared, projected
 
@@ -45,6 +47,9 @@ class AuditReport:
     """Different, but in the backlog already."""
     repaired: int = 0
     """Items that were different and are no more."""
+    damaged: tuple[str, ...] = ()
+    """Names of indexes that cannot be read; a repair drops those that are not live, `build` replaces the one
+    that is."""
 
 
 def audit(label: str, *, repair: bool = False) -> AuditReport:
@@ -55,20 +60,44 @@ def audit(label: str, *, repair: bool = False) -> AuditReport:
     document = registry.get(label)
     live_pair(label)
     with locks.hold(f"audit:{label}") as lease:
-        versions = list(IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY))
+        ready = IndexVersion.objects.filter(document=label, state=IndexVersion.State.READY)
+        versions, damaged = _told_apart(list(ready))
         with Ledger() as ledger:
             checked = _take_stock(ledger, document, versions, lease)
             suspects = _keys(ledger.missing() | ledger.stale() | ledger.orphaned())
             unreadable = ledger.unreadable()
-        report = AuditReport(checked=checked)
+        if repair:
+            for version in damaged:
+                retirement.drop(version)
+        report = AuditReport(checked=checked, damaged=tuple(version.name for version in damaged))
         if suspects:
             report = _confirm(report, document, versions, suspects, lease, repair=repair)
+        if repair:  # whatever could not be marked since has been looked at
+            missed_changes.forget(label)
         failing = tuple(sorted(_failing(label) | unreadable))
     logger.info(
         "audited document=%s checked=%d missing=%d stale=%d orphaned=%d repaired=%d",
         label, checked, len(report.missing), len(report.stale), len(report.orphaned), report.repaired,
     )  # fmt: skip
     return replace(report, failing=failing)
+
+
+def _told_apart(versions: Sequence[IndexVersion]) -> tuple[list[IndexVersion], list[IndexVersion]]:
+    """Return the indexes that can be compared, read to their ends, and those that cannot: one that is
+    damaged must not keep the others from being looked at."""
+    damaged = []
+    for version in versions:
+        try:
+            fault = fault_of(version)
+            if fault is None:
+                for _ in engine_of(version).digests(version.name):
+                    pass
+        except IndexDamaged as error:
+            fault = error
+        if isinstance(fault, IndexDamaged):
+            logger.error("damaged document=%s index=%s: %s", version.document, version.name, fault)
+            damaged.append(version)
+    return [version for version in versions if version not in damaged], damaged
 
 
 def _confirm(
@@ -169,15 +198,22 @@ def _enter(
 
 
 def _failing(label: str) -> set[str]:
-    tried = OutboxEntry.objects.filter(document=label, attempts__gt=0, via="")
+    tried = OutboxEntry.objects.filter(document=label, attempts__gt=0, via="", keys__isnull=True)
     return set(tried.values_list("item_id", flat=True))
 
 
 def _pending(document: SearchDocument[Any], keys: set[str]) -> set[str]:
     """Those of the keys that the backlog will come to, directly or through a related object."""
     waiting = OutboxEntry.objects.filter(document=document.label)
-    through = set(waiting.exclude(via="").values_list("via", "item_id"))
+    through: set[tuple[str, str]] = set()
     pending: set[str] = set()
+    for entry in waiting.filter(~Q(via="") | Q(keys__isnull=False)):
+        if entry.via == EVERYTHING:
+            return keys
+        if not entry.via:
+            pending |= keys.intersection(entry.keys or ())
+        else:
+            through |= {(entry.via, key) for key in entry.keys or [entry.item_id]}
     ordered = sorted(keys)
     for start in range(0, len(ordered), CHUNK):
         chunk = ordered[start : start + CHUNK]
@@ -206,7 +242,7 @@ def _append(label: str, findings: Collection[Finding]) -> int:
             OutboxEntry(document=label, item_id=key, index_version_id=version)
             for version, key in sorted(findings)
         ),
-        announce=False,
+        announce_it=False,
     )
 
 

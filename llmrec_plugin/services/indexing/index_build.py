@@ -15,11 +15,11 @@ from django.utils import timezone
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.encoders.base import Encoder, EncoderSpec, load_encoder
-from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable
+from llmrec_plugin.exceptions import BackendUnavailable, EncoderUnavailable, IndexDamaged
 from llmrec_plugin.models import Configuration, Embedding, IndexVersion, OutboxEntry
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment import dictionaries, promotion, retirement
-from llmrec_plugin.services.deployment.engines import attached_engine_of, engine_of, schema_of
+from llmrec_plugin.services.deployment.engines import attached_engine_of, engine_of, fault_of, schema_of
 from llmrec_plugin.services.deployment.live import find_live_pair
 from llmrec_plugin.services.indexing import index_audit, outbox
 from llmrec_plugin.services.indexing.outbox_drain import DrainReport, drain_batch
@@ -122,8 +122,8 @@ def build(
             report += _fill(version, lease, None)  # what changed meanwhile, or waited before the build
         if promote and not _is_live(version):
             promotion.promote(version, by=by, reason="build")
-        if not keep_former and _is_live(version):
-            _drop_others(version)
+        if _is_live(version):
+            _drop_others(version, damaged_alone=keep_former)
     retirement.sweep()
     return BuildReport(
         index_version=version,
@@ -151,7 +151,7 @@ def _version_for(
         retirement.drop(started)
     if not rebuild:
         for version in _live_first(versions.filter(state=IndexVersion.State.READY), document.label):
-            if identity.matches(version):
+            if identity.matches(version) and not isinstance(fault_of(version), IndexDamaged):
                 return _with_options(version, spec), False
     return (
         IndexVersion.objects.create(
@@ -183,10 +183,11 @@ def _is_live(version: IndexVersion) -> bool:
     return pair is not None and pair.index_version.pk == version.pk
 
 
-def _drop_others(version: IndexVersion) -> None:
+def _drop_others(version: IndexVersion, *, damaged_alone: bool) -> None:
     others = IndexVersion.objects.filter(document=version.document, state=IndexVersion.State.READY)
     for other in others.exclude(pk=version.pk):
-        retirement.drop(other)
+        if not damaged_alone or isinstance(fault_of(other), IndexDamaged):
+            retirement.drop(other)
 
 
 def _with_options(version: IndexVersion, spec: EncoderSpec) -> IndexVersion:
@@ -219,7 +220,7 @@ def _mark_items(document: SearchDocument[Any], version: IndexVersion, lease: loc
         with transaction.atomic(using=outbox.alias()):
             outbox.append(
                 (OutboxEntry(document=document.label, item_id=str(pk), index_version=version) for pk in pks),
-                announce=False,
+                announce_it=False,
             )
             version.save(update_fields=["marking_done", "marked_until", "total"])
 

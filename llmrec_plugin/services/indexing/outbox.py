@@ -1,10 +1,12 @@
-"""The backlog of changed items: appending to it, claiming from it, and settling what was claimed."""
+"""The backlog of changed items: appending to it, claiming from it, and settling what was claimed.
+
+What a change concerns is told by `routes`, and put here by `marks`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import islice
@@ -12,14 +14,14 @@ from operator import or_
 from typing import Any
 
 from django.db import router, transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
 from llmrec_plugin.documents import registry
-from llmrec_plugin.exceptions import DocumentError
 from llmrec_plugin.models import IndexVersion, OutboxEntry
 from llmrec_plugin.services.coordination import locks
+from llmrec_plugin.services.indexing.routes import EVERYTHING
 from llmrec_plugin.types import Failure
 
 marked = Signal()
@@ -32,117 +34,36 @@ BACK_OFF_FIRST = timedelta(seconds=10)
 BACK_OFF_MOST = timedelta(hours=1)
 
 
-def mark(
-    target: Model | QuerySet[Any] | Iterable[Model],
-    *,
-    document: str | None = None,
-) -> int:
-    """Have items looked at again after a change that sends no signal, such as `QuerySet.update`.
-
-        indexing.mark(Product.objects.filter(brand=brand))
-
-    `target` holds items or related objects; `document` limits it to one label. Returns the number of
-    entries appended; call it in the transaction of the change. Raises DocumentError for a model that
-    no document reads.
-    """
-    if isinstance(target, QuerySet):
-        keys = target.values_list("pk", flat=True).iterator(chunk_size=CHUNK)
-        return append(_entries(target.model, keys, document), using=target.db)
-    objects = [target] if isinstance(target, Model) else list(target)
-    by_model: dict[tuple[type[Model], str | None], list[Any]] = {}
-    for obj in objects:
-        by_model.setdefault((type(obj), obj._state.db), []).append(obj.pk)
-    return sum(
-        append(_entries(model, keys, document), using=using) for (model, using), keys in by_model.items()
-    )
-
-
-def mark_keys(label: str, keys: Iterable[object]) -> int:
-    """As `mark`, by primary key, for items that may be gone already; malformed keys are left out."""
-    document = registry.get(label)
-    pks = (document.to_pk(str(key)) for key in keys)
-    return append(OutboxEntry(document=label, item_id=str(pk)) for pk in pks if pk is not None)
-
-
-def _entries(model: type[Model], pks: Iterable[object], label: str | None) -> Iterator[OutboxEntry]:
-    routes = routes_from(model)
-    if label is not None:
-        known = registry.get(label).label
-        routes = [route for route in routes if route.label == known]
-    if not routes:
-        raise DocumentError(
-            f"No document reads {model.__name__}: register a SearchDocument for it, or name it in `related`. "
-            "For rows of an InteractionSource there is interactions.mark."
-        )
-    return (route.entry(pk) for pk in pks for route in routes)
-
-
-@dataclass(frozen=True)
-class Route:
-    """A way from a changed row to the items of a document."""
-
-    label: str
-    via: str = ""
-    """Lookup from the item to the row; empty: the row is the item."""
-    moves: bool = False
-    """The row holds the key, so that saving it may take it from one item to another."""
-    keys_only: bool = False
-    """The items know the row by its primary key alone."""
-
-    def entry(self, pk: object) -> OutboxEntry:
-        return OutboxEntry(document=self.label, item_id=str(pk), via=self.via)
-
-
-def routes_from(model: type[Model]) -> list[Route]:
-    """All ways from rows of `model`, as items and as related objects."""
-    routes = [Route(document.label) for document in registry.for_model(model)]
-    for document in registry:
-        if parent := document.parent_lookup(model):
-            routes.append(Route(document.label, parent))
-        with suppress(DocumentError):  # a wrong path is reported by the system checks; saves go on
-            for way in document.followed():
-                if issubclass(model, way.model._meta.concrete_model or way.model):
-                    moves = any(hop.reverse for hop in way.path.hops)
-                    routes.append(Route(document.label, way.path.lookup(), moves, way.keys_only))
-    return routes
-
-
-def affected_keys(label: str, via: str, related: object, *, using: str | None = None) -> list[str]:
-    """Items that the related object is part of at this moment, visible or not; one query."""
-    rows = registry.get(label).model._base_manager.using(using)
-    pks = rows.filter(**{f"{via}__pk": related}).order_by().values_list("pk", flat=True)
-    return [str(pk) for pk in pks.distinct()]
-
-
 def alias() -> str:
     """The database that the backlog lives in."""
     return router.db_for_write(OutboxEntry)
 
 
-def append(entries: Iterable[OutboxEntry], *, using: str | None = None, announce: bool = True) -> int:
+def append(entries: Iterable[OutboxEntry], *, using: str | None = None, announce_it: bool = True) -> int:
     """Add entries along with the change of a row in the database `using`: never before it is committed.
 
     In the backlog's own database both are one transaction.
     """
     if using is not None and using != alias():
         waiting = list(entries)
-        transaction.on_commit(lambda: _store(waiting, announce=announce), using=using, robust=True)
+        transaction.on_commit(lambda: _store(waiting, announce_it=announce_it), using=using, robust=True)
         return len(waiting)
-    return _store(entries, announce=announce)
+    return _store(entries, announce_it=announce_it)
 
 
-def _store(entries: Iterable[OutboxEntry], *, announce: bool) -> int:
+def _store(entries: Iterable[OutboxEntry], *, announce_it: bool) -> int:
     stored = 0
     remaining = iter(entries)
     while chunk := list(islice(remaining, CHUNK)):
         OutboxEntry.objects.bulk_create(chunk)
         stored += len(chunk)
-    if stored and announce:
-        _announce()
+    if stored and announce_it:
+        announce()
     return stored
 
 
-def _announce() -> None:
+def announce() -> None:
+    """Say, once the transaction that is open in the backlog's database is committed, that something waits."""
     connection = transaction.get_connection(alias())
     if not any(callback[1] is _send_marked for callback in connection.run_on_commit):
         transaction.on_commit(_send_marked, using=alias(), robust=True)
@@ -156,7 +77,7 @@ def retry(entries: QuerySet[OutboxEntry]) -> int:
     """Try failed entries again now, as if they were new."""
     count = entries.update(attempts=0, not_before=None, last_error="", outage=False)
     if count:
-        _announce()
+        announce()
     return count
 
 
@@ -210,11 +131,11 @@ def _skips_locked() -> bool:
 
 
 def _free(now: datetime) -> Q:
-    return Q(lease_until=None) | Q(lease_until__lt=now)
+    return locks.ended("lease_until", now, longest=locks.duration())
 
 
 def _due(now: datetime) -> Q:
-    return _free(now) & (Q(not_before=None) | Q(not_before__lte=now))
+    return _free(now) & (Q(not_before__lte=now) | locks.ended("not_before", now, longest=BACK_OFF_MOST))
 
 
 def _locked(condition: Q) -> QuerySet[OutboxEntry]:
@@ -227,13 +148,15 @@ def _repeats(rows: Sequence[OutboxEntry], now: datetime) -> list[OutboxEntry]:
     """Other entries of the same items, those that wait for their next attempt included."""
     keys: dict[str, set[str]] = {}
     for row in rows:
-        if not row.via:
+        if not row.stands_for_many:
             keys.setdefault(row.document, set()).add(row.item_id)
     if not keys:
         return []
     items = reduce(or_, (Q(document=label, item_id__in=ids) for label, ids in keys.items()))
     taken = [row.pk for row in rows]
-    return list(_locked(_free(now) & items & Q(via="")).exclude(pk__in=taken)[:MAX_REPEATS])
+    return list(
+        _locked(_free(now) & items & Q(via="", keys__isnull=True)).exclude(pk__in=taken)[:MAX_REPEATS]
+    )
 
 
 def prolong(owner: str) -> None:
@@ -320,23 +243,36 @@ def settle(*, done: Sequence[OutboxEntry], kept: Sequence[OutboxEntry], new: Seq
 
 
 def expand(entry: OutboxEntry) -> int:
-    """Replace a change of a related object by entries for the items it is part of, a chunk at a time."""
-    document = registry.get(entry.document)
-    rows = document.model._base_manager.using(router.db_for_write(document.model))
-    rows = rows.filter(**{f"{entry.via}__pk": entry.item_id})
-    appended = 0
-    last: Any = None
-    while True:
-        page = rows if last is None else rows.filter(pk__gt=last)
-        pks = list(page.order_by("pk").values_list("pk", flat=True).distinct()[:CHUNK])
-        if not pks:
-            break
-        appended += append(
-            (
-                OutboxEntry(document=entry.document, item_id=str(pk), index_version=entry.index_version)
-                for pk in pks
-            ),
-            announce=False,
-        )
-        last = pks[-1]
-    return appended
+    """Replace an entry that stands for many items by entries of their own, a chunk at a time."""
+    if entry.keys and not entry.via:
+        return _append_items(entry, entry.keys)
+    return sum(_append_items(entry, _pages(rows)) for rows in _items_behind(entry))
+
+
+def _items_behind(entry: OutboxEntry) -> Iterator[QuerySet[Any]]:
+    model = registry.get(entry.document).model
+    rows = model._base_manager.using(router.db_for_write(model))
+    if entry.via == EVERYTHING:
+        yield rows.all()
+    elif entry.keys:
+        for start in range(0, len(entry.keys), CHUNK):
+            yield rows.filter(**{f"{entry.via}__pk__in": entry.keys[start : start + CHUNK]})
+    else:
+        yield rows.filter(**{f"{entry.via}__pk": entry.item_id})
+
+
+def _pages(rows: QuerySet[Any]) -> Iterator[Any]:
+    """The primary keys, read CHUNK at a time."""
+    pks = list(rows.order_by("pk").values_list("pk", flat=True).distinct()[:CHUNK])
+    while pks:
+        yield from pks
+        further = rows.filter(pk__gt=pks[-1])
+        pks = list(further.order_by("pk").values_list("pk", flat=True).distinct()[:CHUNK])
+
+
+def _append_items(entry: OutboxEntry, keys: Iterable[object]) -> int:
+    items = (
+        OutboxEntry(document=entry.document, item_id=str(key), index_version=entry.index_version)
+        for key in keys
+    )
+    return append(items, announce_it=False)

@@ -114,10 +114,10 @@ def drain_batch(size: int, *, version: IndexVersion | None = None) -> DrainRepor
 def _process_claimed(claimed: Entries) -> DrainReport:
     started = time.monotonic()
     revision = IndexBatch.objects.create(entries=len(claimed)).pk
-    done, kept = _expand(entry for entry in claimed if entry.via)
+    done, kept = _expand(entry for entry in claimed if entry.stands_for_many)
     new: Entries = []
     report = DrainReport(entries=len(claimed), failed=len(kept))
-    for label, items in _group(entry for entry in claimed if not entry.via).items():
+    for label, items in _group(entry for entry in claimed if not entry.stands_for_many).items():
         counts = process(label, items, revision)
         report += _report(items, counts)
         for item in items:

@@ -84,7 +84,7 @@ def _mark_lost(version: IndexVersion, lease: locks.HeldLease) -> int:
                 OutboxEntry(document=version.document, item_id=key, index_version=version)
                 for key in sorted(lost)
             ),
-            announce=False,
+            announce_it=False,
         )
     return marked
 

@@ -52,7 +52,7 @@ def _stored(version: IndexVersion, keys: Sequence[str]) -> dict[str, Vector]:
     the vectors.
     """
     places = ", ".join(["%s"] * len(keys))
-    with connections[router.db_for_read(Embedding)].cursor() as cursor:
+    with connections[router.db_for_write(Embedding)].cursor() as cursor:
         cursor.execute(
             f"SELECT item_id, vector FROM {Embedding._meta.db_table}"
             f" WHERE document = %s AND encoder_id = %s AND item_id IN ({places})",

@@ -2,7 +2,13 @@
 
 from llmrec_plugin.services.interactions.history import kind_labels, latest_events
 from llmrec_plugin.services.interactions.login_merge import merge
-from llmrec_plugin.services.interactions.recording import NewInteraction, RecordReport, record, record_many
+from llmrec_plugin.services.interactions.recording import (
+    NewInteraction,
+    RecordReport,
+    record,
+    record_many,
+    withdraw,
+)
 from llmrec_plugin.services.interactions.site_sources import SourceReport, reconcile, taken_over
 from llmrec_plugin.services.interactions.source_changes import mark
 
@@ -18,4 +24,5 @@ __all__ = [
     "record",
     "record_many",
     "taken_over",
+    "withdraw",
 ]

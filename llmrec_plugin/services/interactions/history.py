@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import router
+
 from llmrec_plugin.documents import SearchDocument
 from llmrec_plugin.event_kinds import kind_choices
 from llmrec_plugin.models import Interaction
@@ -46,5 +48,6 @@ def taken_keys(user_key: str, *, document: str, kinds: Sequence[str]) -> frozens
 
 def existing_keys(document: SearchDocument[Any], keys: Iterable[str]) -> set[str]:
     """Return those of the keys that the document's own queryset holds; malformed ones are left out; one
-    query."""
-    return {str(pk) for pk in document.rows_of(keys).order_by().values_list("pk", flat=True)}
+    query, of the database that items are written to: what is new may not be in a replica yet."""
+    rows = document.rows_of(keys).using(router.db_for_write(document.model))
+    return {str(pk) for pk in rows.order_by().values_list("pk", flat=True)}

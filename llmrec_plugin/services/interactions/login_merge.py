@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import Consent, Impression, Interaction
+from llmrec_plugin.models import Consent, Impression, Interaction, own
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.interactions.recording import announce
 from llmrec_plugin.services.privacy import consent as privacy
@@ -25,7 +25,7 @@ def merge(anonymous_key: str, user_key: str) -> int:
             f'Only the events of a visitor ("{ANONYMOUS}…") can be merged into a user\'s.',
             parameter="anonymous_key",
         )
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         consent = Consent.objects.filter(user_key=anonymous_key).first()
         if consent is not None:
             Consent.objects.get_or_create(user_key=user_key, defaults={"granted": consent.granted})

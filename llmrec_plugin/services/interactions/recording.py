@@ -118,6 +118,19 @@ def record_many(events: Sequence[NewInteraction], *, check: bool = False) -> Rec
     )
 
 
+def withdraw(*, user_key: str, document: str, item_id: object, kind: str) -> int:
+    """Take back what the user did, as when an item leaves the basket or a wish list; returns how many events
+    are gone. Raises InvalidRequest for a kind that nobody declared and for what is no key."""
+    privacy.check_user_key(user_key)
+    if kind not in event_kinds:
+        raise InvalidRequest(unknown_kind(kind), parameter="kind")
+    rows = Interaction.objects.filter(user_key=user_key, document=document, item_id=str(item_id), kind=kind)
+    gone, _ = rows.delete()
+    if gone:
+        announce([user_key])
+    return gone
+
+
 def validate(event: NewInteraction, *, now: datetime | None = None) -> None:
     """Raise InvalidRequest, naming the parameter, for an event that could not be stored."""
     _validated(event, now=now or timezone.now())

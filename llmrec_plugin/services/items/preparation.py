@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Model
+from django.utils import translation
 
 from llmrec_plugin.analysis.exact import exact_terms, title_starts
 from llmrec_plugin.analysis.tokens import analysis_id, index_terms
@@ -35,8 +37,10 @@ def declared_schema(document: SearchDocument[Any]) -> dict[str, Any]:
 
 
 def prepared(document: SearchDocument[Any], row: Model) -> PreparedItem | None:
-    """What the site's declaration makes of the row; None: not to be found, as an item without any text."""
-    found = document.prepare(row)
+    """What the site's declaration makes of the row, in the site's own language whoever asks; None: not to be
+    found, as an item without any text."""
+    with translation.override(settings.LANGUAGE_CODE):
+        found = document.prepare(row)
     if found is None or not found.passage.strip():
         return None
     if found.key != str(row.pk):

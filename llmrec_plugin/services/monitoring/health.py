@@ -24,9 +24,9 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.contributions import contributions
 from llmrec_plugin.documents import registry
 from llmrec_plugin.documents.signals import signals
-from llmrec_plugin.exceptions import ConfigurationError, LlmrecError, NotBuilt
+from llmrec_plugin.exceptions import ConfigurationError, IndexDamaged, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import Impression, IndexBatch, IndexVersion
-from llmrec_plugin.services.coordination import short_writes, site_code
+from llmrec_plugin.services.coordination import missed_changes, short_writes, site_code
 from llmrec_plugin.services.curation.list_types import list_types
 from llmrec_plugin.services.deployment import engines
 from llmrec_plugin.services.deployment.live import find_live_pair, live_pair
@@ -147,7 +147,17 @@ def _indexes(versions: dict[str, IndexVersion]) -> Iterator[Component]:
         except NotBuilt as error:
             yield Component(name=name, code=error.code, detail=str(error), needed=True)
         else:
-            yield Component(name=name, needed=True)
+            yield _live_index(name, versions[label])
+
+
+def _live_index(name: str, version: IndexVersion) -> Component:
+    """Whether the index itself is there and can be read; an engine that is away is told by its own part."""
+    fault = _within(name, lambda: engines.fault_of(version))
+    if isinstance(fault, IndexDamaged):
+        return Component(name=name, code="damaged", detail=str(fault))
+    if isinstance(fault, NotFound):
+        return Component(name=name, code="gone", detail=str(fault))
+    return Component(name=name, needed=True)
 
 
 def _encoders(versions: Mapping[str, IndexVersion]) -> Iterator[Component]:
@@ -191,13 +201,26 @@ def _backlogs() -> Iterator[Component]:
         yield Component(name="workers", code=OK if working else "silent", detail=detail)
     for label in registry.labels():
         waits = found.get(label, Backlog())
-        code = "late" if waits.is_late else "failing" if waits.failing else OK
+        missed = missed_changes.noted(label)
+        code = "late" if waits.is_late else "failing" if waits.failing else "missed" if missed else OK
         detail = _("%(entries)d entries, %(failing)d of them failing, the oldest for %(seconds)d s.") % {
             "entries": waits.entries,
             "failing": waits.failing,
             "seconds": waits.age_seconds,
         }
+        if code == "late" and not uses_celery():
+            detail += " " + _("Have cron run `manage.py llmrec drain`.")
+        if missed is not None and code == "missed":
+            detail = _missed(missed)
         yield Component(name=f"backlog {label}", code=code, detail="" if code == OK else detail)
+
+
+def _missed(missed: missed_changes.MissedChanges) -> str:
+    detail = _(
+        "%(count)d changes were saved and not marked, the last for %(error)s at %(at)s: "
+        "run `manage.py llmrec audit --repair`."
+    )
+    return detail % {"count": missed.count, "error": missed.error, "at": missed.at}
 
 
 def ill_sources() -> Iterator[Component]:

@@ -17,7 +17,9 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import SearchDocument, registry
 from llmrec_plugin.exceptions import BackendUnavailable, LlmrecError, NotBuilt, NotFound
 from llmrec_plugin.models import DriftReport, IndexVersion, TrainingRun
-from llmrec_plugin.services.deployment.engines import engine_of
+from llmrec_plugin.services.coordination import missed_changes
+from llmrec_plugin.services.deployment import renaming
+from llmrec_plugin.services.deployment.engines import engine_of, fault_of
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.indexing.backlog import Backlog, waiting
 from llmrec_plugin.services.inference.encoder_selection import knows_erased, wanted_spec
@@ -55,11 +57,15 @@ class DocumentStatus:
     """In what way people do other things than the live model learned from, in words."""
     items: int | None
     """That can be found; None: the engine does not answer."""
+    index_fault: str
+    """Why the live index cannot answer though the engine does, in words; empty: it can."""
     backlog: int
     failing: int
     """Backlog entries that have been tried and failed."""
     oldest: datetime | None
     """When the oldest entry of the backlog came in."""
+    missed: int
+    """Changes that were saved and could not be marked."""
     stale: tuple[str, ...]
     """What the settings or the code say other than the live version; `build` mends it."""
 
@@ -71,18 +77,7 @@ class DocumentStatus:
     @property
     def ills(self) -> tuple[str, ...]:
         """Sentences on what to do; empty: all is well."""
-        found = []
-        if not self.index_version:
-            found.append(_("No index is live: run `manage.py llmrec build`."))
-        if self.failing:
-            found.append(
-                ngettext(
-                    "%(count)d item fails to be indexed: see its error in the backlog.",
-                    "%(count)d items fail to be indexed: see their errors in the backlog.",
-                    self.failing,
-                )
-                % {"count": self.failing}
-            )
+        found = self._ills_of_indexing()
         if self.stale:
             found.append(
                 _("The live index differs from the settings (%(what)s): run `manage.py llmrec build`.")
@@ -102,6 +97,35 @@ class DocumentStatus:
             found.append(_("Drift: %s.") % "; ".join(self.drift))
         return tuple(found)
 
+    def _ills_of_indexing(self) -> list[str]:
+        found = []
+        if not self.index_version:
+            found.append(_("No index is live: run `manage.py llmrec build`."))
+        if self.index_fault:
+            found.append(
+                _("The live index cannot answer; a worker builds it anew, or `manage.py llmrec build`: %s")
+                % self.index_fault
+            )
+        if self.failing:
+            found.append(
+                ngettext(
+                    "%(count)d item fails to be indexed: see its error in the backlog.",
+                    "%(count)d items fail to be indexed: see their errors in the backlog.",
+                    self.failing,
+                )
+                % {"count": self.failing}
+            )
+        if self.missed:
+            found.append(
+                ngettext(
+                    "%(count)d change was saved and not marked: run `manage.py llmrec audit --repair`.",
+                    "%(count)d changes were saved and not marked: run `manage.py llmrec audit --repair`.",
+                    self.missed,
+                )
+                % {"count": self.missed}
+            )
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
@@ -116,6 +140,8 @@ class Status:
     """The cache, the broker where there is one, and events that do not follow the site's rows."""
     workers: tuple[str, ...] | None = None
     """That answered; None: tasks do not go to workers."""
+    forsaken: tuple[str, ...] = ()
+    """Labels of which events are kept, and which no document has any more."""
 
     @property
     def ills(self) -> tuple[str, ...]:
@@ -123,6 +149,14 @@ class Status:
         found = [f"{part.name}: {part.detail}" for part in self.services if part.code != health.OK]
         if self.workers == ():
             found.append(_("No worker answers: start one, or changes wait in the backlog."))
+        for label in self.forsaken:
+            found.append(
+                _(
+                    "Events are kept of “%(label)s”, which is no document any more; if it has another name "
+                    "now: `manage.py llmrec rename-document %(label)s NEW`."
+                )
+                % {"label": label}
+            )
         return tuple(found)
 
     @property
@@ -181,6 +215,7 @@ def collect() -> Status:
         documents=documents,
         services=(*health.services(), *health.ill_sources()),
         workers=health.workers() if health.uses_celery() else None,
+        forsaken=tuple(renaming.forsaken_labels()),
     )
 
 
@@ -221,9 +256,11 @@ def _document_status(
         tuning_error=outcomes.failed_tuning.error if outcomes.failed_tuning else "",
         drift=tuple(drift.sentences(measured)) if measured is not None and applies else (),
         items=_count(version) if version and reachable else None,
+        index_fault=_fault(version) if version and reachable else "",
         backlog=backlog.entries,
         failing=backlog.failing,
         oldest=backlog.oldest,
+        missed=_missed(document.label),
         stale=_differences(document, version) if version else (),
     )
 
@@ -233,11 +270,24 @@ def _began(run: TrainingRun | None) -> datetime | None:
     return run.started_at if run is not None and run.state == TrainingRun.State.RUNNING else None
 
 
+def _missed(label: str) -> int:
+    found = missed_changes.noted(label)
+    return 0 if found is None else found.count
+
+
 def _live(label: str) -> LivePair | None:
     try:
         return live_pair(label)
     except NotBuilt:
         return None
+
+
+def _fault(version: IndexVersion) -> str:
+    try:
+        fault = fault_of(version)
+    except LlmrecError:  # the engine says so itself
+        return ""
+    return "" if fault is None else str(fault)
 
 
 def _count(version: IndexVersion) -> int | None:

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from llmrec_plugin.analysis.text import is_storable
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.exceptions import InvalidRequest
-from llmrec_plugin.models import ArmAssignment, Consent, Impression, Interaction
+from llmrec_plugin.models import ArmAssignment, Consent, Impression, Interaction, own
 from llmrec_plugin.services.privacy import derived_data
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def set_consent(user_key: str, *, granted: bool) -> None:
     """Record the user's choice. A refusal stops all use at once, drops what was derived of them and keeps
     their events until `erase_user` or retention removes them."""
     check_user_key(user_key)
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         Consent.objects.update_or_create(user_key=user_key, defaults={"granted": granted})
         if granted:
             derived_data.mark([user_key])

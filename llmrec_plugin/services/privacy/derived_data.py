@@ -12,7 +12,7 @@ from django.db import router, transaction
 from django.dispatch import Signal
 
 from llmrec_plugin.models import IndexVersion, UserChange, UserEmbedding
-from llmrec_plugin.services.coordination import caches
+from llmrec_plugin.services.coordination import caches, guarded_writes
 
 changed = Signal()
 """Sent once per commit that marked users, so that receivers can have them refreshed."""
@@ -24,8 +24,8 @@ def mark(user_keys: Iterable[str], *, erase: bool = False) -> int:
     """Have these users looked at again, or erased; returns how many there are."""
     keys = list(dict.fromkeys(key for key in user_keys if key))
     if keys:
-        UserChange.objects.bulk_create(UserChange(user_key=key, erase=erase) for key in keys)
         alias = router.db_for_write(UserChange)
+        guarded_writes.insert([UserChange(user_key=key, erase=erase) for key in keys], using=alias)
         connection = transaction.get_connection(alias)
         if not any(callback[1] is _send_changed for callback in connection.run_on_commit):
             transaction.on_commit(_send_changed, using=alias, robust=True)

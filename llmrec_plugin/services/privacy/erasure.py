@@ -19,6 +19,7 @@ from llmrec_plugin.models import (
     TrainingRun,
     TunedEncoder,
     UserChange,
+    own,
 )
 from llmrec_plugin.services.model_registry.training_report import count_erased
 from llmrec_plugin.services.privacy import erasure_marks
@@ -48,7 +49,7 @@ def erase_user(user_key: str, *, keep_refusal: bool = False) -> EraseReport:
     no key: lists of nobody in particular are kept under an empty one.
     """
     check_user_key(user_key)
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         refused = keep_refusal and consent_of(user_key) is False
         versions = _mark_for_retraining(user_key)
         interactions, _ = Interaction.objects.filter(user_key=user_key).delete()

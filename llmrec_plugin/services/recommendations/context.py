@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from llmrec_plugin.documents import SearchDocument
-from llmrec_plugin.exceptions import BackendUnavailable, NotFound
+from llmrec_plugin.exceptions import BackendUnavailable, ItemNotFound, NotFound
 from llmrec_plugin.models import Configuration
 from llmrec_plugin.services.curation.placements import Placement
 from llmrec_plugin.services.deployment.engines import asking
@@ -66,10 +66,10 @@ class RecommendationContext:
 
     @cached_property
     def anchor(self) -> Anchor:
-        """Return the item that the list is about; one query. Raises NotFound where there is none."""
+        """Return the item that the list is about; one query. Raises ItemNotFound where there is none."""
         found = self.document.in_bulk([self.item_id or ""])
         if not found:
-            raise NotFound(f'"{self.document.label}" has no item "{self.item_id or ""}".')
+            raise ItemNotFound(f'"{self.document.label}" has no item "{self.item_id or ""}".')
         return Anchor(*next(iter(found.items())))
 
     @cached_property

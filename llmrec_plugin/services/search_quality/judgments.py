@@ -14,7 +14,7 @@ from django.utils.text import Truncator
 from llmrec_plugin.documents import registry
 from llmrec_plugin.evaluation import metrics
 from llmrec_plugin.exceptions import InvalidRequest, NotBuilt
-from llmrec_plugin.models import Configuration, Judgment, SearchQuality
+from llmrec_plugin.models import Configuration, Judgment, SearchQuality, own
 from llmrec_plugin.services.deployment.live import live_pair
 from llmrec_plugin.services.search import pipeline
 from llmrec_plugin.services.search.query_analysis import MAX_LENGTH
@@ -89,7 +89,7 @@ def judge(document: str, query: str, grades: Mapping[str, int | None]) -> int:
     changed = {key: grade for key, grade in grades.items() if grade != known.get(key)}
     rows = Judgment.objects.filter(document=document, query=query)
     query_id = rows.values_list("query_id", flat=True).first() or _new_id(query)
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         rows.filter(item_id__in=[key for key, grade in changed.items() if grade is None]).delete()
         for key, grade in changed.items():
             if grade is not None:

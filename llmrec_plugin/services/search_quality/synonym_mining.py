@@ -26,7 +26,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import LlmrecError, NotFound
 from llmrec_plugin.learning.mining.synonyms import Search, Suggestion, Words, differing, suggest
-from llmrec_plugin.models import Impression, Synonym, SynonymSuggestion
+from llmrec_plugin.models import Impression, Synonym, SynonymSuggestion, own
 from llmrec_plugin.models.synonyms import LONGEST_LINE, lines_of
 from llmrec_plugin.services.curation import synonyms
 from llmrec_plugin.services.privacy import consent
@@ -59,7 +59,7 @@ def suggest_all() -> dict[str, int]:
 
 def accept(pk: int, *, by: str) -> Synonym:
     """Make it a synonym, in effect from the next search on; raises NotFound where it is decided already."""
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         row = _decide(pk, SynonymSuggestion.State.ACCEPTED, by=by).as_synonym()
         row.save()
     return row
@@ -90,7 +90,7 @@ def _suggest(label: str) -> int:
     rows = rows[:MAX_SUGGESTIONS]
     for row in rows:
         row.evidence["preview"] = _preview(row)
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         SynonymSuggestion.objects.filter(document=label, state=OPEN).delete()
         SynonymSuggestion.objects.bulk_create(rows)
     logger.info("synonyms suggested document=%s suggestions=%d", label, len(rows))

@@ -27,7 +27,7 @@ from llmrec_plugin.learning.click_models.fusion_weights import (
     prove,
 )
 from llmrec_plugin.learning.selection.folds import Values
-from llmrec_plugin.models import Configuration, Judgment, SearchWeightRun
+from llmrec_plugin.models import Configuration, Judgment, SearchWeightRun, own
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
 from llmrec_plugin.services.experiments import assignment
 from llmrec_plugin.services.search.context import SEARCH_PLACEMENT
@@ -276,7 +276,7 @@ def _proven(measured: Measured, weights: Sequence[float], current: float, eviden
 def _adopt(label: str, pair: LivePair, found: Mapping[str, float], *, by: str) -> bool:
     """Put the weights into the configuration, unless editors want their own weights to count by now."""
     encoder_id = pair.index_version.encoder_id
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         configuration = Configuration.objects.select_for_update().filter(pk=1).first() or Configuration()
         if not configuration.search_learned:
             return False

@@ -54,7 +54,7 @@ def current_snapshot(label: str) -> RequestSnapshot:
 
 def _mark(label: str) -> Mark | None:
     """Return what tells one state from another; None where nothing is live."""
-    with connections[router.db_for_read(Deployment)].cursor() as cursor:
+    with connections[router.db_for_write(Deployment)].cursor() as cursor:
         cursor.execute(_MARK, [label])
         mark: Mark | None = cursor.fetchone()
     return mark

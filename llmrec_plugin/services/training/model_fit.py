@@ -16,7 +16,7 @@ from django.utils import timezone
 from llmrec_plugin.learning.scorers.neighbours import TOP, Neighbours, taken, taken_together
 from llmrec_plugin.learning.scorers.sequential import neighbours_from
 from llmrec_plugin.learning.selection.model_config import ScorerConfig, fit_prior
-from llmrec_plugin.models import Configuration, IndexVersion, ModelArtefact, ModelVersion
+from llmrec_plugin.models import Configuration, IndexVersion, ModelArtefact, ModelVersion, own
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment import promotion
 from llmrec_plugin.services.deployment.live import LivePair, live_pair
@@ -117,7 +117,7 @@ def publish(model: TrainedModel, *, started: float, by: str, reason: str = "trai
     report = replace(model.report, seconds=round(time.perf_counter() - started, 3))
     content = to_bytes(model.learned)
     sha256 = hashlib.sha256(content).hexdigest()
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         artefact, _ = ModelArtefact.objects.get_or_create(sha256=sha256, defaults={"content": content})
         version = ModelVersion.objects.create(
             document=model.document,

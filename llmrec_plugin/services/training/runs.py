@@ -31,7 +31,7 @@ from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, LeaseLost, LlmrecError, TrainingStopped
 from llmrec_plugin.logs import origin
-from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun
+from llmrec_plugin.models import DriftReport, Interaction, ModelVersion, TrainingRun, own
 from llmrec_plugin.services.coordination import locks
 from llmrec_plugin.services.deployment.live import LivePair, find_live_pair
 from llmrec_plugin.services.model_registry import retention
@@ -168,7 +168,7 @@ def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
     fail_lost_runs()
     registry.get(label)
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=own.database()):
             return TrainingRun.objects.create(
                 document=label, kind=kind, by=by, reason=reason[:255], owner=locks.own_prefix()
             )
@@ -183,7 +183,7 @@ def _begin(label: str, *, by: str, reason: str, kind: str) -> TrainingRun:
 
 
 def _succeed(run: TrainingRun, version: ModelVersion | None) -> None:
-    with transaction.atomic():
+    with transaction.atomic(using=own.database()):
         run = TrainingRun.objects.select_for_update().get(pk=run.pk)
         if run.erased and version is not None:
             version.refresh_from_db()

@@ -211,3 +211,17 @@ def test_kinds_are_named_in_the_readers_language() -> None:
     with translation.override("zh-hans"):
         assert set(interactions.kind_labels()) == set(kind_names())
         assert interactions.kind_labels()["cart"] != "put in the basket"
+
+
+def test_what_is_taken_out_of_the_basket_is_evidence_no_more() -> None:
+    lamp, mug, *_others = stock().values()
+    did("7", "cart", [lamp, mug, lamp])
+    did("7", "view", [lamp])
+    did("8", "cart", [lamp])
+    gone = interactions.withdraw(user_key="7", document="product", item_id=lamp.pk, kind="cart")
+    assert gone == 2
+    left = Interaction.objects.filter(user_key="7").values_list("kind", "item_id")
+    assert sorted(left) == [("cart", str(mug.pk)), ("view", str(lamp.pk))]
+    assert Interaction.objects.filter(user_key="8").exists()
+    with pytest.raises(InvalidRequest):
+        interactions.withdraw(user_key="7", document="product", item_id=lamp.pk, kind="card")

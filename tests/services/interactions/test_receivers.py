@@ -28,6 +28,7 @@ from tests.hostapp.models import Brand, Category, Course, Product
 from tests.support import moody_encoder
 from tests.support.indexed import declared, found, waiting
 from tests.support.moody_encoder import mood
+from tests.support.responses import respond
 
 pytestmark = pytest.mark.django_db
 
@@ -80,11 +81,14 @@ def messages() -> list[str]:
 
 class TestInTheProcess:
     @COMMITS
-    def test_a_save_is_found_as_soon_as_it_is_committed(self) -> None:
+    def test_a_save_is_found_once_the_response_is_out(self) -> None:
         build("product")
         with tasks_in("process"), transaction.atomic():
             lamp = Product.objects.create(title="Lamp")
+            respond()
             assert found("product", "lamp") == set()
+        assert waiting("product") == [str(lamp.pk)]
+        respond()
         assert found("product", "lamp") == {str(lamp.pk)}
 
     @COMMITS
@@ -105,6 +109,7 @@ class TestInTheProcess:
             with transaction.atomic():
                 for number in range(10):
                     Product.objects.create(title=f"Lamp {number}")
+            respond()
             assert mood.batches == [10]
 
     @COMMITS
@@ -115,6 +120,7 @@ class TestInTheProcess:
                 Product.objects.create(title="Lamp")
                 transaction.set_rollback(True)
             torch = Product.objects.create(title="Torch")
+        respond()
         assert found("product", "torch") == {str(torch.pk)}
         assert found("product", "lamp") == set()
 
@@ -126,6 +132,7 @@ class TestInTheProcess:
         build("product")
         with tasks_in("process", **changes):
             lamp = Product.objects.create(title="Lamp")
+            respond()
         assert waiting("product") == [str(lamp.pk)]
 
     @COMMITS
@@ -136,6 +143,7 @@ class TestInTheProcess:
         monkeypatch.setattr(indexing, "drain", crash)
         with tasks_in("process"):
             lamp = Product.objects.create(title="Lamp")
+            respond()
         assert waiting("product") == [str(lamp.pk)]
 
     @COMMITS
@@ -153,6 +161,7 @@ class TestInTheProcess:
         with declared(Busy), tasks_in("process"):
             build("busy")
             Group.objects.create(name="first")
+            respond()
             assert len(found("busy", "second")) == 1
 
     def test_off_leaves_all_to_commands(self, django_capture_on_commit_callbacks: Any) -> None:
@@ -168,11 +177,14 @@ class TestCelery:
             messages()
             for number in range(20):
                 Product.objects.create(title=f"Lamp {number}")
+            respond()
             assert messages() == [DRAIN]
             Product.objects.create(title="Torch")
+            respond()
             assert messages() == []
             tasks.drain_outbox()
             Product.objects.create(title="Beam")
+            respond()
             assert messages() == [DRAIN]
 
     @COMMITS
@@ -184,18 +196,22 @@ class TestCelery:
         with broker("memory://"), tasks_in("celery"):
             messages()
             Product.objects.create(title="Lamp")
+            respond()
             time.sleep(0.06)
             Product.objects.create(title="Torch")
+            respond()
             assert messages() == [DRAIN, DRAIN]
 
     @COMMITS
     def test_a_task_that_could_not_be_sent_does_not_count_as_under_way(self) -> None:
         with broker("amqp://guest@127.0.0.1:1//"), tasks_in("celery"):
             Product.objects.create(title="Lamp")
+            respond()
         dispatch.pause.end()
         with broker("memory://"), tasks_in("celery"):
             messages()
             Product.objects.create(title="Torch")
+            respond()
             assert messages() == [DRAIN]
 
     @COMMITS
@@ -222,9 +238,11 @@ class TestCelery:
         with broker("memory://"), tasks_in("auto"):
             messages()
             Product.objects.create(title="Lamp")
+            respond()
             assert len(messages()) == 1
         with broker(None), tasks_in("auto"):
             Product.objects.create(title="Torch")
+            respond()
         assert len(found("product", "torch")) == 1
 
     @COMMITS
@@ -233,6 +251,7 @@ class TestCelery:
             started = time.monotonic()
             for number in range(50):
                 Product.objects.create(title=f"Lamp {number}")
+                respond()
             assert time.monotonic() - started < 5
         assert len(waiting("product")) == 50
 

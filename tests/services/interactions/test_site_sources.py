@@ -21,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from llmrec_plugin import celery_tasks
+from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, registry
 from llmrec_plugin.exceptions import DocumentError, LeaseLost, NotFound
 from llmrec_plugin.models import Interaction, SourceChange
@@ -44,13 +45,21 @@ def tasks_in(place: str, **changes: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def in_process() -> Iterator[None]:
+def worker() -> Iterator[None]:
+    """It is at once at whatever was marked, as soon as that is committed, unless a test says "off"."""
+
+    def work(**kwargs: object) -> None:
+        if get_settings().tasks_run_in != "off":
+            site_sources.drain()
+
+    source_changes.changed.connect(work, dispatch_uid="tests.worker")
     with tasks_in("process"):
         yield
+    source_changes.changed.disconnect(dispatch_uid="tests.worker")
 
 
 @pytest.fixture
-def line(in_process: None) -> OrderLine:
+def line(worker: None) -> OrderLine:
     """Not saved yet."""
     customer = User.objects.create(username="ada")
     order = Order.objects.create(customer=customer, created=timezone.now() - DAY)
@@ -196,7 +205,7 @@ class TestOtherShapes:
         time_field = "created"
         kind = "view"
 
-    def test_the_kind_may_be_told_by_a_row_two_steps_away(self, in_process: None) -> None:
+    def test_the_kind_may_be_told_by_a_row_two_steps_away(self, worker: None) -> None:
         with declared(self.Opinions):
             brand = Brand.objects.create(name="Acme")
             product = Product.objects.create(title="Lamp", brand=brand)
@@ -214,7 +223,7 @@ class TestOtherShapes:
             product.brand.delete()
             assert not Interaction.objects.exists()
 
-    def test_a_key_in_the_other_table_takes_events_along(self, in_process: None) -> None:
+    def test_a_key_in_the_other_table_takes_events_along(self, worker: None) -> None:
         with declared(self.Reviewed):
             lamp, torch = (Product.objects.create(title=title) for title in ("Lamp", "Torch"))
             review = Review.objects.create(product=lamp, text="ada")
@@ -225,7 +234,7 @@ class TestOtherShapes:
             review.delete()
             assert purchases() == []
 
-    def test_many_to_many_relations_are_followed_from_both_sides(self, in_process: None) -> None:
+    def test_many_to_many_relations_are_followed_from_both_sides(self, worker: None) -> None:
         with declared(self.Labelled):
             lamp = Product.objects.create(title="ada")
             featured = Category.objects.create(name="featured")
@@ -246,7 +255,7 @@ class TestOtherShapes:
             link.delete()
             assert purchases() == []
 
-    def test_a_key_that_is_set_to_nothing_by_a_deletion_is_noticed(self, in_process: None) -> None:
+    def test_a_key_that_is_set_to_nothing_by_a_deletion_is_noticed(self, worker: None) -> None:
         class Makers(InteractionSource[Product]):
             model = Product
             label = "makers"
@@ -303,7 +312,7 @@ class TestSaves:
 
     @COMMITS
     def test_code_of_the_site_that_raises_fails_no_save_and_is_tried_again(
-        self, in_process: None, caplog: pytest.LogCaptureFixture
+        self, worker: None, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Moody(InteractionSource[Product]):
             model = Product
@@ -360,6 +369,7 @@ class TestSaves:
 
     @COMMITS
     def test_where_nothing_drains_the_mark_waits_for_the_command(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
             assert purchases() == []
@@ -370,6 +380,7 @@ class TestSaves:
 
     @COMMITS
     def test_rows_that_nobody_follows_are_told_of(self, line: OrderLine) -> None:
+        source_changes.changed.disconnect(dispatch_uid="tests.worker")
         with tasks_in("off"):
             line.save()
         assert list(health.ill_sources()) == []

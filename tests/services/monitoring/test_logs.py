@@ -22,6 +22,7 @@ from llmrec_plugin.services.search import search
 from llmrec_plugin.types import SearchRequest
 from tests.hostapp.models import Product, Review
 from tests.support.indexed import declared
+from tests.support.responses import respond
 
 SECRETS = ("ada-lovelace", "zanzibar", "heirloom", "poison", "velvet")
 
@@ -92,6 +93,7 @@ def test_an_error_that_quotes_a_row_is_told_by_type_and_place(caplog: pytest.Log
     with override_settings(LLMREC=in_process), connection.execute_wrapper(refused):
         Product.objects.create(title="velvet lamp")
         derived_data.mark(["ada-lovelace"])
+        respond()
     said = "\n".join(JsonFormatter().format(record) for record in caplog.records)
     assert "draining failed error=IntegrityError at=" in said
     assert "refreshing users failed error=IntegrityError at=" in said

@@ -40,7 +40,7 @@ def everything() -> None:
 
 def test_a_built_site_is_healthy(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     everything()
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         current = status.collect()
     assert current.healthy
     assert current.ready

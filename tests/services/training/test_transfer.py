@@ -24,30 +24,35 @@ from llmrec_plugin.services.model_registry.training_report import report_of
 from llmrec_plugin.services.training import model_fit, transfer
 from tests.hostapp.models import Product
 from tests.services.training.test_adaptation import live, next_family, shop
-from tests.support.families import families_for, only_texts
+from tests.support.families import families_for, numbered, only_texts
 from tests.support.interruptions import before_statement
+from tests.support.snapshots import built_once
 from tests.support.training_reports import gate_of
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def products() -> dict[tuple[int, int], Product]:
-    found = shop()
-    only_texts()
-    return found
-
-
-@pytest.fixture
-def export(products: dict[tuple[int, int], Product], tmp_path: Path) -> Path:
+def export(data_dir: Path) -> Path:
     """What a site learned where each family is followed by the next."""
+    folder = data_dir / "export"
+    built_once("a site that exported what it learned", lambda: _learn_and_export(folder))
+    return folder
+
+
+def _learn_and_export(folder: Path) -> None:
+    products = shop()
+    only_texts()
     live(products, next_family)
     assert gate_of(model_fit.fit("product", by="test")).taken
-    folder = tmp_path / "export"
     files = source_models.export_model("product", folder)
     assert files == ["map.safetensors", "model.json"]
     start_anew()
-    return folder
+
+
+@pytest.fixture
+def products(export: Path) -> dict[tuple[int, int], Product]:
+    return numbered()
 
 
 def start_anew() -> None:

@@ -164,9 +164,9 @@ class AttachedBackend(base.AttachedBackend):
         while batch := list(islice(remaining, _OBSERVED)):
             with translated(self._site.index):
                 answer = self._patient().mget(index=self._site.index, ids=batch, source_includes=[digest])
-            for found in answer["docs"]:
-                if found.get("found"):
-                    seen[ids[found["_id"]]] = _seen(found, digest)
+                for found in answer["docs"]:
+                    if found.get("found"):
+                        seen[ids[found["_id"]]] = _seen(found, digest)
         return seen
 
     def attached_fields(self, name: str, put: IndexedItem) -> dict[str, Any]:
@@ -174,12 +174,12 @@ class AttachedBackend(base.AttachedBackend):
         return {self._fields(name).own: _content(put, vector_values(vector))}
 
     def search(self, name: str, query: EngineQuery) -> EngineResult:
-        with self._connection.while_visitors_wait():
+        with self._connection.while_visitors_wait(), translated(name):
             return answer(self._place(name), check_query(query, self._schema))
 
     def suggest(self, name: str, starts: Sequence[str], *, limit: int, fuzzy: bool = False) -> list[str]:
         """By the site's analysers: the first text field holds the words, the last one as far as typed."""
-        with self._connection.while_visitors_wait():
+        with self._connection.while_visitors_wait(), translated(name):
             return suggestions(self._place(name), starts, limit, fuzzy=fuzzy)
 
     def _place(self, name: str) -> Place:
@@ -202,7 +202,9 @@ class AttachedBackend(base.AttachedBackend):
         self.refresh(name)
         body = {**filled_body(fields), "docvalue_fields": [fields.key, fields.digest]}
         for hit in walk(self._patient(), self._site.index, body, name=self._site.index):
-            yield hit["fields"][fields.key][0], hit["fields"][fields.digest][0]
+            known = hit.get("fields", {})
+            if fields.key in known:  # the site may have written something of its own there
+                yield known[fields.key][0], known.get(fields.digest, [""])[0]
 
     def unfilled(self, name: str) -> Iterator[str]:
         """As of the call, or what was just refilled would be taken for lost."""

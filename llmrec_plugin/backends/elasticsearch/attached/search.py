@@ -60,10 +60,10 @@ class Place:
         searches = [part for body in bodies for part in (_HEADER, body)]
         with translated(self.name):
             answer = self.client.msearch(index=self.physical, searches=searches, filter_path=list(_PARTS))
-        responses: list[Mapping[str, Any]] = answer.body["responses"]
-        for body, response in zip(bodies, responses, strict=True):
-            if "error" in response and not ("knn" in body and _UNMAPPED in str(response["error"])):
-                raise failure(int(response["status"]), response, self.name)
+            responses: list[Mapping[str, Any]] = answer.body["responses"]
+            for body, response in zip(bodies, responses, strict=True):
+                if "error" in response and not ("knn" in body and _UNMAPPED in str(response["error"])):
+                    raise failure(int(response["status"]), response, self.name)
         return responses
 
     def found(self, response: Mapping[str, Any]) -> list[Found]:
