@@ -29,7 +29,7 @@ from llmrec_plugin.services.indexing import index_build
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
 from tests.hostapp.models import Product
-from tests.support.serving import did, open_shop
+from tests.support.serving import did, open_shop, silent
 from tests.support.trials import draft, running
 
 pytestmark = pytest.mark.django_db
@@ -198,6 +198,21 @@ def test_an_arm_that_cannot_answer_leaves_it_to_the_control_and_the_report_says_
     impression = Impression.objects.get(pk=page.request_id)
     assert impression.index_version != former
     assert "not ready any more" in impression.arm_error
+
+
+@pytest.mark.parametrize("has_own_index", [True, False])
+def test_what_an_index_of_its_own_lacks_is_the_arms_fault_and_what_all_lack_is_nobodys(
+    shop: dict[str, Product], has_own_index: bool
+) -> None:
+    former = IndexVersion.objects.get()
+    index_build.build("product", rebuild=True)
+    of_arm = {"overrides": {}, "index_version": former} if has_own_index else {"overrides": {"fusion": "rrf"}}
+    running(share=1000, **of_arm)
+    with silent():
+        page = find("u1")
+    assert page.degraded == ("engine",)
+    impression = Impression.objects.get(pk=page.request_id)
+    assert impression.arm_error == ("answered without engine" if has_own_index else "")
 
 
 def test_a_setting_that_breaks_an_arm_breaks_no_page(shop: dict[str, Product]) -> None:
