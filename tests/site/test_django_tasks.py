@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -26,6 +27,8 @@ pytestmark = [
     ),
 ]
 PACKAGE = "django.tasks" if find_spec("django.tasks") else "django_tasks"
+if PACKAGE == "django_tasks" and extras.has_django_tasks():
+    import_module("django_tasks.signals")  # as its app does: it follows the settings
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def registered() -> Iterator[None]:
 
 @pytest.mark.usefixtures("registered")
 def test_where_rows_hold_the_schedule_the_app_gets_none() -> None:
+    pytest.importorskip("django_celery_beat", reason="of it no release takes this Django")
     with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, "django_celery_beat"]):
         assert beat_schedule() == {}
 
