@@ -100,7 +100,7 @@ matrix-%: wheel
 	@$(BIN)/python -m tests.matrix $* --wheel build/dist/*.whl $(ON_PAIRS) $(NOT_ON_PAIRS:%=--ignore-glob='%')
 
 ANSWERING := search recommendations serving
-TESTS_OF_ANSWERS := $(ANSWERING:%=tests/services/%) $(patsubst %,tests/services/%.py,curation/test_rules curation/test_placements experiments/test_experiments inference/test_reranking inference/test_warm_up interactions/test_history) tests/services/profiles $(patsubst %,tests/api/test_%.py,search recommendations suggest filters experiments)
+TESTS_OF_ANSWERS := $(ANSWERING:%=tests/services/%) $(patsubst %,tests/services/%.py,curation/test_rules curation/test_placements experiments/test_experiments inference/test_reranking inference/test_warm_up deployment/test_search_promotion interactions/test_history) tests/services/profiles $(patsubst %,tests/api/test_%.py,search recommendations suggest filters experiments)
 
 mutation: $(VENV)/.development ## Which small faults no test notices: all in the pure core, 200 in the services that answer (an hour)
 	$(BIN)/python -m tests.mutation llmrec_plugin/ranking llmrec_plugin/evaluation llmrec_plugin/experiments

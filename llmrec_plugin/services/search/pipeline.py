@@ -65,7 +65,6 @@ def ranked_list(
     request: SearchRequest, variant: Variant, *, proposed: Sequence[KnownSynonym] = ()
 ) -> RankedList:
     """Return the whole list that the variant answers with; nothing of it is kept."""
-    registry.get(request.document)
     return SearchMaker(request, serving_pair(request.document), tuple(proposed)).make(variant)
 
 

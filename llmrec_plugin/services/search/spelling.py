@@ -19,8 +19,6 @@ TITLES = 5
 """Titles that are read for the characters of a pinyin."""
 SOUNDED_WORDS = 2
 """Words of one query that are looked for by their sound, each with a round trip of its own."""
-MIN_LETTERS = 4
-"""Of a pinyin; shorter ones stand for too much."""
 
 
 def did_you_mean(context: SearchContext, near: Mapping[str, tuple[str, ...]]) -> str | None:
@@ -58,7 +56,8 @@ def _replaced(text: str, better: Mapping[TypedWord, str]) -> str:
 def _has_sound(word: str) -> bool:
     if not pinyin.is_available():
         return False
-    return bool(HAN.match(word)) or (word.isascii() and word.isalpha() and len(word) >= MIN_LETTERS)
+    # what stands for too much, being shorter than four letters, is not looked up by any spelling
+    return bool(HAN.match(word)) or word.isascii()
 
 
 def _by_sound(word: str, context: SearchContext) -> str:

@@ -13,6 +13,7 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin.documents import UserDocument
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotFound
 from llmrec_plugin.models import Configuration, Interaction, Placement, Rule
 from llmrec_plugin.services import indexing, recommendations
@@ -21,6 +22,7 @@ from llmrec_plugin.services.indexing.index_build import build
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import ResultPage, Terms
 from tests.hostapp.models import Course, Learner, Product
+from tests.support.indexed import declared as known_by
 from tests.support.pages import some, titles
 from tests.support.queries import Queries
 from tests.support.serving import did, open_shop
@@ -321,6 +323,41 @@ def test_a_level_that_the_user_states_opens_what_is_on_it(school: dict[str, Cour
     user = User.objects.create(username="painter")
     Learner.objects.create(user=user, level=2)
     assert set(steps(str(user.pk))) == {"programming basics", "drawing", "oil painting"}
+
+
+def test_of_several_levels_that_are_known_of_a_user_the_highest_counts(school: dict[str, Course]) -> None:
+    class Graduate(UserDocument[Learner]):
+        model = Learner
+        text_fields = ["interests"]
+        user_field = "user_id"
+        level_field = "pk"
+
+    user = User.objects.create(username="painter")
+    Learner.objects.create(pk=2, user=user, level=1)
+    with known_by(Graduate):
+        assert set(steps(str(user.pk))) == {"programming basics", "drawing", "oil painting"}
+
+
+def test_what_may_come_next_is_put_in_the_order_of_the_users_taste(school: dict[str, Course]) -> None:
+    Course.objects.create(title="drawing algorithms", body="A course on algorithms")
+    Course.objects.create(title="knitting", body="Wool")
+    build("course")
+    did("7", "view", [school["algorithms"]], document="course")  # type: ignore[list-item]
+    page = recommendations.recommend("next", document="course", user_key="7")
+    assert titles(page)[0] == "drawing algorithms"
+    assert "Because you viewed “algorithms”" in page.results[0].reasons
+
+
+def test_what_leads_on_counts_no_more_than_what_everybody_took_next_and_suits_the_user(
+    school: dict[str, Course],
+) -> None:
+    other = Course.objects.create(title="programming basics again", body="A course on programming basics")
+    build("course")
+    for number in range(12):
+        enrolled(f"u{number}", [school["programming basics"], other])
+    model_fit.fit("course")
+    enrolled("7", [school["programming basics"]])
+    assert steps("7")[:2] == ["programming basics again", "algorithms"]
 
 
 def test_not_even_an_editor_leads_past_a_prerequisite(school: dict[str, Course]) -> None:

@@ -84,6 +84,16 @@ def test_a_place_is_counted_among_what_the_visitor_sees(shop: Products) -> None:
     assert before[0] not in titles(page)
 
 
+def test_a_place_far_down_is_counted_so_whatever_is_pinned_above(shop: Products) -> None:
+    before = titles(ask("steel", limit=100))
+    top, low = before[-1], before[-2]
+    rule("pin", [shop[top]], place=1)
+    rule("pin", [shop[low]], place=25)
+    Product.objects.filter(title=before[20]).update(is_draft=True)
+    found = titles(ask("steel", limit=100))
+    assert (found[0], found[24]) == (top, low)
+
+
 def test_a_pin_respects_filters_and_visibility(shop: Products) -> None:
     hose, bottle, draft = shop["steel garden hose"], shop["wooden ink bottle"], shop["steel lawn mower"]
     rule("pin", [hose, bottle, draft])
@@ -211,6 +221,8 @@ def test_a_rule_for_a_category_holds_in_lists_confined_to_it(shop: Products) -> 
     assert titles(ask(""))[0] != "wooden ink bottle"
     desk = Terms(field="category", values=("desk",))
     assert titles(ask("", filters=(desk,)))[0] == "wooden ink bottle"
+    both = Terms(field="category", values=("coffee", "desk"))
+    assert titles(ask("", filters=(both,)))[0] == "wooden ink bottle"
     assert titles(ask("", filters=(Terms(field="category", values=("desk", "garden")),)))[0] != (
         "wooden ink bottle"
     )

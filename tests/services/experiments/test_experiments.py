@@ -29,7 +29,7 @@ from llmrec_plugin.services.indexing import index_build
 from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.types import ResultPage, SearchRequest
 from tests.hostapp.models import Product
-from tests.support.serving import did, open_shop
+from tests.support.serving import did, open_shop, silent
 from tests.support.trials import draft, running
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +200,21 @@ def test_an_arm_that_cannot_answer_leaves_it_to_the_control_and_the_report_says_
     assert "not ready any more" in impression.arm_error
 
 
+@pytest.mark.parametrize("has_own_index", [True, False])
+def test_what_an_index_of_its_own_lacks_is_the_arms_fault_and_what_all_lack_is_nobodys(
+    shop: dict[str, Product], has_own_index: bool
+) -> None:
+    former = IndexVersion.objects.get()
+    index_build.build("product", rebuild=True)
+    of_arm = {"overrides": {}, "index_version": former} if has_own_index else {"overrides": {"fusion": "rrf"}}
+    running(share=1000, **of_arm)
+    with silent():
+        page = find("u1")
+    assert page.degraded == ("engine",)
+    impression = Impression.objects.get(pk=page.request_id)
+    assert impression.arm_error == ("answered without engine" if has_own_index else "")
+
+
 def test_a_setting_that_breaks_an_arm_breaks_no_page(shop: dict[str, Product]) -> None:
     experiment = running(share=1000)
     experiment.arms.filter(is_control=False).update(overrides={"fusion": "rrf", "rrf_k": "many"})
@@ -207,21 +222,6 @@ def test_a_setting_that_breaks_an_arm_breaks_no_page(shop: dict[str, Product]) -
     page = find("u1")
     assert page.results
     assert Impression.objects.get(pk=page.request_id).arm_error == "TypeError"
-
-
-def test_no_visitor_waits_for_the_encoder_of_an_arm(shop: dict[str, Product]) -> None:
-    former = IndexVersion.objects.get()
-    with changed(ENCODER_OPTIONS={"dimensions": 32}):
-        index_build.build("product", rebuild=True)
-        running(overrides={}, index_version=former, share=1000)
-        errors = []
-        for _ in range(100):
-            errors.append(Impression.objects.get(pk=find("u1").request_id).arm_error)
-            if not errors[-1]:
-                break
-            time.sleep(0.05)
-    assert errors[-1] == ""
-    assert all("still being loaded" in error for error in errors[:-1])
 
 
 def test_interleaved_lists_hold_all_items_once_and_say_who_put_them_there(shop: dict[str, Product]) -> None:

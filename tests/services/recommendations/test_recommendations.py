@@ -17,6 +17,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from llmrec_plugin.documents import registry
 from llmrec_plugin.exceptions import ConfigurationError, InvalidRequest, NotBuilt, NotFound
+from llmrec_plugin.learning.prediction.calibration import Pointwise
+from llmrec_plugin.learning.scorers.catalogue_scores import Weights
 from llmrec_plugin.learning.selection.model_config import ScorerConfig
 from llmrec_plugin.models import (
     Configuration,
@@ -30,14 +32,15 @@ from llmrec_plugin.services import indexing, interactions, privacy, recommendati
 from llmrec_plugin.services.curation.placements import all_placements, get_placement
 from llmrec_plugin.services.model_registry.adaptation import Adaptation
 from llmrec_plugin.services.model_registry.artefacts import learned_by, loaded
+from llmrec_plugin.services.recommendations import context as recommendation_context
 from llmrec_plugin.services.recommendations import pipeline
 from llmrec_plugin.services.serving.stored_lists import next_page
 from llmrec_plugin.services.training import model_fit
-from llmrec_plugin.types import ResultItem, ResultPage
+from llmrec_plugin.types import ResultItem, ResultPage, Terms
 from tests.hostapp.models import Course, Learner, Product
 from tests.support.indexed import undeclared
 from tests.support.pages import some, titles
-from tests.support.serving import did, open_shop, stock
+from tests.support.serving import did, open_shop, silent, stock
 
 pytestmark = pytest.mark.django_db
 
@@ -251,6 +254,32 @@ def test_an_item_that_nobody_took_is_not_called_popular(trained: Products) -> No
     assert popular <= known
 
 
+def test_an_item_is_as_likely_to_be_taken_whatever_it_is_listed_with(trained: Products) -> None:
+    version, learned = ModelVersion.objects.get(), learned_by(ModelVersion.objects.get())
+    proven = Adaptation(
+        encoder_id=IndexVersion.objects.get().encoder_id,
+        config=ScorerConfig(weights=Weights(taste=2.0, neighbours=1.0, popularity=0.5)),
+        head=None,
+        pointwise=Pointwise(taste=1.5, neighbours=1.0, popularity=1.0, bias=-2.0),
+    )
+    loaded.put(str(version.artefact_id), replace(learned, adaptation=proven))
+    did("7", "view", [trained["steel garden hose"]])
+    everything = recommend(user_key="7", limit=100)
+    confined = recommend(user_key="7", limit=100, filters=(Terms(field="category", values=("desk",)),))
+    likely = {found.item_id: found.probability for found in everything.results}
+    told = {found.item_id: found.probability for found in confined.results}
+    assert len(told) == 10
+    assert None not in told.values()
+    assert told == pytest.approx({key: likely[key] for key in told}, abs=1e-6)
+
+
+def test_who_took_what_no_index_holds_yet_gets_a_list_all_the_same(trained: Products) -> None:
+    did("7", "purchase", [Product.objects.create(title="brand new bench")])
+    page = recommend(user_key="7", limit=100)
+    assert page.degraded == ()
+    assert len(page.results) == len(trained)
+
+
 def test_for_you_of_a_user_costs_a_bounded_number_of_queries(
     trained: Products, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -293,6 +322,26 @@ def test_similar_costs_a_bounded_number_of_queries(
     # configuration, live pair, item and its categories, newest, rows, categories, title, categories, list
     with django_assert_num_queries(10):
         recommendations.similar("product", pk)
+
+
+@pytest.mark.parametrize("placement", ["similar", "also-bought"])
+def test_a_list_about_an_item_is_told_which(shop: Products, placement: str) -> None:
+    assert recommend(placement, item_id=str(shop["steel garden hose"].pk)).results
+    with pytest.raises(InvalidRequest, match="needs the item it is about") as caught:
+        recommend(placement)
+    assert caught.value.parameter == "item_id"
+
+
+def test_a_title_that_no_sentence_names_is_not_read(
+    shop: Products, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    pk = shop["steel garden hose"].pk
+    with silent():
+        recommendations.similar("product", pk)
+        # as where the engine answers; for the title and its categories, the vector of the item
+        with django_assert_num_queries(9):
+            page = recommendations.similar("product", pk)
+    assert not any("steel garden hose" in reason for found in page.results for reason in found.reasons)
 
 
 def test_an_item_that_is_not_indexed_yet_has_similar_ones_at_once(shop: Products) -> None:
@@ -545,6 +594,34 @@ def test_latest_is_by_date_and_needs_no_engine(
     assert page.results[0].reasons == ("New here",)
     assert page.results[-1].reasons == ()
     assert page.degraded == ()
+
+
+# never too short
+
+
+def test_a_short_list_goes_on_with_the_newest_however_many_are_looked_through(
+    shop: Products, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommendation_context, "CHUNK", 10)  # steps that a small shop takes, too
+    Configuration(candidates=5).save()
+    oldest_first = list(Product.objects.order_by("created", "pk"))
+    for number, product in enumerate(oldest_first[:5]):
+        did(f"u{number}", "purchase", [product])
+    page = recommend("popular", limit=12)
+    newest = [product.title for product in oldest_first[::-1]]
+    assert set(titles(page)[:5]) == set(newest[-5:])
+    assert titles(page)[5:] == newest[:7]
+    did("7", "purchase", oldest_first[10:])
+    assert set(titles(recommend(user_key="7", limit=12))) == set(newest[20:])
+
+
+def test_a_short_list_of_a_category_goes_on_with_all_of_it(
+    shop: Products, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommendation_context, "CHUNK", 10)
+    Configuration(candidates=3).save()
+    page = recommend("latest", limit=100, filters=(Terms(field="category", values=("coffee", "garden")),))
+    assert len(page.results) == 20
 
 
 # placements

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from llmrec_plugin import checks
 from llmrec_plugin.exceptions import ConfigurationError
-from llmrec_plugin.models import Experiment, Placement
+from llmrec_plugin.models import Configuration, Experiment, Placement
 from llmrec_plugin.services.curation.placements import declared_placements
 from llmrec_plugin.services.recommendations import (
     ListStrategy,
@@ -26,7 +26,8 @@ from llmrec_plugin.services.recommendations import (
 from llmrec_plugin.types import RankedItem
 from tests.hostapp.models import Product
 from tests.hostapp.search_documents import CheapestFirst
-from tests.support.serving import open_shop, stock
+from tests.support.pages import titles
+from tests.support.serving import did, open_shop, stock
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +96,39 @@ def test_editors_choose_it_in_the_admin_and_fill_up_other_lists_with_it(admin_cl
     listed = admin_client.get(reverse("admin:llmrec_plugin_placement_changelist"), {"type": "cheapest"})
     assert [row.name for row in listed.context["cl"].result_list] == ["home"]
     assert "cheapest first" in listed.content.decode()
+
+
+def test_for_you_fills_up_a_personal_list_by_taste_and_with_nothing_hidden() -> None:
+    shop = open_shop()
+    did("7", "view", [shop["steel garden hose"]])
+    did("7", "dismiss", [shop["wooden lawn mower"]])
+    with registered(strategy(is_personal=True, fallback=("for-you",))):
+        page = recommend("own", document="product", user_key="7", limit=8)
+        assert titles(page) == titles(recommend("for-you", document="product", user_key="7", limit=8))
+        assert titles(page) != titles(recommend("latest", document="product", user_key="7", limit=8))
+    assert "wooden lawn mower" not in titles(page)
+
+
+def test_what_fills_up_a_list_is_asked_while_it_is_too_short_and_adds_no_more_than_it_lacks() -> None:
+    open_shop()
+    Configuration(candidates=20).save()
+    asked: list[str] = []
+
+    def first(self: ListStrategy, context: RecommendationContext) -> list[RankedItem]:
+        return self.in_order(context.document.get_queryset().order_by("pk").values_list("pk", flat=True)[:12])
+
+    def second(self: ListStrategy, context: RecommendationContext) -> list[RankedItem]:
+        asked.append(self.name)
+        return self.in_order(
+            context.document.get_queryset().order_by("-pk").values_list("pk", flat=True)[:15]
+        )
+
+    short = strategy(name="short", candidates=first, fallback=("filler", "spare"))
+    fillers = [strategy(name=name, candidates=second, can_fill=True) for name in ("filler", "spare")]
+    with registered(*fillers, short):
+        page = recommend("short", document="product", limit=5)
+    assert page.total == 20
+    assert asked == ["filler"]
 
 
 def test_an_experiment_may_show_it_instead_of_another_list() -> None:
@@ -203,6 +237,19 @@ def test_a_strategy_whose_sentence_cannot_be_filled_is_refused_whole() -> None:
     with pytest.raises(ConfigurationError, match=r'sentence of the contribution "own".*place for "title"'):
         register_strategy(strategy(sentence="Since you took %(title)s"))
     assert "own" not in declared_placements()
+
+
+def test_a_part_of_a_score_that_nobody_declared_is_refused_with_the_nearest() -> None:
+    shop = open_shop()
+
+    def candidates(self: ListStrategy, context: RecommendationContext) -> list[RankedItem]:
+        return [RankedItem(str(shop["steel seed tray"].pk), 1.0, {"popularty": 1.0})]
+
+    with (
+        registered(strategy(candidates=candidates)),
+        pytest.raises(ConfigurationError, match=r'"popularty".*Did you mean "popularity"'),
+    ):
+        recommend("own", document="product")
 
 
 def test_a_strategy_that_is_careless_shows_nothing_twice_and_nothing_hidden() -> None:

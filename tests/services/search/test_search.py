@@ -18,6 +18,7 @@ from llmrec_plugin.services import indexing, privacy
 from llmrec_plugin.services.coordination import caches
 from llmrec_plugin.services.inference import query_embeddings
 from llmrec_plugin.services.search import search
+from llmrec_plugin.services.search.pipeline import preview
 from llmrec_plugin.services.training import model_fit
 from llmrec_plugin.types import Range, ResultPage, SearchRequest, Terms
 from tests.hostapp.models import Product
@@ -223,6 +224,8 @@ def test_a_misspelt_filter_is_told_the_nearest() -> None:
 def test_an_unknown_document_and_one_without_an_index_say_so() -> None:
     with pytest.raises(NotFound):
         search(SearchRequest(document="productz", text="lamp"))
+    with pytest.raises(NotFound):
+        preview(SearchRequest(document="productz", text="lamp"))
     with pytest.raises(NotBuilt, match="llmrec build"):
         find("lamp")
 
@@ -454,6 +457,24 @@ def test_vectors_come_from_the_database_where_the_engine_does_not_read_them(
             page = find("tray", user_key="7")
     assert {item.item_id: item.score for item in page.results} == pytest.approx(expected, abs=1e-3)
     assert Embedding.objects.exists()
+
+
+def test_vectors_are_read_of_nothing_where_they_change_nothing(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    open_shop()
+    with override_settings(LLMREC={**settings.LLMREC, "BACKEND": "tests.support.write_only_vectors"}):
+        find("lamp")
+        with django_assert_num_queries(4):  # those of any anonymous search
+            find("tray")
+
+
+def test_what_words_alone_put_forward_is_compared_in_meaning_as_well() -> None:
+    open_shop()
+    Configuration(candidates=2).save()  # so few that meaning puts others forward
+    page = find("wooden lamp")
+    assert any("text" not in item.contributions for item in page.results)
+    assert all("vector" in item.contributions for item in page.results)
 
 
 def test_reasons_speak_the_language_of_the_visitor() -> None:

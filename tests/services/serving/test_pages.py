@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -15,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
+from llmrec_plugin import shortcuts
 from llmrec_plugin.exceptions import CursorOfAnother, InvalidCursor, InvalidRequest
 from llmrec_plugin.models import Impression
 from llmrec_plugin.services import privacy, recommendations
@@ -23,6 +26,7 @@ from llmrec_plugin.services.search import next_page, search
 from llmrec_plugin.services.serving import cursors, result_pages
 from llmrec_plugin.types import ResultPage, SearchRequest
 from tests.hostapp.models import Product
+from tests.support.queries import Queries
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +97,35 @@ def test_how_far_a_list_was_shown_is_kept_and_never_falls() -> None:
     next_page(second.next, user_key=None)
     next_page(page.next, user_key=None)
     assert Impression.objects.get(pk=page.request_id).shown == 12
+
+
+def test_items_far_down_the_list_are_shown_as_they_would_be_on_their_page() -> None:
+    open_shop()
+    whole = first(limit=100).results
+    results = shortcuts.search(Product, "tray")
+    assert [item.pk for item in results[:4]] == [item.object.pk for item in whole[:4]]
+    found: Any = results[10]
+    assert (found.llmrec.item_id, found.llmrec.reasons) == (whole[10].item_id, whole[10].reasons)
+    assert Impression.objects.get(pk=results.request_id).shown == 11
+
+
+def test_how_long_a_list_took_is_kept() -> None:
+    open_shop()
+    started = time.perf_counter()
+    page = first()
+    elapsed = (time.perf_counter() - started) * 1000
+    assert 0 < Impression.objects.get(pk=page.request_id).took_ms <= elapsed + 1
+
+
+def test_that_much_has_vanished_is_found_out_in_a_few_queries() -> None:
+    open_shop()
+    whole = first(limit=100)
+    Product.objects.filter(pk__in=[item.item_id for item in whole.results[:25]]).delete()
+    with Queries() as made:
+        page = first(limit=1)
+    assert page.results[0].item_id == whole.results[25].item_id
+    rows = [query for query in made if 'FROM "hostapp_product"' in query["sql"]]
+    assert len(rows) == 5  # of 1, 2, 4, 8 and 16 items
 
 
 def test_a_cursor_of_somebody_else_is_refused() -> None:
