@@ -150,7 +150,7 @@ bench: $(VENV)/.development ## Quality, speed and memory; DATA names the folder 
 	$(BIN)/python -m benchmarks --data $(DATA)
 
 check: setup ## All that CI runs
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types django docs-check package test-core test-postgresql $(PAIRS:%=matrix-%)
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types django docs-check package test-core test-postgresql
 	@$(MAKE) --no-print-directory test FURTHER="--ignore=tests/core --cov-append"  # the core was tested by itself
 
 clean: ## Remove the demo's database and indexes
