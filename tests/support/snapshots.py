@@ -16,11 +16,16 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from llmrec_plugin.backends import embedded, get_backend
+
 
 def built_once(what: str, build: Callable[[], object]) -> None:
-    """Have all rows and files there that `build` makes of an empty site; where there is something already, or
-    no SQLite, it is built in earnest."""
-    if connection.vendor != "sqlite" or any(model.objects.exists() for model in _models()):
+    """Have all rows and files there that `build` makes of an empty site.
+
+    It is built in earnest where there is something already, or where the database or the index is no file.
+    """
+    is_ours = connection.vendor == "sqlite" and isinstance(get_backend(), embedded.SearchBackend)
+    if not is_ours or any(model.objects.exists() for model in _models()):
         build()
         return
     own = {name: value for name, value in settings.LLMREC.items() if name != "DATA_DIR"}
