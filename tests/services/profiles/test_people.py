@@ -20,6 +20,7 @@ from tests.hostapp.models import Learner
 from tests.services.interactions.test_receivers import broker, messages, tasks_in
 from tests.support import moody_encoder
 from tests.support.moody_encoder import mood
+from tests.support.responses import respond
 from tests.support.serving import did, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +114,7 @@ def test_where_workers_run_events_send_one_task_for_many() -> None:
         messages()
         for product in products.values():
             interactions.record(user_key="7", document="product", item_id=product.pk, kind="view")
+        respond()
         assert messages().count("llmrec_plugin.refresh_profiles") == 1
     assert set(UserChange.objects.values_list("user_key", flat=True)) == {"7"}
     assert refresh.refresh().users == 1
