@@ -11,7 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, register
 from django.db.models import DateField
 
-from llmrec_plugin.checks.interaction_sources import check_source
+from llmrec_plugin.checks.interaction_sources import check_related, check_source
 from llmrec_plugin.checks.messages import error
 from llmrec_plugin.conf import get_settings
 from llmrec_plugin.documents import InteractionSource, SearchDocument, UserDocument, registry
@@ -173,13 +173,7 @@ def _paths(
 
 
 def _related(document: SearchDocument[Any]) -> Iterator[CheckMessage]:
-    for target, paths in document.related.items():
-        for path in [paths] if isinstance(paths, str) else paths:
-            try:
-                resolve_relation(document.model, path, target)
-            except DocumentError as problem:
-                hint = f"Name the lookup from {document.model.__name__} to {target.__name__}."
-                yield error(17, f"related: {problem}", hint, type(document))
+    return check_related(document, 17)
 
 
 def _dates_and_language(document: SearchDocument[Any]) -> Iterator[CheckMessage]:

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage
 from django.db.models import ManyToManyField
 
 from llmrec_plugin.checks.messages import error, warning
-from llmrec_plugin.documents import InteractionSource, registry
+from llmrec_plugin.documents import InteractionSource, SearchDocument, registry
 from llmrec_plugin.documents.paths import resolve, resolve_relation
 from llmrec_plugin.event_kinds import event_kinds, unknown_kind
 from llmrec_plugin.exceptions import DocumentError
@@ -36,18 +36,21 @@ def check_source(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
                 resolve(source.model, path)
             except DocumentError as problem:
                 yield error(24, f"{name}: {problem}", f"Mend {name}.", owner)
-    yield from _related(source)
+    yield from check_related(source, 24)
     yield from _unfollowed(source)
 
 
-def _related(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
-    for target, paths in source.related.items():
+def check_related(
+    declared: SearchDocument[Any] | InteractionSource[Any], number: int
+) -> Iterator[CheckMessage]:
+    """Yield what is wrong with the lookups of `related`, as the error of that number."""
+    for target, paths in declared.related.items():
         for path in [paths] if isinstance(paths, str) else paths:
             try:
-                resolve_relation(source.model, path, target)
+                resolve_relation(declared.model, path, target)
             except DocumentError as problem:
-                hint = f"Name the lookup from {source.model.__name__} to {target.__name__}."
-                yield error(24, f"related: {problem}", hint, type(source))
+                cure = f"Name the lookup from {declared.model.__name__} to {target.__name__}."
+                yield error(number, f"related: {problem}", cure, type(declared))
 
 
 def _unfollowed(source: InteractionSource[Any]) -> Iterator[CheckMessage]:
